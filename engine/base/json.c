@@ -1,0 +1,146 @@
+/* jansson behind our own names. `struct json` is never defined: it is a json_t. */
+#include "engine/base/json.h"
+
+#include "engine/base/mem.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static json_t *raw(const struct json *j)
+{
+    return (json_t *)(void *)(uintptr_t)j;
+}
+
+static const struct json *own(json_t *j)
+{
+    return (const struct json *)(const void *)j;
+}
+
+int json_parse(struct json **out, const char *text, size_t len, struct err *err)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    json_error_t e;
+    json_t *j = json_loadb(text, len, flags, &e);
+    if (!j)
+        return err_set(err, ERR_FORMAT, "invalid JSON at line %d, column %d: %s", e.line,
+                       e.column, e.text);
+    *out = (struct json *)(void *)j;
+    return 0;
+}
+
+static int read_whole(char **out, size_t *len, FILE *f, size_t max_bytes, struct err *err)
+{
+    struct stat st;
+    if (fstat(fileno(f), &st) != 0)
+        return err_set(err, ERR_IO, "%s", strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_FORMAT, "expected a regular file");
+    if ((size_t)st.st_size > max_bytes)
+        return err_set(err, ERR_FORMAT, "expected at most %zu bytes, found %zu", max_bytes,
+                       (size_t)st.st_size);
+    char *text = mem_alloc((size_t)st.st_size + 1);
+    if (!text)
+        return err_set(err, ERR_MEMORY, "out of memory for %zu bytes", (size_t)st.st_size);
+    *len = fread(text, 1, (size_t)st.st_size, f);
+    if (ferror(f)) {
+        mem_free(text);
+        return err_set(err, ERR_IO, "read failed: %s", strerror(errno));
+    }
+    *out = text;
+    return 0;
+}
+
+int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    char *text = NULL;
+    size_t len = 0;
+    int rc = read_whole(&text, &len, f, max_bytes, err);
+    fclose(f);
+    if (rc == 0)
+        rc = json_parse(out, text, len, err);
+    mem_free(text);
+    return rc == 0 ? 0 : err_prefix(err, "%s", path);
+}
+
+void json_free(struct json *j)
+{
+    json_decref(raw(j));
+}
+
+enum json_kind json_kind(const struct json *j)
+{
+    static const enum json_kind kinds[] = {
+        [JSON_OBJECT] = JK_OBJECT, [JSON_ARRAY] = JK_ARRAY, [JSON_STRING] = JK_STRING,
+        [JSON_INTEGER] = JK_INT,   [JSON_REAL] = JK_REAL,   [JSON_TRUE] = JK_BOOL,
+        [JSON_FALSE] = JK_BOOL,    [JSON_NULL] = JK_NULL,
+    };
+    return j ? kinds[json_typeof(raw(j))] : JK_ABSENT;
+}
+
+const char *json_kind_name(const struct json *j)
+{
+    static const char *const names[] = {"nothing",         "null",   "a boolean", "an integer",
+                                        "a real number", "a string", "an array",  "an object"};
+    return names[json_kind(j)];
+}
+
+bool json_numeric(const struct json *j)
+{
+    return j && json_typeof(raw(j)) >= JSON_INTEGER && json_typeof(raw(j)) <= JSON_REAL;
+}
+
+bool json_as_bool(const struct json *j)
+{
+    return j && json_typeof(raw(j)) == JSON_TRUE;
+}
+
+int64_t json_as_int(const struct json *j)
+{
+    return json_integer_value(raw(j));
+}
+
+double json_as_number(const struct json *j)
+{
+    return json_number_value(raw(j));
+}
+
+const char *json_as_string(const struct json *j, size_t *len)
+{
+    if (len)
+        *len = json_string_length(raw(j));
+    return json_string_value(raw(j));
+}
+
+size_t json_len(const struct json *j)
+{
+    return json_kind(j) == JK_ARRAY ? json_array_size(raw(j)) : json_object_size(raw(j));
+}
+
+const struct json *json_at(const struct json *array, size_t i)
+{
+    return own(json_array_get(raw(array), i));
+}
+
+const struct json *json_get(const struct json *object, const char *key)
+{
+    return own(json_object_get(raw(object), key));
+}
+
+int json_each(const struct json *object, json_member_fn *fn, void *arg)
+{
+    json_t *o = raw(object);
+    for (void *it = json_object_iter(o); it; it = json_object_iter_next(o, it)) {
+        const char *key = json_object_iter_key(it);
+        size_t key_len = json_object_iter_key_len(it);
+        int rc = fn(arg, key, key_len, own(json_object_iter_value(it)));
+        if (rc)
+            return rc;
+    }
+    return 0;
+}

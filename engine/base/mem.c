@@ -1,0 +1,69 @@
+/* malloc behind a guard. Any thread; the guard is per thread, the fault seam is per process. */
+#include "engine/base/mem.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEM_ALIGN = 64 };
+
+static _Thread_local bool guarded;
+static atomic_long fail_in;
+
+static bool refused(void)
+{
+    if (guarded) {
+        fputs("ssmd: allocation inside a step\n", stderr);
+        abort();
+    }
+    if (atomic_load_explicit(&fail_in, memory_order_relaxed) <= 0)
+        return false;
+    return atomic_fetch_sub(&fail_in, 1) == 1;
+}
+
+void *mem_alloc(size_t size)
+{
+    if (refused() || size > PTRDIFF_MAX - MEM_ALIGN)
+        return NULL;
+    size_t rounded = (size + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    return aligned_alloc(MEM_ALIGN, rounded ? rounded : MEM_ALIGN);
+}
+
+void *mem_zalloc(size_t n, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes))
+        return NULL;
+    void *p = mem_alloc(bytes);
+    if (p)
+        memset(p, 0, bytes);
+    return p;
+}
+
+void *mem_grow(void *p, size_t old_size, size_t new_size)
+{
+    void *q = mem_alloc(new_size);
+    if (!q)
+        return NULL;
+    if (p)
+        memcpy(q, p, old_size < new_size ? old_size : new_size);
+    free(p);
+    return q;
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+void mem_guard(bool on)
+{
+    guarded = on;
+}
+
+void mem_fail_after(long n)
+{
+    atomic_store(&fail_in, n);
+}

@@ -1,0 +1,197 @@
+/*
+ * The engine's only door: a synchronous library that turns token ids into token ids.
+ *
+ * No socket, no clock, no thread but the kernel pool. One verb drives it: engine_step admits
+ * waiting requests, plans a batch, runs it, samples, and emits events. Time enters as an
+ * argument. Threads: open, submit, cancel, pause, step and close belong to one thread (the
+ * engine thread); engine_info, engine_encode, engine_decode and engine_piece are const and may
+ * be called from any thread while the engine is open.
+ *
+ * The promise: the same request gives the same bytes, whatever else runs beside it.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ENGINE_MAX_TOP = 20, ENGINE_MAX_STOPS = 4 };
+
+struct engine; /* owned by whoever opened it */
+struct event;
+
+enum engine_math { ENGINE_MATH_EXACT, ENGINE_MATH_BLAS };
+
+/* Called inside engine_step and engine_cancel, on the engine thread. The event and all it
+ * points to are borrowed until the call returns. Must not call back into the engine. */
+typedef void engine_emit_fn(void *arg, const struct event *ev);
+
+struct engine_options {
+    const char *model_dir;  /* folder with config.json and weights */
+    const char *cpu;        /* "c", "avx2", "avx512"; NULL = the best this machine has */
+    enum engine_math math;
+    int n_threads;          /* 0 = what affinity and cgroup allow */
+    int context_tokens;     /* 0 = max_position_embeddings */
+    size_t memory_bytes;    /* budget of slots + pages; 0 = enough for max_seqs full contexts,
+                             * at most half of what the machine or cgroup has free */
+    int max_seqs;           /* sequences that run together; 0 = 64 */
+    int step_rows;          /* row budget of a step; 0 = 256 */
+    bool no_tokenizer;      /* do not load tokenizer.json; encode and decode then fail */
+    engine_emit_fn *emit;   /* may be NULL when nothing is submitted */
+    void *emit_arg;
+};
+
+/* Constant after open. Strings are owned by the engine. */
+struct engine_info {
+    const char *arch;       /* config.json: model_type */
+    const char *cpu;        /* kernel set in use */
+    const char *weights;    /* "f32", "bf16", "f16" or "mixed" */
+    const char *model_hash; /* 16 hex digits over config and weight headers */
+    int n_threads, max_seqs, step_rows;
+    int vocab_size, context_tokens, page_tokens;
+    int32_t bos_id;         /* -1: none */
+    int n_layers, hidden_size;
+    int64_t n_params;
+    size_t weights_bytes;   /* as held in memory */
+    size_t slot_bytes, page_bytes, scratch_bytes;
+    int n_slots, n_pages;
+    bool has_tokenizer;
+};
+
+int engine_open(struct engine **out, const struct engine_options *o, struct err *err);
+void engine_close(struct engine *e); /* accepts NULL; emits nothing */
+const struct engine_info *engine_info(const struct engine *e);
+
+/* ---- text ---------------------------------------------------------------------------- */
+
+struct ids { /* a growing array of token ids; zeroed = empty */
+    int32_t *data; /* owns; free with ids_free (engine/text/bpe.h) through engine_ids_free */
+    size_t n, cap;
+};
+
+void engine_ids_free(struct ids *ids);
+
+enum {
+    ENCODE_SPECIAL = 1, /* added tokens inside the text are recognised as their ids */
+    ENCODE_BOS = 2      /* the post-processor's tokens (BOS) are added */
+};
+
+/* Appends the ids of text to out. Linear time. ERR_UNSUPPORTED without a tokenizer. */
+int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
+                  struct ids *out, struct err *err);
+
+/* Appends the bytes of ids to out. With skip_special, special tokens give no bytes. */
+int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
+                  struct buf *out, struct err *err);
+
+/* The bytes of one token, owned by the engine; NULL for an id without a token. They need not
+ * be whole UTF-8. */
+const char *engine_piece(const struct engine *e, int32_t id, size_t *len);
+
+/* ---- requests ------------------------------------------------------------------------ */
+
+struct logit_bias {
+    int32_t id;
+    float bias;
+};
+
+struct gen_params {
+    int max_tokens, min_tokens;   /* per choice; 0 allowed: only the prompt is read */
+    float temperature;            /* 0 = greedy */
+    float top_p, min_p, typical_p; /* 1, 0, 1 = off */
+    int top_k;                    /* 0 = off */
+    float repetition_penalty;     /* 1 = off; prompt and answer */
+    float presence_penalty, frequency_penalty; /* 0 = off; answer only */
+    uint64_t seed;
+    int n;                        /* choices; all share the prompt */
+    int first_choice;             /* index of choice 0 for the generator's key and events */
+    int logprobs;                 /* -1 off; k: chosen token's logprob + k best, k <= 20 */
+    bool prompt_logprobs;         /* an EVENT_PROMPT for every prompt token */
+    bool ignore_eos;
+    bool keep_stop;               /* leave a matched stop string in the text */
+    const struct logit_bias *bias; size_t n_bias;       /* borrowed until submit returns */
+    const char *const *stops; const size_t *stop_lens;  /* borrowed until submit returns */
+    size_t n_stops;
+    const int32_t *stop_ids; size_t n_stop_ids;         /* borrowed until submit returns */
+    int priority;                 /* smaller runs first; equal: order of arrival */
+};
+
+struct engine_request {
+    uint64_t id;           /* chosen by the caller, unique among live requests */
+    const int32_t *ids;    /* [n_ids], n_ids >= 1; borrowed until submit returns */
+    size_t n_ids;
+    struct gen_params gen;
+};
+
+/* Checks the request and queues it: 0, or ERR_ARGUMENT (id outside the vocabulary),
+ * ERR_CONTEXT, ERR_BUDGET (worst case beyond the whole budget), ERR_MEMORY. */
+int engine_submit(struct engine *e, const struct engine_request *r, struct err *err);
+
+/* The same checks without submitting; any thread. ERR_CONTEXT, ERR_BUDGET, ERR_ARGUMENT. */
+int engine_check(const struct engine *e, const struct engine_request *r, struct err *err);
+
+enum finish_reason {
+    FINISH_STOP,   /* end token, stop id or stop string */
+    FINISH_LENGTH, /* max_tokens */
+    FINISH_ABORT,  /* cancelled */
+    FINISH_TIMEOUT,
+    FINISH_ERROR,  /* a logit was not finite, or an internal fault */
+    FINISH_DRAIN,
+    FINISH_N
+};
+
+/* Ends a request wherever it is and frees what it holds before returning; emits EVENT_FINISH
+ * with `why` for every choice that still ran. Unknown ids are ignored. */
+void engine_cancel(struct engine *e, uint64_t id, enum finish_reason why);
+
+/* A paused request keeps its state and gets no rows until it is resumed. */
+void engine_pause(struct engine *e, uint64_t id, bool paused);
+
+/* One step. Returns the number of rows that ran; 0 = nothing could run (idle, or all paused). */
+int engine_step(struct engine *e, uint64_t now_ns);
+
+struct engine_load {
+    int running, waiting;        /* requests */
+    int slots_used, pages_used;
+    uint64_t steps;
+    int last_rows;               /* rows of the last step */
+};
+void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
+
+/* ---- events -------------------------------------------------------------------------- */
+
+enum event_kind {
+    EVENT_START,  /* admitted; once per request */
+    EVENT_PROMPT, /* one prompt token with its log-probability; in order, choice 0 only */
+    EVENT_TOKEN,  /* one token of the answer */
+    EVENT_FINISH  /* last event of a choice */
+};
+
+struct top_logprob {
+    int32_t id;
+    float logprob;
+};
+
+struct event {
+    enum event_kind kind;
+    uint64_t request;
+    int choice;                /* first_choice + i */
+    int32_t id;                /* PROMPT, TOKEN */
+    float logprob;             /* of id, under the raw logits; NAN: first prompt token or off */
+    int n_top;
+    struct top_logprob top[ENGINE_MAX_TOP]; /* best first; ties: smaller id first */
+    const char *text;          /* TOKEN: text released now, whole UTF-8, may be empty.       */
+    size_t text_len;           /* FINISH: the held-back rest. A token is emitted only when   */
+                               /* no stop string can swallow it any more.                    */
+    enum finish_reason reason; /* FINISH */
+    int32_t stop_id;           /* FINISH by a stop or end token: that id, else -1 */
+    int stop_string;           /* FINISH by a stop string: its index, else -1 */
+    int n_prompt, n_cached, n_generated; /* FINISH: tokens of this choice */
+    uint64_t submit_ns, admit_ns, prefill_ns, first_ns, now_ns; /* FINISH; 0 = never reached */
+};
+
+#endif

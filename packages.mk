@@ -1,0 +1,11 @@
+# The Debian 12 packages, in one place: read by the Makefile, the Dockerfile and the README.
+# One line per list; a comment says why each is there.
+
+# build: compiler, make's helper, and the development files of the libraries below
+PACKAGES_BUILD := gcc make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libopenblas-pthread-dev libuv1-dev libpcre2-dev libutf8proc-dev libxxhash-dev
+
+# run: the shared libraries a built ssmd needs
+PACKAGES_RUN := libmicrohttpd12 libjansson4 libopenblas0-pthread libuv1 libpcre2-8-0 libutf8proc2 libxxhash0 ca-certificates
+
+# test: unit tests, sanitizers and the independent programs the tests talk to
+PACKAGES_TEST := libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 nodejs npm python3 python3-numpy curl haproxy prometheus procps
