@@ -69,7 +69,7 @@ const struct engine_info *engine_info(const struct engine *e);
 /* ---- text ---------------------------------------------------------------------------- */
 
 struct ids { /* a growing array of token ids; zeroed = empty */
-    int32_t *data; /* owns; free with ids_free (engine/text/bpe.h) through engine_ids_free */
+    int32_t *data; /* owns; freed by engine_ids_free */
     size_t n, cap;
 };
 
@@ -161,6 +161,21 @@ struct engine_load {
     int last_rows;               /* rows of the last step */
 };
 void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
+
+/* ---- scoring (the engine must be idle) ------------------------------------------------- */
+
+/* Logits f32 [vocab_size] of the prediction after ids[0..t], borrowed for the call; non-zero
+ * stops and is returned. */
+typedef int engine_row_fn(void *arg, size_t t, const float *logits);
+
+/* Runs ids[0..n) as one sequence from position 0, cut into the given chunks (they sum to n;
+ * NULL = steps of step_rows), calling row for each t in ascending order. The state is kept, so
+ * that engine_score_more continues after it (t goes on counting); the next engine_score, or
+ * engine_close, forgets it. ERR_ARGUMENT, ERR_CONTEXT, ERR_BUSY when requests are live. */
+int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
+                 size_t n_chunks, engine_row_fn *row, void *arg, struct err *err);
+int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,
+                      void *arg, struct err *err);
 
 /* ---- events -------------------------------------------------------------------------- */
 

@@ -92,3 +92,13 @@ void arena_reset(struct arena *a)
     else
         arena_free(a);
 }
+
+size_t arena_mark(const struct arena *a)
+{
+    return a->used_bytes;
+}
+
+void arena_release(struct arena *a, size_t mark)
+{
+    a->last->used = a->used_bytes = mark;
+}

@@ -31,6 +31,10 @@ void *arena_zalloc(struct arena *a, size_t n, size_t size);
 /* A copy of len bytes with a NUL after them. */
 char *arena_strdup(struct arena *a, const char *s, size_t len);
 
+/* A fixed arena as a stack: what was handed out since the mark is free again. */
+size_t arena_mark(const struct arena *a);
+void arena_release(struct arena *a, size_t mark);
+
 /* Forgets every piece; a fixed arena keeps its block, a growing one frees all. */
 void arena_reset(struct arena *a);
 
