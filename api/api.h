@@ -1,0 +1,70 @@
+/*
+ * The HTTP surface as data: the table of endpoints, and the limits requests are checked
+ * by.
+ *
+ * Everything under api/ is a pure codec: bytes become requests, events become bytes. No
+ * clock, no thread, no global state, no input or output; any thread may call any
+ * function, each struct has one owner.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a request is checked against. Constant while the server runs; strings are
+ * borrowed. */
+struct api_limits {
+    const char *served_name;   /* the only model id that is known */
+    int vocab_size;            /* ids are 0..vocab_size-1 */
+    int context_tokens;        /* prompt + max_tokens of one sequence */
+    bool has_tokenizer;        /* without one, prompts are ids */
+    size_t max_prompts;        /* prompts in one request */
+    size_t max_choices;        /* prompts * max(n, best_of) */
+    int64_t max_answer_tokens; /* prompts * max(n, best_of) * max_tokens */
+};
+
+enum api_kind {
+    API_COMPLETIONS, /* completions.h, completion.h */
+    API_MODELS,      /* models.h: models_list */
+    API_MODEL,       /* models.h: models_one; the route's argument is the id */
+    API_TOKENIZE,    /* tokenize.h */
+    API_DETOKENIZE,  /* tokenize.h */
+    API_LIVEZ,
+    API_READYZ, /* /readyz and /health */
+    API_METRICS
+};
+
+struct api_endpoint {
+    const char *method; /* a GET endpoint answers HEAD too */
+    const char *path; /* template: a final {id} stands for the rest of the path, 1+ bytes;
+                       * also the endpoint's name in metrics and logs */
+    enum api_kind kind;
+    bool open; /* no key is asked for */
+};
+
+/* A path found in the table. */
+struct api_route {
+    const struct api_endpoint *endpoint;
+    const char *arg; /* what {id} stands for; borrows from the path; NULL without {id} */
+    size_t arg_len;
+};
+
+/* Finds the endpoint of a method (case-sensitive) and a path (percent-decoded, no query).
+ * ERR_NOT_FOUND: no such path. ERR_METHOD: the path has other methods (see api_allow),
+ * and out->endpoint names one of them. On ERR_NOT_FOUND out->endpoint is NULL. */
+int api_find(struct api_route *out, const char *method, const char *path, size_t len,
+             struct err *err);
+
+/* The value of `Allow` for a path, such as "GET, HEAD, OPTIONS"; appends nothing when the
+ * path is unknown. */
+void api_allow(const char *path, size_t len, struct buf *out);
+
+/* The i-th endpoint, or NULL past the last: what metrics label their series with. */
+const struct api_endpoint *api_endpoint_at(size_t i);
+
+#endif

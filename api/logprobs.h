@@ -1,0 +1,38 @@
+/*
+ * The `logprobs` object of text completions, built token by token as JSON. One owner.
+ *
+ * A token that is not whole UTF-8 is written bytes:\xe2…, an id without text token_id:7.
+ * Of alternatives that share a text the better one is kept, for an object's keys are
+ * unique. -inf is written -9999.0, as the field does; a logprob that does not exist is
+ * null.
+ */
+#ifndef API_LOGPROBS_H
+#define API_LOGPROBS_H
+
+#include "engine/base/buf.h"
+#include "engine/engine.h"
+
+/* The bytes of one token; NULL for an id without a token. */
+typedef const char *logprobs_piece_fn(void *arg, int32_t id, size_t *len);
+
+/* Four JSON arrays without their brackets. A zeroed struct is empty. */
+struct logprobs {
+    struct buf tokens, values, tops, offsets; /* own */
+    size_t n;
+};
+
+void logprobs_free(struct logprobs *lp);
+void logprobs_reset(struct logprobs *lp); /* empty, keeps memory */
+
+/* Appends the token of a PROMPT or TOKEN event. The text begins at `offset` code points.
+ */
+void logprobs_put(struct logprobs *lp, const struct event *ev, size_t offset,
+                  logprobs_piece_fn *piece, void *arg);
+
+/* Appends {"tokens":[…],"token_logprobs":[…],"top_logprobs":[…],"text_offset":[…]} of a
+ * followed by b; either may be NULL. */
+void logprobs_write(const struct logprobs *a, const struct logprobs *b, struct buf *out);
+
+bool logprobs_no_memory(const struct logprobs *lp);
+
+#endif

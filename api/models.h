@@ -1,0 +1,20 @@
+/* The model objects of GET /v1/models and /v1/models/{id}. Each function appends to out.
+ */
+#ifndef API_MODELS_H
+#define API_MODELS_H
+
+#include "api/api.h"
+#include "engine/base/buf.h"
+
+/* created: unix seconds of the model's loading. */
+void models_list(const struct api_limits *limits, int64_t created, struct buf *out);
+
+/* ERR_MODEL when id is not the served name. */
+int models_one(const struct api_limits *limits, int64_t created, const char *id,
+               size_t len, struct buf *out, struct err *err);
+
+/* ERR_MODEL, param `model`, unless name[0..len) is the served name. */
+int models_check(const struct api_limits *limits, const char *name, size_t len,
+                 struct err *err);
+
+#endif

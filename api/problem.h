@@ -1,0 +1,32 @@
+/*
+ * Error code -> HTTP status, JSON error body and the headers it asks for: the single
+ * mapping of the program. Pure functions over a const table; any thread.
+ *
+ * Faults of ours (status 500) never show their text to a client: it may name files.
+ */
+#ifndef API_PROBLEM_H
+#define API_PROBLEM_H
+
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+
+#include <stdbool.h>
+
+struct problem {
+    int status;
+    const char *type;    /* error.type */
+    const char *code;    /* error.code, NULL = null */
+    const char *message; /* shown instead of err->text; NULL = err->text is shown */
+    bool retry_after;    /* answer with Retry-After */
+    bool close;          /* answer with Connection: close */
+    bool challenge;      /* answer with WWW-Authenticate: Bearer */
+    bool allow;          /* answer with Allow (api_allow) */
+};
+
+/* Never NULL: an unknown code is an internal fault. */
+const struct problem *problem_of(enum err_code code);
+
+/* Appends {"error":{"message","type","param","code"}}, on one line without a newline. */
+void problem_body(const struct err *err, struct buf *out);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * The fields that say how to generate, shared by every completion endpoint: their table,
+ * and the checks between them. Lands in struct gen_params. Any thread.
+ */
+#ifndef API_SAMPLING_H
+#define API_SAMPLING_H
+
+#include "api/fields.h"
+#include "engine/engine.h"
+
+struct sampling {
+    struct gen_params gen; /* arrays borrow from the arena of the walk */
+    bool has_seed;
+    bool has_max_tokens;
+};
+
+/* What holds when no field is given. */
+void sampling_defaults(struct sampling *s, int max_tokens);
+
+/* The table, for fields_read. */
+struct field_table sampling_table(struct sampling *s);
+
+/* After the walk: checks between fields, against the context. */
+int sampling_check(struct sampling *s, const struct api_limits *limits, struct err *err);
+
+#endif

@@ -1,0 +1,12 @@
+/* Server-sent events: framing only. Each function appends to out. */
+#ifndef API_SSE_H
+#define API_SSE_H
+
+#include "engine/base/buf.h"
+
+void sse_begin(struct buf *out); /* "data: "; one line of JSON follows */
+void sse_end(struct buf *out);   /* two newlines */
+void sse_done(struct buf *out);  /* the last event of a good stream: data: [DONE] */
+void sse_ping(struct buf *out);  /* a comment that keeps a silent stream alive */
+
+#endif
