@@ -19,16 +19,12 @@
 #include "engine/base/err.h"
 #include "engine/base/log.h"
 #include "engine/engine.h"
+#include "server/option.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 enum config_alias { CONFIG_ALIAS_NONE, CONFIG_ALIAS_VLLM };
-
-struct config_list { /* of strings */
-    const char *const *items;
-    size_t n;
-};
 
 /* Strings are never NULL: "" means not set. All of them are owned by `arena`. */
 struct config {
@@ -71,7 +67,7 @@ struct config {
     const char *api_keys_file; /* one "tenant:key" a line; "" = no file */
     const char *api_key; /* one key of tenant "default", beside the file's; "" = none.
                           * With neither, no key is asked. */
-    struct config_list cors_allow_origins;
+    struct option_list cors_allow_origins;
 
     /* what the process tells */
     enum log_level log_level;
