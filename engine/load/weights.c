@@ -98,7 +98,7 @@ static int read_tensor(struct tensor *t, const struct json *v, size_t data_bytes
     if (d < 0)
         return err_set(err, ERR_FORMAT, "dtype: expected F32, F16 or BF16, found \"%.40s\"",
                        json_as_string(type, NULL));
-    size_t count, bytes;
+    size_t count = 0, bytes = 0;
     int rc = read_shape(t, json_get(v, "shape"), &count, err);
     if (rc == 0)
         rc = read_offsets(t, json_get(v, "data_offsets"), data_bytes, err);
@@ -241,7 +241,7 @@ static int read_file(struct weights *w, struct weights_file *f, struct err *err)
         w->tensors[i].file = f->name;
         w->tensors[i].data = map + 8 + header + w->tensors[i].begin;
     }
-    w->hash = w->hash * 1099511628211u ^ hash_bytes(map, 8 + (size_t)header);
+    w->hash = w->hash * 1099511628211u ^ hash_bytes(map, f->map_bytes);
     return 0;
 }
 

@@ -47,7 +47,7 @@ struct weights {
     struct tensor *tensors;
     size_t n_tensors, tensors_cap;
     struct strmap by_name;
-    uint64_t hash; /* over the headers of all files, in order */
+    uint64_t hash; /* over the bytes of all files, in order */
 };
 
 /* On failure nothing is kept; errors name the file, the tensor, expected and found. */
