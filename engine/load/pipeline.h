@@ -1,9 +1,10 @@
 /*
- * What happens to text around the merges: normalizer, pre-tokenizer, post-processor, decoder.
+ * What happens to text around the merges: normalizer, pre-tokenizer, post-processor,
+ * decoder.
  *
- * Each is a flat list of steps, read from tokenizer.json; Sequences are flattened. A step of
- * an unknown type, or with an option that is not honoured, is a load error with its path.
- * Const after load. engine/text/ runs the steps.
+ * Each is a flat list of steps, read from tokenizer.json; Sequences are flattened. A step
+ * of an unknown type, or with an option that is not honoured, is a load error with its
+ * path. Const after load. engine/text/ runs the steps.
  */
 #ifndef ENGINE_LOAD_PIPELINE_H
 #define ENGINE_LOAD_PIPELINE_H
@@ -75,12 +76,13 @@ struct pipeline {
     struct decode_step decode[PIPELINE_MAX_STEPS];
     size_t n_normal, n_pretok, n_decode;
     size_t strip_spaces; /* decode: leading spaces taken from the start of a whole text */
-    int32_t prefix[PIPELINE_MAX_TEMPLATE], suffix[PIPELINE_MAX_TEMPLATE]; /* post-processor */
+    int32_t prefix[PIPELINE_MAX_TEMPLATE],
+        suffix[PIPELINE_MAX_TEMPLATE]; /* post-processor */
     size_t n_prefix, n_suffix;
 };
 
-/* Reads the four members of the root of tokenizer.json. Strings go to `arena`. On failure p
- * holds what was read so far and is freed as usual. */
+/* Reads the four members of the root of tokenizer.json. Strings go to `arena`. On failure
+ * p holds what was read so far and is freed as usual. */
 int pipeline_read(struct pipeline *p, const struct json *root, struct arena *arena,
                   struct err *err);
 void pipeline_free(struct pipeline *p); /* accepts a zeroed pipeline */

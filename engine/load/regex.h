@@ -1,10 +1,11 @@
 /*
  * The regular expressions of tokenizer.json, compiled by PCRE2.
  *
- * They are written for Oniguruma's Ruby syntax. The common part of both dialects is accepted
- * (literals, classes, \p, \s, \d, groups, look-around, quantifiers); what the two read
- * differently is refused, and \s is rewritten to Unicode's White_Space. A pattern that can
- * match nothing is refused. Const after compile; matching state is the caller's.
+ * They are written for Oniguruma's Ruby syntax. The common part of both dialects is
+ * accepted (literals, classes, \p, \s, \d, groups, look-around, quantifiers); what the
+ * two read differently is refused, and \s is rewritten to Unicode's White_Space. A
+ * pattern that can match nothing is refused. Const after compile; matching state is the
+ * caller's.
  */
 #ifndef ENGINE_LOAD_REGEX_H
 #define ENGINE_LOAD_REGEX_H
@@ -14,8 +15,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct regex;       /* a compiled pattern */
-struct regex_match; /* one thread's matching state, for any pattern */
+struct regex; /* a compiled pattern */
+
+/* A text under search. s must be valid UTF-8; begin and end are the last match's. */
+struct regex_scan {
+    const char *s;
+    size_t len;
+    size_t begin, end;
+    void *state; /* owns; made by regex_scan_init, fits any pattern and text */
+};
 
 /* ERR_FORMAT with the reason, ERR_MEMORY. */
 int regex_compile(struct regex **out, const char *pattern, size_t len, struct err *err);
@@ -24,13 +32,12 @@ int regex_compile(struct regex **out, const char *pattern, size_t len, struct er
 int regex_literal(struct regex **out, const char *s, size_t len, struct err *err);
 void regex_free(struct regex *re); /* accepts NULL */
 
-struct regex_match *regex_match_new(void); /* NULL: out of memory; owned by the caller */
-void regex_match_free(struct regex_match *m); /* accepts NULL */
+bool regex_scan_init(struct regex_scan *scan); /* false: out of memory */
+void regex_scan_free(struct regex_scan *scan); /* accepts a zeroed scan */
 
-/* The leftmost match at or after from in s[0..len), which must be valid UTF-8. 1: found, with
- * its place in *begin, *end; 0: none; -ERR_ARGUMENT: the pattern's match limits exceeded;
- * -ERR_MEMORY. */
-int regex_find(const struct regex *re, struct regex_match *m, const char *s, size_t len,
-               size_t from, size_t *begin, size_t *end, struct err *err);
+/* The leftmost match at or after from. 1: found, its place in scan; 0: none;
+ * -ERR_ARGUMENT: the text drives the pattern over its match limits; -ERR_MEMORY. */
+int regex_find(const struct regex *re, struct regex_scan *scan, size_t from,
+               struct err *err);
 
 #endif

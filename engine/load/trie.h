@@ -1,5 +1,6 @@
 /* Byte strings to int32, searched in a text: longest match at each place, leftmost first.
- * Built once, then read by any thread. Time is the text's length times the longest string's. */
+ * Built once, then read by any thread. Time is the text's length times the longest
+ * string's. */
 #ifndef ENGINE_LOAD_TRIE_H
 #define ENGINE_LOAD_TRIE_H
 
@@ -21,7 +22,8 @@ struct trie_match {
     int32_t value;
 };
 
-/* Adds a non-empty string; a second one with equal bytes overwrites. false: out of memory. */
+/* Adds a non-empty string; a second one with equal bytes overwrites. false: out of
+ * memory. */
 bool trie_put(struct trie *t, const char *s, size_t len, int32_t value);
 void trie_free(struct trie *t); /* accepts a zeroed trie */
 
