@@ -3,7 +3,9 @@
 
 include packages.mk
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VARIANT ?= release
@@ -65,8 +67,13 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(ISA_$<) -MMD -MP -c -o $@ $<
 
+# What the programs share. An archive: a test links only what it uses.
+$(B)/libssmd.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
 # A unit test is one program; tests/lib holds what they share.
-$(UNIT_BIN): $(B)/%: $(B)/%.o $(call obj,$(UNIT_LIB)) $(LIB_OBJ)
+$(UNIT_BIN): $(B)/%: $(B)/%.o $(call obj,$(UNIT_LIB)) $(B)/libssmd.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
 unit: $(UNIT_BIN)
