@@ -80,7 +80,7 @@ void listing_flag(struct buf *out, const char *flag, const char *value, const ch
 {
     char left[OPTION_NAME_CAP + 32];
     snprintf(left, sizeof left, "%s%s%s", flag, value ? " " : "", value ? value : "");
-    buf_printf(out, "  %-30s %s", left, help);
+    buf_printf(out, "  %-26s  %s", left, help);
 }
 
 void listing_help(const struct options *o, unsigned groups, struct buf *out)
