@@ -28,6 +28,10 @@ struct api_limits {
     int64_t max_answer_tokens; /* prompts * max(n, best_of) * max_tokens */
 };
 
+/* The bytes of one token, which need not be whole UTF-8; NULL for an id without a token.
+ * They stay valid as long as what asks for them. */
+typedef const char *api_piece_fn(void *arg, int32_t id, size_t *len);
+
 enum api_kind {
     API_COMPLETIONS, /* completions.h, completion.h */
     API_MODELS,      /* models.h: models_list */

@@ -19,15 +19,11 @@
 
 struct completion; /* one answer; owned by whoever opened it */
 
-/* The bytes of one token, valid while the completion lives; NULL for an id without a
- * token. */
-typedef const char *completion_piece_fn(void *arg, int32_t id, size_t *len);
-
 struct completion_head {
-    const char *id;             /* "cmpl-…" */
-    int64_t created;            /* unix seconds */
-    const char *model;          /* the served name */
-    completion_piece_fn *piece; /* engine_piece, or a test's own */
+    const char *id;      /* "cmpl-…" */
+    int64_t created;     /* unix seconds */
+    const char *model;   /* the served name */
+    api_piece_fn *piece; /* engine_piece, or a test's own */
     void *piece_arg;
 };
 

@@ -9,11 +9,9 @@
 #ifndef API_LOGPROBS_H
 #define API_LOGPROBS_H
 
+#include "api/api.h"
 #include "engine/base/buf.h"
 #include "engine/engine.h"
-
-/* The bytes of one token; NULL for an id without a token. */
-typedef const char *logprobs_piece_fn(void *arg, int32_t id, size_t *len);
 
 /* Four JSON arrays without their brackets. A zeroed struct is empty. */
 struct logprobs {
@@ -27,7 +25,7 @@ void logprobs_reset(struct logprobs *lp); /* empty, keeps memory */
 /* Appends the token of a PROMPT or TOKEN event. The text begins at `offset` code points.
  */
 void logprobs_put(struct logprobs *lp, const struct event *ev, size_t offset,
-                  logprobs_piece_fn *piece, void *arg);
+                  api_piece_fn *piece, void *arg);
 
 /* Appends {"tokens":[…],"token_logprobs":[…],"top_logprobs":[…],"text_offset":[…]} of a
  * followed by b; either may be NULL. */

@@ -1,0 +1,68 @@
+/* The table of problems. Any thread; nothing is allocated but the body. */
+#include "api/problem.h"
+
+#include <string.h>
+
+#define INVALID  .type = "invalid_request_error"
+#define INTERNAL .status = 500, .type = "server_error", .message = hidden
+
+static const char hidden[] = "The server had a fault while processing the request.";
+
+static const struct problem problems[ERR_N_CODES] = {
+    [ERR_NONE] = {INTERNAL},
+    [ERR_ARGUMENT] = {.status = 400, INVALID},
+    [ERR_CONTEXT] = {.status = 400, INVALID, .code = "context_length_exceeded"},
+    [ERR_BUDGET] = {.status = 400, INVALID, .code = "budget_exceeded"},
+    [ERR_UNSUPPORTED] = {.status = 400, INVALID, .code = "unsupported_parameter"},
+    [ERR_AUTH] = {.status = 401, INVALID, .code = "invalid_api_key", .challenge = true},
+    [ERR_NOT_FOUND] = {.status = 404, INVALID, .code = "not_found"},
+    [ERR_MODEL] = {.status = 404, INVALID, .code = "model_not_found"},
+    [ERR_METHOD] = {.status = 405, INVALID, .code = "method_not_allowed", .allow = true},
+    [ERR_TIMEOUT] = {.status = 408, INVALID, .code = "timeout", .close = true},
+    [ERR_CONFLICT] = {.status = 409, INVALID, .code = "state_mismatch"},
+    [ERR_TOO_LARGE] = {.status = 413, INVALID, .code = "body_too_large", .close = true},
+    [ERR_URI] = {.status = 414, INVALID, .code = "uri_too_long"},
+    [ERR_MEDIA] = {.status = 415, INVALID, .code = "unsupported_media_type"},
+    [ERR_BUSY] = {.status = 429,
+                  .type = "rate_limit_error",
+                  .code = "rate_limit_exceeded",
+                  .retry_after = true},
+    [ERR_HEADERS] = {.status = 431, INVALID, .code = "headers_too_large"},
+    [ERR_UNAVAILABLE] = {.status = 503,
+                         .type = "server_error",
+                         .code = "unavailable",
+                         .retry_after = true,
+                         .close = true},
+    [ERR_IO] = {INTERNAL},
+    [ERR_FORMAT] = {INTERNAL},
+    [ERR_MEMORY] = {INTERNAL},
+    [ERR_INTERNAL] = {INTERNAL},
+};
+
+const struct problem *problem_of(enum err_code code)
+{
+    return &problems[(unsigned)code < ERR_N_CODES ? code : ERR_INTERNAL];
+}
+
+static void put_or_null(struct buf *out, const char *s)
+{
+    if (s && s[0])
+        buf_json_string(out, s, strlen(s));
+    else
+        buf_puts(out, "null");
+}
+
+void problem_body(const struct err *err, struct buf *out)
+{
+    const struct problem *p = problem_of(err->code);
+    const char *message = p->message ? p->message : err->text;
+    buf_puts(out, "{\"error\":{\"message\":");
+    buf_json_string(out, message, strlen(message));
+    buf_puts(out, ",\"type\":");
+    put_or_null(out, p->type);
+    buf_puts(out, ",\"param\":");
+    put_or_null(out, p->message ? NULL : err->param);
+    buf_puts(out, ",\"code\":");
+    put_or_null(out, p->code);
+    buf_puts(out, "}}");
+}

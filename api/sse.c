@@ -1,0 +1,22 @@
+/* Framing of server-sent events (HTML standard, section 9.2). */
+#include "api/sse.h"
+
+void sse_begin(struct buf *out)
+{
+    buf_puts(out, "data: ");
+}
+
+void sse_end(struct buf *out)
+{
+    buf_puts(out, "\n\n");
+}
+
+void sse_done(struct buf *out)
+{
+    buf_puts(out, "data: [DONE]\n\n");
+}
+
+void sse_ping(struct buf *out)
+{
+    buf_puts(out, ":\n\n");
+}

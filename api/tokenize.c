@@ -1,0 +1,125 @@
+/* Bodies of /tokenize and /detokenize. */
+#include "api/tokenize.h"
+
+#include "api/fields.h"
+#include "api/models.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+/* Where a walk lands before it is checked. */
+struct landing {
+    struct prompt prompt, content, tokens;
+    bool add_special_tokens;
+    const char *model;
+};
+
+#define AT(member) .at = offsetof(struct landing, member)
+
+static const struct field text_fields[] = {
+    {"prompt", FIELD_OTHER, AT(prompt), .read = prompt_read_text},
+    {"content", FIELD_OTHER, AT(content), .read = prompt_read_text},
+    {"add_special_tokens", FIELD_BOOL, AT(add_special_tokens)},
+    {"model", FIELD_STRING, AT(model), .max = 512},
+};
+
+static const struct field id_fields[] = {
+    {"tokens", FIELD_OTHER, AT(tokens), .read = prompt_read_ids, .max = INT_MAX},
+    {"model", FIELD_STRING, AT(model), .max = 512},
+};
+
+static int check_text(const struct landing *l, struct prompt *out, struct err *err)
+{
+    if (l->prompt.text && l->content.text)
+        return err_param(err, ERR_ARGUMENT, "content",
+                         "`prompt` and `content` mean the same; give one of them");
+    *out = l->prompt.text ? l->prompt : l->content;
+    return out->text ? 0 : err_param(err, ERR_ARGUMENT, "prompt", "`prompt` is missing");
+}
+
+static int check_ids(const struct landing *l, struct prompt *out, struct err *err)
+{
+    *out = l->tokens;
+    return out->ids ? 0 : err_param(err, ERR_ARGUMENT, "tokens", "`tokens` is missing");
+}
+
+typedef int check_fn(const struct landing *l, struct prompt *out, struct err *err);
+
+static int read_body(struct tokenize_request *req, struct fields_ctx *ctx,
+                     const struct json *j, const struct field_table *table,
+                     check_fn *check, struct err *err)
+{
+    struct landing *l = table->into;
+    int rc = fields_read(ctx, j, table, 1, err);
+    if (rc == 0 && l->model)
+        rc = models_check(ctx->limits, l->model, strlen(l->model), err);
+    if (rc == 0 && !ctx->limits->has_tokenizer)
+        rc = err_set(err, ERR_UNSUPPORTED, "this model has no tokenizer");
+    if (rc == 0)
+        rc = check(l, &req->prompt, err);
+    req->add_special_tokens = l->add_special_tokens;
+    req->n_unknown_fields = ctx->n_unknown;
+    return rc;
+}
+
+int tokenize_parse(struct tokenize_request *req, const struct api_limits *limits,
+                   const char *body, size_t len, struct err *err)
+{
+    struct landing l = {.add_special_tokens = true};
+    struct field_table table = {text_fields, sizeof text_fields / sizeof *text_fields,
+                                &l};
+    *req = (struct tokenize_request){0};
+    arena_init(&req->arena);
+    struct fields_ctx ctx = {.arena = &req->arena, .limits = limits};
+    struct json *j = NULL;
+    int rc = fields_parse(&j, body, len, err);
+    if (rc == 0)
+        rc = read_body(req, &ctx, j, &table, check_text, err);
+    json_free(j);
+    if (rc)
+        tokenize_free(req);
+    return rc;
+}
+
+int tokenize_parse_ids(struct tokenize_request *req, const struct api_limits *limits,
+                       const char *body, size_t len, struct err *err)
+{
+    struct landing l = {0};
+    struct field_table table = {id_fields, sizeof id_fields / sizeof *id_fields, &l};
+    *req = (struct tokenize_request){0};
+    arena_init(&req->arena);
+    struct fields_ctx ctx = {.arena = &req->arena, .limits = limits};
+    struct json *j = NULL;
+    int rc = fields_parse(&j, body, len, err);
+    if (rc == 0)
+        rc = read_body(req, &ctx, j, &table, check_ids, err);
+    json_free(j);
+    if (rc)
+        tokenize_free(req);
+    return rc;
+}
+
+void tokenize_free(struct tokenize_request *req)
+{
+    arena_free(&req->arena);
+    *req = (struct tokenize_request){0};
+}
+
+void tokenize_answer(const struct api_limits *limits, const int32_t *ids, size_t n,
+                     struct buf *out)
+{
+    buf_puts(out, "{\"tokens\":[");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, i ? ",%" PRId32 : "%" PRId32, ids[i]);
+    buf_printf(out, "],\"count\":%zu,\"max_model_len\":%d}", n, limits->context_tokens);
+}
+
+void tokenize_answer_text(const char *text, size_t len, struct buf *out)
+{
+    buf_puts(out, "{\"prompt\":");
+    buf_json_string(out, text, len);
+    buf_puts(out, ",\"content\":");
+    buf_json_string(out, text, len);
+    buf_puts(out, "}");
+}
