@@ -112,3 +112,38 @@ size_t mixer_floats_bytes(size_t n)
 {
     return (n * sizeof(float) + 63) / 64 * 64;
 }
+
+struct rows_job {
+    const struct ctx *c;
+    mixer_rows_fn *fn;
+    const void *arg;
+    int rows_per_task;
+};
+
+static void rows_task(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_job *j = arg;
+    int row0 = task * j->rows_per_task, row1 = row0 + j->rows_per_task;
+    j->fn(j->arg, j->c, row0, row1 < j->c->n_rows ? row1 : j->c->n_rows);
+}
+
+void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg, size_t floats_per_row)
+{
+    enum { TASK_FLOATS = 16 * 1024 }; /* a few microseconds: less is not worth a wake-up */
+    size_t per_task = TASK_FLOATS / (floats_per_row ? floats_per_row : 1);
+    if (per_task < 1)
+        per_task = 1;
+    if ((size_t)c->n_rows <= per_task) {
+        fn(arg, c, 0, c->n_rows);
+        return;
+    }
+    struct rows_job j = {c, fn, arg, (int)per_task};
+    int n_tasks = (c->n_rows + (int)per_task - 1) / (int)per_task;
+    pool_run(c->gemm->pool, rows_task, &j, n_tasks);
+}
+
+void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y)
+{
+    gemm_run(c->gemm, m, x, (size_t)m->n_in, c->n_rows, y, (size_t)m->n_out);
+}

@@ -95,6 +95,14 @@ extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixe
 /* Scratch for n floats (never NULL: sized at open); released with the caller's mark. */
 float *mixer_floats(const struct ctx *c, size_t n);
 
+/* Runs fn over [row0, row1) pieces of the step's rows, on several threads when
+ * n_rows * floats_per_row makes it worth while. Rows must not depend on each other. */
+typedef void mixer_rows_fn(const void *arg, const struct ctx *c, int row0, int row1);
+void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg, size_t floats_per_row);
+
+/* y = x · mᵀ for all rows, x and y with the matrix's own widths as strides. */
+void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y);
+
 /* Bytes that mixer_floats takes for n floats. */
 size_t mixer_floats_bytes(size_t n);
 

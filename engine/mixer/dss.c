@@ -1,0 +1,176 @@
+/*
+ * The diagonal complex kind. Channels lie along the lanes, 16 to a block, so a sum over modes is
+ * one chain a lane; exp(Λ) and the input coefficient are made in f64 at load.
+ */
+#include "engine/mixer/gss.h"
+#include "engine/mixer/mixer.h"
+#include "engine/mixer/norm.h"
+
+#include <complex.h>
+#include <math.h>
+#include <string.h>
+
+struct dss {
+    struct matrix v, u, c, o;
+    struct norm norm;
+    const float *coef; /* [blocks][N][2][16] */
+    const float *e;    /* [N][2] */
+    const float *d;    /* [blocks][16] */
+    int n_gate, n_channels, n_state, n_blocks;
+};
+
+struct dss_tensors {
+    const float *lam_re, *lam_im, *c_re, *c_im, *d;
+};
+
+static int bind_tensors(struct dss_tensors *t, const struct dss *l, const struct bind *b,
+                        struct err *err)
+{
+    const int64_t shape[] = {l->n_channels, l->n_state};
+    int rc = bind_vector(&t->lam_re, b, "lam_re", l->n_state, err);
+    if (rc == 0)
+        rc = bind_vector(&t->lam_im, b, "lam_im", l->n_state, err);
+    if (rc == 0)
+        rc = bind_tensor(&t->c_re, b, "c_re", 2, shape, err);
+    if (rc == 0)
+        rc = bind_tensor(&t->c_im, b, "c_im", 2, shape, err);
+    return rc ? rc : bind_vector(&t->d, b, "d", l->n_channels, err);
+}
+
+/* arXiv 2206.13947, section 3.1: Λ = -exp(re) + i·exp(im), C·(exp(Λ) - 1)/Λ. */
+static int discretise(struct dss *l, const struct dss_tensors *t, struct arena *a,
+                      struct err *err)
+{
+    size_t n_state = (size_t)l->n_state, blocks = (size_t)l->n_blocks;
+    float *coef = arena_zalloc(a, blocks * n_state * 2 * LANES, sizeof *coef);
+    float *e = arena_alloc(a, n_state * 2 * sizeof *e);
+    float *d = arena_zalloc(a, blocks * LANES, sizeof *d);
+    if (!coef || !e || !d)
+        return err_set(err, ERR_MEMORY, "out of memory for %d x %d state coefficients",
+                       l->n_channels, l->n_state);
+    for (size_t n = 0; n < n_state; n++) {
+        double complex lambda = CMPLX(-exp(t->lam_re[n]), exp(t->lam_im[n]));
+        double complex step = cexp(lambda), gain = (step - 1) / lambda;
+        e[2 * n] = (float)creal(step);
+        e[2 * n + 1] = (float)cimag(step);
+        for (size_t c = 0; c < (size_t)l->n_channels; c++) {
+            double complex w = CMPLX(t->c_re[c * n_state + n], t->c_im[c * n_state + n]) * gain;
+            float *at = coef + ((c / LANES) * n_state + n) * 2 * LANES + c % LANES;
+            at[0] = (float)creal(w);
+            at[LANES] = (float)cimag(w);
+        }
+    }
+    memcpy(d, t->d, (size_t)l->n_channels * sizeof *d);
+    l->coef = coef;
+    l->e = e;
+    l->d = d;
+    return 0;
+}
+
+static int dss_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+{
+    const struct dss_spec *s = spec;
+    struct dss *l = arena_zalloc(b->arena, 1, sizeof *l);
+    if (!l)
+        return err_set(err, ERR_MEMORY, "out of memory for a diagonal state space");
+    l->n_gate = s->n_gate;
+    l->n_channels = s->n_channels;
+    l->n_state = s->n_state;
+    l->n_blocks = (s->n_channels + LANES - 1) / LANES;
+    mx->impl = l;
+    mx->need.fixed_bytes = (size_t)l->n_blocks * (size_t)s->n_state * 2 * LANES * sizeof(float);
+    int d = b->hidden_size;
+    struct dss_tensors t = {0};
+    int rc = bind_matrix(&l->v, b, "w_v", s->n_gate, d, false, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->u, b, "w_u", s->n_channels, d, false, err);
+    if (rc == 0)
+        rc = norm_bind_layer(&l->norm, b, "dss_norm", s->n_channels, 1e-5, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->c, b, "w_c", s->n_gate, s->n_channels, false, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->o, b, "w_o", d, s->n_gate, false, err);
+    if (rc == 0)
+        rc = bind_tensors(&t, l, b, err);
+    return rc ? rc : discretise(l, &t, b->arena, err);
+}
+
+static size_t dss_scratch(const struct mixer *mx, int max_rows)
+{
+    const struct dss *l = mx->impl;
+    size_t rows = (size_t)max_rows;
+    return 2 * mixer_floats_bytes(rows * (size_t)l->n_gate) +
+           2 * mixer_floats_bytes(rows * (size_t)l->n_channels);
+}
+
+struct dss_job {
+    const struct mixer *mx;
+    const struct dss *l;
+    const struct ctx *c;
+    float *v, *s, *y, *g;
+};
+
+static void activate_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    const struct dss_job *j = arg;
+    const struct kernels *k = c->gemm->k;
+    size_t n = (size_t)(row1 - row0), f = (size_t)j->l->n_gate, ch = (size_t)j->l->n_channels;
+    float *v = j->v + (size_t)row0 * f, *s = j->s + (size_t)row0 * ch;
+    k->gelu(v, n * f, v);
+    k->gelu(s, n * ch, s);
+    norm_rows(&j->l->norm, k, j->s, j->s, row0, row1);
+}
+
+static void scan_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct dss_job *j = arg;
+    const struct dss *l = j->l;
+    const struct span *s = &j->c->spans[task / l->n_blocks];
+    size_t block = (size_t)(task % l->n_blocks), n = (size_t)l->n_state;
+    size_t ld = (size_t)l->n_channels, at = (size_t)s->row0 * ld + block * LANES;
+    int left = l->n_channels - (int)block * LANES;
+    struct dss_args args = {
+        .state = (float *)(void *)(s->fixed + j->mx->fixed_offset) + block * n * 2 * LANES,
+        .coef = l->coef + block * n * 2 * LANES,
+        .e = l->e,
+        .d = l->d + block * LANES,
+        .s = j->s + at,
+        .y = j->y + at,
+        .ld_s = ld,
+        .ld_y = ld,
+        .n_rows = s->n_rows,
+        .n_state = l->n_state,
+        .n_channels = left < LANES ? left : LANES,
+    };
+    j->c->gemm->k->dss(&args);
+}
+
+static void output_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    const struct dss_job *j = arg;
+    size_t at = (size_t)row0 * (size_t)j->l->n_gate;
+    size_t n = (size_t)(row1 - row0) * (size_t)j->l->n_gate;
+    c->gemm->k->mul(j->g + at, j->v + at, n, j->g + at);
+}
+
+static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x, float *y)
+{
+    const struct dss *l = mx->impl;
+    size_t mark = arena_mark(c->scratch), rows = (size_t)c->n_rows;
+    struct dss_job j = {.mx = mx, .l = l, .c = c};
+    j.v = mixer_floats(c, rows * (size_t)l->n_gate);
+    j.g = mixer_floats(c, rows * (size_t)l->n_gate);
+    j.s = mixer_floats(c, rows * (size_t)l->n_channels);
+    j.y = mixer_floats(c, rows * (size_t)l->n_channels);
+    mixer_linear(c, &l->v, x, j.v);
+    mixer_linear(c, &l->u, x, j.s);
+    mixer_rows(c, activate_rows, &j, 8 * (size_t)(l->n_gate + l->n_channels));
+    pool_run(c->gemm->pool, scan_block, &j, c->n_spans * l->n_blocks);
+    mixer_linear(c, &l->c, j.y, j.g);
+    mixer_rows(c, output_rows, &j, (size_t)l->n_gate);
+    mixer_linear(c, &l->o, j.g, y);
+    arena_release(c->scratch, mark);
+}
+
+const struct mixer_kind mixer_dss = {"dss", dss_bind, dss_scratch, dss_run};

@@ -1,0 +1,58 @@
+/* SwiGLU. Binding at open; run on the engine thread, which divides the work over the pool. */
+#include "engine/mixer/ffn.h"
+
+#include "engine/mixer/mixer.h"
+
+struct ffn {
+    struct matrix gate, up, down;
+    int size;
+};
+
+static int ffn_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+{
+    const struct ffn_spec *s = spec;
+    struct ffn *f = arena_zalloc(b->arena, 1, sizeof *f);
+    if (!f)
+        return err_set(err, ERR_MEMORY, "out of memory for a feed-forward layer");
+    f->size = s->size;
+    mx->impl = f;
+    int rc = bind_matrix(&f->gate, b, s->gate, s->size, b->hidden_size, s->bias, err);
+    if (rc == 0)
+        rc = bind_matrix(&f->up, b, s->up, s->size, b->hidden_size, s->bias, err);
+    return rc ? rc : bind_matrix(&f->down, b, s->down, b->hidden_size, s->size, s->bias, err);
+}
+
+static size_t ffn_scratch(const struct mixer *mx, int max_rows)
+{
+    const struct ffn *f = mx->impl;
+    return 2 * mixer_floats_bytes((size_t)max_rows * (size_t)f->size);
+}
+
+struct ffn_job {
+    const struct ffn *f;
+    float *gate;
+    const float *up;
+};
+
+static void gate_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    const struct ffn_job *j = arg;
+    size_t at = (size_t)row0 * (size_t)j->f->size;
+    size_t n = (size_t)(row1 - row0) * (size_t)j->f->size;
+    c->gemm->k->silu_mul(j->gate + at, j->up + at, n, j->gate + at);
+}
+
+static void ffn_run(const struct mixer *mx, const struct ctx *c, const float *x, float *y)
+{
+    const struct ffn *f = mx->impl;
+    size_t mark = arena_mark(c->scratch), n = (size_t)c->n_rows * (size_t)f->size;
+    float *gate = mixer_floats(c, n), *up = mixer_floats(c, n);
+    mixer_linear(c, &f->gate, x, gate);
+    mixer_linear(c, &f->up, x, up);
+    struct ffn_job j = {f, gate, up};
+    mixer_rows(c, gate_rows, &j, 4 * (size_t)f->size);
+    mixer_linear(c, &f->down, gate, y);
+    arena_release(c->scratch, mark);
+}
+
+const struct mixer_kind mixer_ffn = {"ffn", ffn_bind, ffn_scratch, ffn_run};

@@ -1,0 +1,13 @@
+/* Feed-forward mixer without state: SwiGLU(x) = down(silu(gate·x) ⊙ up·x) (arXiv 2002.05202). */
+#ifndef ENGINE_MIXER_FFN_H
+#define ENGINE_MIXER_FFN_H
+
+#include <stdbool.h>
+
+struct ffn_spec {
+    const char *gate, *up, *down; /* tensor names without ".weight" */
+    int size;                     /* inner width */
+    bool bias;
+};
+
+#endif

@@ -1,0 +1,125 @@
+/* The gated kind: one real decay a channel. Threads divide (sequence, block of channels). */
+#include "engine/mixer/gss.h"
+
+#include "engine/mixer/mixer.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum { CHANNELS_PER_TASK = 256 };
+
+struct gss {
+    struct matrix g, b, f, o;
+    const float *decay; /* [S] exp(-exp(a_log)) */
+    int n_state;
+};
+
+static int bind_decay(struct gss *l, const struct bind *b, struct err *err)
+{
+    const float *a_log = NULL;
+    int rc = bind_vector(&a_log, b, "a_log", l->n_state, err);
+    if (rc)
+        return rc;
+    float *decay = arena_alloc(b->arena, (size_t)l->n_state * sizeof *decay);
+    if (!decay)
+        return err_set(err, ERR_MEMORY, "out of memory for %d decays", l->n_state);
+    for (int i = 0; i < l->n_state; i++)
+        decay[i] = (float)exp(-exp(a_log[i]));
+    l->decay = decay;
+    return 0;
+}
+
+static int gss_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+{
+    const struct gss_spec *s = spec;
+    struct gss *l = arena_zalloc(b->arena, 1, sizeof *l);
+    if (!l)
+        return err_set(err, ERR_MEMORY, "out of memory for a gated state space");
+    int d = b->hidden_size;
+    l->n_state = s->n_state;
+    mx->impl = l;
+    mx->need.fixed_bytes = (size_t)s->n_state * sizeof(float);
+    int rc = bind_matrix(&l->g, b, "w_g", s->n_state, d, false, err);
+    if (rc == 0 && bind_has(b, "b_g"))
+        rc = bind_vector(&l->g.bias, b, "b_g", s->n_state, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->b, b, "w_b", s->n_state, d, false, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->f, b, "w_f", s->n_state, d, false, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->o, b, "w_o", d, s->n_state, false, err);
+    return rc ? rc : bind_decay(l, b, err);
+}
+
+static size_t gss_scratch(const struct mixer *mx, int max_rows)
+{
+    const struct gss *l = mx->impl;
+    return 4 * mixer_floats_bytes((size_t)max_rows * (size_t)l->n_state);
+}
+
+struct gss_job {
+    const struct mixer *mx;
+    const struct gss *l;
+    const struct ctx *c;
+    float *g, *b, *f, *h;
+    int n_blocks;
+};
+
+static void gate_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    const struct gss_job *j = arg;
+    size_t at = (size_t)row0 * (size_t)j->l->n_state;
+    c->gemm->k->sigmoid(j->g + at, (size_t)(row1 - row0) * (size_t)j->l->n_state, j->g + at);
+}
+
+static void scan_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct gss_job *j = arg;
+    const struct span *s = &j->c->spans[task / j->n_blocks];
+    int first = task % j->n_blocks * CHANNELS_PER_TASK, left = j->l->n_state - first;
+    size_t ld = (size_t)j->l->n_state, at = (size_t)s->row0 * ld + (size_t)first;
+    struct gss_args args = {
+        .h = (float *)(void *)(s->fixed + j->mx->fixed_offset) + first,
+        .a = j->l->decay + first,
+        .g = j->g + at,
+        .b = j->b + at,
+        .y = j->h + at,
+        .ld_g = ld,
+        .ld_b = ld,
+        .ld_y = ld,
+        .n_rows = s->n_rows,
+        .n = left < CHANNELS_PER_TASK ? left : CHANNELS_PER_TASK,
+    };
+    j->c->gemm->k->gss(&args);
+}
+
+static void output_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    const struct gss_job *j = arg;
+    size_t at = (size_t)row0 * (size_t)j->l->n_state;
+    size_t n = (size_t)(row1 - row0) * (size_t)j->l->n_state;
+    c->gemm->k->silu_mul(j->f + at, j->h + at, n, j->f + at);
+}
+
+static void gss_run(const struct mixer *mx, const struct ctx *c, const float *x, float *y)
+{
+    const struct gss *l = mx->impl;
+    size_t mark = arena_mark(c->scratch), n = (size_t)c->n_rows * (size_t)l->n_state;
+    struct gss_job j = {.mx = mx, .l = l, .c = c};
+    j.g = mixer_floats(c, n);
+    j.b = mixer_floats(c, n);
+    j.f = mixer_floats(c, n);
+    j.h = mixer_floats(c, n);
+    j.n_blocks = (l->n_state + CHANNELS_PER_TASK - 1) / CHANNELS_PER_TASK;
+    mixer_linear(c, &l->g, x, j.g);
+    mixer_linear(c, &l->b, x, j.b);
+    mixer_linear(c, &l->f, x, j.f);
+    mixer_rows(c, gate_rows, &j, 4 * (size_t)l->n_state);
+    pool_run(c->gemm->pool, scan_block, &j, c->n_spans * j.n_blocks);
+    mixer_rows(c, output_rows, &j, 4 * (size_t)l->n_state);
+    mixer_linear(c, &l->o, j.f, y);
+    arena_release(c->scratch, mark);
+}
+
+const struct mixer_kind mixer_gss = {"gss", gss_bind, gss_scratch, gss_run};

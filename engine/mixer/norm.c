@@ -1,0 +1,38 @@
+/* Norms over rows. Any pool thread, each on its own rows. */
+#include "engine/mixer/norm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int norm_bind(struct norm *m, const struct bind *b, const char *name, int n, double eps,
+              struct err *err)
+{
+    *m = (struct norm){.eps = (float)eps, .n = n};
+    return bind_vector(&m->w, b, name, n, err);
+}
+
+int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n, double eps,
+                    struct err *err)
+{
+    char weight[128], bias[128];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    *m = (struct norm){.eps = (float)eps, .n = n};
+    int rc = bind_vector(&m->w, b, weight, n, err);
+    return rc ? rc : bind_vector(&m->b, b, bias, n, err);
+}
+
+void norm_rows(const struct norm *m, const struct kernels *k, const float *x, float *y,
+               int row0, int row1)
+{
+    for (int r = row0; r < row1; r++) {
+        const float *in = x + (size_t)r * (size_t)m->n;
+        float *out = y + (size_t)r * (size_t)m->n;
+        if (m->b)
+            k->layernorm(in, (const float *[2]){m->w, m->b}, m->eps, m->n, out);
+        else if (m->w)
+            k->rmsnorm(in, m->w, m->eps, m->n, out);
+        else if (in != out)
+            memcpy(out, in, (size_t)m->n * sizeof *out);
+    }
+}

@@ -1,0 +1,130 @@
+/*
+ * SSD. The recurrence runs token by token in one fixed order with the head's tile [N][P] in L1,
+ * so prefill is decode: splitting a prompt changes no bit. Threads divide (sequence, head).
+ */
+#include "engine/mixer/ssd.h"
+
+struct ssd {
+    struct matrix c, b, x, dt, out;
+    const float *a;       /* [H], signed as stored */
+    const float *dt_bias; /* [H] or NULL */
+    int n_heads, head_dim, n_state;
+    const struct rope *rope; /* or NULL */
+};
+
+static int ssd_bind(struct mixer *mx, const void *spec, const struct bind *bd, struct err *err)
+{
+    const struct ssd_spec *s = spec;
+    struct ssd *l = arena_zalloc(bd->arena, 1, sizeof *l);
+    if (!l)
+        return err_set(err, ERR_MEMORY, "out of memory for an SSD layer");
+    l->n_heads = s->n_heads;
+    l->head_dim = s->head_dim;
+    l->n_state = s->n_state;
+    l->rope = s->rope;
+    mx->impl = l;
+    int d = bd->hidden_size, hn = s->n_heads * s->n_state, hp = s->n_heads * s->head_dim;
+    mx->need.fixed_bytes = (size_t)hn * (size_t)s->head_dim * sizeof(float);
+    int rc = bind_matrix(&l->c, bd, s->c, hn, d, s->bias, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->b, bd, s->b, hn, d, s->bias, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->x, bd, s->x, hp, d, s->bias, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->dt, bd, s->dt, s->n_heads, d, s->bias, err);
+    if (rc == 0)
+        rc = bind_matrix(&l->out, bd, s->out, d, hp, s->bias, err);
+    if (rc == 0)
+        rc = bind_vector(&l->a, bd, s->a, s->n_heads, err);
+    if (rc == 0 && bind_has(bd, s->dt_bias))
+        rc = bind_vector(&l->dt_bias, bd, s->dt_bias, s->n_heads, err);
+    return rc;
+}
+
+static size_t ssd_scratch(const struct mixer *mx, int max_rows)
+{
+    const struct ssd *l = mx->impl;
+    size_t rows = (size_t)max_rows;
+    return 2 * mixer_floats_bytes(rows * (size_t)l->c.n_out) +
+           2 * mixer_floats_bytes(rows * (size_t)l->x.n_out) +
+           2 * mixer_floats_bytes(rows * (size_t)l->n_heads);
+}
+
+struct ssd_job {
+    const struct mixer *mx;
+    const struct ssd *l;
+    const struct ctx *ctx;
+    float *c, *b, *x, *dt, *decay, *y;
+};
+
+static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int row0, int row1)
+{
+    const struct ssd_job *j = arg;
+    const struct ssd *l = j->l;
+    const struct kernels *k = ctx->gemm->k;
+    if (l->rope) {
+        rope_rows(l->rope, ctx, j->c, (size_t)l->c.n_out, l->n_heads, row0, row1);
+        rope_rows(l->rope, ctx, j->b, (size_t)l->b.n_out, l->n_heads, row0, row1);
+    }
+    size_t h = (size_t)l->n_heads;
+    for (size_t r = (size_t)row0; r < (size_t)row1; r++) {
+        float *dt = j->dt + r * h, *decay = j->decay + r * h;
+        if (l->dt_bias)
+            k->add(dt, l->dt_bias, h, dt);
+        k->softplus(dt, h, dt);
+        k->mul(dt, l->a, h, decay);
+        k->exp(decay, h, decay);
+    }
+}
+
+static void scan_head(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct ssd_job *j = arg;
+    const struct ssd *l = j->l;
+    const struct span *s = &j->ctx->spans[task / l->n_heads];
+    size_t h = (size_t)(task % l->n_heads), row = (size_t)s->row0;
+    size_t p = (size_t)l->head_dim, n = (size_t)l->n_state;
+    size_t at_bc = row * (size_t)l->c.n_out + h * n, at_x = row * (size_t)l->x.n_out + h * p;
+    size_t at_t = row * (size_t)l->n_heads + h;
+    struct ssd_args args = {
+        .state = (float *)(void *)(s->fixed + j->mx->fixed_offset) + h * n * p,
+        .x = j->x + at_x,
+        .b = j->b + at_bc,
+        .c = j->c + at_bc,
+        .a = j->decay + at_t,
+        .dt = j->dt + at_t,
+        .y = j->y + at_x,
+        .ld_x = (size_t)l->x.n_out,
+        .ld_bc = (size_t)l->c.n_out,
+        .ld_t = (size_t)l->n_heads,
+        .ld_y = (size_t)l->x.n_out,
+        .n_rows = s->n_rows,
+        .n_head = l->head_dim,
+        .n_state = l->n_state,
+    };
+    j->ctx->gemm->k->ssd(&args);
+}
+
+static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *u, float *y)
+{
+    const struct ssd *l = mx->impl;
+    size_t mark = arena_mark(ctx->scratch), rows = (size_t)ctx->n_rows;
+    struct ssd_job j = {.mx = mx, .l = l, .ctx = ctx};
+    j.c = mixer_floats(ctx, rows * (size_t)l->c.n_out);
+    j.b = mixer_floats(ctx, rows * (size_t)l->b.n_out);
+    j.x = mixer_floats(ctx, rows * (size_t)l->x.n_out);
+    j.y = mixer_floats(ctx, rows * (size_t)l->x.n_out);
+    j.dt = mixer_floats(ctx, rows * (size_t)l->n_heads);
+    j.decay = mixer_floats(ctx, rows * (size_t)l->n_heads);
+    mixer_linear(ctx, &l->c, u, j.c);
+    mixer_linear(ctx, &l->b, u, j.b);
+    mixer_linear(ctx, &l->x, u, j.x);
+    mixer_linear(ctx, &l->dt, u, j.dt);
+    mixer_rows(ctx, rotate_and_discretise, &j, 4 * (size_t)l->c.n_out);
+    pool_run(ctx->gemm->pool, scan_head, &j, ctx->n_spans * l->n_heads);
+    mixer_linear(ctx, &l->out, j.y, y);
+    arena_release(ctx->scratch, mark);
+}
+
+const struct mixer_kind mixer_ssd = {"ssd", ssd_bind, ssd_scratch, ssd_run};
