@@ -11,4 +11,4 @@ PACKAGES_RUN := libmicrohttpd12 libjansson4 libopenblas0-pthread libuv1 libpcre2
 PACKAGES_TEST := libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 nodejs npm python3 python3-numpy curl haproxy prometheus procps
 
 # image: building and running the container image without a container engine (deploy/image-test.sh)
-PACKAGES_IMAGE := buildah debootstrap crun uidmap curl util-linux
+PACKAGES_IMAGE := buildah debootstrap crun uidmap curl procps
