@@ -19,14 +19,21 @@ int cmd_check(const struct config *cfg);
 
 enum cmd_logits_value { LOGITS_IDS, LOGITS_SPLIT, LOGITS_GREEDY, LOGITS_OUT, LOGITS_N };
 
-/* values[LOGITS_N]: the command's own flags as given, NULL = absent. */
+/* Writes the logits of --ids to --out, or prints the --greedy ids that follow them.
+ * values[LOGITS_N]: the command's own flags as given, NULL = absent. */
 int cmd_logits(const struct config *cfg, const char *const *values);
 
 enum cmd_perplexity_value { PERPLEXITY_JSON, PERPLEXITY_N };
 
+/* Scores a text file and prints how well the model predicts it. file: NULL = not given.
+ */
 int cmd_perplexity(const struct config *cfg, const char *const *values, const char *file);
 
 /* Writes "ssmd: <text>" to stderr, returns `code`. */
 int cmd_fail(enum cmd_exit code, const struct err *err);
+
+/* CMD_USAGE for an error in what the caller gave, CMD_FAILED for one of the machine or
+ * ours. */
+enum cmd_exit cmd_blame(const struct err *err);
 
 #endif
