@@ -187,11 +187,14 @@ static int run(struct scoring *s, const struct config *cfg, const char *path,
     config_engine_options(cfg, &o);
     o.max_seqs = 1;
     int rc = read_text(text, path, err);
+    if (rc == 0 && engine_open(&s->e, &o, err) != 0) {
+        err->code =
+            ERR_ARGUMENT; /* whatever is wrong with a model, it is the wrong one */
+        rc = -(int)err->code;
+    }
     if (rc == 0)
-        rc =
-            engine_open(&s->e, &o, err) ? err_set(err, ERR_ARGUMENT, "%s", err->text) : 0;
-    if (rc == 0)
-        rc = engine_encode(s->e, text->data, text->len, ENCODE_SPECIAL, &s->ids, err);
+        rc = engine_encode(s->e, text->len ? text->data : "", text->len, ENCODE_SPECIAL,
+                           &s->ids, err);
     if (rc == 0)
         rc = score_windows(s, err);
     if (rc == 0 && s->tokens == 0)

@@ -142,6 +142,8 @@ static int help_command(const struct command *cmd)
     struct buf b = {0};
     buf_printf(&b, "ssmd %s: %s.\n\nUsage: ssmd %s %s\n\n%s", cmd->name, cmd->summary,
                cmd->name, cmd->usage, cmd->text);
+    if (cmd->n_flags)
+        buf_puts(&b, "\nOptions:\n");
     for (size_t i = 0; i < cmd->n_flags; i++) {
         listing_flag(&b, cmd->flags[i].name, cmd->flags[i].value, cmd->flags[i].help);
         buf_putc(&b, '\n');
