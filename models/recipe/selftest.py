@@ -8,6 +8,7 @@ from cases import CASES, make_ids, make_tensors
 from config import parse_config
 from golden import greedy
 from reference import build
+from trainable import ssd_scan
 
 TOLERANCE = 1e-10  # of float64 forms, relative to the largest logit
 SHIFT_TOLERANCE = 1e-4  # cos and sin are float32
@@ -62,6 +63,16 @@ def ssd_is_linear_attention():
     return difference(ssd.parallel(u, at), ssd.out(torch.stack(rows).flatten(1)))
 
 
+def ssd_chunked_scan():
+    """The training form of the scan (trainable.py) against the reference's."""
+    ssd = layer_of(make("transxssm-nstate")[0], mixers.Ssd)
+    u, at = random_rows(96, 30), torch.arange(96)
+    c, b, x, dt = ssd.project(u, at)
+    heads_first = [part.transpose(0, 1)[None] for part in (c, b, x, dt)]
+    y = ssd_scan(*heads_first, ssd.decay, chunk=16)[0].transpose(0, 1)
+    return difference(ssd.out(y.flatten(1)), ssd.parallel(u, at))
+
+
 def pha_mix_sums_to_one():
     return max(abs(float(layer.mix.sum()) - 1) for layer in make("pha-gated")[0].layers)
 
@@ -106,8 +117,9 @@ def dynamic_at_n_equal_m_is_default():
                       build(parse_config(plain), tensors).logits(ids))
 
 
-PROPERTIES = [ssd_is_linear_attention, pha_mix_sums_to_one, dss_is_convolution,
-              h3_shift_is_fir, hedgehog_rows_sum_to_one, dynamic_at_n_equal_m_is_default]
+PROPERTIES = [ssd_is_linear_attention, ssd_chunked_scan, pha_mix_sums_to_one,
+              dss_is_convolution, h3_shift_is_fir, hedgehog_rows_sum_to_one,
+              dynamic_at_n_equal_m_is_default]
 
 
 def run():
