@@ -1,0 +1,155 @@
+/*
+ * PHA (arXiv 2606.16093): attention, a gated state space and a feed-forward branch in parallel
+ * on one normalised input, fused by learned weights, then a feed-forward layer. Names only.
+ */
+#include "engine/mixer/attn.h"
+#include "engine/mixer/ffn.h"
+#include "engine/mixer/gss.h"
+#include "engine/model/arch.h"
+
+#include <math.h>
+
+enum { SCORE_COSINE, SCORE_DOT };
+enum { GSS_DSS, GSS_GATED };
+
+static const char *const score_words[] = {"cosine", "dot", NULL};
+static const char *const gss_words[] = {"dss", "gated", NULL};
+
+struct pha {
+    double embed_scale, alpha;
+    int score, gss, n_gate, n_channels, n_state, aux_size;
+    bool ffn_residual, final_norm;
+    const struct rope *rope;
+};
+
+#define KEY(name, type, field, lo, hi, words, need)                                      \
+    {name, type, offsetof(struct pha, field), lo, hi, words, need}
+
+static const struct hparam_key keys[] = {
+    KEY("embed_scale", HP_REAL, embed_scale, -1e9, 1e9, NULL, false),
+    KEY("residual_alpha", HP_REAL, alpha, -1e9, 1e9, NULL, false),
+    KEY("attention_score", HP_WORD, score, 0, 0, score_words, false),
+    KEY("gss_kind", HP_WORD, gss, 0, 0, gss_words, false),
+    KEY("gss_gate_size", HP_INT, n_gate, 1, 1 << 22, NULL, false),
+    KEY("gss_hidden_size", HP_INT, n_channels, 1, 1 << 20, NULL, false),
+    KEY("gss_state_size", HP_INT, n_state, 1, 1 << 20, NULL, false),
+    KEY("aux_intermediate_size", HP_INT, aux_size, 1, 1 << 22, NULL, true),
+    KEY("ffn_residual", HP_BOOL, ffn_residual, 0, 0, NULL, false),
+    KEY("final_norm", HP_BOOL, final_norm, 0, 0, NULL, false),
+};
+
+static int read_config(struct pha *p, struct model *m, struct err *err)
+{
+    int d = m->hp.hidden_size;
+    *p = (struct pha){.embed_scale = sqrt(d),
+                      .alpha = pow(2.0 * m->hp.n_layers, 0.25),
+                      .ffn_residual = true,
+                      .final_norm = true};
+    int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, p, err);
+    if (rc)
+        return rc;
+    if (!p->n_gate)
+        p->n_gate = 4 * d;
+    if (!p->n_channels)
+        p->n_channels = d / 4;
+    if (!p->n_state)
+        p->n_state = p->gss == GSS_DSS ? 512 : 2 * d;
+    p->rope = model_rope(m, m->hp.head_dim, p->score == SCORE_COSINE, err);
+    return p->rope ? 0 : -(int)ERR_FORMAT;
+}
+
+/* w = softplus(mix) / Σ softplus(mix), in f64. */
+static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
+{
+    const float *mix = NULL;
+    double w[3], sum = 0;
+    int rc = bind_vector(&mix, b, "mix.weight", 3, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < 3; i++)
+        sum += w[i] = mix[i] > 20 ? mix[i] : log1p(exp(mix[i]));
+    for (int i = 0; i < 3; i++)
+        blk->branches[i].weight = (float)(w[i] / sum);
+    return 0;
+}
+
+static int bind_norms(struct block *blk, const struct bind *b, double eps, struct err *err)
+{
+    struct {
+        struct norm *norm;
+        const char *name;
+    } all[] = {{&blk->norm_in, "norm_in.weight"},
+               {&blk->branches[0].norm, "norm_attn.weight"},
+               {&blk->branches[1].norm, "norm_gss.weight"},
+               {&blk->branches[2].norm, "norm_ffn.weight"},
+               {&blk->norm_post, "norm_post.weight"}};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof all / sizeof *all; i++)
+        rc = norm_bind(all[i].norm, b, all[i].name, b->hidden_size, eps, err);
+    return rc;
+}
+
+static int bind_gss(struct mixer *mx, const struct pha *p, const struct bind *b, struct err *err)
+{
+    struct bind under = bind_under(b, "gss.");
+    struct dss_spec dss = {p->n_gate, p->n_channels, p->n_state};
+    struct gss_spec gated = {p->n_state};
+    mx->kind = p->gss == GSS_DSS ? &mixer_dss : &mixer_gss;
+    return mx->kind->bind(mx, p->gss == GSS_DSS ? (const void *)&dss : &gated, &under, err);
+}
+
+static int build_layer(struct block *blk, const struct hparams *hp, const struct pha *p,
+                       const struct bind *b, struct err *err)
+{
+    struct attn_spec attn = {
+        .q = "attn.q_proj",
+        .k = "attn.k_proj",
+        .v = "attn.v_proj",
+        .o = "attn.o_proj",
+        .n_heads = hp->n_heads,
+        .n_kv_heads = hp->n_kv_heads,
+        .head_dim = hp->head_dim,
+        .rope = p->rope,
+        .logit_scale = p->score == SCORE_COSINE ? "attn.logit_scale" : NULL,
+    };
+    struct ffn_spec aux = {"aux.gate_proj", "aux.up_proj", "aux.down_proj", p->aux_size, false};
+    struct ffn_spec main = {"main.gate_proj", "main.up_proj", "main.down_proj", hp->ffn_size,
+                            false};
+    blk->kind = BLOCK_PARALLEL;
+    blk->n_branches = 3;
+    blk->alpha = (float)p->alpha;
+    blk->main_residual = p->ffn_residual;
+    blk->branches[0].mixer.kind = &mixer_attn;
+    blk->branches[2].mixer.kind = &mixer_ffn;
+    blk->main.kind = &mixer_ffn;
+    int rc = bind_norms(blk, b, hp->rms_eps, err);
+    if (rc == 0)
+        rc = bind_mix(blk, b, err);
+    if (rc == 0)
+        rc = mixer_attn.bind(&blk->branches[0].mixer, &attn, b, err);
+    if (rc == 0)
+        rc = bind_gss(&blk->branches[1].mixer, p, b, err);
+    if (rc == 0)
+        rc = mixer_ffn.bind(&blk->branches[2].mixer, &aux, b, err);
+    return rc ? rc : mixer_ffn.bind(&blk->main, &main, b, err);
+}
+
+static int build(struct model *m, const struct bind *b, struct err *err)
+{
+    struct pha p;
+    int rc = read_config(&p, m, err);
+    if (rc == 0)
+        rc = model_bind_embed(m, b, "model.embed_tokens.weight", (float)p.embed_scale, err);
+    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
+        struct bind layer = bind_under(b, "model.layers.%d.", i);
+        rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);
+    }
+    if (rc == 0 && p.final_norm)
+        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size, m->hp.rms_eps,
+                       err);
+    if (rc == 0 && !p.final_norm)
+        m->final_norm.n = b->hidden_size;
+    return rc ? rc : model_bind_head(m, b, "lm_head", true, err);
+}
+
+const struct arch arch_pha = {"pha", build};

@@ -1,0 +1,258 @@
+/* Opening a model folder, and the forward pass: embed → blocks → norm → head. */
+#include "engine/model/model.h"
+
+#include "engine/base/log.h"
+#include "engine/model/arch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static size_t dtype_bytes(enum dtype type)
+{
+    return type == DTYPE_F32 ? 4 : 2;
+}
+
+/* ---- parts that arch files ask for ------------------------------------------------------------ */
+
+int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
+                     struct err *err)
+{
+    const int64_t shape[] = {m->hp.vocab_size, m->hp.hidden_size};
+    const struct tensor *t = NULL;
+    int rc = weights_take(b->weights, name, 2, shape, &t, &m->embed.type, err);
+    if (rc)
+        return rc;
+    m->embed.scale = scale;
+    m->embed.rows = t->data;
+    if ((uintptr_t)t->data % dtype_bytes(m->embed.type)) { /* a header of odd length */
+        void *copy = arena_alloc(b->arena, t->bytes);
+        if (!copy)
+            return err_set(err, ERR_MEMORY, "out of memory for %s", name);
+        m->embed.rows = memcpy(copy, t->data, t->bytes);
+    }
+    return 0;
+}
+
+static int check_identical(const struct model *m, const struct tensor *t, enum dtype type,
+                           struct err *err)
+{
+    size_t n = (size_t)m->hp.vocab_size * (size_t)m->hp.hidden_size;
+    if (type == m->embed.type && memcmp(t->data, m->embed.rows, n * dtype_bytes(type)) == 0)
+        return 0;
+    return err_set(err, ERR_FORMAT,
+                   "%s: tensor %s: tie_word_embeddings is set: expected the same values as the "
+                   "embedding, found others", t->file, t->name);
+}
+
+int model_bind_head(struct model *m, const struct bind *b, const char *name, bool tied_default,
+                    struct err *err)
+{
+    int v = m->hp.vocab_size, d = m->hp.hidden_size;
+    if (!(m->hp.tied < 0 ? tied_default : m->hp.tied))
+        return bind_matrix(&m->head, b, name, v, d, false, err);
+    char full[128];
+    snprintf(full, sizeof full, "%s.weight", name);
+    if (weights_find(b->weights, full)) {
+        const int64_t shape[] = {v, d};
+        const struct tensor *t = NULL;
+        enum dtype type = DTYPE_F32;
+        int rc = weights_take(b->weights, full, 2, shape, &t, &type, err);
+        if (rc == 0)
+            rc = check_identical(m, t, type, err);
+        if (rc)
+            return rc;
+    }
+    return gemm_pack(&m->head, b->arena, m->embed.type, m->embed.rows, v, d, b->blas, err);
+}
+
+const struct rope *model_rope(struct model *m, int dim, bool plain_length, struct err *err)
+{
+    struct rope_use use = {dim, m->hp.max_position, m->context, plain_length};
+    struct rope *r = arena_alloc(&m->arena, sizeof *r);
+    if (!r) {
+        err_set(err, ERR_MEMORY, "out of memory for a RoPE table");
+        return NULL;
+    }
+    return rope_open(r, &m->arena, &m->hp.rope, &use, err) == 0 ? r : NULL;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+static void place_mixer(struct mixer *mx, void *arg)
+{
+    struct model *m = arg;
+    mx->fixed_offset = m->slot_bytes;
+    mx->page_offset = m->page_bytes;
+    m->slot_bytes += (mx->need.fixed_bytes + 63) / 64 * 64;
+    m->page_bytes += (mx->need.page_bytes + 63) / 64 * 64;
+}
+
+static void count_params(struct model *m)
+{
+    for (size_t i = 0; i < m->weights.n_tensors; i++) {
+        const struct tensor *t = &m->weights.tensors[i];
+        int64_t n = 1;
+        for (int d = 0; d < t->n_dims; d++)
+            n *= t->shape[d];
+        m->n_params += t->used ? n : 0;
+        for (unsigned d = 0; d < DTYPE_N; d++) {
+            static const char *const names[] = {"F32", "F16", "BF16"};
+            if (t->n_dims == 2 && strcmp(t->dtype, names[d]) == 0)
+                m->type_mask |= 1u << d;
+        }
+    }
+}
+
+static int check_sizes(const struct hparams *hp, struct err *err)
+{
+    if (hp->head_dim == 0)
+        return err_set(err, ERR_FORMAT,
+                       "config.json: hidden_size: expected a multiple of num_attention_heads "
+                       "%d, found %d", hp->n_heads, hp->hidden_size);
+    if (hp->ffn_size == 0)
+        return err_set(err, ERR_FORMAT,
+                       "config.json: intermediate_size: expected a value, found nothing");
+    return 0;
+}
+
+static int fix_context(struct model *m, int context, struct err *err)
+{
+    enum { CONTEXT_MAX = 1 << 24 };
+    m->context = context ? context : m->hp.max_position;
+    if (m->context < 1 || m->context > CONTEXT_MAX)
+        return err_param(err, ERR_ARGUMENT, "context", "context: expected 1 to %d, found %d",
+                         CONTEXT_MAX, m->context);
+    if (m->context > m->hp.max_position)
+        log_line(LOG_WARN, "context_beyond_model",
+                 "\"context\":%d,\"max_position_embeddings\":%d", m->context,
+                 m->hp.max_position);
+    if (m->hp.rope.kind == ROPE_DYNAMIC)
+        log_line(LOG_INFO, "rope_dynamic",
+                 "\"context\":%d,\"note\":\"rotary table fixed for this length\"", m->context);
+    return 0;
+}
+
+static int build(struct model *m, struct err *err)
+{
+    const struct arch *arch = NULL;
+    int rc = arch_find(&arch, m->hp.arch, err);
+    if (rc == 0)
+        rc = check_sizes(&m->hp, err);
+    if (rc)
+        return rc;
+    m->blocks = arena_zalloc(&m->arena, (size_t)m->hp.n_layers, sizeof *m->blocks);
+    if (!m->blocks)
+        return err_set(err, ERR_MEMORY, "out of memory for %d layers", m->hp.n_layers);
+    struct bind b = {.weights = &m->weights,
+                     .arena = &m->arena,
+                     .blas = m->blas,
+                     .prefix = "",
+                     .hidden_size = m->hp.hidden_size};
+    rc = arch->build(m, &b, err);
+    if (rc == 0)
+        rc = weights_finish(&m->weights, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < m->hp.n_layers; i++)
+        block_each_mixer(&m->blocks[i], place_mixer, m);
+    count_params(m);
+    return 0;
+}
+
+int model_open(struct model *m, const char *dir, int context, bool blas, struct err *err)
+{
+    *m = (struct model){.blas = blas};
+    arena_init(&m->arena);
+    int rc = hparams_open(&m->hp, dir, err);
+    if (rc)
+        return rc;
+    if (!m->hp.head_dim && m->hp.hidden_size % m->hp.n_heads == 0)
+        m->hp.head_dim = m->hp.hidden_size / m->hp.n_heads;
+    rc = fix_context(m, context, err);
+    if (rc == 0)
+        rc = weights_open(&m->weights, dir, err);
+    if (rc == 0) {
+        m->hash = m->weights.hash;
+        rc = build(m, err);
+        if (rc)
+            err_prefix(err, "%.200s", dir);
+    }
+    if (rc)
+        model_close(m);
+    return rc;
+}
+
+void model_close(struct model *m)
+{
+    hparams_close(&m->hp);
+    weights_close(&m->weights);
+    arena_free(&m->arena);
+    *m = (struct model){0};
+}
+
+/* ---- the forward pass ------------------------------------------------------------------------------ */
+
+struct scratch_max {
+    size_t bytes;
+    int rows;
+};
+
+static void widest_mixer(struct mixer *mx, void *arg)
+{
+    struct scratch_max *x = arg;
+    size_t bytes = mx->kind->scratch(mx, x->rows);
+    x->bytes = bytes > x->bytes ? bytes : x->bytes;
+}
+
+size_t model_scratch(const struct model *m, int max_rows, int max_logits)
+{
+    struct scratch_max x = {0, max_rows};
+    for (int i = 0; i < m->hp.n_layers; i++)
+        block_each_mixer(&m->blocks[i], widest_mixer, &x);
+    size_t d = (size_t)m->hp.hidden_size;
+    return x.bytes + (1 + BLOCK_BUFFERS) * mixer_floats_bytes((size_t)max_rows * d) +
+           mixer_floats_bytes((size_t)max_logits * d);
+}
+
+struct embed_job {
+    const struct model *m;
+    const int32_t *ids;
+    float *h;
+};
+
+static void embed_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    const struct embed_job *j = arg;
+    const struct embedding *e = &j->m->embed;
+    const struct kernels *k = c->gemm->k;
+    size_t d = (size_t)j->m->hp.hidden_size, row_bytes = d * dtype_bytes(e->type);
+    for (int r = row0; r < row1; r++) {
+        float *h = j->h + (size_t)r * d;
+        k->widen[e->type]((const char *)e->rows + (size_t)j->ids[r] * row_bytes, d, h);
+        if (e->scale != 1)
+            k->scale(h, e->scale, d, h);
+    }
+}
+
+float *model_forward(const struct model *m, const struct ctx *c, const int32_t *ids)
+{
+    size_t d = (size_t)m->hp.hidden_size;
+    float *h = mixer_floats(c, (size_t)c->n_rows * d);
+    struct embed_job j = {m, ids, h};
+    mixer_rows(c, embed_rows, &j, d);
+    for (int i = 0; i < m->hp.n_layers; i++)
+        block_run(&m->blocks[i], c, h, m->hp.hidden_size);
+    return h;
+}
+
+void model_head(const struct model *m, const struct ctx *c, const float *h, const int *rows,
+                int n, float *logits)
+{
+    size_t mark = arena_mark(c->scratch), d = (size_t)m->hp.hidden_size;
+    float *x = mixer_floats(c, (size_t)n * d);
+    for (int i = 0; i < n; i++)
+        memcpy(x + (size_t)i * d, h + (size_t)rows[i] * d, d * sizeof *x);
+    norm_rows(&m->final_norm, c->gemm->k, x, x, 0, n);
+    gemm_run(c->gemm, &m->head, x, d, n, logits, (size_t)m->hp.vocab_size);
+    arena_release(c->scratch, mark);
+}
