@@ -11,7 +11,6 @@
 struct sampling {
     struct gen_params gen; /* arrays borrow from the arena of the walk */
     bool has_seed;
-    bool has_max_tokens;
 };
 
 /* What holds when no field is given. */

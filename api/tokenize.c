@@ -46,58 +46,61 @@ static int check_ids(const struct landing *l, struct prompt *out, struct err *er
 
 typedef int check_fn(const struct landing *l, struct prompt *out, struct err *err);
 
-static int read_body(struct tokenize_request *req, struct fields_ctx *ctx,
-                     const struct json *j, const struct field_table *table,
-                     check_fn *check, struct err *err)
+/* What differs between the two endpoints. */
+struct shape {
+    const struct field *fields;
+    size_t n;
+    check_fn *check;
+};
+
+static int read_body(struct tokenize_request *req, const struct api_limits *limits,
+                     const struct json *j, const struct shape *shape, struct err *err)
 {
-    struct landing *l = table->into;
-    int rc = fields_read(ctx, j, table, 1, err);
-    if (rc == 0 && l->model)
-        rc = models_check(ctx->limits, l->model, strlen(l->model), err);
-    if (rc == 0 && !ctx->limits->has_tokenizer)
+    struct landing l = {.add_special_tokens = true};
+    struct field_table table = {shape->fields, shape->n, &l};
+    struct fields_ctx ctx = {.arena = &req->arena, .limits = limits};
+    int rc = fields_read(&ctx, j, &table, 1, err);
+    if (rc == 0 && l.model)
+        rc = models_check(limits, l.model, strlen(l.model), err);
+    if (rc == 0 && !limits->has_tokenizer)
         rc = err_set(err, ERR_UNSUPPORTED, "this model has no tokenizer");
     if (rc == 0)
-        rc = check(l, &req->prompt, err);
-    req->add_special_tokens = l->add_special_tokens;
-    req->n_unknown_fields = ctx->n_unknown;
+        rc = shape->check(&l, &req->prompt, err);
+    req->add_special_tokens = l.add_special_tokens;
+    req->n_unknown_fields = ctx.n_unknown;
+    return rc;
+}
+
+static int parse(struct tokenize_request *req, const struct api_limits *limits,
+                 const struct shape *shape, const char *body, size_t len, struct err *err)
+{
+    *req = (struct tokenize_request){0};
+    struct json *j = NULL;
+    int rc = fields_parse(&j, body, len, err);
+    if (rc)
+        return rc;
+    arena_init(&req->arena);
+    rc = read_body(req, limits, j, shape, err);
+    json_free(j);
+    if (rc)
+        tokenize_free(req);
     return rc;
 }
 
 int tokenize_parse(struct tokenize_request *req, const struct api_limits *limits,
                    const char *body, size_t len, struct err *err)
 {
-    struct landing l = {.add_special_tokens = true};
-    struct field_table table = {text_fields, sizeof text_fields / sizeof *text_fields,
-                                &l};
-    *req = (struct tokenize_request){0};
-    arena_init(&req->arena);
-    struct fields_ctx ctx = {.arena = &req->arena, .limits = limits};
-    struct json *j = NULL;
-    int rc = fields_parse(&j, body, len, err);
-    if (rc == 0)
-        rc = read_body(req, &ctx, j, &table, check_text, err);
-    json_free(j);
-    if (rc)
-        tokenize_free(req);
-    return rc;
+    static const struct shape text = {
+        text_fields, sizeof text_fields / sizeof *text_fields, check_text};
+    return parse(req, limits, &text, body, len, err);
 }
 
 int tokenize_parse_ids(struct tokenize_request *req, const struct api_limits *limits,
                        const char *body, size_t len, struct err *err)
 {
-    struct landing l = {0};
-    struct field_table table = {id_fields, sizeof id_fields / sizeof *id_fields, &l};
-    *req = (struct tokenize_request){0};
-    arena_init(&req->arena);
-    struct fields_ctx ctx = {.arena = &req->arena, .limits = limits};
-    struct json *j = NULL;
-    int rc = fields_parse(&j, body, len, err);
-    if (rc == 0)
-        rc = read_body(req, &ctx, j, &table, check_ids, err);
-    json_free(j);
-    if (rc)
-        tokenize_free(req);
-    return rc;
+    static const struct shape ids = {id_fields, sizeof id_fields / sizeof *id_fields,
+                                     check_ids};
+    return parse(req, limits, &ids, body, len, err);
 }
 
 void tokenize_free(struct tokenize_request *req)

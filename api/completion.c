@@ -1,0 +1,413 @@
+/* The writer of text completions. Every choice gathers what its events bring; a stream
+ * flushes it as a chunk after each event, any other answer writes it all at the end. */
+#include "api/completion.h"
+
+#include "api/echo.h"
+#include "api/problem.h"
+#include "api/sse.h"
+#include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* What all choices of a prompt share. */
+struct part {
+    size_t n_tokens, n_cached;
+    struct buf ids;   /* JSON, without brackets */
+    struct echo echo; /* open only when asked for */
+};
+
+struct choice {
+    struct buf text;       /* gathered, not yet written */
+    struct buf ids;        /* JSON, without brackets */
+    struct logprobs probs; /* gathered, not yet written */
+    size_t n_chars;        /* code points of the answer so far */
+    size_t n_generated;
+    double sum; /* of log-probabilities */
+    size_t n_summed;
+    bool opened; /* its first chunk is written */
+    bool done;
+    enum finish_reason reason;
+};
+
+struct completion {
+    const struct completion_request *req; /* borrows */
+    api_piece_fn *piece;
+    void *piece_arg;
+    struct part *parts;     /* owns, [n_parts] */
+    struct choice *choices; /* owns, [n_choices] */
+    size_t n_parts, n_choices, n_done;
+    struct buf head;    /* the object up to its choices */
+    struct buf scratch; /* a text in two halves, made one */
+    bool failed, ended;
+    enum finish_reason why;
+};
+
+/* One element of `choices`, before it is written. */
+struct view {
+    const struct part *part;
+    struct choice *choice;
+    size_t index;
+    bool echo;   /* the prompt comes first */
+    bool answer; /* what the choice has gathered */
+    bool first;  /* nothing of this choice was written before */
+    bool last;   /* tells the reason */
+};
+
+static void put_head(struct completion *c, const struct completion_head *head)
+{
+    buf_puts(&c->head, "{\"id\":");
+    buf_json_string(&c->head, head->id, strlen(head->id));
+    buf_printf(&c->head,
+               ",\"object\":\"text_completion\",\"created\":%" PRId64 ",\"model\":",
+               head->created);
+    buf_json_string(&c->head, head->model, strlen(head->model));
+    buf_printf(&c->head, ",\"seed\":%" PRId64 ",\"choices\":[",
+               (int64_t)c->req->gen.seed);
+}
+
+int completion_open(struct completion **out, const struct completion_request *req,
+                    const struct completion_head *head, struct err *err)
+{
+    struct completion *c = mem_zalloc(1, sizeof *c);
+    if (!c)
+        return err_set(err, ERR_MEMORY, "out of memory for an answer");
+    c->req = req;
+    c->piece = head->piece;
+    c->piece_arg = head->piece_arg;
+    c->n_parts = req->prompts.n;
+    c->n_choices = req->prompts.n * (size_t)req->gen.n;
+    put_head(c, head);
+    c->parts = mem_zalloc(c->n_parts, sizeof *c->parts);
+    c->choices = mem_zalloc(c->n_choices, sizeof *c->choices);
+    if (!c->parts || !c->choices || c->head.failed) {
+        size_t n = c->n_choices;
+        completion_free(c);
+        return err_set(err, ERR_MEMORY, "out of memory for %zu choices", n);
+    }
+    *out = c;
+    return 0;
+}
+
+static void free_choice(struct choice *ch)
+{
+    buf_free(&ch->text);
+    buf_free(&ch->ids);
+    logprobs_free(&ch->probs);
+}
+
+void completion_free(struct completion *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; c->parts && i < c->n_parts; i++) {
+        echo_free(&c->parts[i].echo);
+        buf_free(&c->parts[i].ids);
+    }
+    for (size_t i = 0; c->choices && i < c->n_choices; i++)
+        free_choice(&c->choices[i]);
+    mem_free(c->parts);
+    mem_free(c->choices);
+    buf_free(&c->head);
+    buf_free(&c->scratch);
+    mem_free(c);
+}
+
+static void put_id(struct buf *ids, int32_t id)
+{
+    buf_printf(ids, ids->len ? ",%" PRId32 : "%" PRId32, id);
+}
+
+void completion_prompt(struct completion *c, size_t prompt, const int32_t *ids, size_t n)
+{
+    struct part *p = &c->parts[prompt];
+    p->n_tokens = n;
+    for (size_t i = 0; c->req->return_token_ids && i < n; i++)
+        put_id(&p->ids, ids[i]);
+    if (c->req->echo)
+        echo_open(&p->echo, &c->req->prompts.list[prompt], ids, n, c->piece,
+                  c->piece_arg);
+}
+
+/* ---- events --------------------------------------------------------------------------
+ */
+
+static void take_token(struct completion *c, const struct part *p, struct choice *ch,
+                       const struct event *ev)
+{
+    ch->n_generated++;
+    if (!isnan(ev->logprob)) {
+        ch->sum += (double)ev->logprob;
+        ch->n_summed++;
+    }
+    if (c->req->logprobs >= 0)
+        logprobs_put(&ch->probs, ev, p->echo.n_chars + ch->n_chars, c->piece,
+                     c->piece_arg);
+    if (c->req->return_token_ids)
+        put_id(&ch->ids, ev->id);
+}
+
+static void take_text(struct choice *ch, const struct event *ev)
+{
+    if (ev->text_len == 0)
+        return;
+    buf_put(&ch->text, ev->text, ev->text_len);
+    ch->n_chars += utf8_count(ev->text, ev->text_len);
+}
+
+static void take_finish(struct completion *c, struct part *p, struct choice *ch,
+                        const struct event *ev)
+{
+    ch->done = true;
+    ch->reason = ev->reason;
+    ch->n_generated = (size_t)ev->n_generated;
+    if (ch == &c->choices[(size_t)(p - c->parts) * (size_t)c->req->gen.n])
+        p->n_cached = (size_t)ev->n_cached;
+    c->n_done++;
+    if ((ev->reason == FINISH_TIMEOUT || ev->reason == FINISH_ERROR) && !c->failed) {
+        c->failed = true;
+        c->why = ev->reason;
+    }
+}
+
+/* ---- writing -------------------------------------------------------------------------
+ */
+
+static const char *reason_name(enum finish_reason reason)
+{
+    static const char *const names[FINISH_N] = {
+        [FINISH_STOP] = "stop",     [FINISH_LENGTH] = "length", [FINISH_ABORT] = "abort",
+        [FINISH_TIMEOUT] = "abort", [FINISH_ERROR] = "abort",   [FINISH_DRAIN] = "abort",
+    };
+    return names[reason];
+}
+
+static void put_text(struct completion *c, const struct view *v, struct buf *out)
+{
+    buf_reset(&c->scratch);
+    if (v->echo)
+        buf_put(&c->scratch, v->part->echo.text, v->part->echo.len);
+    if (v->answer)
+        buf_put(&c->scratch, v->choice->text.data, v->choice->text.len);
+    buf_json_string(out, c->scratch.data ? c->scratch.data : "", c->scratch.len);
+}
+
+static void put_ids(const char *name, const struct buf *ids, struct buf *out)
+{
+    buf_printf(out, ",\"%s\":[", name);
+    if (ids)
+        buf_put(out, ids->data, ids->len);
+    buf_putc(out, ']');
+}
+
+static void put_probs(const struct completion *c, const struct view *v, struct buf *out)
+{
+    const struct logprobs *a = v->echo ? &v->part->echo.probs : NULL;
+    const struct logprobs *b = v->answer ? &v->choice->probs : NULL;
+    bool none = (a ? a->n : 0) + (b ? b->n : 0) == 0;
+    buf_puts(out, ",\"logprobs\":");
+    if (c->req->logprobs < 0 || (c->req->stream && none))
+        buf_puts(out, "null");
+    else
+        logprobs_write(a, b, out);
+}
+
+static void put_choice(struct completion *c, const struct view *v, struct buf *out)
+{
+    buf_printf(out, "{\"index\":%zu,\"text\":", v->index);
+    put_text(c, v, out);
+    put_probs(c, v, out);
+    buf_puts(out, ",\"finish_reason\":");
+    if (v->last)
+        buf_printf(out, "\"%s\"", reason_name(v->choice->reason));
+    else
+        buf_puts(out, "null");
+    if (c->req->return_token_ids) {
+        if (v->first)
+            put_ids("prompt_token_ids", &v->part->ids, out);
+        put_ids("token_ids", v->answer ? &v->choice->ids : NULL, out);
+    }
+    buf_putc(out, '}');
+}
+
+static void put_chunk(struct completion *c, const struct view *v, struct buf *out)
+{
+    sse_begin(out);
+    buf_put(out, c->head.data, c->head.len);
+    put_choice(c, v, out);
+    buf_puts(out, c->req->include_usage ? "],\"usage\":null}" : "]}");
+    sse_end(out);
+    v->choice->opened = true;
+}
+
+/* Whether memory ran out for what a choice's text is made of. */
+static bool no_memory(const struct completion *c, const struct part *p,
+                      const struct choice *ch)
+{
+    return c->scratch.failed || p->ids.failed || echo_no_memory(&p->echo) ||
+           ch->text.failed || ch->ids.failed || logprobs_no_memory(&ch->probs);
+}
+
+/* Writes what a choice has gathered; the echoed prompt is a chunk of its own before it.
+ */
+static void flush(struct completion *c, size_t index, struct buf *out)
+{
+    struct choice *ch = &c->choices[index];
+    struct view v = {.part = &c->parts[index / (size_t)c->req->gen.n],
+                     .choice = ch,
+                     .index = index,
+                     .first = !ch->opened};
+    if (c->req->echo && !ch->opened) {
+        v.echo = true;
+        put_chunk(c, &v, out);
+        v.echo = v.first = false;
+    }
+    if (!ch->done && ch->text.len + ch->probs.n + ch->ids.len == 0)
+        return;
+    v.answer = true;
+    v.last = ch->done;
+    put_chunk(c, &v, out);
+    if (no_memory(c, v.part, ch))
+        out->failed = true;
+    buf_reset(&ch->text);
+    buf_reset(&ch->ids);
+    logprobs_reset(&ch->probs);
+}
+
+void completion_event(struct completion *c, const struct event *ev, struct buf *out)
+{
+    if (ev->choice < 0 || (size_t)ev->choice >= c->n_choices)
+        return;
+    struct choice *ch = &c->choices[ev->choice];
+    struct part *p = &c->parts[ev->choice / c->req->gen.n];
+    if (ch->done || ev->kind == EVENT_START)
+        return;
+    if (ev->kind == EVENT_PROMPT) {
+        if (c->req->echo && c->req->logprobs >= 0)
+            echo_put(&p->echo, ev, c->piece, c->piece_arg);
+        return;
+    }
+    if (ev->kind == EVENT_TOKEN)
+        take_token(c, p, ch, ev);
+    take_text(ch, ev);
+    if (ev->kind == EVENT_FINISH)
+        take_finish(c, p, ch, ev);
+    if (c->req->stream && !c->failed && !c->ended)
+        flush(c, (size_t)ev->choice, out);
+}
+
+bool completion_finished(const struct completion *c)
+{
+    return c->n_done == c->n_choices;
+}
+
+bool completion_failed(const struct completion *c, enum finish_reason *why)
+{
+    if (c->failed && why)
+        *why = c->why;
+    return c->failed;
+}
+
+void completion_usage(const struct completion *c, struct completion_usage *out)
+{
+    *out = (struct completion_usage){0};
+    for (size_t i = 0; i < c->n_parts; i++) {
+        out->prompt_tokens += c->parts[i].n_tokens;
+        out->cached_tokens += c->parts[i].n_cached;
+    }
+    for (size_t i = 0; i < c->n_choices; i++)
+        out->generated_tokens += c->choices[i].n_generated;
+}
+
+static void put_usage(const struct completion *c, struct buf *out)
+{
+    struct completion_usage u;
+    completion_usage(c, &u);
+    buf_printf(out,
+               "\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
+               ",\"total_tokens\":%" PRIu64
+               ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}}",
+               u.prompt_tokens, u.generated_tokens, u.prompt_tokens + u.generated_tokens,
+               u.cached_tokens);
+}
+
+/* A candidate's mean log-probability; one without tokens is the worst. */
+static double score(const struct choice *ch)
+{
+    return ch->n_summed ? ch->sum / (double)ch->n_summed : -INFINITY;
+}
+
+/* The best candidate of [first, first + n) that is not taken; ties go to the earlier one.
+ */
+static size_t best(const struct completion *c, size_t first, size_t n, const bool *taken)
+{
+    size_t found = n;
+    for (size_t i = 0; i < n; i++)
+        if (!taken[i] && (found == n || score(&c->choices[first + i]) >
+                                            score(&c->choices[first + found])))
+            found = i;
+    return found;
+}
+
+/* The choices of one prompt: all in order, or the best n of best_of, the best first. */
+static void put_part(struct completion *c, size_t part, struct buf *out)
+{
+    bool taken[128] = {false};
+    size_t n = (size_t)c->req->n, all = (size_t)c->req->gen.n;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = n < all ? best(c, part * all, all, taken) : i;
+        taken[k] = true;
+        struct view v = {.part = &c->parts[part],
+                         .choice = &c->choices[part * all + k],
+                         .index = part * n + i,
+                         .echo = c->req->echo,
+                         .answer = true,
+                         .first = true,
+                         .last = true};
+        if (part + i > 0)
+            buf_putc(out, ',');
+        put_choice(c, &v, out);
+        if (no_memory(c, v.part, v.choice))
+            out->failed = true;
+    }
+}
+
+static void close_stream(struct completion *c, struct buf *out)
+{
+    if (c->req->include_usage) {
+        sse_begin(out);
+        buf_put(out, c->head.data, c->head.len);
+        buf_puts(out, "],");
+        put_usage(c, out);
+        sse_end(out);
+    }
+    sse_done(out);
+}
+
+void completion_close(struct completion *c, struct buf *out)
+{
+    if (c->ended)
+        return;
+    if (c->req->stream) {
+        close_stream(c, out);
+    } else {
+        buf_put(out, c->head.data, c->head.len);
+        for (size_t i = 0; i < c->n_parts; i++)
+            put_part(c, i, out);
+        buf_puts(out, "],");
+        put_usage(c, out);
+    }
+    c->ended = true;
+}
+
+void completion_error(struct completion *c, const struct err *err, struct buf *out)
+{
+    if (c->ended)
+        return;
+    sse_begin(out);
+    problem_body(err, out);
+    sse_end(out);
+    c->ended = true;
+}

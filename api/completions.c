@@ -1,0 +1,202 @@
+/* The fields of /v1/completions beyond those of every generation, and the checks between
+ * them. */
+#include "api/completions.h"
+
+#include "api/fields.h"
+#include "api/models.h"
+#include "api/sampling.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { DEFAULT_MAX_TOKENS = 16, MAX_NAME_BYTES = 512 };
+
+/* Where a walk lands before it is checked. */
+struct landing {
+    struct completion_request req;
+    bool has_stream_options;
+    int best_of; /* 0 = not given */
+};
+
+#define AT(member) .at = offsetof(struct landing, member)
+
+static const struct field stream_fields[] = {
+    {"include_usage", FIELD_BOOL, AT(req.include_usage)},
+};
+
+static int read_stream_options(struct fields_ctx *ctx, const struct field *f,
+                               const struct json *v, void *into, struct err *err)
+{
+    if (json_kind(v) != JK_OBJECT)
+        return fields_wrong(err, f->name, "an object", v);
+    ((struct landing *)into)->has_stream_options = true;
+    struct field_table table = {stream_fields, 1, into};
+    return fields_read(ctx, v, &table, 1, err);
+}
+
+/* {"type":"text"} asks for nothing. */
+static int read_response_format(struct fields_ctx *ctx, const struct field *f,
+                                const struct json *v, void *into, struct err *err)
+{
+    (void)ctx;
+    (void)into;
+    const char *type = json_as_string(json_get(v, "type"), NULL);
+    if (json_kind(v) != JK_OBJECT || !type)
+        return fields_wrong(err, f->name, "an object with a `type`", v);
+    if (strcmp(type, "text") == 0)
+        return 0;
+    return err_param(err, ERR_UNSUPPORTED, f->name,
+                     "`%s` must have the type \"text\" here; no other is supported",
+                     f->name);
+}
+
+/* Without tools, "none" and "auto" ask for nothing. */
+static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
+                            const struct json *v, void *into, struct err *err)
+{
+    (void)ctx;
+    (void)into;
+    const char *s = json_as_string(v, NULL);
+    if (s && (strcmp(s, "none") == 0 || strcmp(s, "auto") == 0))
+        return 0;
+    return err_param(err, ERR_UNSUPPORTED, f->name,
+                     "`%s` is not supported: tools are not called here", f->name);
+}
+
+static const struct field fields[] = {
+    {"model", FIELD_STRING, AT(req.model), .max = MAX_NAME_BYTES},
+    {"prompt", FIELD_OTHER, AT(req.prompts), .read = prompt_read},
+    {"best_of", FIELD_INT, 1, 20, AT(best_of)},
+    {"logprobs", FIELD_INT, 0, 5, AT(req.logprobs)},
+    {"echo", FIELD_BOOL, AT(req.echo)},
+    {"stream", FIELD_BOOL, AT(req.stream)},
+    {"stream_options", FIELD_OTHER, .read = read_stream_options},
+    {"user", FIELD_STRING, AT(req.user), .max = MAX_NAME_BYTES},
+    {"cache_salt", FIELD_STRING, AT(req.cache_salt), .max = MAX_NAME_BYTES},
+    {"return_token_ids", FIELD_BOOL, AT(req.return_token_ids)},
+    {"response_format", FIELD_OTHER, .read = read_response_format},
+    {"tool_choice", FIELD_OTHER, .read = read_tool_choice},
+    {"tools", FIELD_REFUSED, .why = "tools are not called here"},
+    {"suffix", FIELD_REFUSED, .why = "this model cannot infill"},
+    {"prompt_logprobs", FIELD_REFUSED, .why = "ask for `echo` with `logprobs`"},
+};
+
+static int check_choices(const struct landing *l, struct err *err)
+{
+    const struct completion_request *r = &l->req;
+    if (l->best_of && l->best_of < r->n)
+        return err_param(err, ERR_ARGUMENT, "best_of",
+                         "`best_of` (%d) must not be less than `n` (%d)", l->best_of,
+                         r->n);
+    if (l->best_of > r->n && r->stream)
+        return err_param(err, ERR_ARGUMENT, "best_of",
+                         "`best_of` (%d) above `n` (%d) cannot be streamed", l->best_of,
+                         r->n);
+    if (l->has_stream_options && !r->stream)
+        return err_param(err, ERR_ARGUMENT, "stream_options",
+                         "`stream_options` is for requests with `stream` true");
+    if (r->gen.max_tokens == 0 && !r->echo)
+        return err_param(err, ERR_ARGUMENT, "max_tokens",
+                         "`max_tokens` may be 0 only together with `echo`");
+    return 0;
+}
+
+/* The longest prompt of ids; texts are measured once they are tokenised. */
+static int check_context(const struct completion_request *r,
+                         const struct api_limits *limits, struct err *err)
+{
+    for (size_t i = 0; i < r->prompts.n; i++) {
+        size_t n = r->prompts.list[i].n_ids;
+        if (n + (size_t)r->gen.max_tokens <= (size_t)limits->context_tokens)
+            continue;
+        return err_param(
+            err, ERR_CONTEXT, "prompt",
+            "the prompt (%zu tokens) and `max_tokens` (%d) exceed the context of "
+            "%d tokens",
+            n, r->gen.max_tokens, limits->context_tokens);
+    }
+    return 0;
+}
+
+static int check_budget(const struct completion_request *r,
+                        const struct api_limits *limits, struct err *err)
+{
+    size_t choices = r->prompts.n * (size_t)r->gen.n;
+    int64_t tokens = (int64_t)choices * r->gen.max_tokens;
+    if (choices > limits->max_choices)
+        return err_param(
+            err, ERR_BUDGET, "n",
+            "%zu prompts with %d choices each are %zu answers; one request may ask "
+            "for %zu",
+            r->prompts.n, r->gen.n, choices, limits->max_choices);
+    if (tokens > limits->max_answer_tokens)
+        return err_param(err, ERR_BUDGET, "max_tokens",
+                         "%zu answers of %d tokens are %" PRId64
+                         " tokens; one request may ask for %" PRId64,
+                         choices, r->gen.max_tokens, tokens, limits->max_answer_tokens);
+    return 0;
+}
+
+static int check(struct landing *l, struct sampling *s, const struct api_limits *limits,
+                 struct err *err)
+{
+    struct completion_request *r = &l->req;
+    int rc = 0;
+    if (r->model)
+        rc = models_check(limits, r->model, strlen(r->model), err);
+    if (rc == 0 && r->prompts.n == 0)
+        rc = err_param(err, ERR_ARGUMENT, "prompt", "`prompt` is missing");
+    if (rc == 0)
+        rc = sampling_check(s, limits, err);
+    r->gen = s->gen;
+    r->has_seed = s->has_seed;
+    r->n = s->gen.n;
+    if (rc == 0)
+        rc = check_choices(l, err);
+    r->best_of = l->best_of ? l->best_of : r->n;
+    r->gen.n = r->best_of;
+    r->gen.logprobs = r->best_of > r->n && r->logprobs < 0 ? 0 : r->logprobs;
+    r->gen.prompt_logprobs = r->echo && r->logprobs >= 0;
+    if (rc == 0)
+        rc = check_context(r, limits, err);
+    return rc ? rc : check_budget(r, limits, err);
+}
+
+static int read_body(struct landing *l, const struct api_limits *limits,
+                     const struct json *j, struct err *err)
+{
+    struct sampling s;
+    sampling_defaults(&s, DEFAULT_MAX_TOKENS);
+    struct fields_ctx ctx = {.arena = &l->req.arena, .limits = limits};
+    struct field_table tables[] = {
+        {fields, sizeof fields / sizeof *fields, l},
+        sampling_table(&s),
+    };
+    int rc = fields_read(&ctx, j, tables, 2, err);
+    l->req.n_unknown_fields = ctx.n_unknown;
+    return rc ? rc : check(l, &s, limits, err);
+}
+
+int completions_parse(struct completion_request *req, const struct api_limits *limits,
+                      const char *body, size_t len, struct err *err)
+{
+    *req = (struct completion_request){0};
+    struct json *j = NULL;
+    int rc = fields_parse(&j, body, len, err);
+    if (rc)
+        return rc;
+    struct landing l = {.req.logprobs = -1};
+    arena_init(&l.req.arena);
+    rc = read_body(&l, limits, j, err);
+    json_free(j);
+    if (rc)
+        completions_free(&l.req);
+    *req = l.req;
+    return rc;
+}
+
+void completions_free(struct completion_request *req)
+{
+    arena_free(&req->arena);
+    *req = (struct completion_request){0};
+}
