@@ -131,8 +131,7 @@ void completion_prompt(struct completion *c, size_t prompt, const int32_t *ids, 
                   c->piece_arg);
 }
 
-/* ---- events --------------------------------------------------------------------------
- */
+/* ---- events ------------------------------------------------------------ */
 
 static void take_token(struct completion *c, const struct part *p, struct choice *ch,
                        const struct event *ev)
@@ -172,8 +171,7 @@ static void take_finish(struct completion *c, struct part *p, struct choice *ch,
     }
 }
 
-/* ---- writing -------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------ */
 
 static const char *reason_name(enum finish_reason reason)
 {
@@ -192,6 +190,7 @@ static void put_text(struct completion *c, const struct view *v, struct buf *out
     if (v->answer)
         buf_put(&c->scratch, v->choice->text.data, v->choice->text.len);
     buf_json_string(out, c->scratch.data ? c->scratch.data : "", c->scratch.len);
+    out->failed = out->failed || c->scratch.failed;
 }
 
 static void put_ids(const char *name, const struct buf *ids, struct buf *out)
@@ -243,15 +242,13 @@ static void put_chunk(struct completion *c, const struct view *v, struct buf *ou
 }
 
 /* Whether memory ran out for what a choice's text is made of. */
-static bool no_memory(const struct completion *c, const struct part *p,
-                      const struct choice *ch)
+static bool no_memory(const struct part *p, const struct choice *ch)
 {
-    return c->scratch.failed || p->ids.failed || echo_no_memory(&p->echo) ||
-           ch->text.failed || ch->ids.failed || logprobs_no_memory(&ch->probs);
+    return p->ids.failed || echo_no_memory(&p->echo) || ch->text.failed ||
+           ch->ids.failed || logprobs_no_memory(&ch->probs);
 }
 
-/* Writes what a choice has gathered; the echoed prompt is a chunk of its own before it.
- */
+/* Writes what a choice has gathered, an echoed prompt as a chunk of its own first. */
 static void flush(struct completion *c, size_t index, struct buf *out)
 {
     struct choice *ch = &c->choices[index];
@@ -269,7 +266,7 @@ static void flush(struct completion *c, size_t index, struct buf *out)
     v.answer = true;
     v.last = ch->done;
     put_chunk(c, &v, out);
-    if (no_memory(c, v.part, ch))
+    if (no_memory(v.part, ch))
         out->failed = true;
     buf_reset(&ch->text);
     buf_reset(&ch->ids);
@@ -339,8 +336,7 @@ static double score(const struct choice *ch)
     return ch->n_summed ? ch->sum / (double)ch->n_summed : -INFINITY;
 }
 
-/* The best candidate of [first, first + n) that is not taken; ties go to the earlier one.
- */
+/* The best of the n candidates from `first` that is not taken; ties: the earlier one. */
 static size_t best(const struct completion *c, size_t first, size_t n, const bool *taken)
 {
     size_t found = n;
@@ -369,7 +365,7 @@ static void put_part(struct completion *c, size_t part, struct buf *out)
         if (part + i > 0)
             buf_putc(out, ',');
         put_choice(c, &v, out);
-        if (no_memory(c, v.part, v.choice))
+        if (no_memory(v.part, v.choice))
             out->failed = true;
     }
 }

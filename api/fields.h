@@ -51,8 +51,7 @@ struct field_table {
     void *into;
 };
 
-/* Parses a body that must be a JSON object. Errors are ERR_ARGUMENT. json_free the tree.
- */
+/* Parses a body that must be a JSON object; ERR_ARGUMENT. The caller frees the tree. */
 int fields_parse(struct json **out, const char *body, size_t len, struct err *err);
 
 /* Walks an object's members by the tables, in the document's order. Members of no table

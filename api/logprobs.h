@@ -22,8 +22,7 @@ struct logprobs {
 void logprobs_free(struct logprobs *lp);
 void logprobs_reset(struct logprobs *lp); /* empty, keeps memory */
 
-/* Appends the token of a PROMPT or TOKEN event. The text begins at `offset` code points.
- */
+/* Appends the token of a PROMPT or TOKEN event, which begins at `offset` code points. */
 void logprobs_put(struct logprobs *lp, const struct event *ev, size_t offset,
                   api_piece_fn *piece, void *arg);
 

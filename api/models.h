@@ -1,5 +1,4 @@
-/* The model objects of GET /v1/models and /v1/models/{id}. Each function appends to out.
- */
+/* The objects of GET /v1/models and /v1/models/{id}. Each function appends to out. */
 #ifndef API_MODELS_H
 #define API_MODELS_H
 

@@ -116,8 +116,7 @@ struct bias_walk {
     struct err *err;
 };
 
-/* Decimal without sign or leading zero, so that two keys never mean one id; -1 otherwise.
- */
+/* Decimal without sign or leading zero, so that no two keys mean one id; else -1. */
 static int64_t bias_id(const char *key, size_t len)
 {
     int64_t id = 0;
