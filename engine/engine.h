@@ -108,7 +108,9 @@ struct gen_params {
     float presence_penalty, frequency_penalty; /* 0 = off; answer only */
     uint64_t seed;
     int n;                        /* choices; all share the prompt */
-    int first_choice;             /* index of choice 0 for the generator's key and events */
+    int first_choice;             /* added to the choice in events; the generator's key is
+                                   * the choice within this request, so that a list of
+                                   * prompts gives what each prompt gives alone */
     int logprobs;                 /* -1 off; k: chosen token's logprob + k best, k <= 20 */
     bool prompt_logprobs;         /* an EVENT_PROMPT for every prompt token */
     bool ignore_eos;

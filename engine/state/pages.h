@@ -1,0 +1,39 @@
+/*
+ * Pages: K/V rows of PAGE_TOKENS tokens of every attention layer, reference-counted, from one
+ * block sized at open. Engine thread only.
+ *
+ * A sequence reserves its worst case before it runs and takes pages one by one out of that
+ * reservation, so taking never fails and nothing is preempted. A shared page is written by
+ * nobody: only full pages are shared.
+ */
+#ifndef ENGINE_STATE_PAGES_H
+#define ENGINE_STATE_PAGES_H
+
+#include "engine/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pages {
+    char *base;       /* owns; [n][page_bytes], 64-byte aligned */
+    size_t page_bytes;
+    int n, n_free, n_reserved;
+    int32_t *free;    /* owns; stack of free pages */
+    int32_t *refs;    /* owns; [n] */
+};
+
+/* ERR_MEMORY. n = 0 or page_bytes = 0 is a pool without pages. */
+int pages_open(struct pages *p, int n, size_t page_bytes, struct err *err);
+void pages_close(struct pages *p); /* accepts a zeroed struct */
+
+bool pages_reserve(struct pages *p, int n); /* false: not that many left */
+void pages_unreserve(struct pages *p, int n);
+
+int32_t pages_take(struct pages *p); /* out of the caller's reservation */
+void pages_share(struct pages *p, int32_t page);
+void pages_drop(struct pages *p, int32_t page); /* free when nobody holds it */
+void pages_copy(struct pages *p, int32_t to, int32_t from);
+int pages_used(const struct pages *p);
+
+#endif

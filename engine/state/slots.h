@@ -1,0 +1,29 @@
+/*
+ * Slots: the constant-size recurrent state of one sequence, from one block sized at open.
+ * Engine thread only. A slot begins as zeros, the state before the first token.
+ */
+#ifndef ENGINE_STATE_SLOTS_H
+#define ENGINE_STATE_SLOTS_H
+
+#include "engine/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct slots {
+    char *base;     /* owns; [n][slot_bytes], 64-byte aligned */
+    size_t slot_bytes;
+    int n, n_free;
+    int32_t *free;  /* owns; stack */
+};
+
+int slots_open(struct slots *s, int n, size_t slot_bytes, struct err *err); /* ERR_MEMORY */
+void slots_close(struct slots *s);                                          /* accepts zeroed */
+
+int32_t slots_take(struct slots *s); /* zeroed state, or -1: none free */
+void slots_drop(struct slots *s, int32_t slot);
+char *slots_at(const struct slots *s, int32_t slot);
+void slots_copy(struct slots *s, int32_t to, int32_t from);
+int slots_used(const struct slots *s);
+
+#endif
