@@ -1,32 +1,37 @@
 # ssmd: `make run` serves the embedded model on port 8080, `make test` runs every test.
-# Everything is built under build/<variant>/, a mirror of the tree.
+# Everything is built under build/<variant>/, a mirror of the tree. `make help` lists targets.
 
 include packages.mk
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+PYTHON  ?= python3
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VARIANT ?= release
 PORT    ?= 8080
+ARGS    ?=
 VERSION := 0.1.0
 
 B := build/$(VARIANT)
 
 PKGS       := libmicrohttpd jansson openblas libuv libpcre2-8 libxxhash
-PKG_CFLAGS  = $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS    = $(shell pkg-config --libs $(PKGS)) -lutf8proc
+# Asked once, when first used: `make run` may have to install pkg-config before.
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -lutf8proc)$(PKG_LIBS)
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-BASE   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -I. -DSSMD_VERSION='"$(VERSION)"'
+BASE   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -I. \
+          -DSSMD_VERSION='"$(VERSION)"' -DSSMD_DATADIR='"$(PREFIX)/share/ssmd"'
 
 CFLAGS_release := -O2 -g
 CFLAGS_test    := -O1 -g -DSSMD_TEST
 CFLAGS_asan    := -O1 -g -DSSMD_TEST -fsanitize=address
 CFLAGS_ubsan   := -O1 -g -DSSMD_TEST -fsanitize=undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -g -DSSMD_TEST -fsanitize=thread
-CFLAGS_fuzz    := -O1 -g -DSSMD_TEST -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+CFLAGS_fuzz    := -O1 -g -DSSMD_TEST -fsanitize=fuzzer-no-link,address,undefined \
+                  -fno-sanitize-recover=undefined
 
 CFLAGS_ALL  = $(BASE) $(WARN) $(CFLAGS_$(VARIANT)) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = $(filter -fsanitize%,$(CFLAGS_$(VARIANT))) $(LDFLAGS)
@@ -46,40 +51,161 @@ LIB    := $(ENGINE) $(API) $(filter-out server/main.c,$(SERVER))
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
-LIB_OBJ := $(call obj,$(LIB))
-UNIT    := $(shell find tests -name 'test_*.c' 2>/dev/null | sort)
+LIB_OBJ  := $(call obj,$(LIB))
+UNIT     := $(shell find tests -name 'test_*.c' -not -path '*/node_modules/*' 2>/dev/null | sort)
 UNIT_LIB := $(wildcard tests/lib/*.c)
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
+FAKE     := $(wildcard tests/fake/*.c)
+FUZZ     := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
+BENCH     := $(wildcard tests/bench/bench_*.c)
+BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
+C_FILES   = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-build deps-test run test check bench asan ubsan tsan fuzz layers lint \
-        format image-test install clean help unit
+.PHONY: all deps deps-build deps-test run test suite unit check bench asan ubsan tsan fuzz \
+        fuzz-bin layers lint format image-test install clean help
 
-all: build/ssmd
+# A make within make, silent about directories, with as many jobs as there are processors.
+SUBMAKE = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc))
+
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+
+# ---- building ------------------------------------------------------------------------------
+
+all: build/ssmd ## build build/ssmd
 
 build/ssmd: build/release/ssmd
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
 
-$(B)/ssmd: $(call obj,server/main.c) $(LIB_OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/ssmd: $(call obj,server/main.c) $(B)/libssmd.a
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# The server over an engine of letters: tests of HTTP that need no model and know every answer.
+$(B)/ssmd-fake: $(call obj,server/main.c $(FAKE)) $(B)/libssmd.a
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(ISA_$<) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ISA_$<) -MMD -MP -c -o $@ $<
 
 # What the programs share. An archive: a test links only what it uses.
 $(B)/libssmd.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR)
+	$(Q)ar rcs $@ $^
 
 # A unit test is one program; tests/lib holds what they share.
 $(UNIT_BIN): $(B)/%: $(B)/%.o $(call obj,$(UNIT_LIB)) $(B)/libssmd.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+
+$(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(FUZZ_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
+	$(call say,LINK)
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 unit: $(UNIT_BIN)
+
+fuzz-bin: $(FUZZ_BIN)
 
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-clean:
+# ---- packages ------------------------------------------------------------------------------
+
+deps: deps-build deps-test ## install the Debian packages that building and testing need
+
+deps-build:
+	@./deploy/packages.sh $(PACKAGES_BUILD) $(PACKAGES_RUN)
+
+deps-test:
+	@./deploy/packages.sh $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
+
+# The independent clients under tests/clients, at the versions of their lock files.
+NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,\
+         $(wildcard tests/clients/*/package-lock.json))
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# ---- running and testing -------------------------------------------------------------------
+
+run: deps-build ## install what is missing, build, serve models/default (PORT=8080 ARGS=)
+	$(SUBMAKE) all
+	@echo "Try:  curl -N http://127.0.0.1:$(PORT)/v1/completions" \
+	     "-H 'Content-Type: application/json'" \
+	     "-d '{\"prompt\": \"The river\", \"max_tokens\": 60, \"stream\": true}'"
+	@exec build/ssmd serve --port $(PORT) $(ARGS)
+
+test: deps-test ## install what is missing, build and run every test
+	$(SUBMAKE) VARIANT=test suite
+
+suite: unit $(B)/ssmd $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
+	@$(PYTHON) tests/run.py --build $(B) --model models/default $(ARGS)
+
+asan: deps-test ## every test under AddressSanitizer
+	$(SUBMAKE) VARIANT=asan suite
+
+ubsan: deps-test ## every test under UndefinedBehaviorSanitizer
+	$(SUBMAKE) VARIANT=ubsan suite
+
+tsan: deps-test ## every test under ThreadSanitizer
+	$(SUBMAKE) VARIANT=tsan suite
+
+FUZZ_SECONDS ?= 60
+fuzz: deps-test ## every fuzz target for FUZZ_SECONDS (60)
+	$(SUBMAKE) VARIANT=fuzz CC=clang-14 fuzz-bin
+	@tests/fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+bench: ## run the benchmarks of tests/bench
+	$(SUBMAKE) all $(patsubst %.c,build/release/%,$(BENCH))
+	@for b in $(patsubst %.c,build/release/%,$(BENCH)); do $$b || exit 1; done
+	@for b in $(wildcard tests/bench/bench_*.py); do \
+	    $(PYTHON) $$b --ssmd build/ssmd --model models/default || exit 1; done
+
+check: layers lint test ## layers, lint and test
+
+layers: ## includes point the right way, foreign headers stay in their fence
+	@$(PYTHON) tests/layers.py
+
+lint: ## lengths of functions and files, format, words that do not belong
+	@$(PYTHON) tests/lint.py
+
+format: ## clang-format every C file
+	clang-format-14 -i $(C_FILES)
+
+image-test: ## build the container image and try it
+	@./deploy/packages.sh $(PACKAGES_IMAGE)
+	@./deploy/image-test.sh
+
+# ---- installing ----------------------------------------------------------------------------
+
+SHARE := $(DESTDIR)$(PREFIX)/share/ssmd
+UNITS := $(wildcard deploy/systemd/*.service)
+
+install: all ## install under PREFIX (/usr/local), below DESTDIR
+	install -D -m 755 build/ssmd $(DESTDIR)$(PREFIX)/bin/ssmd
+	install -d $(SHARE)/models/default $(SHARE)/configs
+	install -m 644 $(wildcard models/default/*) $(SHARE)/models/default
+	install -m 644 configs/*.json $(SHARE)/configs
+	for u in $(UNITS); do \
+	    install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u) && \
+	    sed -i 's|/usr/local/bin|$(PREFIX)/bin|' \
+	        $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
+
+clean: ## remove build/
 	rm -rf build
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
+	    awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'

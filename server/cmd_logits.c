@@ -16,16 +16,18 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are written as they are");
 
+struct ints {
+    int *list; /* borrows from an arena */
+    size_t n;
+};
+
 struct logits {
     struct engine *e;
-    const int32_t *ids; /* [n_ids]; arena */
-    size_t n_ids;
-    const int *chunks; /* [n_chunks], NULL = the engine's own cut; arena */
-    size_t n_chunks;
-    int n_greedy; /* -1: not asked for */
-    FILE *out;    /* NULL: not asked for */
-    int32_t best; /* argmax of the last row */
-    bool finite;  /* of the last row */
+    struct ints ids, chunks; /* chunks.list NULL: the engine's own cut */
+    int n_greedy;            /* -1: not asked for */
+    FILE *out;               /* NULL: not asked for */
+    int32_t best;            /* argmax of the last row */
+    bool finite;             /* of the last row */
     struct arena arena;
 };
 
@@ -48,57 +50,49 @@ static bool read_int(const char **p, int min, const char *ends, int *out)
 }
 
 static int read_ints(struct arena *a, const char *flag, const char *text, int min,
-                     int **out, size_t *n, struct err *err)
+                     struct ints *out, struct err *err)
 {
     size_t cap = 1;
     for (const char *p = text; *p; p++)
         cap += *p == ',';
-    int *list = arena_alloc(a, cap * sizeof *list);
-    if (!list)
+    out->list = arena_alloc(a, cap * sizeof *out->list);
+    if (!out->list)
         return err_set(err, ERR_MEMORY, "out of memory for %zu numbers", cap);
     const char *p = text;
-    for (*n = 0; *n < cap; p++) {
-        if (!read_int(&p, min, ",", &list[*n]))
+    for (out->n = 0; out->n < cap; out->n++, p++) {
+        if (!read_int(&p, min, ",", &out->list[out->n]))
             return err_param(
                 err, ERR_ARGUMENT, flag,
                 "%s: expected integers from %d separated by commas, found \"%.40s\" "
                 "at place %zu",
-                flag, min, p, *n);
-        ++*n;
+                flag, min, p, out->n);
     }
-    *out = list;
     return 0;
 }
 
 static int read_split(struct logits *l, const char *text, struct err *err)
 {
-    int *chunks;
-    int rc = read_ints(&l->arena, "--split", text, 1, &chunks, &l->n_chunks, err);
-    if (rc)
-        return rc;
+    int rc = read_ints(&l->arena, "--split", text, 1, &l->chunks, err);
     size_t sum = 0;
-    for (size_t i = 0; i < l->n_chunks; i++)
-        sum += (size_t)chunks[i];
-    l->chunks = chunks;
-    if (sum != l->n_ids)
-        return err_param(err, ERR_ARGUMENT, "--split",
-                         "--split: expected a sum of %zu, the number of ids, found %zu",
-                         l->n_ids, sum);
-    return 0;
+    for (size_t i = 0; rc == 0 && i < l->chunks.n; i++)
+        sum += (size_t)l->chunks.list[i];
+    if (rc == 0 && sum != l->ids.n)
+        rc = err_param(err, ERR_ARGUMENT, "--split",
+                       "--split: expected a sum of %zu, the number of ids, found %zu",
+                       l->ids.n, sum);
+    return rc;
 }
 
 static int read_arguments(struct logits *l, const char *const *values, struct err *err)
 {
-    int *ids;
     if (!values[LOGITS_IDS])
         return err_param(err, ERR_ARGUMENT, "--ids", "logits: expected --ids 1,2,3");
     if (!values[LOGITS_OUT] && !values[LOGITS_GREEDY])
         return err_param(err, ERR_ARGUMENT, "--out",
                          "logits: expected --out FILE or --greedy N");
-    int rc = read_ints(&l->arena, "--ids", values[LOGITS_IDS], 0, &ids, &l->n_ids, err);
+    int rc = read_ints(&l->arena, "--ids", values[LOGITS_IDS], 0, &l->ids, err);
     if (rc)
         return rc;
-    l->ids = ids;
     const char *n = values[LOGITS_GREEDY];
     if (n && !read_int(&n, 0, "", &l->n_greedy))
         return err_param(err, ERR_ARGUMENT, "--greedy",
@@ -110,13 +104,13 @@ static int read_arguments(struct logits *l, const char *const *values, struct er
 static int check_ids(const struct logits *l, struct err *err)
 {
     int vocab = engine_info(l->e)->vocab_size;
-    for (size_t i = 0; i < l->n_ids; i++) {
-        if (l->ids[i] >= vocab)
+    for (size_t i = 0; i < l->ids.n; i++) {
+        if (l->ids.list[i] >= vocab)
             return err_param(
                 err, ERR_ARGUMENT, "--ids",
                 "--ids: expected ids below %d, the vocabulary's size, found %d at "
                 "place %zu",
-                vocab, (int)l->ids[i], i);
+                vocab, (int)l->ids.list[i], i);
     }
     return 0;
 }
@@ -128,7 +122,7 @@ static int take_row(void *arg, size_t t, const float *logits)
 {
     struct logits *l = arg;
     size_t n = (size_t)engine_info(l->e)->vocab_size;
-    if (l->out && t < l->n_ids && fwrite(logits, sizeof *logits, n, l->out) != n)
+    if (l->out && t < l->ids.n && fwrite(logits, sizeof *logits, n, l->out) != n)
         return -1;
     size_t best = 0;
     l->finite = isfinite(logits[0]);
@@ -149,7 +143,7 @@ static int print_greedy(struct logits *l, struct err *err)
     for (int i = 0; i < l->n_greedy && rc == 0; i++) {
         if (!l->finite)
             rc = err_set(err, ERR_INTERNAL, "a logit is not finite after %zu ids",
-                         l->n_ids + (size_t)i);
+                         l->ids.n + (size_t)i);
         buf_printf(&b, "%s%d", i ? "," : "", (int)l->best);
         int32_t id = l->best;
         if (rc == 0 && i + 1 < l->n_greedy)
@@ -164,8 +158,8 @@ static int print_greedy(struct logits *l, struct err *err)
 
 static int score(struct logits *l, struct err *err)
 {
-    int rc =
-        engine_score(l->e, l->ids, l->n_ids, l->chunks, l->n_chunks, take_row, l, err);
+    int rc = engine_score(l->e, l->ids.list, l->ids.n, l->chunks.list, l->chunks.n,
+                          take_row, l, err);
     if (rc == -1 && l->out && ferror(l->out))
         rc = err_set(err, ERR_IO, "--out: write failed: %s", strerror(errno));
     if (rc == 0 && l->n_greedy >= 0)

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Runs every test of the tree and counts.
+
+    run.py --build build/test [--model models/default] [--only PATTERN]
+
+A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c), a Python script
+tests/{golden,wire,deploy}/test_*.py or a node script tests/clients/*/test_*.{js,mjs}. Scripts
+get --ssmd BUILD/ssmd and --model DIR. A program says how many of its tests passed and failed,
+as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
+runs too long, or leaves a sanitizer's report counts as one failure. Output is shown only of
+programs that failed. The last line is "N passed, N failed"; the exit status is 1 when any
+failed or nothing was found.
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/test_*.py",
+           "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs", "tests/deploy/test_*.py"]
+SHOWN_LINES = 200
+
+CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.M)
+CMOCKA_FAILED = re.compile(r"^\[  FAILED  \] (\d+) test\(s\)", re.M)
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build/test")
+    parser.add_argument("--model", default="models/default")
+    parser.add_argument("--only", default="", help="regular expression over test names")
+    parser.add_argument("--timeout", type=float, default=0, help="seconds for one program")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+def commands(args):
+    """(name, command, working folder) of every unit test, then of every script."""
+    units, scripts = [], []
+    for source in sorted(ROOT.glob("tests/**/test_*.c")):
+        name = source.relative_to(ROOT).with_suffix("")
+        units.append((str(name), [str(ROOT / args.build / name)], ROOT))
+    given = ["--ssmd", str(ROOT / args.build / "ssmd"), "--model", str(ROOT / args.model)]
+    for pattern in SCRIPTS:
+        for script in sorted(ROOT.glob(pattern)):
+            program = sys.executable if script.suffix == ".py" else "node"
+            folder = ROOT if script.suffix == ".py" else script.parent
+            scripts.append((str(script.relative_to(ROOT)), [program, str(script)] + given, folder))
+    keep = re.compile(args.only)
+    return ([c for c in units if keep.search(c[0])], [c for c in scripts if keep.search(c[0])])
+
+
+def environment(reports):
+    """Sanitizers write into files, so that a daemon's report is not lost with its stderr."""
+    found = dict(os.environ, PYTHONUNBUFFERED="1")
+    for name in list(found):
+        if name.startswith("SSMD_"):
+            del found[name]
+    common = f"log_path={reports}/report:exitcode=99:"
+    found["ASAN_OPTIONS"] = common + "detect_leaks=1:" + found.get("ASAN_OPTIONS", "")
+    found["UBSAN_OPTIONS"] = common + "print_stacktrace=1:" + found.get("UBSAN_OPTIONS", "")
+    supp = ROOT / "tests/tsan.supp"
+    found["TSAN_OPTIONS"] = (common + (f"suppressions={supp}:" if supp.exists() else "") +
+                             found.get("TSAN_OPTIONS", ""))
+    return found
+
+
+def kill_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def execute(command, folder, timeout):
+    """(exit status or None after a timeout, output, sanitizers' reports)."""
+    with tempfile.TemporaryDirectory(prefix="ssmd-reports-") as reports:
+        with tempfile.TemporaryFile() as out:
+            process = subprocess.Popen(command, cwd=folder, env=environment(reports), stdout=out,
+                                       stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
+            try:
+                status = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                status = None
+            kill_group(process)  # whatever it started and left behind
+            process.wait()
+            out.seek(0)
+            text = out.read().decode("utf-8", "replace")
+        found = [p.read_text(errors="replace") for p in sorted(pathlib.Path(reports).iterdir())]
+    return status, text, "\n".join(found)
+
+
+def count(text):
+    """(passed, failed) as the program itself says, None when it says nothing."""
+    passed = [int(n) for n in CMOCKA_PASSED.findall(text)]
+    failed = [int(n) for n in CMOCKA_FAILED.findall(text)]
+    summaries = SUMMARY.findall(text)
+    if summaries and not passed:
+        return int(summaries[-1][0]), int(summaries[-1][1])
+    if passed or failed:
+        return sum(passed), sum(failed)
+    return None
+
+
+def judge(status, text, reports, timeout):
+    """(passed, failed, what went wrong besides)."""
+    counted = count(text)
+    passed, failed = counted or (0, 0)
+    wrong = ""
+    if status is None:
+        wrong = f"killed after {timeout:.0f} s"
+    elif status < 0:
+        wrong = f"died of signal {-status}"
+    elif reports:
+        wrong = "a sanitizer reported"
+    elif counted is None:
+        wrong = "counted nothing"
+    elif status != 0 and failed == 0:
+        wrong = f"exit status {status}"
+    elif passed + failed == 0:
+        wrong = "ran no test"
+    return passed, failed + bool(wrong), wrong
+
+
+def run_one(entry, timeout):
+    name, command, folder = entry
+    began = time.monotonic()
+    if not shutil.which(command[0]):
+        status, text, reports = 127, f"{command[0]}: not found\n", ""
+    else:
+        status, text, reports = execute(command, folder, timeout)
+    passed, failed, wrong = judge(status, text, reports, timeout)
+    seconds = time.monotonic() - began
+    line = f"{'FAIL' if failed else 'ok  '} {name}: {passed} passed"
+    line += f", {failed} failed" if failed else ""
+    line += f" ({wrong})" if wrong else ""
+    if failed:
+        tail = (text + reports).splitlines()[-SHOWN_LINES:]
+        line += "".join(f"\n    | {t}" for t in tail)
+    return passed, failed, f"{line}  [{seconds:.1f} s]" if not failed else line
+
+
+def main():
+    args = arguments()
+    slow = 4 if re.search(r"asan|ubsan|tsan", args.build) else 1
+    timeout = args.timeout or 300 * slow
+    units, scripts = commands(args)
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
+        for p, f, line in pool.map(lambda u: run_one(u, timeout), units):
+            passed, failed = passed + p, failed + f
+            print(line, flush=True)
+    for script in scripts:
+        p, f, line = run_one(script, timeout)
+        passed, failed = passed + p, failed + f
+        print(line, flush=True)
+    if passed + failed == 0:
+        print("no test was found")
+        failed = 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
