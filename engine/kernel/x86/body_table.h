@@ -1,0 +1,35 @@
+/* Body shared by the x86 sets: the other bodies, in the order of use, and the table of
+ * them. */
+
+#include "engine/kernel/x86/body_math.h"
+
+#include "engine/kernel/x86/body_linear.h"
+#include "engine/kernel/x86/body_mix.h"
+#include "engine/kernel/x86/body_row.h"
+
+const struct kernels SET_TABLE = {
+    .name = SET_NAME,
+    .linear = {linear_f32, linear_f16, linear_bf16},
+    .attn = attn,
+    .ssd = ssd,
+    .gss = gss,
+    .dss = dss,
+    .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .sum_squares = sum_squares,
+    .max = max_of,
+    .sum_exp = sum_exp,
+    .rope = rope,
+    .silu_mul = silu_mul,
+    .mul = mul,
+    .scale = scale,
+    .add = add,
+    .axpy = axpy,
+    .residual = residual,
+    .exp = exp_all,
+    .sigmoid = sigmoid,
+    .softplus = softplus,
+    .gelu = gelu,
+    .gelu_tanh = gelu_tanh,
+    .widen = {widen_f32, widen_f16, widen_bf16},
+};
