@@ -202,10 +202,10 @@ class Balancer:
 
     def __init__(self, ports):
         self.port, self.admin_port = free_port(), free_port()
-        self.env = {"SSMD_BIND": f"{HOST}:{self.port}",
-                    "SSMD_ADMIN_BIND": f"{HOST}:{self.admin_port}"}
+        self.env = {"BALANCER_BIND": f"{HOST}:{self.port}",
+                    "BALANCER_ADMIN_BIND": f"{HOST}:{self.admin_port}"}
         for i, port in enumerate(ports, 1):
-            self.env[f"SSMD_REPLICA_{i}"] = f"{HOST}:{port}"
+            self.env[f"BALANCER_REPLICA_{i}"] = f"{HOST}:{port}"
         self.process = Process(["haproxy", "-db", "-f", self.CONFIG], self.env)
         unittest.addModuleCleanup(self.process.stop)
         self.process.wait_ready(self.admin_port, "/metrics")

@@ -107,26 +107,6 @@ class Equality(unittest.TestCase):
             self.assertGreater(after[name], n, name)
 
 
-class Faults(unittest.TestCase):
-    def test_refused_connection_is_tried_on_another_replica(self):
-        one = lib.Balancer([replicas[0].port, lib.free_port(), lib.free_port()])
-        for _ in range(6):
-            answer = lib.post(one.port, GREEDY)
-            self.assertEqual(answer.status, 200, answer.body)
-        one.process.stop()
-
-    def test_no_replica_is_a_503_in_the_apis_form(self):
-        none = lib.Balancer([lib.free_port() for _ in range(3)])
-        for name in none.states():
-            none.wait_state(name, "DOWN")
-        answer = lib.post(none.port, GREEDY)
-        self.assertEqual(answer.status, 503)
-        self.assertEqual(answer.json()["error"]["type"], "server_error")
-        self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
-        self.assertEqual(lib.get(none.port, "/balancer").status, 503)
-        none.process.stop()
-
-
 class Load:
     """Clients that ask without a pause until stop(); every wrong answer is kept."""
 
@@ -171,6 +151,49 @@ class Load:
         self.ending.set()
         for t in self.threads:
             t.join(60)
+
+
+class Faults(unittest.TestCase):
+    def test_refused_connection_is_tried_on_another_replica(self):
+        one = lib.Balancer([replicas[0].port, lib.free_port(), lib.free_port()])
+        for _ in range(6):
+            answer = lib.post(one.port, GREEDY)
+            self.assertEqual(answer.status, 200, answer.body)
+        one.process.stop()
+
+    def test_no_replica_is_a_503_in_the_apis_form(self):
+        none = lib.Balancer([lib.free_port() for _ in range(3)])
+        for name in none.states():
+            none.wait_state(name, "DOWN")
+        answer = lib.post(none.port, GREEDY)
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.json()["error"]["type"], "server_error")
+        self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+        self.assertEqual(lib.get(none.port, "/balancer").status, 503)
+        none.process.stop()
+
+    def test_error_passes_unchanged(self):
+        bad = {**GREEDY, "max_tokens": -1}
+        direct, through = lib.post(replicas[0].port, bad), lib.post(balancer.port, bad)
+        self.assertEqual((through.status, through.body), (direct.status, direct.body))
+        self.assertEqual(through.status, 400)
+
+    def test_killed_replica_fails_only_what_it_ran(self):
+        text = lib.post(balancer.port, GREEDY).json()["choices"][0]["text"]
+        load = Load(balancer.port, text)
+        try:
+            lib.wait_for("a steady load", lambda: load.n_done >= 6, 30)
+            replicas[1].process.stop()
+            before = load.n_done
+            balancer.wait_state("ssmd-2", "DOWN")
+            lib.wait_for("the load to go on", lambda: load.n_done > before + 12, 30)
+        finally:
+            load.stop()
+            replicas[1].start()
+            balancer.wait_state("ssmd-2", "UP", 20)
+        # What ran there broke off, once for each client at most; nothing after it failed.
+        clients = [failure.split(":")[0] for failure in load.failures]
+        self.assertEqual(len(clients), len(set(clients)), load.failures)
 
 
 class Drain(unittest.TestCase):
