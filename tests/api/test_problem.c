@@ -1,0 +1,81 @@
+/* The mapping of every error code, and what a body may and may not show. */
+#include "api/problem.h"
+#include "tests/lib/json_same.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void every_code_has_its_status(void **state)
+{
+    (void)state;
+    static const int status[ERR_N_CODES] = {
+        [ERR_NONE] = 500,      [ERR_ARGUMENT] = 400,    [ERR_CONTEXT] = 400,
+        [ERR_BUDGET] = 400,    [ERR_UNSUPPORTED] = 400, [ERR_AUTH] = 401,
+        [ERR_NOT_FOUND] = 404, [ERR_MODEL] = 404,       [ERR_METHOD] = 405,
+        [ERR_TIMEOUT] = 408,   [ERR_CONFLICT] = 409,    [ERR_TOO_LARGE] = 413,
+        [ERR_URI] = 414,       [ERR_MEDIA] = 415,       [ERR_BUSY] = 429,
+        [ERR_HEADERS] = 431,   [ERR_UNAVAILABLE] = 503, [ERR_IO] = 500,
+        [ERR_FORMAT] = 500,    [ERR_MEMORY] = 500,      [ERR_INTERNAL] = 500,
+    };
+    for (int i = 0; i < ERR_N_CODES; i++) {
+        const struct problem *p = problem_of((enum err_code)i);
+        assert_int_equal(p->status, status[i]);
+        assert_non_null(p->type);
+        assert_int_equal(p->message != NULL, status[i] == 500);
+        assert_int_equal(p->retry_after, status[i] == 429 || status[i] == 503);
+        assert_int_equal(p->close,
+                         status[i] == 408 || status[i] == 413 || status[i] == 503);
+        assert_int_equal(p->challenge, status[i] == 401);
+        assert_int_equal(p->allow, status[i] == 405);
+    }
+    assert_int_equal(problem_of((enum err_code)999)->status, 500);
+    assert_int_equal(problem_of((enum err_code) - 1)->status, 500);
+}
+
+static void a_body_has_all_four_members(void **state)
+{
+    (void)state;
+    struct err err;
+    struct buf b = {0};
+    err_param(&err, ERR_CONTEXT, "prompt", "17 and \"16\"\nexceed 32");
+    problem_body(&err, &b);
+    json_same("{\"error\":{\"message\":\"17 and \\\"16\\\"\\nexceed 32\","
+              "\"type\":\"invalid_request_error\",\"param\":\"prompt\","
+              "\"code\":\"context_length_exceeded\"}}",
+              b.data, b.len);
+    assert_null(memchr(b.data, '\n', b.len));
+    buf_reset(&b);
+    err_set(&err, ERR_ARGUMENT, "no");
+    problem_body(&err, &b);
+    json_same("{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\","
+              "\"param\":null,\"code\":null}}",
+              b.data, b.len);
+    buf_free(&b);
+}
+
+static void our_own_faults_show_nothing(void **state)
+{
+    (void)state;
+    struct err err;
+    struct buf b = {0};
+    err_param(&err, ERR_IO, "secret", "/var/lib/model: cannot read");
+    problem_body(&err, &b);
+    assert_null(strstr(b.data, "/var"));
+    assert_null(strstr(b.data, "secret"));
+    assert_non_null(strstr(b.data, "\"server_error\""));
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_code_has_its_status),
+        cmocka_unit_test(a_body_has_all_four_members),
+        cmocka_unit_test(our_own_faults_show_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
