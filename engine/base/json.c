@@ -19,16 +19,27 @@ static const struct json *own(json_t *j)
     return (const struct json *)(const void *)j;
 }
 
-int json_parse(struct json **out, const char *text, size_t len, struct err *err)
+static int parse(struct json **out, const char *text, size_t len, size_t more,
+                 struct err *err)
 {
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
     json_error_t e;
-    json_t *j = json_loadb(text, len, flags, &e);
+    json_t *j = json_loadb(text, len, flags | more, &e);
     if (!j)
         return err_set(err, ERR_FORMAT, "invalid JSON at line %d, column %d: %s", e.line,
                        e.column, e.text);
     *out = (struct json *)(void *)j;
     return 0;
+}
+
+int json_parse(struct json **out, const char *text, size_t len, struct err *err)
+{
+    return parse(out, text, len, 0, err);
+}
+
+int json_parse_reals(struct json **out, const char *text, size_t len, struct err *err)
+{
+    return parse(out, text, len, JSON_DECODE_INT_AS_REAL, err);
 }
 
 static int read_whole(char **out, size_t *len, FILE *f, size_t max_bytes, struct err *err)
@@ -53,7 +64,8 @@ static int read_whole(char **out, size_t *len, FILE *f, size_t max_bytes, struct
     return 0;
 }
 
-int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
+static int load(struct json **out, const char *path, size_t max_bytes, size_t more,
+                struct err *err)
 {
     FILE *f = fopen(path, "rb");
     if (!f)
@@ -63,9 +75,19 @@ int json_load(struct json **out, const char *path, size_t max_bytes, struct err 
     int rc = read_whole(&text, &len, f, max_bytes, err);
     fclose(f);
     if (rc == 0)
-        rc = json_parse(out, text, len, err);
+        rc = parse(out, text, len, more, err);
     mem_free(text);
     return rc == 0 ? 0 : err_prefix(err, "%s", path);
+}
+
+int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
+{
+    return load(out, path, max_bytes, 0, err);
+}
+
+int json_load_reals(struct json **out, const char *path, size_t max_bytes, struct err *err)
+{
+    return load(out, path, max_bytes, JSON_DECODE_INT_AS_REAL, err);
 }
 
 void json_free(struct json *j)

@@ -22,7 +22,7 @@ struct trie_match {
     int32_t value;
 };
 
-/* Adds a non-empty string; a second one with equal bytes overwrites. false: out of
+/* Adds a non-empty string; a second one with equal bytes is ignored. false: out of
  * memory. */
 bool trie_put(struct trie *t, const char *s, size_t len, int32_t value);
 void trie_free(struct trie *t); /* accepts a zeroed trie */

@@ -30,7 +30,7 @@ struct vocab_token {
     const char *text;  /* borrows arena; as written in the file; NULL = no such id */
     const char *bytes; /* borrows arena; what the token stands for, not always UTF-8 */
     uint32_t text_len, bytes_len;
-    bool added, special, lstrip, rstrip, single_word;
+    bool added, special, normalized, lstrip, rstrip, single_word;
 };
 
 struct vocab {
@@ -40,6 +40,7 @@ struct vocab {
     uint32_t longest_bytes;     /* largest bytes_len */
 
     struct strmap by_text;        /* text of model tokens -> id; owns */
+    struct strmap added;          /* text of added tokens -> id; owns */
     int32_t direct[VOCAB_DIRECT]; /* id of the one-character token, or -1 */
     int32_t byte_ids[256];        /* <0xXX> tokens for byte_fallback, or -1 */
     struct map64 merges;          /* left id << 32 | right id -> rank; owns */

@@ -27,9 +27,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { DETOK_MAX_STOP_BYTES = 1 << 16 };
+
 struct detok_stops { /* borrowed until detok_init returns */
     const char *const *text;
-    const size_t *len; /* each >= 1 */
+    const size_t *len; /* each 1 .. DETOK_MAX_STOP_BYTES, valid UTF-8 */
     size_t n;          /* <= ENGINE_MAX_STOPS; 0 = none */
     bool keep;         /* leave the matched string in the text */
 };
@@ -70,8 +72,9 @@ struct detok {
     size_t n_tokens, n_out, token_cap;
 };
 
-/* ERR_ARGUMENT for an empty stop string or too many; ERR_MEMORY. A failed or zeroed detok
- * may be freed. Its size is a sum over the stop strings and the longest token. */
+/* ERR_ARGUMENT (param "stop") for stop strings outside these bounds; ERR_MEMORY. A failed
+ * or zeroed detok may be freed. Its size is a sum over the stop strings and the longest
+ * token. */
 int detok_init(struct detok *d, const struct vocab *v, const struct detok_stops *stops,
                struct err *err);
 void detok_free(struct detok *d);
