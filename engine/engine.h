@@ -53,6 +53,7 @@ struct engine_info {
     const char *model_hash; /* 16 hex digits over config and weight headers */
     int n_threads, max_seqs, step_rows;
     int vocab_size, context_tokens, page_tokens;
+    int longest_tokens;     /* longest context that the memory plan holds; <= context_tokens */
     int32_t bos_id;         /* -1: none */
     int n_layers, hidden_size;
     int64_t n_params;

@@ -1,13 +1,9 @@
 /* jansson behind our own names. `struct json` is never defined: it is a json_t. */
 #include "engine/base/json.h"
 
-#include "engine/base/mem.h"
+#include "engine/base/file.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 
 static json_t *raw(const struct json *j)
 {
@@ -42,52 +38,17 @@ int json_parse_reals(struct json **out, const char *text, size_t len, struct err
     return parse(out, text, len, JSON_DECODE_INT_AS_REAL, err);
 }
 
-static int read_whole(char **out, size_t *len, FILE *f, size_t max_bytes, struct err *err)
-{
-    struct stat st;
-    if (fstat(fileno(f), &st) != 0)
-        return err_set(err, ERR_IO, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, ERR_FORMAT, "expected a regular file");
-    if ((size_t)st.st_size > max_bytes)
-        return err_set(err, ERR_FORMAT, "expected at most %zu bytes, found %zu", max_bytes,
-                       (size_t)st.st_size);
-    char *text = mem_alloc((size_t)st.st_size + 1);
-    if (!text)
-        return err_set(err, ERR_MEMORY, "out of memory for %zu bytes", (size_t)st.st_size);
-    *len = fread(text, 1, (size_t)st.st_size, f);
-    if (ferror(f)) {
-        mem_free(text);
-        return err_set(err, ERR_IO, "read failed: %s", strerror(errno));
-    }
-    *out = text;
-    return 0;
-}
-
-static int load(struct json **out, const char *path, size_t max_bytes, size_t more,
-                struct err *err)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-    char *text = NULL;
-    size_t len = 0;
-    int rc = read_whole(&text, &len, f, max_bytes, err);
-    fclose(f);
-    if (rc == 0)
-        rc = parse(out, text, len, more, err);
-    mem_free(text);
-    return rc == 0 ? 0 : err_prefix(err, "%s", path);
-}
-
 int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
 {
-    return load(out, path, max_bytes, 0, err);
-}
-
-int json_load_reals(struct json **out, const char *path, size_t max_bytes, struct err *err)
-{
-    return load(out, path, max_bytes, JSON_DECODE_INT_AS_REAL, err);
+    struct buf text = {0};
+    int rc = file_read(&text, path, max_bytes, err);
+    if (rc == 0) {
+        rc = json_parse(out, text.data ? text.data : "", text.len, err);
+        if (rc)
+            err_prefix(err, "%.300s", path);
+    }
+    buf_free(&text);
+    return rc;
 }
 
 void json_free(struct json *j)

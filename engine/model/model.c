@@ -1,6 +1,7 @@
 /* Opening a model folder, and the forward pass: embed → blocks → norm → head. */
 #include "engine/model/model.h"
 
+#include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/model/arch.h"
 
@@ -132,6 +133,20 @@ static int fix_context(struct model *m, int context, struct err *err)
     return 0;
 }
 
+/* Two models are the same when their configuration and every byte of their weights are. */
+static int hash_model(struct model *m, const char *dir, struct err *err)
+{
+    enum { CONFIG_MAX_BYTES = 8 << 20 };
+    char path[4096];
+    struct buf text = {0};
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    int rc = file_read(&text, path, CONFIG_MAX_BYTES, err);
+    if (rc == 0)
+        m->hash = hash_bytes(text.data, text.len) * 31 + m->weights.hash;
+    buf_free(&text);
+    return rc;
+}
+
 static int build(struct model *m, struct err *err)
 {
     const struct arch *arch = NULL;
@@ -171,8 +186,9 @@ int model_open(struct model *m, const char *dir, int context, bool blas, struct 
     rc = fix_context(m, context, err);
     if (rc == 0)
         rc = weights_open(&m->weights, dir, err);
+    if (rc == 0)
+        rc = hash_model(m, dir, err);
     if (rc == 0) {
-        m->hash = m->weights.hash;
         rc = build(m, err);
         if (rc)
             err_prefix(err, "%.200s", dir);

@@ -22,10 +22,10 @@ void sched_push(struct sched *s, struct request *r)
 void sched_remove(struct sched *s, struct request *r)
 {
     list_remove(&r->link);
-    if (r->seqs[0].state == SEQ_WAITING)
-        s->n_waiting--;
-    else
+    if (r->admitted)
         s->n_running--;
+    else
+        s->n_waiting--;
 }
 
 static struct request *find_in(const struct list *l, uint64_t id)
@@ -68,6 +68,7 @@ void sched_admit(struct sched *s, sched_admit_fn *fn, void *arg)
         list_push(&s->running, &r->link);
         s->n_waiting--;
         s->n_running++;
+        r->admitted = true;
         fn(arg, r);
     }
 }

@@ -50,7 +50,7 @@ struct request {
     int n_end_ids;
     struct seq *seqs; /* [gen.n] */
     int n_live;       /* choices that have not finished */
-    bool paused;
+    bool admitted, paused;
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns;
 };
 

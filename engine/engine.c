@@ -1,0 +1,323 @@
+/* The door: opens model, vocabulary, kernels and runner, and hands every call to its owner. */
+#include "engine/engine.h"
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "engine/kernel/cpu.h"
+#include "engine/run/emit.h"
+#include "engine/run/runner.h"
+#include "engine/run/score.h"
+#include "engine/text/bpe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_SEQS = 64, DEFAULT_ROWS = 256, MAX_SEQS = 4096, MAX_ROWS = 8192, MAX_THREADS = 256 };
+
+struct engine {
+    struct model model;
+    struct vocab *vocab; /* owns; NULL with no_tokenizer */
+    struct pool *pool;   /* owns */
+    struct runner runner;
+    struct score score;
+    struct engine_info info;
+    char hash[17];
+};
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+static int check_options(struct engine_options *o, struct err *err)
+{
+    o->max_seqs = o->max_seqs ? o->max_seqs : DEFAULT_SEQS;
+    o->step_rows = o->step_rows ? o->step_rows : DEFAULT_ROWS;
+    o->n_threads = o->n_threads ? o->n_threads : cpu_count();
+    if (o->max_seqs < 1 || o->max_seqs > MAX_SEQS)
+        return err_param(err, ERR_ARGUMENT, "max_seqs", "max_seqs: expected 1 to %d, found %d",
+                         MAX_SEQS, o->max_seqs);
+    if (o->step_rows < 1 || o->step_rows > MAX_ROWS)
+        return err_param(err, ERR_ARGUMENT, "step_rows",
+                         "step_rows: expected 1 to %d, found %d", MAX_ROWS, o->step_rows);
+    if (o->n_threads < 1 || o->n_threads > MAX_THREADS)
+        return err_param(err, ERR_ARGUMENT, "threads", "threads: expected 1 to %d, found %d",
+                         MAX_THREADS, o->n_threads);
+    if (o->step_rows < o->max_seqs + PAGE_TOKENS) /* decoding must leave rows for prompts */
+        o->step_rows = o->max_seqs + PAGE_TOKENS;
+    return 0;
+}
+
+static const char *weights_name(unsigned mask)
+{
+    switch (mask) {
+    case 1u << DTYPE_F32: return "f32";
+    case 1u << DTYPE_F16: return "f16";
+    case 1u << DTYPE_BF16: return "bf16";
+    default: return "mixed";
+    }
+}
+
+static void fill_info(struct engine *e, const struct engine_options *o, const struct plan *p)
+{
+    const struct model *m = &e->model;
+    snprintf(e->hash, sizeof e->hash, "%016llx", (unsigned long long)m->hash);
+    e->info = (struct engine_info){
+        .arch = m->hp.arch,
+        .cpu = e->runner.gemm.k->name,
+        .weights = weights_name(m->type_mask),
+        .model_hash = e->hash,
+        .n_threads = o->n_threads,
+        .max_seqs = o->max_seqs,
+        .step_rows = o->step_rows,
+        .vocab_size = m->hp.vocab_size,
+        .context_tokens = m->context,
+        .longest_tokens = p->longest_tokens,
+        .page_tokens = PAGE_TOKENS,
+        .bos_id = m->hp.bos_id,
+        .n_layers = m->hp.n_layers,
+        .hidden_size = m->hp.hidden_size,
+        .n_params = m->n_params,
+        .weights_bytes = m->arena.used_bytes,
+        .slot_bytes = m->slot_bytes,
+        .page_bytes = m->page_bytes,
+        .scratch_bytes = runner_scratch_bytes(m, o->step_rows, o->max_seqs),
+        .n_slots = p->n_slots,
+        .n_pages = e->runner.pages.n,
+        .has_tokenizer = e->vocab != NULL,
+    };
+}
+
+static int open_vocab(struct engine *e, const char *dir, struct err *err)
+{
+    int rc = vocab_load(&e->vocab, dir, err);
+    if (rc || e->vocab->n_ids <= e->model.hp.vocab_size)
+        return rc;
+    return err_set(err, ERR_FORMAT,
+                   "%.300s/tokenizer.json: expected ids below vocab_size %d, found %d", dir,
+                   e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
+}
+
+static int open_runner(struct engine *e, const struct engine_options *o,
+                       const struct kernels *k, struct err *err)
+{
+    const struct model *m = &e->model;
+    struct plan plan;
+    struct plan_ask ask = {
+        .slot_bytes = m->slot_bytes,
+        .page_bytes = m->page_bytes,
+        .max_seqs = o->max_seqs,
+        .context = m->context,
+        .budget = o->memory_bytes,
+        .fixed = m->arena.used_bytes + runner_scratch_bytes(m, o->step_rows, o->max_seqs),
+    };
+    int rc = plan_make(&plan, &ask, plan_available(), err);
+    if (rc == 0)
+        rc = pool_open(&e->pool, o->n_threads, err);
+    if (rc)
+        return rc;
+    struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS};
+    struct seq_world world = {e->vocab, m->hp.eos_ids, m->hp.n_eos};
+    struct runner_options ro = {plan, o->step_rows, o->n_threads, o->emit, o->emit_arg};
+    if (gemm.blas)
+        gemm_blas_threads(o->n_threads);
+    rc = runner_open(&e->runner, m, &gemm, &world, &ro, err);
+    if (rc == 0)
+        fill_info(e, o, &plan);
+    return rc;
+}
+
+int engine_open(struct engine **out, const struct engine_options *given, struct err *err)
+{
+    struct engine_options o = *given;
+    const struct kernels *k = NULL;
+    int rc = check_options(&o, err);
+    if (rc == 0)
+        rc = cpu_kernels(&k, o.cpu, err);
+    if (rc)
+        return rc;
+    struct engine *e = mem_zalloc(1, sizeof *e);
+    if (!e)
+        return err_set(err, ERR_MEMORY, "out of memory for the engine");
+    rc = model_open(&e->model, o.model_dir, o.context_tokens, o.math == ENGINE_MATH_BLAS, err);
+    if (rc == 0 && !o.no_tokenizer)
+        rc = open_vocab(e, o.model_dir, err);
+    if (rc == 0)
+        rc = open_runner(e, &o, k, err);
+    if (rc)
+        engine_close(e);
+    else
+        *out = e;
+    return rc;
+}
+
+void engine_close(struct engine *e)
+{
+    if (!e)
+        return;
+    score_end(&e->score, &e->runner);
+    runner_close(&e->runner);
+    pool_close(e->pool);
+    vocab_free(e->vocab);
+    model_close(&e->model);
+    mem_free(e);
+}
+
+const struct engine_info *engine_info(const struct engine *e)
+{
+    return &e->info;
+}
+
+/* ---- text ------------------------------------------------------------------------------------------ */
+
+static int no_tokenizer(struct err *err)
+{
+    return err_set(err, ERR_UNSUPPORTED, "this model was opened without a tokenizer");
+}
+
+void engine_ids_free(struct ids *ids)
+{
+    ids_free(ids);
+}
+
+int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
+                  struct ids *out, struct err *err)
+{
+    return e->vocab ? bpe_encode(e->vocab, text, len, flags, out, err) : no_tokenizer(err);
+}
+
+int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
+                  struct buf *out, struct err *err)
+{
+    return e->vocab ? bpe_decode(e->vocab, ids, n, skip_special, out, err) : no_tokenizer(err);
+}
+
+const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
+{
+    return e->vocab ? vocab_piece(e->vocab, id, len) : NULL;
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------- */
+
+static int check_ids(const struct engine *e, const int32_t *ids, size_t n, const char *field,
+                     struct err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= e->info.vocab_size)
+            return err_param(err, ERR_ARGUMENT, field,
+                             "%s: expected ids from 0 to %d, found %d at %zu", field,
+                             e->info.vocab_size - 1, (int)ids[i], i);
+    return 0;
+}
+
+static int check_length(const struct engine *e, const struct engine_request *r, struct err *err)
+{
+    const struct gen_params *g = &r->gen;
+    size_t context = (size_t)e->info.context_tokens;
+    if (r->n_ids == 0)
+        return err_param(err, ERR_ARGUMENT, "prompt", "prompt: expected at least one token");
+    if (g->max_tokens < 0 || g->n < 1 || g->logprobs > ENGINE_MAX_TOP ||
+        g->n_stops > ENGINE_MAX_STOPS)
+        return err_set(err, ERR_ARGUMENT, "expected max_tokens >= 0, n >= 1, logprobs <= %d, "
+                                          "at most %d stop strings",
+                       ENGINE_MAX_TOP, ENGINE_MAX_STOPS);
+    if (r->n_ids > context || (size_t)g->max_tokens > context - r->n_ids)
+        return err_param(err, ERR_CONTEXT, "prompt",
+                         "this model's context is %zu tokens, but the request needs %zu (%zu in "
+                         "the prompt, %d to generate)",
+                         context, r->n_ids + (size_t)g->max_tokens, r->n_ids, g->max_tokens);
+    return 0;
+}
+
+static int check_budget(const struct engine *e, const struct engine_request *r, struct err *err)
+{
+    if (r->gen.n > e->info.n_slots)
+        return err_param(err, ERR_BUDGET, "n",
+                         "this server holds %d sequences at once, but the request needs %d",
+                         e->info.n_slots, r->gen.n);
+    struct request shape = {.gen = r->gen, .n_prompt = (int)r->n_ids};
+    int need = e->info.page_bytes ? request_pages(&shape) : 0;
+    if (need > e->info.n_pages)
+        return err_param(err, ERR_BUDGET, "max_tokens",
+                         "this server's memory holds %lld tokens of attention state, but the "
+                         "request may need %lld",
+                         (long long)e->info.n_pages * PAGE_TOKENS, (long long)need * PAGE_TOKENS);
+    return 0;
+}
+
+int engine_check(const struct engine *e, const struct engine_request *r, struct err *err)
+{
+    int rc = check_length(e, r, err);
+    if (rc == 0)
+        rc = check_ids(e, r->ids, r->n_ids, "prompt", err);
+    if (rc == 0)
+        rc = check_ids(e, r->gen.stop_ids, r->gen.n_stop_ids, "stop_token_ids", err);
+    for (size_t i = 0; rc == 0 && i < r->gen.n_bias; i++)
+        rc = check_ids(e, &r->gen.bias[i].id, 1, "logit_bias", err);
+    return rc ? rc : check_budget(e, r, err);
+}
+
+int engine_submit(struct engine *e, const struct engine_request *r, struct err *err)
+{
+    struct request *q = NULL;
+    int rc = engine_check(e, r, err);
+    if (rc == 0)
+        rc = request_new(&q, r, &e->runner.world, err);
+    if (rc == 0)
+        sched_push(&e->runner.sched, q);
+    return rc;
+}
+
+void engine_cancel(struct engine *e, uint64_t id, enum finish_reason why)
+{
+    struct request *q = sched_find(&e->runner.sched, id);
+    int n = q ? q->gen.n : 0;
+    for (int i = 0, left = q ? q->n_live : 0; i < n && left > 0; i++) {
+        if (q->seqs[i].state == SEQ_DONE)
+            continue;
+        left--; /* the last one frees the request */
+        emit_finish(&e->runner, &q->seqs[i], why);
+    }
+}
+
+void engine_pause(struct engine *e, uint64_t id, bool paused)
+{
+    struct request *q = sched_find(&e->runner.sched, id);
+    if (q)
+        q->paused = paused;
+}
+
+int engine_step(struct engine *e, uint64_t now_ns)
+{
+    mem_guard(true);
+    int rows = runner_step(&e->runner, now_ns);
+    mem_guard(false);
+    return rows;
+}
+
+void engine_load(const struct engine *e, struct engine_load *out)
+{
+    const struct runner *r = &e->runner;
+    *out = (struct engine_load){.running = r->sched.n_running,
+                                .waiting = r->sched.n_waiting,
+                                .slots_used = slots_used(&r->slots),
+                                .pages_used = pages_used(&r->pages),
+                                .steps = r->n_steps,
+                                .last_rows = r->last_rows};
+}
+
+/* ---- scoring -------------------------------------------------------------------------------------------- */
+
+int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
+                 size_t n_chunks, engine_row_fn *row, void *arg, struct err *err)
+{
+    struct score_run j = {ids, n, chunks, n_chunks, row, arg};
+    int rc = score_begin(&e->score, &e->runner, err);
+    return rc ? rc : score_run(&e->score, &e->runner, &j, err);
+}
+
+int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,
+                      void *arg, struct err *err)
+{
+    struct score_run j = {ids, n, NULL, 0, row, arg};
+    if (!e->score.open)
+        return err_set(err, ERR_ARGUMENT, "engine_score_more without engine_score");
+    return score_run(&e->score, &e->runner, &j, err);
+}

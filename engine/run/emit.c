@@ -1,0 +1,171 @@
+/* Events. Every event of a sequence goes through the same three functions. */
+#include "engine/run/emit.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct event event_of(const struct runner *r, const struct seq *s, enum event_kind kind)
+{
+    return (struct event){.kind = kind,
+                          .request = s->req->id,
+                          .choice = s->req->gen.first_choice + s->choice,
+                          .id = -1,
+                          .logprob = NAN,
+                          .text = "",
+                          .stop_id = -1,
+                          .stop_string = -1,
+                          .now_ns = r->now_ns};
+}
+
+static void set_logprobs(struct event *ev, const struct sample_out *out)
+{
+    ev->logprob = out->logprob;
+    ev->n_top = out->n_top;
+    memcpy(ev->top, out->top, sizeof ev->top);
+}
+
+void emit_start(struct runner *r, struct request *q)
+{
+    struct event ev = event_of(r, &q->seqs[0], EVENT_START);
+    q->admit_ns = r->now_ns;
+    r->emit(r->emit_arg, &ev);
+}
+
+void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out)
+{
+    struct event ev = event_of(r, s, EVENT_PROMPT);
+    ev.id = s->tokens[t];
+    if (out)
+        set_logprobs(&ev, out);
+    r->emit(r->emit_arg, &ev);
+}
+
+static void emit_token(struct runner *r, struct seq *s, const struct detok_token *t)
+{
+    struct event ev = event_of(r, s, EVENT_TOKEN);
+    ev.id = t->id;
+    ev.text = t->text;
+    ev.text_len = t->text_len;
+    if (s->records)
+        set_logprobs(&ev, &s->records[t->slot]);
+    r->emit(r->emit_arg, &ev);
+}
+
+static void emit_released(struct runner *r, struct seq *s, const struct detok_out *out)
+{
+    for (size_t i = 0; i < out->n; i++)
+        emit_token(r, s, &out->tokens[i]);
+}
+
+static void release(struct runner *r, struct seq *s)
+{
+    struct request *q = s->req;
+    seq_release(s, &r->slots, &r->pages);
+    s->state = SEQ_DONE;
+    if (--q->n_live == 0) {
+        sched_remove(&r->sched, q);
+        request_free(q);
+    }
+}
+
+static void finish(struct runner *r, struct seq *s, struct event *ev)
+{
+    const struct request *q = s->req;
+    ev->n_prompt = q->n_prompt;
+    ev->n_generated = s->n_tokens - q->n_prompt;
+    ev->submit_ns = q->submit_ns;
+    ev->admit_ns = q->admit_ns;
+    ev->prefill_ns = q->prefill_ns;
+    ev->first_ns = q->first_ns;
+    r->emit(r->emit_arg, ev);
+    release(r, s);
+}
+
+/* The end of a text that no stop string cut: what was held back comes out. */
+static void flush(struct runner *r, struct seq *s, struct event *ev)
+{
+    if (!r->world.vocab)
+        return;
+    struct detok_out out;
+    detok_flush(&s->detok, &out);
+    emit_released(r, s, &out);
+    ev->text = out.rest ? out.rest : "";
+    ev->text_len = out.rest_len;
+    if (out.stop >= 0) {
+        ev->reason = FINISH_STOP;
+        ev->stop_string = out.stop;
+    }
+}
+
+void emit_finish(struct runner *r, struct seq *s, enum finish_reason why)
+{
+    struct event ev = event_of(r, s, EVENT_FINISH);
+    ev.reason = why;
+    flush(r, s, &ev);
+    finish(r, s, &ev);
+}
+
+static void finish_on_id(struct runner *r, struct seq *s, int32_t id)
+{
+    struct event ev = event_of(r, s, EVENT_FINISH);
+    ev.reason = FINISH_STOP;
+    ev.stop_id = id;
+    flush(r, s, &ev);
+    finish(r, s, &ev);
+}
+
+static void finish_on_string(struct runner *r, struct seq *s, int index)
+{
+    struct event ev = event_of(r, s, EVENT_FINISH);
+    ev.reason = FINISH_STOP;
+    ev.stop_string = index;
+    finish(r, s, &ev);
+}
+
+static bool is_end(const struct request *q, int32_t id)
+{
+    for (int i = 0; i < q->n_end_ids; i++)
+        if (q->end_ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Tokens that the detokeniser releases now; the index of a stop string that matched, or -1. */
+static int push_text(struct runner *r, struct seq *s)
+{
+    uint32_t slot = s->next_record;
+    struct detok_out out = {.stop = -1};
+    if (s->records)
+        s->records[slot] = s->next;
+    s->next_record = (slot + 1) % s->n_records;
+    if (!r->world.vocab) {
+        struct detok_token plain = {.id = s->next.id, .slot = slot, .text = ""};
+        emit_token(r, s, &plain);
+        return -1;
+    }
+    detok_push(&s->detok, s->next.id, slot, &out);
+    emit_released(r, s, &out);
+    return out.stop;
+}
+
+void emit_sampled(struct runner *r, struct seq *s)
+{
+    struct request *q = s->req;
+    int32_t id = s->next.id;
+    if (id < 0) {
+        emit_finish(r, s, FINISH_ERROR);
+        return;
+    }
+    s->tokens[s->n_tokens++] = id;
+    if (!q->first_ns)
+        q->first_ns = r->now_ns;
+    if (is_end(q, id)) {
+        finish_on_id(r, s, id);
+        return;
+    }
+    int stop = push_text(r, s);
+    if (stop >= 0)
+        finish_on_string(r, s, stop);
+    else if (s->n_tokens - q->n_prompt == q->gen.max_tokens)
+        emit_finish(r, s, FINISH_LENGTH);
+}

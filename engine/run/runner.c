@@ -1,0 +1,309 @@
+/* One step, from the plan to the events. */
+#include "engine/run/runner.h"
+
+#include "engine/base/mem.h"
+#include "engine/run/emit.h"
+
+#include <string.h>
+
+enum { MIN_LOGITS = 16 };
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+static int logits_cap(int max_seqs)
+{
+    return max_seqs > MIN_LOGITS ? max_seqs : MIN_LOGITS;
+}
+
+size_t runner_scratch_bytes(const struct model *m, int step_rows, int max_seqs)
+{
+    return model_scratch(m, step_rows, logits_cap(max_seqs));
+}
+
+static int open_samplers(struct runner *r, const struct kernels *k, struct err *err)
+{
+    r->samplers = mem_zalloc((size_t)r->n_threads, sizeof *r->samplers);
+    if (!r->samplers)
+        return err_set(err, ERR_MEMORY, "out of memory for samplers");
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < r->n_threads; i++)
+        rc = sample_open(&r->samplers[i], k, r->model->hp.vocab_size, err);
+    return rc;
+}
+
+static int open_buffers(struct runner *r, int step_rows, struct err *err)
+{
+    size_t n = (size_t)r->max_logits, v = (size_t)r->model->hp.vocab_size;
+    r->logits = mem_alloc(n * v * sizeof *r->logits);
+    r->head_rows = mem_alloc((size_t)step_rows * sizeof *r->head_rows);
+    r->prompt_out = mem_alloc(n * sizeof *r->prompt_out);
+    if (r->logits && r->head_rows && r->prompt_out &&
+        arena_fixed(&r->scratch, runner_scratch_bytes(r->model, step_rows, r->max_logits)))
+        return 0;
+    return err_set(err, ERR_MEMORY, "out of memory for the scratch of %d rows", step_rows);
+}
+
+int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
+                const struct seq_world *w, const struct runner_options *o, struct err *err)
+{
+    *r = (struct runner){.model = m,
+                         .world = *w,
+                         .gemm = *g,
+                         .n_threads = o->n_threads,
+                         .max_logits = logits_cap(o->plan.n_slots),
+                         .emit = o->emit,
+                         .emit_arg = o->emit_arg};
+    int rc = slots_open(&r->slots, o->plan.n_slots, m->slot_bytes, err);
+    if (rc == 0)
+        rc = pages_open(&r->pages, o->plan.n_pages, m->page_bytes, err);
+    if (rc == 0)
+        rc = batch_open(&r->batch, o->step_rows, o->plan.n_slots, err);
+    if (rc == 0)
+        rc = open_samplers(r, g->k, err);
+    if (rc == 0)
+        rc = open_buffers(r, o->step_rows, err);
+    sched_init(&r->sched, &r->slots, &r->pages, o->step_rows);
+    if (rc)
+        runner_close(r);
+    return rc;
+}
+
+static void free_requests(struct list *l)
+{
+    struct list *n;
+    while ((n = list_pop(l)))
+        request_free(LIST_OF(n, struct request, link));
+}
+
+void runner_close(struct runner *r)
+{
+    if (r->sched.waiting.next) {
+        free_requests(&r->sched.waiting);
+        free_requests(&r->sched.running);
+    }
+    for (int i = 0; r->samplers && i < r->n_threads; i++)
+        sample_close(&r->samplers[i]);
+    mem_free(r->samplers);
+    mem_free(r->logits);
+    mem_free(r->head_rows);
+    mem_free(r->prompt_out);
+    arena_free(&r->scratch);
+    batch_close(&r->batch);
+    pages_close(&r->pages);
+    slots_close(&r->slots);
+    *r = (struct runner){0};
+}
+
+/* ---- the forward pass ---------------------------------------------------------------------------- */
+
+const float *runner_forward(struct runner *r, struct ctx *c)
+{
+    const struct batch *b = &r->batch;
+    *c = (struct ctx){.gemm = &r->gemm,
+                      .scratch = &r->scratch,
+                      .spans = b->spans,
+                      .n_spans = b->n_spans,
+                      .n_rows = b->n_rows,
+                      .positions = b->positions,
+                      .row_span = b->row_span,
+                      .pages = r->pages.base,
+                      .page_bytes = r->pages.page_bytes};
+    const float *h = model_forward(r->model, c, b->ids);
+    for (int i = 0; i < b->n_spans; i++)
+        b->seqs[i]->n_run += b->seqs[i]->n_rows;
+    return h;
+}
+
+/* ---- which rows need logits ----------------------------------------------------------------------- */
+
+struct head_plan {
+    int n_rows;  /* head_rows[0, n_rows) need logits */
+    int n_ended; /* the n_ended rows behind them end a prompt that wants no token */
+};
+
+static bool wants_logits(const struct seq *s, bool last)
+{
+    const struct gen_params *g = &s->req->gen;
+    bool knows_next = !last || s->n_run < s->n_tokens;
+    return knows_next ? g->prompt_logprobs : g->max_tokens > 0;
+}
+
+/* The last row of a sequence that knows no next token is sampled from; with prompt
+ * log-probabilities every other prompt row is scored. */
+static struct head_plan plan_head(struct runner *r)
+{
+    struct head_plan p = {0};
+    for (int i = 0; i < r->batch.n_spans; i++) {
+        const struct seq *s = r->batch.seqs[i];
+        int last = s->row0 + s->n_rows - 1;
+        for (int row = s->row0; row <= last; row++)
+            if (wants_logits(s, row == last))
+                r->head_rows[p.n_rows++] = row;
+    }
+    for (int i = 0; i < r->batch.n_spans; i++) {
+        const struct seq *s = r->batch.seqs[i];
+        if (s->n_run == s->n_tokens && s->req->gen.max_tokens == 0)
+            r->head_rows[p.n_rows + p.n_ended++] = s->row0 + s->n_rows - 1;
+    }
+    return p;
+}
+
+static struct seq *seq_of(const struct runner *r, int row)
+{
+    return r->batch.seqs[r->batch.row_span[row]];
+}
+
+/* ---- sampling, divided over the pool ---------------------------------------------------------------- */
+
+struct head_job {
+    struct runner *r;
+    const int *rows;
+    int n;
+};
+
+static void sample_one(struct seq *s, struct sampler *sampler, const float *logits)
+{
+    struct sample_in in = {.logits = logits,
+                           .gen = &s->req->gen,
+                           .tokens = s->tokens,
+                           .n_prompt = s->req->n_prompt,
+                           .n_tokens = s->n_tokens,
+                           .choice = s->choice,
+                           .end_ids = s->req->end_ids,
+                           .n_end_ids = s->req->n_end_ids};
+    sample_next(sampler, &in, &s->next);
+}
+
+static void sample_row(void *arg, int task, int thread)
+{
+    const struct head_job *j = arg;
+    struct runner *r = j->r;
+    int row = j->rows[task], next = r->batch.positions[row] + 1;
+    struct seq *s = seq_of(r, row);
+    struct sampler *sampler = &r->samplers[thread];
+    const float *logits = r->logits + (size_t)task * (size_t)r->model->hp.vocab_size;
+    if (next < s->n_tokens) {
+        int top = s->req->gen.logprobs > 0 ? s->req->gen.logprobs : 0;
+        if (!sample_logprobs(sampler, logits, s->tokens[next], top, &r->prompt_out[task]))
+            r->prompt_out[task] = (struct sample_out){.logprob = -__builtin_inff()};
+        return;
+    }
+    if (s->state == SEQ_DECODE) {
+        sample_one(s, sampler, logits);
+        return;
+    }
+    for (int i = 0; i < s->req->gen.n; i++) /* the prompt's end: all choices begin here */
+        sample_one(&s->req->seqs[i], sampler, logits);
+}
+
+/* ---- after the step ------------------------------------------------------------------------------------ */
+
+/* Gives every other choice the state at the end of the prompt: full pages are shared, the page
+ * that will be written is copied. */
+static void fork_choices(struct runner *r, struct request *q)
+{
+    struct seq *first = &q->seqs[0];
+    int full = r->pages.page_bytes ? q->n_prompt / PAGE_TOKENS : 0;
+    for (int i = 1; i < q->gen.n; i++) {
+        struct seq *s = &q->seqs[i];
+        slots_copy(&r->slots, s->slot, first->slot);
+        for (int p = 0; p < full; p++) {
+            s->pages[p] = first->pages[p];
+            pages_share(&r->pages, s->pages[p]);
+        }
+        s->n_pages = full;
+        if (first->n_pages > full) {
+            s->pages[s->n_pages++] = pages_take(&r->pages);
+            s->n_reserved--;
+            pages_copy(&r->pages, s->pages[full], first->pages[full]);
+        }
+        s->n_run = first->n_run;
+        s->state = SEQ_DECODE;
+    }
+    first->state = SEQ_DECODE;
+}
+
+static void end_prompt(struct runner *r, struct seq *s)
+{
+    struct request *q = s->req;
+    int n = q->gen.n;
+    q->prefill_ns = r->now_ns;
+    if (q->gen.max_tokens == 0) {
+        for (int i = 0; i < n; i++)
+            emit_finish(r, &q->seqs[i], FINISH_LENGTH);
+        return;
+    }
+    fork_choices(r, q);
+    for (int i = 0; i < n; i++)
+        emit_sampled(r, &q->seqs[i]);
+}
+
+static void commit_row(struct runner *r, int row, const struct sample_out *scored)
+{
+    struct seq *s = seq_of(r, row);
+    int next = r->batch.positions[row] + 1;
+    if (next < s->n_tokens)
+        emit_prompt(r, s, next, scored);
+    else if (s->state == SEQ_DECODE)
+        emit_sampled(r, s);
+    else
+        end_prompt(r, s);
+}
+
+static void first_prompt_tokens(struct runner *r)
+{
+    for (int i = 0; i < r->batch.n_spans; i++) {
+        struct seq *s = r->batch.seqs[i];
+        if (s->req->gen.prompt_logprobs && r->batch.spans[i].pos == 0)
+            emit_prompt(r, s, 0, NULL);
+    }
+}
+
+static void run_head(struct runner *r, const struct ctx *c, const float *h)
+{
+    struct head_plan p = plan_head(r);
+    first_prompt_tokens(r);
+    for (int done = 0, some; done < p.n_rows; done += some) {
+        some = p.n_rows - done < r->max_logits ? p.n_rows - done : r->max_logits;
+        struct head_job j = {r, r->head_rows + done, some};
+        model_head(r->model, c, h, j.rows, some, r->logits);
+        pool_run(r->gemm.pool, sample_row, &j, some);
+        for (int i = 0; i < some; i++)
+            commit_row(r, j.rows[i], &r->prompt_out[i]);
+    }
+    for (int i = 0; i < p.n_ended; i++)
+        commit_row(r, r->head_rows[p.n_rows + i], NULL);
+}
+
+static void tell_start(void *arg, struct request *q)
+{
+    emit_start(arg, q);
+}
+
+static void stamp_new(struct runner *r)
+{
+    struct list *n = r->sched.waiting.next;
+    for (; n != &r->sched.waiting; n = n->next) {
+        struct request *q = LIST_OF(n, struct request, link);
+        if (!q->submit_ns)
+            q->submit_ns = r->now_ns;
+    }
+}
+
+int runner_step(struct runner *r, uint64_t now_ns)
+{
+    r->now_ns = now_ns;
+    stamp_new(r);
+    sched_admit(&r->sched, tell_start, r);
+    r->last_rows = sched_plan(&r->sched);
+    if (r->last_rows == 0)
+        return 0;
+    size_t mark = arena_mark(&r->scratch);
+    struct ctx c;
+    batch_build(&r->batch, &r->sched);
+    const float *h = runner_forward(r, &c);
+    run_head(r, &c, h);
+    arena_release(&r->scratch, mark);
+    r->n_steps++;
+    return r->batch.n_rows;
+}
