@@ -1,0 +1,453 @@
+/*
+ * The callbacks of http.c, the checks of a head in their order, the driver of steps and
+ * the ways to answer.
+ */
+#include "server/conn.h"
+
+#include "api/problem.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "server/answer.h"
+#include "server/work.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+static const uint64_t DISCARD_BYTES = 64u << 20;
+
+/* ---- answering
+ * ------------------------------------------------------------------------- */
+
+static const char *allowed_origin(const struct conn *c)
+{
+    const struct http_header *origin = http_header(c->call, "origin");
+    const struct option_list *list = &c->l->cfg->cors_allow_origins;
+    for (size_t i = 0; origin && i < list->n; i++) {
+        if (strcmp(list->items[i], "*") == 0)
+            return "*";
+        if (strcmp(list->items[i], origin->value) == 0)
+            return list->items[i];
+    }
+    return NULL;
+}
+
+static void add_cors(struct conn *c, struct http_reply *r)
+{
+    if (c->l->cfg->cors_allow_origins.n)
+        http_field(r, "Vary", "Origin");
+    const char *origin = allowed_origin(c);
+    if (!origin)
+        return;
+    http_field(r, "Access-Control-Allow-Origin", origin);
+    http_field(r, "Access-Control-Expose-Headers",
+               "X-Request-Id, X-SSMD-State, Retry-After");
+    if (c->route.kind != ROUTE_OPTIONS)
+        return;
+    http_field(r, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+    http_field(r, "Access-Control-Allow-Headers",
+               "Authorization, Content-Type, X-Request-Id");
+    http_field(r, "Access-Control-Max-Age", "600");
+}
+
+void conn_reply(struct conn *c, struct http_reply *r)
+{
+    c->replied = true;
+    c->status = r->status;
+    c->answered_ns = loop_now();
+    c->answer_bytes = r->body.len;
+    metrics_http(&c->l->metrics, c->route.label, r->status);
+    if (!c->call) {
+        buf_free(&r->body);
+        return;
+    }
+    http_field(r, "X-Request-Id", c->request_id);
+    add_cors(c, r);
+    if (c->l->phase >= LOOP_GRACE)
+        http_field(r, "Connection", "close");
+    if (c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
+        http_field(r, "X-SSMD-State", "hit=0; depth=0; bytes=0");
+    http_reply(c->call, r);
+}
+
+void conn_answer(struct conn *c, struct buf *body)
+{
+    struct http_reply r = {.status = 200, .body = *body};
+    *body = (struct buf){0};
+    http_field(&r, "Content-Type", "application/json");
+    conn_reply(c, &r);
+}
+
+static void fail_plain(struct conn *c, const struct err *err)
+{
+    const struct problem *p = problem_of(err->code);
+    struct http_reply r = {.status = p->status};
+    struct buf allow = {0};
+    char retry[16];
+    problem_body(err, &r.body);
+    http_field(&r, "Content-Type", "application/json");
+    if (p->retry_after) {
+        snprintf(retry, sizeof retry, "%d", admit_retry_after(&c->l->admit, loop_now()));
+        http_field(&r, "Retry-After", retry);
+    }
+    if (p->close && c->l->phase < LOOP_GRACE)
+        http_field(&r, "Connection", "close");
+    if (p->challenge)
+        http_field(&r, "WWW-Authenticate", "Bearer");
+    if (p->allow) {
+        route_allow(&c->route, &allow);
+        if (allow.len)
+            http_field(&r, "Allow", allow.data);
+    }
+    conn_reply(c, &r);
+    buf_free(&allow);
+}
+
+void conn_fail(struct conn *c, const struct err *err)
+{
+    if (problem_of(err->code)->status == 500)
+        log_text(LOG_ERROR, "fault", err->text);
+    if (!c->replied) {
+        fail_plain(c, err);
+        return;
+    }
+    if (!c->stream.open || c->stream.ended)
+        return;
+    completion_error(c->answer, err, &c->stream.out);
+    c->stream.ended = true;
+    if (c->call)
+        http_wake(c->call);
+}
+
+void conn_open_stream(struct conn *c)
+{
+    struct http_reply r = {.status = 200, .stream = true};
+    http_field(&r, "Content-Type", "text/event-stream; charset=utf-8");
+    http_field(&r, "Cache-Control", "no-cache");
+    http_field(&r, "X-Accel-Buffering", "no");
+    c->stream.open = true;
+    c->stream.last_ns = loop_now();
+    conn_reply(c, &r);
+}
+
+void conn_give_up(struct conn *c, const struct err *err)
+{
+    const struct problem *p = problem_of(err->code);
+    struct buf body = {0}, out = {0};
+    problem_body(err, &body);
+    buf_printf(&out,
+               "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
+               "X-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n%s",
+               p->status, p->status == 408 ? "Request Timeout" : "Refused", c->request_id,
+               body.len, body.data ? body.data : "");
+    c->replied = true;
+    c->status = p->status;
+    metrics_http(&c->l->metrics, c->route.label, p->status);
+    struct http_call *call = c->call;
+    http_shut(call->sock, out.failed ? "" : out.data, out.len);
+    http_cut(call);
+    buf_free(&body);
+    buf_free(&out);
+}
+
+/* ---- the head
+ * -------------------------------------------------------------------------- */
+
+static void draw_id(struct conn *c)
+{
+    uint64_t x[2] = {loop_now(), (uintptr_t)c};
+    if (getrandom(x, sizeof x, GRND_NONBLOCK) < 0)
+        x[1] ^= x[0] * 0x9E3779B97F4A7C15u;
+    snprintf(c->request_id, sizeof c->request_id, "req-%016llx%08x",
+             (unsigned long long)x[0], (unsigned)x[1]);
+}
+
+/* The client's own id if it is short and printable. */
+static void take_id(struct conn *c)
+{
+    const struct http_header *h = http_header(c->call, "x-request-id");
+    if (!h || h->value_len == 0 || h->value_len >= sizeof c->request_id)
+        return;
+    for (size_t i = 0; i < h->value_len; i++)
+        if (h->value[i] < 0x21 || h->value[i] > 0x7e)
+            return;
+    memcpy(c->request_id, h->value, h->value_len);
+    c->request_id[h->value_len] = '\0';
+}
+
+static int check_sizes(struct conn *c, struct err *err)
+{
+    const struct config *cfg = c->l->cfg;
+    if (c->call->target_len > cfg->max_uri_bytes)
+        return err_set(err, ERR_URI, "the URI has %zu bytes, the limit is %zu",
+                       c->call->target_len, cfg->max_uri_bytes);
+    if (c->call->header_bytes > cfg->max_header_bytes + c->call->target_len)
+        return err_set(
+            err, ERR_HEADERS, "the header block has %zu bytes, the limit is %zu",
+            c->call->header_bytes - c->call->target_len, cfg->max_header_bytes);
+    return 0;
+}
+
+static int check_route(struct conn *c, struct err *err)
+{
+    c->path = mem_alloc(c->call->target_len + 1);
+    if (!c->path)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    return route_find(&c->route, c->call->method, c->call->target, c->call->target_len,
+                      c->path, err);
+}
+
+static int check_key(struct conn *c, struct err *err)
+{
+    if (c->route.open || !keys_asked(c->l->keys))
+        return 0;
+    const struct http_header *h = http_header(c->call, "authorization");
+    const char *tenant =
+        keys_tenant(c->l->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
+    if (!tenant)
+        return -ERR_AUTH;
+    snprintf(c->tenant_name, sizeof c->tenant_name, "%s", tenant);
+    return 0;
+}
+
+static bool is_json(const struct http_header *type)
+{
+    static const char json[] = "application/json";
+    size_t n = sizeof json - 1;
+    return type && type->value_len >= n && strncasecmp(type->value, json, n) == 0 &&
+           (type->value_len == n || type->value[n] == ';' || type->value[n] == ' ');
+}
+
+static int check_media(struct conn *c, struct err *err)
+{
+    if (strcmp(c->call->method, "POST") != 0)
+        return 0;
+    const struct http_header *coding = http_header(c->call, "content-encoding");
+    if (coding && strcasecmp(coding->value, "identity") != 0)
+        return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
+    const struct http_header *type = http_header(c->call, "content-type");
+    if (!is_json(type))
+        return err_set(err, ERR_MEDIA,
+                       "Content-Type must be application/json, not %.100s",
+                       type ? type->value : "absent");
+    return 0;
+}
+
+static int too_large(const struct conn *c, struct err *err)
+{
+    return err_set(err, ERR_TOO_LARGE, "the body is larger than the limit of %zu bytes",
+                   c->l->cfg->max_body_bytes);
+}
+
+static int check_length(struct conn *c, struct err *err)
+{
+    uint64_t n = c->call->content_length;
+    return n != UINT64_MAX && n > c->l->cfg->max_body_bytes ? too_large(c, err) : 0;
+}
+
+static int check_phase(struct conn *c, struct err *err)
+{
+    if (strcmp(c->call->method, "POST") != 0)
+        return 0;
+    enum loop_phase phase = c->l->phase;
+    int rc = loop_accepts(c->l, err);
+    if (rc)
+        c->l->metrics.rejected[phase == LOOP_LOADING   ? REJECTED_LOADING
+                               : phase == LOOP_SERVING ? REJECTED_ENGINE
+                                                       : REJECTED_DRAINING]++;
+    return rc;
+}
+
+static void refuse(struct conn *c, const struct err *err)
+{
+    c->refused = true;
+    c->fault = *err;
+    buf_free(&c->body);
+}
+
+static conn_step_fn *const *steps_of(const struct conn *c)
+{
+    if (c->route.kind != ROUTE_API)
+        return answer_steps;
+    switch (c->route.api) {
+    case API_COMPLETIONS:
+        return work_completions;
+    case API_TOKENIZE:
+        return work_tokenize;
+    case API_DETOKENIZE:
+        return work_detokenize;
+    default:
+        return answer_steps;
+    }
+}
+
+static void head(void *owner, const struct err *fault)
+{
+    static int (*const checks[])(struct conn *, struct err *) = {
+        check_sizes, check_route, check_key, check_length, check_media, check_phase};
+    struct conn *c = owner;
+    struct err err;
+    take_id(c);
+    if (fault) {
+        refuse(c, fault);
+        c->fault.code = ERR_ARGUMENT;
+        fail_plain(c, &c->fault);
+        return;
+    }
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        if (checks[i](c, &err) == 0)
+            continue;
+        refuse(c, &err);
+        if (!c->call->expects_continue || !c->call->has_body)
+            return;
+        http_refuse_now(c->call); /* the client waits for leave to send: say no */
+        conn_fail(c, &err);
+        return;
+    }
+    c->step = steps_of(c);
+}
+
+/* ---- the body and the steps
+ * ------------------------------------------------------------ */
+
+static bool body(void *owner, const char *data, size_t len)
+{
+    struct conn *c = owner;
+    c->body_bytes += len;
+    if (c->refused)
+        return c->body_bytes <= DISCARD_BYTES;
+    struct err err;
+    if (c->body.len + len > c->l->cfg->max_body_bytes) {
+        too_large(c, &err);
+        refuse(c, &err);
+        return true;
+    }
+    buf_put(&c->body, data, len);
+    return !c->body.failed;
+}
+
+static void end(void *owner)
+{
+    struct conn *c = owner;
+    c->whole = true;
+    if (c->replied)
+        return;
+    if (c->refused)
+        conn_fail(c, &c->fault);
+    else
+        conn_advance(c);
+}
+
+void conn_advance(struct conn *c)
+{
+    struct err err = {0};
+    while (c->step && *c->step) {
+        int rc = (*c->step)(c, &err);
+        if (rc < 0) {
+            c->step = NULL;
+            conn_fail(c, &err);
+            return;
+        }
+        c->step++;
+        if (rc != CONN_NEXT)
+            return;
+    }
+}
+
+/* ---- beginning and end
+ * ----------------------------------------------------------------- */
+
+static void *begin(void *arg, struct http_call *call)
+{
+    struct loop *l = arg;
+    struct conn *c = mem_zalloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->l = l;
+    c->call = call;
+    c->began_ns = loop_now();
+    c->route.label = route_labels() - 1;
+    draw_id(c);
+    list_push(&l->conns, &c->at);
+    return c;
+}
+
+static ssize_t read_stream(void *owner, char *to, size_t max)
+{
+    struct conn *c = owner;
+    ssize_t n = stream_read(&c->stream, to, max);
+    if (n > 0)
+        work_balance(c, loop_now());
+    return n;
+}
+
+static void done(void *owner, bool sent)
+{
+    struct conn *c = owner;
+    c->call = NULL;
+    c->sent = sent;
+    work_cancel(c, FINISH_ABORT);
+    conn_release(c);
+}
+
+static bool is_probe(const struct conn *c)
+{
+    return c->route.kind == ROUTE_API && c->route.open;
+}
+
+static double ms_between(uint64_t from, uint64_t to)
+{
+    return from && to > from ? (double)(to - from) / 1e6 : 0;
+}
+
+static void log_request(const struct conn *c)
+{
+    enum log_level level = is_probe(c) ? LOG_DEBUG : LOG_INFO;
+    if (!log_enabled(level))
+        return;
+    struct buf id = {0}, tenant = {0};
+    buf_json_string(&id, c->request_id, strlen(c->request_id));
+    buf_json_string(&tenant, c->tenant_name, strlen(c->tenant_name));
+    if (!id.failed && !tenant.failed)
+        log_line(
+            level, "request",
+            "\"id\":%s,\"route\":\"%s\",\"status\":%d,\"sent\":%s,\"stream\":%s,"
+            "\"tenant\":%s,\"bytes_in\":%llu,\"bytes_out\":%llu,\"prompt_tokens\":%llu,"
+            "\"cached_tokens\":%llu,\"generated_tokens\":%llu,\"first_token_ms\":%.3f,"
+            "\"total_ms\":%.3f",
+            id.data, route_label(c->route.label), c->status, c->sent ? "true" : "false",
+            c->stream.open ? "true" : "false", tenant.data,
+            (unsigned long long)c->body_bytes,
+            (unsigned long long)(c->answer_bytes + c->stream.sent_bytes),
+            (unsigned long long)c->usage.prompt_tokens,
+            (unsigned long long)c->usage.cached_tokens,
+            (unsigned long long)c->usage.generated_tokens,
+            ms_between(c->began_ns, c->first_ns), ms_between(c->began_ns, loop_now()));
+    buf_free(&id);
+    buf_free(&tenant);
+}
+
+void conn_release(struct conn *c)
+{
+    if (c->call || c->encode.active || work_pending(c))
+        return;
+    if (!c->replied) {
+        c->status = 499;
+        metrics_http(&c->l->metrics, c->route.label, 499);
+    }
+    log_request(c);
+    list_remove(&c->at);
+    work_free(c);
+    stream_free(&c->stream);
+    buf_free(&c->body);
+    mem_free(c->path);
+    mem_free(c);
+}
+
+const struct http_owner conn_owner = {.begin = begin,
+                                      .head = head,
+                                      .body = body,
+                                      .end = end,
+                                      .read = read_stream,
+                                      .done = done};

@@ -1,0 +1,65 @@
+/*
+ * The loop thread's world: one struct that holds all it serves with, its phases from
+ * loading to drained, and the clock tick. Nothing in it is touched by another thread;
+ * what is shared is behind `bridge`.
+ */
+#ifndef SERVER_LOOP_H
+#define SERVER_LOOP_H
+
+#include "api/api.h"
+#include "engine/base/list.h"
+#include "server/admit.h"
+#include "server/bridge.h"
+#include "server/config.h"
+#include "server/http.h"
+#include "server/job.h"
+#include "server/keys.h"
+#include "server/metrics.h"
+
+#include <uv.h>
+
+enum loop_phase {
+    LOOP_LOADING,
+    LOOP_SERVING,
+    LOOP_GRACE,    /* told to stop: not ready, but new requests are still served */
+    LOOP_DRAINING, /* new requests get 503, running ones finish */
+    LOOP_CUTTING,  /* drain_timeout is over: running ones are being ended */
+    LOOP_OVER
+};
+
+enum { LOOP_SIGNALS = 3 };
+
+struct loop {
+    const struct config *cfg; /* borrows */
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_timer_t tick;
+    uv_signal_t signals[LOOP_SIGNALS];
+    bool handles_open;
+
+    struct http *http;     /* owns */
+    struct bridge *bridge; /* owns */
+    struct keys *keys;     /* owns */
+    struct admit admit;
+    struct metrics metrics;
+    struct job_table jobs;
+    struct list conns;        /* every struct conn */
+    struct api_limits limits; /* served_name from the start, the rest when serving */
+    int64_t created;          /* unix seconds of the model's loading */
+
+    enum loop_phase phase;
+    uint64_t phase_ns, start_ns;
+    int exit_code;
+};
+
+/* Serves until a signal or a fault; the process's exit code. cfg is borrowed. */
+int loop_run(const struct config *cfg);
+
+/* 0 when new requests are welcome; else ERR_UNAVAILABLE with the reason. The second one
+ * adds what only makes a balancer look elsewhere: draining, a full queue. */
+int loop_accepts(const struct loop *l, struct err *err);
+int loop_ready(const struct loop *l, struct err *err);
+
+uint64_t loop_now(void); /* monotonic nanoseconds */
+
+#endif

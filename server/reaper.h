@@ -1,0 +1,14 @@
+/*
+ * What nobody else notices: clients that left a sleeping socket, requests and bodies that
+ * take too long, streams that are silent or not read. Loop thread, at each tick.
+ */
+#ifndef SERVER_REAPER_H
+#define SERVER_REAPER_H
+
+#include "server/loop.h"
+
+enum { REAPER_TICK_MS = 200 };
+
+void reaper_tick(struct loop *l, uint64_t now_ns);
+
+#endif

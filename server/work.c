@@ -1,0 +1,442 @@
+/*
+ * Steps of the routes that need the engine, and its events. A job counts in admit from
+ * admission to its last event; a conn's jobs are submitted in one go, so either all of
+ * them wait in the engine or the conn fails whole.
+ */
+#include "server/work.h"
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* ---- completions: bytes -> jobs
+ * -------------------------------------------------------- */
+
+static int step_parse(struct conn *c, struct err *err)
+{
+    int rc = completions_parse(&c->req, &c->l->limits, c->body.data ? c->body.data : "",
+                               c->body.len, err);
+    buf_free(&c->body);
+    if (rc)
+        return rc;
+    c->l->metrics.unknown_fields += c->req.n_unknown_fields;
+    c->n_jobs = c->req.prompts.n;
+    return CONN_NEXT;
+}
+
+static int step_admit(struct conn *c, struct err *err)
+{
+    int rc = admit_take(&c->l->admit, (int)c->n_jobs, err);
+    if (rc) {
+        c->l->metrics.rejected[REJECTED_QUEUE_FULL]++;
+        return rc;
+    }
+    c->admitted = (int)c->n_jobs;
+    return CONN_NEXT;
+}
+
+static void encoded(struct encode *w)
+{
+    struct conn *c = (struct conn *)(void *)((char *)w - offsetof(struct conn, encode));
+    if (!c->call || c->replied) {
+        conn_release(c);
+        return;
+    }
+    conn_advance(c);
+}
+
+static int step_encode(struct conn *c, struct err *err)
+{
+    int rc = encode_alloc(&c->encode, c->n_jobs, err);
+    if (rc)
+        return rc;
+    bool texts = false;
+    for (size_t i = 0; i < c->n_jobs; i++) {
+        c->encode.items[i].text = c->req.prompts.list[i].text;
+        c->encode.items[i].len = c->req.prompts.list[i].text_len;
+        texts = texts || c->encode.items[i].text;
+    }
+    if (!texts)
+        return CONN_NEXT;
+    c->encode.e = bridge_engine(c->l->bridge);
+    c->encode.flags = ENCODE_SPECIAL | ENCODE_BOS;
+    c->encode.done = encoded;
+    rc = encode_start(&c->encode, &c->l->uv, err);
+    return rc ? rc : CONN_WAIT;
+}
+
+static struct engine_request request_of(const struct conn *c, size_t i)
+{
+    struct engine_request r = {.id = c->jobs[i].id,
+                               .ids = c->jobs[i].ids,
+                               .n_ids = c->jobs[i].n_ids,
+                               .gen = c->req.gen};
+    r.gen.first_choice = (int)i * c->req.gen.n;
+    return r;
+}
+
+static int step_check(struct conn *c, struct err *err)
+{
+    if (c->encode.rc) {
+        *err = c->encode.err;
+        return c->encode.rc;
+    }
+    c->jobs = mem_zalloc(c->n_jobs, sizeof *c->jobs);
+    c->token_ns = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->token_ns);
+    if (!c->jobs || !c->token_ns)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < c->n_jobs; i++) {
+        const struct prompt *p = &c->req.prompts.list[i];
+        const struct encode_item *item = &c->encode.items[i];
+        c->jobs[i] = (struct job){.conn = c,
+                                  .ids = p->text ? item->ids.data : p->ids,
+                                  .n_ids = p->text ? item->ids.n : p->n_ids,
+                                  .n_choices = c->req.gen.n,
+                                  .choices_left = c->req.gen.n};
+        if (c->jobs[i].n_ids == 0)
+            return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
+        struct engine_request r = request_of(c, i);
+        int rc = engine_check(bridge_engine(c->l->bridge), &r, err);
+        if (rc)
+            return rc;
+    }
+    return CONN_NEXT;
+}
+
+static const char *piece(void *arg, int32_t id, size_t *len)
+{
+    return engine_piece(arg, id, len);
+}
+
+static int step_open(struct conn *c, struct err *err)
+{
+    uint64_t x[2];
+    if (getrandom(x, sizeof x, 0) != (ssize_t)sizeof x)
+        return err_set(err, ERR_INTERNAL, "no random numbers");
+    if (!c->req.has_seed)
+        c->req.gen.seed = x[0] >> 11;
+    char id[40];
+    snprintf(id, sizeof id, "cmpl-%016llx%08x", (unsigned long long)x[1],
+             (unsigned)x[0] & 0x7ff);
+    struct completion_head head = {.id = id,
+                                   .created = time(NULL),
+                                   .model = c->l->cfg->served_name,
+                                   .piece = piece,
+                                   .piece_arg =
+                                       (void *)(uintptr_t)bridge_engine(c->l->bridge)};
+    int rc = completion_open(&c->answer, &c->req, &head, err);
+    for (size_t i = 0; !rc && i < c->n_jobs; i++)
+        completion_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
+    return rc;
+}
+
+static int step_submit(struct conn *c, struct err *err)
+{
+    c->submit_ns = loop_now();
+    for (size_t i = 0; i < c->n_jobs; i++) {
+        struct job *j = &c->jobs[i];
+        int rc = job_add(&c->l->jobs, j, err);
+        struct engine_request r = request_of(c, i);
+        if (!rc)
+            rc = bridge_submit(c->l->bridge, &r, err);
+        if (rc) {
+            job_remove(&c->l->jobs, j);
+            work_cancel(c, FINISH_ABORT);
+            return rc;
+        }
+        c->n_submitted++;
+        c->jobs_left++;
+        c->admitted--;
+    }
+    return CONN_WAIT;
+}
+
+conn_step_fn *const work_completions[] = {
+    step_parse, step_admit, step_encode, step_check, step_open, step_submit, NULL};
+
+/* ---- completions: events -> bytes
+ * ------------------------------------------------------ */
+
+/* The answer as a whole: the first fault, else how its choices ended. */
+static int verdict(const struct conn *c, struct err *err)
+{
+    enum finish_reason why;
+    if (c->fault.code) {
+        *err = c->fault;
+        return -(int)err->code;
+    }
+    if (!completion_failed(c->answer, &why))
+        return 0;
+    if (why == FINISH_TIMEOUT)
+        return err_set(err, ERR_TIMEOUT, "the request did not finish within %g seconds",
+                       c->l->cfg->request_timeout_s);
+    return err_set(err, ERR_INTERNAL, "the engine could not finish the request");
+}
+
+static void finish(struct conn *c)
+{
+    struct err err;
+    struct buf out = {0};
+    metrics_time(&c->l->metrics, TIMING_REQUEST,
+                 (double)(loop_now() - c->began_ns) / 1e9);
+    if (!c->call) {
+        conn_release(c);
+    } else if (verdict(c, &err)) {
+        conn_fail(c, &err);
+    } else if (c->stream.open && !c->stream.ended) {
+        completion_close(c->answer, &c->stream.out);
+        c->stream.ended = true;
+        http_wake(c->call);
+    } else if (!c->replied) {
+        completion_close(c->answer, &out);
+        conn_answer(c, &out);
+    }
+}
+
+static void end_job(struct job *j)
+{
+    struct conn *c = j->conn;
+    admit_ended(&c->l->admit, j->started, j->n_choices, loop_now());
+    job_remove(&c->l->jobs, j);
+    c->jobs_left--;
+    if (c->jobs_left == 0 && c->n_submitted == c->n_jobs)
+        finish(c);
+    else
+        conn_release(c);
+}
+
+static void on_taken(void *arg, uint64_t id, const struct err *err)
+{
+    struct loop *l = arg;
+    struct job *j = job_find(&l->jobs, id);
+    if (!j || !err)
+        return;
+    struct conn *c = j->conn;
+    if (!c->fault.code)
+        c->fault = *err;
+    work_cancel(c, FINISH_ABORT);
+    end_job(j);
+}
+
+static void on_start(struct conn *c, struct job *j)
+{
+    j->started = true;
+    admit_started(&c->l->admit, j->n_choices);
+    if (c->started)
+        return;
+    c->started = true;
+    if (c->req.stream && !c->replied && !c->fault.code)
+        conn_open_stream(c);
+}
+
+static void on_token(struct conn *c, const struct event *ev)
+{
+    uint64_t now = loop_now();
+    uint64_t *last = &c->token_ns[ev->choice];
+    struct metrics *m = &c->l->metrics;
+    m->generated_tokens++;
+    if (!c->first_ns) {
+        c->first_ns = now;
+        metrics_time(m, TIMING_FIRST_TOKEN, (double)(now - c->began_ns) / 1e9);
+    }
+    if (*last)
+        metrics_time(m, TIMING_INTER_TOKEN, (double)(now - *last) / 1e9);
+    *last = now;
+}
+
+static void time_between(struct metrics *m, enum metrics_timing which, uint64_t from,
+                         uint64_t to)
+{
+    if (from && to >= from)
+        metrics_time(m, which, (double)(to - from) / 1e9);
+}
+
+static void on_finish(struct conn *c, struct job *j, const struct event *ev)
+{
+    struct metrics *m = &c->l->metrics;
+    m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
+    if (--j->choices_left > 0)
+        return;
+    m->prompt_tokens += (uint64_t)ev->n_prompt;
+    m->cached_tokens += (uint64_t)ev->n_cached;
+    time_between(m, TIMING_QUEUE, ev->submit_ns,
+                 ev->admit_ns ? ev->admit_ns : ev->now_ns);
+    time_between(m, TIMING_PREFILL, ev->admit_ns, ev->prefill_ns);
+    time_between(m, TIMING_DECODE, ev->prefill_ns, ev->now_ns);
+}
+
+static void feed(struct conn *c, const struct event *ev)
+{
+    uint64_t now = loop_now();
+    size_t before = c->stream.out.len;
+    struct buf none = {0};
+    bool live = !c->req.stream || (c->stream.open && !c->stream.ended);
+    if (!live)
+        return;
+    completion_event(c->answer, ev, c->req.stream ? &c->stream.out : &none);
+    bool failed = none.failed || c->stream.out.failed;
+    buf_free(&none);
+    if (failed && c->call) {
+        http_cut(c->call);
+        return;
+    }
+    if (!c->call) { /* nobody reads any more; the events still count */
+        stream_free(&c->stream);
+        c->stream.open = true;
+        return;
+    }
+    if (c->stream.out.len == before)
+        return;
+    c->stream.last_ns = now;
+    work_balance(c, now);
+    http_wake(c->call);
+}
+
+static void on_event(void *arg, const struct event *ev)
+{
+    struct loop *l = arg;
+    struct job *j = job_find(&l->jobs, ev->request);
+    if (!j)
+        return;
+    struct conn *c = j->conn;
+    if (ev->kind == EVENT_START)
+        on_start(c, j);
+    else if (ev->kind == EVENT_TOKEN)
+        on_token(c, ev);
+    else if (ev->kind == EVENT_FINISH)
+        on_finish(c, j, ev);
+    feed(c, ev);
+    if (ev->kind == EVENT_FINISH) {
+        completion_usage(c->answer, &c->usage);
+        if (j->choices_left == 0)
+            end_job(j);
+    }
+}
+
+void work_drain(struct loop *l)
+{
+    bridge_drain(l->bridge,
+                 &(struct bridge_reader){.taken = on_taken, .event = on_event, .arg = l});
+}
+
+/* ---- both ways
+ * ------------------------------------------------------------------------- */
+
+void work_cancel(struct conn *c, enum finish_reason why)
+{
+    if (c->cancelled)
+        return;
+    for (size_t i = 0; i < c->n_submitted; i++) {
+        if (!c->jobs[i].id)
+            continue;
+        c->cancelled = true;
+        if (bridge_cancel(c->l->bridge, c->jobs[i].id, why))
+            c->cancelled = false; /* no memory for the message: the reaper tries again */
+    }
+}
+
+void work_balance(struct conn *c, uint64_t now_ns)
+{
+    bool over = stream_over(&c->stream, c->l->cfg->stream_buffer_bytes, now_ns);
+    for (size_t i = 0; i < c->n_submitted; i++) {
+        struct job *j = &c->jobs[i];
+        if (j->id && j->paused != over && bridge_pause(c->l->bridge, j->id, over) == 0)
+            j->paused = over;
+    }
+}
+
+bool work_pending(const struct conn *c)
+{
+    return c->jobs_left > 0;
+}
+
+void work_free(struct conn *c)
+{
+    for (; c->admitted > 0; c->admitted--)
+        admit_ended(&c->l->admit, false, 0, loop_now());
+    completion_free(c->answer);
+    completions_free(&c->req);
+    tokenize_free(&c->text);
+    encode_free(&c->encode);
+    mem_free(c->jobs);
+    mem_free(c->token_ns);
+}
+
+/* ---- /tokenize and /detokenize
+ * --------------------------------------------------------- */
+
+static int check_encoded(struct conn *c, struct err *err)
+{
+    if (!c->encode.rc)
+        return 0;
+    *err = c->encode.err;
+    return c->encode.rc;
+}
+
+static int start_text(struct conn *c, struct err *err)
+{
+    c->l->metrics.unknown_fields += c->text.n_unknown_fields;
+    c->encode.e = bridge_engine(c->l->bridge);
+    c->encode.done = encoded;
+    int rc = encode_start(&c->encode, &c->l->uv, err);
+    return rc ? rc : CONN_WAIT;
+}
+
+static int step_tokenize(struct conn *c, struct err *err)
+{
+    int rc = tokenize_parse(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
+                            c->body.len, err);
+    buf_free(&c->body);
+    if (!rc)
+        rc = encode_alloc(&c->encode, 1, err);
+    if (rc)
+        return rc;
+    c->encode.items[0].text = c->text.prompt.text ? c->text.prompt.text : "";
+    c->encode.items[0].len = c->text.prompt.text_len;
+    c->encode.flags = ENCODE_SPECIAL | (c->text.add_special_tokens ? ENCODE_BOS : 0);
+    return start_text(c, err);
+}
+
+static int step_tokenized(struct conn *c, struct err *err)
+{
+    int rc = check_encoded(c, err);
+    if (rc)
+        return rc;
+    struct buf out = {0};
+    const struct ids *ids = &c->encode.items[0].ids;
+    tokenize_answer(&c->l->limits, ids->data, ids->n, &out);
+    conn_answer(c, &out);
+    return CONN_DONE;
+}
+
+static int step_detokenize(struct conn *c, struct err *err)
+{
+    static const int32_t none;
+    int rc = tokenize_parse_ids(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
+                                c->body.len, err);
+    buf_free(&c->body);
+    if (rc)
+        return rc;
+    c->encode.from = c->text.prompt.n_ids ? c->text.prompt.ids : &none;
+    c->encode.n_from = c->text.prompt.n_ids;
+    return start_text(c, err);
+}
+
+static int step_detokenized(struct conn *c, struct err *err)
+{
+    int rc = check_encoded(c, err);
+    if (rc)
+        return rc;
+    struct buf out = {0};
+    tokenize_answer_text(c->encode.decoded.data ? c->encode.decoded.data : "",
+                         c->encode.decoded.len, &out);
+    conn_answer(c, &out);
+    return CONN_DONE;
+}
+
+conn_step_fn *const work_tokenize[] = {step_tokenize, step_tokenized, NULL};
+conn_step_fn *const work_detokenize[] = {step_detokenize, step_detokenized, NULL};
