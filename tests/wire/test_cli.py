@@ -169,17 +169,18 @@ class UsageTest(CliCase):
     def test_output_that_cannot_be_written_is_a_failure(self):
         with open("/dev/full", "wb") as full:
             self.assertEqual(program.run("--help", stdout=full).returncode, 1)
-            self.assertEqual(program.run("check", "--model", TINY, stdout=full).returncode, 1)
+            self.assertEqual(program.run("check", "--model", self.folder(TINY).path,
+                                         stdout=full).returncode, 1)
 
 
 class CheckTest(CliCase):
     def test_a_good_model(self):
-        text = self.accepted("check", "--model", TINY)
+        text = self.accepted("check", "--model", self.folder(TINY).path)
         for word in ("llama", "parameters", "97 ids", "context", "memory"):
             self.assertIn(word, text)
 
     def test_the_configuration_is_checked_too(self):
-        self.refused("check", "--model", TINY, "--max-seqs", "0", says=["max_seqs"])
+        self.refused("check", "--max-seqs", "0", says=["max_seqs"])
 
     def test_bad_models(self):
         self.refused("check", "--model", "/nonexistent", says=["/nonexistent"])
@@ -198,9 +199,11 @@ class CheckTest(CliCase):
         broken = self.folder(TINY)
         broken.write("tokenizer.json", "[]")
         self.refused("check", "--model", broken.path, says=["tokenizer.json"])
+        self.refused("check", "--model", TINY, says=["tokenizer.json"])
 
     def test_an_engine_that_cannot_be(self):
-        self.refused("check", "--model", TINY, "--memory-bytes", "1", says=["memory"])
+        self.refused("check", "--model", self.folder(TINY).path, "--memory-bytes", "1",
+                     says=["memory"])
 
 
 class LogitsTest(CliCase):
