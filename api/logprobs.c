@@ -49,7 +49,7 @@ static void put_token(struct buf *out, int32_t id, api_piece_fn *piece, void *ar
         buf_printf(out, "\"token_id:%" PRId32 "\"", id);
         return;
     }
-    if (utf8_valid(s, len)) {
+    if (utf8_valid(s, len) && !memchr(s, '\0', len)) {
         buf_json_string(out, s, len);
         return;
     }
@@ -102,11 +102,6 @@ static void put_tops(struct buf *out, const struct event *ev, api_piece_fn *piec
     }
     buf_putc(out, '{');
     for (int i = 0; i < ev->n_top; i++) {
-        /* A token better than the alternatives left comes before them. */
-        if (!there && ev->top[i].id != ev->id && ev->top[i].logprob < ev->logprob) {
-            put_member(out, &seen, &own, piece, arg);
-            there = true;
-        }
         there = there || ev->top[i].id == ev->id;
         put_member(out, &seen, &ev->top[i], piece, arg);
     }

@@ -93,7 +93,7 @@ static void end(struct trial *t, int choice, enum finish_reason reason, int n_ge
                        .stop_id = -1,
                        .stop_string = -1,
                        .n_prompt = 2,
-                       .n_cached = 1,
+                       .n_cached = choice % t->req.gen.n == 0 ? 1 : 9,
                        .n_generated = n_generated};
     completion_event(t->c, &ev, &t->out);
 }
@@ -368,6 +368,22 @@ static void ids_are_returned_when_asked_for(void **state)
     finish(&t);
 }
 
+static void prompt_ids_come_with_the_echo(void **state)
+{
+    (void)state;
+    struct trial t;
+    start(&t,
+          "{\"prompt\":\"a\",\"echo\":true,\"return_token_ids\":true,\"stream\":true}");
+    token(&t, 0, 2, "b");
+    expect_chunk(&t, HEAD
+                 "{\"index\":0,\"text\":\"a\",\"logprobs\":null,\"finish_reason\":null,"
+                 "\"prompt_token_ids\":[0,1],\"token_ids\":[]}]}");
+    expect_chunk(&t, HEAD
+                 "{\"index\":0,\"text\":\"b\",\"logprobs\":null,\"finish_reason\":null,"
+                 "\"token_ids\":[2]}]}");
+    finish(&t);
+}
+
 static void a_drained_answer_is_an_abort(void **state)
 {
     (void)state;
@@ -549,6 +565,7 @@ int main(void)
         cmocka_unit_test(the_best_candidates_are_answered),
         cmocka_unit_test(ties_go_to_the_earlier_candidate),
         cmocka_unit_test(ids_are_returned_when_asked_for),
+        cmocka_unit_test(prompt_ids_come_with_the_echo),
         cmocka_unit_test(a_drained_answer_is_an_abort),
         cmocka_unit_test(a_failed_stream_ends_with_its_error),
         cmocka_unit_test(strange_events_are_ignored),

@@ -134,6 +134,10 @@ static void other_prompts_are_refused(void **state)
     struct err err = expect_error("{\"prompt\":[[1],[2,99999]]}", ERR_ARGUMENT, "prompt");
     assert_string_equal(err.text,
                         "`prompt[1][1]` is 99999, outside the vocabulary 0..511");
+    err = expect_error("{\"prompt\":[\"a\",1]}", ERR_ARGUMENT, "prompt");
+    assert_string_equal(err.text,
+                        "`prompt[1]` must be a string like the prompts before it, "
+                        "not an integer");
 }
 
 static void without_a_tokenizer_prompts_are_ids(void **state)
@@ -230,6 +234,18 @@ static void fields_that_exclude_each_other(void **state)
     completions_free(&r);
 }
 
+static void only_an_echo_with_logprobs_scores_the_prompt(void **state)
+{
+    (void)state;
+    struct completion_request r;
+    expect_ok(&r, "{\"prompt\":\"x\",\"echo\":true}");
+    assert_false(r.gen.prompt_logprobs);
+    completions_free(&r);
+    expect_ok(&r, "{\"prompt\":\"x\",\"logprobs\":1}");
+    assert_false(r.gen.prompt_logprobs);
+    completions_free(&r);
+}
+
 static void ranking_asks_for_logprobs(void **state)
 {
     (void)state;
@@ -323,6 +339,7 @@ int main(void)
         cmocka_unit_test(switches_and_names_land),
         cmocka_unit_test(names_are_bounded),
         cmocka_unit_test(fields_that_exclude_each_other),
+        cmocka_unit_test(only_an_echo_with_logprobs_scores_the_prompt),
         cmocka_unit_test(ranking_asks_for_logprobs),
         cmocka_unit_test(the_context_is_checked_for_ids),
         cmocka_unit_test(the_worst_case_is_budgeted),

@@ -10,14 +10,18 @@
 
 #include <cmocka.h>
 
-/* 0..4 are texts, 5 and 6 share one, 7 is a piece of a character; the rest have none. */
+/* 0..4 are texts, 5 and 6 share one, 7 is a piece of a character, 8 is U+0000; the rest
+ * have none. */
 static const char *piece(void *arg, int32_t id, size_t *len)
 {
     static const char *const texts[] = {"a", "b", " c",      "\"\n", "\xe2\x82\xac",
                                         "x", "x", "\xe2\x82"};
     (void)arg;
-    if (id < 0 || id >= 8)
+    if (id < 0 || id > 8)
         return NULL;
+    *len = 1;
+    if (id == 8)
+        return "";
     *len = strlen(texts[id]);
     return texts[id];
 }
@@ -122,6 +126,12 @@ static void twenty_alternatives_and_the_token_fit(void **state)
     logprobs_free(&lp);
 }
 
+static void no_key_holds_u0000(void **state)
+{
+    (void)state;
+    expect_tops(token(8, -1), "{\"bytes:\\\\x00\":-1}");
+}
+
 static void two_halves_make_one(void **state)
 {
     (void)state;
@@ -151,6 +161,7 @@ int main(void)
         cmocka_unit_test(the_token_is_among_its_alternatives_once),
         cmocka_unit_test(of_two_with_one_text_the_better_is_kept),
         cmocka_unit_test(twenty_alternatives_and_the_token_fit),
+        cmocka_unit_test(no_key_holds_u0000),
         cmocka_unit_test(two_halves_make_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
