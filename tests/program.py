@@ -36,7 +36,8 @@ def main(module="__main__"):
     suite = (loader.loadTestsFromNames(args.names, sys.modules[module]) if args.names
              else loader.loadTestsFromModule(sys.modules[module]))
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
-    failed = len({str(t).split(" (")[0] + str(t) for t, _ in result.failures + result.errors})
+    # A failed subtest names its test; a test counts once however many of its subtests failed.
+    failed = len({getattr(t, "test_case", t).id() for t, _ in result.failures + result.errors})
     skipped = len(result.skipped)
     if skipped:
         print("skipped:", ", ".join(sorted({why for _, why in result.skipped})))
