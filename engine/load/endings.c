@@ -17,12 +17,12 @@ static const char *const no_keys[] = {NULL};
 /* ---- post-processor ------------------------------------------------------------------
  */
 
-static int no_effect(struct sequence_reader *r, const struct fields *f)
+static int no_effect(struct sequence_reader *r, const struct members *f)
 {
     bool unused;
     int rc = 0;
     for (const char *const *k = byte_level_keys; *k && rc == 0; k++)
-        rc = fields_bool(f, *k, true, &unused, r->err);
+        rc = members_bool(f, *k, true, &unused, r->err);
     return rc;
 }
 
@@ -50,60 +50,60 @@ static int put_id(struct template *t, int64_t id)
     return 0;
 }
 
-static int put_special(struct template *t, const struct fields *item)
+static int put_special(struct template *t, const struct members *item)
 {
     struct text name;
-    struct fields special;
-    int rc = fields_need_text(item, "id", &name, t->r->err);
+    struct members special;
+    int rc = members_need_text(item, "id", &name, t->r->err);
     if (rc != 0)
         return rc;
-    rc = fields_open(&special, json_get(t->tokens, name.s), t->r->err,
+    rc = members_open(&special, json_get(t->tokens, name.s), t->r->err,
                      "%.50s.special_tokens.%.60s", t->path, name.s);
     if (rc != 0)
         return rc;
     const struct json *ids = json_get(special.j, "ids");
     if (json_kind(ids) != JK_ARRAY || json_len(ids) == 0)
-        return fields_wrong(&special, "ids", "an array of ids", t->r->err);
+        return members_wrong(&special, "ids", "an array of ids", t->r->err);
     for (size_t i = 0; rc == 0 && i < json_len(ids); i++) {
         if (json_kind(json_at(ids, i)) != JK_INT)
-            return fields_wrong(&special, "ids", "an array of integers", t->r->err);
+            return members_wrong(&special, "ids", "an array of integers", t->r->err);
         rc = put_id(t, json_as_int(json_at(ids, i)));
     }
     return rc;
 }
 
-static int put_text(struct template *t, const struct fields *item)
+static int put_text(struct template *t, const struct members *item)
 {
     struct text name;
-    int rc = fields_need_text(item, "id", &name, t->r->err);
+    int rc = members_need_text(item, "id", &name, t->r->err);
     if (rc == 0 && (!text_is(&name, "A") || t->seen))
-        rc = fields_wrong(item, "id", "the text A, once", t->r->err);
+        rc = members_wrong(item, "id", "the text A, once", t->r->err);
     t->seen = true;
     return rc;
 }
 
 static int put_item(struct template *t, const struct json *j, size_t i)
 {
-    struct fields f, item;
-    int rc = fields_open(&f, j, t->r->err, "%.80s.single[%zu]", t->path, i);
+    struct members f, item;
+    int rc = members_open(&f, j, t->r->err, "%.80s.single[%zu]", t->path, i);
     if (rc == 0)
-        rc = fields_only(&f, (const char *const[]){"SpecialToken", "Sequence", NULL},
+        rc = members_only(&f, (const char *const[]){"SpecialToken", "Sequence", NULL},
                          t->r->err);
     if (rc != 0)
         return rc;
     const char *key = json_get(j, "Sequence") ? "Sequence" : "SpecialToken";
-    rc = fields_open(&item, json_get(j, key), t->r->err, "%.100s.%s", f.path, key);
+    rc = members_open(&item, json_get(j, key), t->r->err, "%.100s.%s", f.path, key);
     if (rc != 0)
         return rc;
     return key[1] == 'e' ? put_text(t, &item) : put_special(t, &item);
 }
 
-static int read_template(struct sequence_reader *r, const struct fields *f)
+static int read_template(struct sequence_reader *r, const struct members *f)
 {
     struct template t = {r, json_get(f->j, "special_tokens"), f->path, false};
     const struct json *single = json_get(f->j, "single");
     if (json_kind(single) != JK_ARRAY)
-        return fields_wrong(f, "single", "an array", r->err);
+        return members_wrong(f, "single", "an array", r->err);
     if (r->p->n_prefix || r->p->n_suffix)
         return err_set(r->err, ERR_FORMAT, "%s: a second template is not honoured",
                        f->path);
@@ -126,7 +126,7 @@ static const struct sequence_kind post_kinds[] = {
 /* ---- decoder -------------------------------------------------------------------------
  */
 
-static int add_decode(struct sequence_reader *r, const struct fields *f,
+static int add_decode(struct sequence_reader *r, const struct members *f,
                       const struct decode_step *st)
 {
     if (r->p->n_decode == PIPELINE_MAX_STEPS)
@@ -136,38 +136,38 @@ static int add_decode(struct sequence_reader *r, const struct fields *f,
     return 0;
 }
 
-static int read_byte_level(struct sequence_reader *r, const struct fields *f)
+static int read_byte_level(struct sequence_reader *r, const struct members *f)
 {
     int rc = no_effect(r, f);
     return rc == 0 ? add_decode(r, f, &(struct decode_step){.kind = DECODE_BYTE_LEVEL})
                    : rc;
 }
 
-static int read_byte_fallback(struct sequence_reader *r, const struct fields *f)
+static int read_byte_fallback(struct sequence_reader *r, const struct members *f)
 {
     return add_decode(r, f, &(struct decode_step){.kind = DECODE_BYTE_FALLBACK});
 }
 
-static int read_fuse(struct sequence_reader *r, const struct fields *f)
+static int read_fuse(struct sequence_reader *r, const struct members *f)
 {
     (void)r, (void)f;
     return 0;
 }
 
-static int read_replace(struct sequence_reader *r, const struct fields *f)
+static int read_replace(struct sequence_reader *r, const struct members *f)
 {
-    struct fields pattern;
+    struct members pattern;
     struct text from, to;
-    int rc = fields_open(&pattern, json_get(f->j, "pattern"), r->err, "%.100s.pattern",
+    int rc = members_open(&pattern, json_get(f->j, "pattern"), r->err, "%.100s.pattern",
                          f->path);
     if (rc == 0)
-        rc = fields_only(&pattern, (const char *const[]){"String", NULL}, r->err);
+        rc = members_only(&pattern, (const char *const[]){"String", NULL}, r->err);
     if (rc == 0)
-        rc = fields_need_text(&pattern, "String", &from, r->err);
+        rc = members_need_text(&pattern, "String", &from, r->err);
     if (rc == 0)
-        rc = fields_need_text(f, "content", &to, r->err);
+        rc = members_need_text(f, "content", &to, r->err);
     if (rc == 0 && (from.len == 0 || to.len > from.len))
-        rc = fields_wrong(f, "content", "a text no longer than the pattern's", r->err);
+        rc = members_wrong(f, "content", "a text no longer than the pattern's", r->err);
     if (rc != 0)
         return rc;
     struct decode_step st = {
@@ -177,37 +177,37 @@ static int read_replace(struct sequence_reader *r, const struct fields *f)
     return st.from && st.to ? add_decode(r, f, &st) : -ERR_MEMORY;
 }
 
-static int read_strip(struct sequence_reader *r, const struct fields *f)
+static int read_strip(struct sequence_reader *r, const struct members *f)
 {
     struct text content;
     int32_t start, stop;
-    int rc = fields_need_text(f, "content", &content, r->err);
+    int rc = members_need_text(f, "content", &content, r->err);
     if (rc == 0 && !text_is(&content, " "))
-        rc = fields_wrong(f, "content", "a space", r->err);
+        rc = members_wrong(f, "content", "a space", r->err);
     if (rc == 0)
-        rc = fields_count(f, "start", 16, &start, r->err);
+        rc = members_count(f, "start", 16, &start, r->err);
     if (rc == 0)
-        rc = fields_count(f, "stop", 0, &stop, r->err);
+        rc = members_count(f, "stop", 0, &stop, r->err);
     if (rc == 0)
         r->p->strip_spaces += (size_t)start;
     return rc;
 }
 
-static int read_metaspace(struct sequence_reader *r, const struct fields *f)
+static int read_metaspace(struct sequence_reader *r, const struct members *f)
 {
     struct text mark, scheme, rep;
     bool space, unused;
-    int rc = fields_need_text(f, "replacement", &mark, r->err);
+    int rc = members_need_text(f, "replacement", &mark, r->err);
     if (rc == 0)
-        rc = fields_text(f, "prepend_scheme", &scheme, r->err);
+        rc = members_text(f, "prepend_scheme", &scheme, r->err);
     if (rc == 0)
-        rc = fields_text(f, "str_rep", &rep, r->err);
+        rc = members_text(f, "str_rep", &rep, r->err);
     if (rc == 0)
-        rc = fields_bool(f, "add_prefix_space", true, &space, r->err);
+        rc = members_bool(f, "add_prefix_space", true, &space, r->err);
     if (rc == 0)
-        rc = fields_bool(f, "split", true, &unused, r->err);
+        rc = members_bool(f, "split", true, &unused, r->err);
     if (rc == 0 && mark.len == 0)
-        rc = fields_wrong(f, "replacement", "a character", r->err);
+        rc = members_wrong(f, "replacement", "a character", r->err);
     if (rc != 0)
         return rc;
     r->p->strip_spaces = scheme.s ? !text_is(&scheme, "never") : space;

@@ -14,7 +14,7 @@
 
 static const char *const no_keys[] = {NULL};
 
-static int full(struct sequence_reader *r, const struct fields *f)
+static int full(struct sequence_reader *r, const struct members *f)
 {
     return err_set(r->err, ERR_FORMAT, "%s: expected at most %d steps", f->path,
                    PIPELINE_MAX_STEPS);
@@ -23,7 +23,7 @@ static int full(struct sequence_reader *r, const struct fields *f)
 /* ---- normalizer ----------------------------------------------------------------------
  */
 
-static struct normal_step *add_normal(struct sequence_reader *r, const struct fields *f,
+static struct normal_step *add_normal(struct sequence_reader *r, const struct members *f,
                                       enum normal_kind kind)
 {
     if (r->p->n_normal == PIPELINE_MAX_STEPS) {
@@ -35,34 +35,34 @@ static struct normal_step *add_normal(struct sequence_reader *r, const struct fi
     return st;
 }
 
-static int read_form(struct sequence_reader *r, const struct fields *f)
+static int read_form(struct sequence_reader *r, const struct members *f)
 {
     static const char *const names[] = {"NFC", "NFD", "NFKC", "NFKD", NULL};
-    int form = fields_choice(f, "type", names, r->err);
+    int form = members_choice(f, "type", names, r->err);
     if (form < 0)
         return form;
     return add_normal(r, f, NORMAL_NFC + (enum normal_kind)form) ? 0 : -ERR_FORMAT;
 }
 
-static int read_lower(struct sequence_reader *r, const struct fields *f)
+static int read_lower(struct sequence_reader *r, const struct members *f)
 {
     return add_normal(r, f, NORMAL_LOWER) ? 0 : -ERR_FORMAT;
 }
 
-static int read_strip(struct sequence_reader *r, const struct fields *f)
+static int read_strip(struct sequence_reader *r, const struct members *f)
 {
     struct normal_step *st = add_normal(r, f, NORMAL_STRIP);
     if (!st)
         return -ERR_FORMAT;
-    int rc = fields_bool(f, "strip_left", true, &st->left, r->err);
-    return rc == 0 ? fields_bool(f, "strip_right", true, &st->right, r->err) : rc;
+    int rc = members_bool(f, "strip_left", true, &st->left, r->err);
+    return rc == 0 ? members_bool(f, "strip_right", true, &st->right, r->err) : rc;
 }
 
-static int read_step_text(struct sequence_reader *r, const struct fields *f,
+static int read_step_text(struct sequence_reader *r, const struct members *f,
                           const char *key, struct normal_step *st)
 {
     struct text t;
-    int rc = fields_need_text(f, key, &t, r->err);
+    int rc = members_need_text(f, key, &t, r->err);
     if (rc != 0)
         return rc;
     st->text_len = t.len;
@@ -70,13 +70,13 @@ static int read_step_text(struct sequence_reader *r, const struct fields *f,
     return st->text ? 0 : -ERR_MEMORY;
 }
 
-static int read_prepend(struct sequence_reader *r, const struct fields *f)
+static int read_prepend(struct sequence_reader *r, const struct members *f)
 {
     struct normal_step *st = add_normal(r, f, NORMAL_PREPEND);
     return st ? read_step_text(r, f, "prepend", st) : -ERR_FORMAT;
 }
 
-static int read_replace(struct sequence_reader *r, const struct fields *f)
+static int read_replace(struct sequence_reader *r, const struct members *f)
 {
     struct normal_step *st = add_normal(r, f, NORMAL_REPLACE);
     int rc = st ? read_step_text(r, f, "content", st) : -ERR_FORMAT;
@@ -101,7 +101,7 @@ static const struct sequence_kind normal_kinds[] = {
 static const char *const behaviors[] = {
     "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous", NULL};
 
-static struct pretok_step *add_pretok(struct sequence_reader *r, const struct fields *f,
+static struct pretok_step *add_pretok(struct sequence_reader *r, const struct members *f,
                                       enum pretok_kind kind)
 {
     if (r->p->n_pretok == PIPELINE_MAX_STEPS) {
@@ -113,47 +113,47 @@ static struct pretok_step *add_pretok(struct sequence_reader *r, const struct fi
     return st;
 }
 
-static int compile(struct sequence_reader *r, const struct fields *f, const char *pattern,
+static int compile(struct sequence_reader *r, const struct members *f, const char *pattern,
                    struct pretok_step *st)
 {
     int rc = regex_compile(&st->pattern, pattern, strlen(pattern), r->err);
     return rc == 0 ? 0 : err_prefix(r->err, "%s", f->path);
 }
 
-static int read_split(struct sequence_reader *r, const struct fields *f)
+static int read_split(struct sequence_reader *r, const struct members *f)
 {
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
-    int behavior = st ? fields_choice(f, "behavior", behaviors, r->err) : -ERR_FORMAT;
+    int behavior = st ? members_choice(f, "behavior", behaviors, r->err) : -ERR_FORMAT;
     if (behavior < 0)
         return behavior;
     st->behavior = (enum split_behavior)behavior;
-    int rc = fields_bool(f, "invert", false, &st->invert, r->err);
+    int rc = members_bool(f, "invert", false, &st->invert, r->err);
     return rc == 0 ? sequence_pattern(r, f, "pattern", &st->pattern) : rc;
 }
 
-static int read_byte_level(struct sequence_reader *r, const struct fields *f)
+static int read_byte_level(struct sequence_reader *r, const struct members *f)
 {
     /* GPT-2's pattern, which the format names by use_regex. */
     static const char *const gpt2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|"
                                     " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
     bool space, use_regex, unused;
     struct pretok_step *st = add_pretok(r, f, PRETOK_BYTE_LEVEL);
-    int rc = st ? fields_bool(f, "add_prefix_space", true, &space, r->err) : -ERR_FORMAT;
+    int rc = st ? members_bool(f, "add_prefix_space", true, &space, r->err) : -ERR_FORMAT;
     if (rc == 0)
-        rc = fields_bool(f, "use_regex", true, &use_regex, r->err);
+        rc = members_bool(f, "use_regex", true, &use_regex, r->err);
     if (rc == 0)
-        rc = fields_bool(f, "trim_offsets", true, &unused, r->err);
+        rc = members_bool(f, "trim_offsets", true, &unused, r->err);
     if (rc != 0)
         return rc;
     st->prepend = space ? PREPEND_ALWAYS : PREPEND_NEVER;
     return use_regex ? compile(r, f, gpt2, st) : 0;
 }
 
-static int read_digits(struct sequence_reader *r, const struct fields *f)
+static int read_digits(struct sequence_reader *r, const struct members *f)
 {
     bool individual;
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
-    int rc = st ? fields_bool(f, "individual_digits", false, &individual, r->err)
+    int rc = st ? members_bool(f, "individual_digits", false, &individual, r->err)
                 : -ERR_FORMAT;
     if (rc != 0)
         return rc;
@@ -161,13 +161,13 @@ static int read_digits(struct sequence_reader *r, const struct fields *f)
     return compile(r, f, "\\p{N}", st);
 }
 
-static int read_punctuation(struct sequence_reader *r, const struct fields *f)
+static int read_punctuation(struct sequence_reader *r, const struct members *f)
 {
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
     if (!st)
         return -ERR_FORMAT;
     if (json_get(f->j, "behavior")) {
-        int behavior = fields_choice(f, "behavior", behaviors, r->err);
+        int behavior = members_choice(f, "behavior", behaviors, r->err);
         if (behavior < 0)
             return behavior;
         st->behavior = (enum split_behavior)behavior;
@@ -175,7 +175,7 @@ static int read_punctuation(struct sequence_reader *r, const struct fields *f)
     return compile(r, f, "[\\p{P}!-/:-@\\[-`\\{-~]", st);
 }
 
-static int read_white_space(struct sequence_reader *r, const struct fields *f)
+static int read_white_space(struct sequence_reader *r, const struct members *f)
 {
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
     if (!st)
@@ -185,36 +185,36 @@ static int read_white_space(struct sequence_reader *r, const struct fields *f)
 }
 
 /* The older add_prefix_space, or the newer prepend_scheme, which wins. */
-static int read_scheme(struct sequence_reader *r, const struct fields *f,
+static int read_scheme(struct sequence_reader *r, const struct members *f,
                        struct pretok_step *st)
 {
     static const char *const schemes[] = {"never", "first", "always", NULL};
     bool space;
-    int rc = fields_bool(f, "add_prefix_space", true, &space, r->err);
+    int rc = members_bool(f, "add_prefix_space", true, &space, r->err);
     if (rc != 0)
         return rc;
     int scheme = space ? PREPEND_ALWAYS : PREPEND_NEVER;
     if (json_get(f->j, "prepend_scheme"))
-        scheme = fields_choice(f, "prepend_scheme", schemes, r->err);
+        scheme = members_choice(f, "prepend_scheme", schemes, r->err);
     if (scheme < 0)
         return scheme;
     st->prepend = (enum prepend_scheme)scheme;
     return 0;
 }
 
-static int read_metaspace(struct sequence_reader *r, const struct fields *f)
+static int read_metaspace(struct sequence_reader *r, const struct members *f)
 {
     struct text mark = {SPACE_MARK, 3}, rep = {0};
     struct pretok_step *st = add_pretok(r, f, PRETOK_METASPACE);
     int rc = st ? read_scheme(r, f, st) : -ERR_FORMAT;
     if (rc == 0)
-        rc = fields_bool(f, "split", true, &st->split, r->err);
+        rc = members_bool(f, "split", true, &st->split, r->err);
     if (rc == 0)
-        rc = fields_text(f, "replacement", &mark, r->err);
+        rc = members_text(f, "replacement", &mark, r->err);
     if (rc == 0)
-        rc = fields_text(f, "str_rep", &rep, r->err);
+        rc = members_text(f, "str_rep", &rep, r->err);
     if (rc == 0 && (!mark.s || mark.len == 0))
-        rc = fields_wrong(f, "replacement", "a character", r->err);
+        rc = members_wrong(f, "replacement", "a character", r->err);
     if (rc != 0)
         return rc;
     st->text_len = mark.len;

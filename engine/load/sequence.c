@@ -8,22 +8,22 @@
 enum { MAX_DEPTH = 4, MAX_KINDS = 16 };
 
 static int walk(struct sequence_reader *r, const struct sequence *q,
-                const struct fields *f, int depth);
+                const struct members *f, int depth);
 
 static int walk_list(struct sequence_reader *r, const struct sequence *q,
-                     const struct fields *f, int depth)
+                     const struct members *f, int depth)
 {
     const struct json *list = json_get(f->j, q->list);
-    int rc = fields_only(f, (const char *const[]){"type", q->list, NULL}, r->err);
+    int rc = members_only(f, (const char *const[]){"type", q->list, NULL}, r->err);
     if (rc == 0 && json_kind(list) != JK_ARRAY)
-        rc = fields_wrong(f, q->list, "an array", r->err);
+        rc = members_wrong(f, q->list, "an array", r->err);
     if (rc == 0 && depth == MAX_DEPTH)
         rc =
             err_set(r->err, ERR_FORMAT, "%s: Sequences nested deeper than %d are refused",
                     f->path, MAX_DEPTH);
     for (size_t i = 0; rc == 0 && i < json_len(list); i++) {
-        struct fields one;
-        rc = fields_open(&one, json_at(list, i), r->err, "%.80s.%s[%zu]", f->path,
+        struct members one;
+        rc = members_open(&one, json_at(list, i), r->err, "%.80s.%s[%zu]", f->path,
                          q->list, i);
         if (rc == 0)
             rc = walk(r, q, &one, depth + 1);
@@ -31,22 +31,22 @@ static int walk_list(struct sequence_reader *r, const struct sequence *q,
     return rc;
 }
 
-static int check_keys(const struct sequence_kind *k, const struct fields *f,
+static int check_keys(const struct sequence_kind *k, const struct members *f,
                       struct err *err)
 {
     const char *keys[MAX_KINDS] = {"type"};
     for (size_t i = 0; k->keys[i] && i + 2 < MAX_KINDS; i++)
         keys[i + 1] = k->keys[i];
-    return fields_only(f, keys, err);
+    return members_only(f, keys, err);
 }
 
 static int walk(struct sequence_reader *r, const struct sequence *q,
-                const struct fields *f, int depth)
+                const struct members *f, int depth)
 {
     const char *names[MAX_KINDS] = {"Sequence"};
     for (size_t i = 0; q->kinds[i].type && i + 2 < MAX_KINDS; i++)
         names[i + 1] = q->kinds[i].type;
-    int kind = fields_choice(f, "type", names, r->err);
+    int kind = members_choice(f, "type", names, r->err);
     if (kind < 0)
         return kind;
     if (kind == 0)
@@ -61,8 +61,8 @@ int sequence_walk(struct sequence_reader *r, const struct sequence *q,
     const struct json *j = json_get(root, q->member);
     if (json_kind(j) == JK_ABSENT || json_kind(j) == JK_NULL)
         return 0;
-    struct fields f;
-    int rc = fields_open(&f, j, r->err, "%s", q->member);
+    struct members f;
+    int rc = members_open(&f, j, r->err, "%s", q->member);
     return rc == 0 ? walk(r, q, &f, 0) : rc;
 }
 
@@ -74,15 +74,15 @@ const char *sequence_keep(struct sequence_reader *r, const struct text *t)
     return s;
 }
 
-static int compile(struct sequence_reader *r, const struct fields *pattern,
+static int compile(struct sequence_reader *r, const struct members *pattern,
                    struct regex **out)
 {
     struct text regex, string;
-    int rc = fields_only(pattern, (const char *const[]){"Regex", "String", NULL}, r->err);
+    int rc = members_only(pattern, (const char *const[]){"Regex", "String", NULL}, r->err);
     if (rc == 0)
-        rc = fields_text(pattern, "Regex", &regex, r->err);
+        rc = members_text(pattern, "Regex", &regex, r->err);
     if (rc == 0)
-        rc = fields_text(pattern, "String", &string, r->err);
+        rc = members_text(pattern, "String", &string, r->err);
     if (rc != 0)
         return rc;
     const struct text *t = regex.s ? &regex : &string;
@@ -94,11 +94,11 @@ static int compile(struct sequence_reader *r, const struct fields *pattern,
     return rc == 0 ? 0 : err_prefix(r->err, "%s", pattern->path);
 }
 
-int sequence_pattern(struct sequence_reader *r, const struct fields *f, const char *key,
+int sequence_pattern(struct sequence_reader *r, const struct members *f, const char *key,
                      struct regex **out)
 {
-    struct fields pattern;
+    struct members pattern;
     int rc =
-        fields_open(&pattern, json_get(f->j, key), r->err, "%.100s.%s", f->path, key);
+        members_open(&pattern, json_get(f->j, key), r->err, "%.100s.%s", f->path, key);
     return rc == 0 ? compile(r, &pattern, out) : rc;
 }

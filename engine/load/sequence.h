@@ -4,7 +4,7 @@
 #define ENGINE_LOAD_SEQUENCE_H
 
 #include "engine/base/arena.h"
-#include "engine/load/fields.h"
+#include "engine/load/members.h"
 #include "engine/load/pipeline.h"
 
 struct sequence_reader {
@@ -15,7 +15,7 @@ struct sequence_reader {
 
 struct sequence_kind {
     const char *type; /* NULL ends a table */
-    int (*read)(struct sequence_reader *r, const struct fields *f);
+    int (*read)(struct sequence_reader *r, const struct members *f);
     const char *const *keys; /* allowed besides type; NULL-ended */
 };
 
@@ -33,7 +33,7 @@ int sequence_walk(struct sequence_reader *r, const struct sequence *q,
 const char *sequence_keep(struct sequence_reader *r, const struct text *t);
 
 /* A Regex or String pattern under key. */
-int sequence_pattern(struct sequence_reader *r, const struct fields *f, const char *key,
+int sequence_pattern(struct sequence_reader *r, const struct members *f, const char *key,
                      struct regex **out);
 
 #endif

@@ -11,7 +11,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/load/added.h"
-#include "engine/load/fields.h"
+#include "engine/load/members.h"
 #include "engine/load/piece.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ enum { MAX_FILE_BYTES = 256 << 20, SHOWN = 40 };
 
 struct reader {
     struct vocab *v;
-    struct fields model;
+    struct members model;
     struct buf joined; /* owns; a merge's two texts */
     char *block;       /* next free byte for texts */
     size_t text_bytes; /* of all model tokens, with their NULs */
@@ -87,7 +87,7 @@ static int read_tokens(struct reader *r, const struct json *root)
     const struct json *vocab = json_get(r->model.j, "vocab");
     int32_t added_max = -1;
     if (json_kind(vocab) != JK_OBJECT)
-        return fields_wrong(&r->model, "vocab", "an object", r->err);
+        return members_wrong(&r->model, "vocab", "an object", r->err);
     int rc = json_each(vocab, measure, r);
     if (rc == 0)
         rc = added_max_id(json_get(root, "added_tokens"), &added_max, r->err);
@@ -175,10 +175,10 @@ static int read_merges(struct reader *r)
     const struct json *merges = json_get(r->model.j, "merges");
     struct vocab *v = r->v;
     if (json_kind(merges) != JK_ARRAY)
-        return fields_wrong(&r->model, "merges", "an array", r->err);
+        return members_wrong(&r->model, "merges", "an array", r->err);
     v->n_merges = json_len(merges);
     if (v->n_merges > INT32_MAX)
-        return fields_wrong(&r->model, "merges", "fewer merges", r->err);
+        return members_wrong(&r->model, "merges", "fewer merges", r->err);
     v->merged = arena_alloc(&v->arena, v->n_merges * sizeof *v->merged);
     if (!v->merged || !map64_init(&v->merges, v->n_merges))
         return no_memory(r);
@@ -196,28 +196,28 @@ static int read_affixes(struct reader *r)
     static const char *const keys[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (size_t i = 0; i < 2; i++) {
         struct text t;
-        int rc = fields_text(&r->model, keys[i], &t, r->err);
+        int rc = members_text(&r->model, keys[i], &t, r->err);
         if (rc == 0 && t.len > 0)
-            rc = fields_wrong(&r->model, keys[i], "null or \"\"", r->err);
+            rc = members_wrong(&r->model, keys[i], "null or \"\"", r->err);
         if (rc != 0)
             return rc;
     }
     const struct json *dropout = json_get(r->model.j, "dropout");
     if (json_numeric(dropout) ? json_as_number(dropout) != 0
                               : json_kind(dropout) > JK_NULL)
-        return fields_wrong(&r->model, "dropout", "null or 0", r->err);
+        return members_wrong(&r->model, "dropout", "null or 0", r->err);
     return 0;
 }
 
 static int read_unknown(struct reader *r)
 {
     struct text unk;
-    int rc = fields_text(&r->model, "unk_token", &unk, r->err);
+    int rc = members_text(&r->model, "unk_token", &unk, r->err);
     if (rc != 0 || !unk.s)
         return rc;
     r->v->unk_id = strmap_get(&r->v->by_text, unk.s, unk.len, -1);
     if (r->v->unk_id < 0)
-        return fields_wrong(&r->model, "unk_token", "null or a token of model.vocab",
+        return members_wrong(&r->model, "unk_token", "null or a token of model.vocab",
                             r->err);
     return 0;
 }
@@ -227,11 +227,11 @@ static int read_options(struct reader *r)
     struct vocab *v = r->v;
     int rc = read_affixes(r);
     if (rc == 0)
-        rc = fields_bool(&r->model, "fuse_unk", false, &v->fuse_unk, r->err);
+        rc = members_bool(&r->model, "fuse_unk", false, &v->fuse_unk, r->err);
     if (rc == 0)
-        rc = fields_bool(&r->model, "byte_fallback", false, &v->byte_fallback, r->err);
+        rc = members_bool(&r->model, "byte_fallback", false, &v->byte_fallback, r->err);
     if (rc == 0)
-        rc = fields_bool(&r->model, "ignore_merges", false, &v->ignore_merges, r->err);
+        rc = members_bool(&r->model, "ignore_merges", false, &v->ignore_merges, r->err);
     return rc == 0 ? read_unknown(r) : rc;
 }
 
@@ -248,10 +248,10 @@ static int open_model(struct reader *r, const struct json *root)
                                        "vocab",
                                        "merges",
                                        NULL};
-    int rc = fields_open(&r->model, json_get(root, "model"), r->err, "model");
+    int rc = members_open(&r->model, json_get(root, "model"), r->err, "model");
     if (rc == 0 && json_get(r->model.j, "type"))
-        rc = fields_choice(&r->model, "type", (const char *const[]){"BPE", NULL}, r->err);
-    return rc == 0 ? fields_only(&r->model, keys, r->err) : rc;
+        rc = members_choice(&r->model, "type", (const char *const[]){"BPE", NULL}, r->err);
+    return rc == 0 ? members_only(&r->model, keys, r->err) : rc;
 }
 
 /* ---- the whole -----------------------------------------------------------------------
@@ -262,14 +262,14 @@ static int check_root(const struct json *root, struct err *err)
     static const char *const keys[] = {
         "version",       "truncation", "padding", "added_tokens",   "normalizer",
         "pre_tokenizer", "decoder",    "model",   "post_processor", NULL};
-    struct fields f;
-    int rc = fields_open(&f, root, err, "%s", "");
+    struct members f;
+    int rc = members_open(&f, root, err, "%s", "");
     if (rc == 0)
-        rc = fields_only(&f, keys, err);
+        rc = members_only(&f, keys, err);
     if (rc == 0 && json_kind(json_get(root, "truncation")) > JK_NULL)
-        rc = fields_wrong(&f, "truncation", "null", err);
+        rc = members_wrong(&f, "truncation", "null", err);
     if (rc == 0 && json_kind(json_get(root, "padding")) > JK_NULL)
-        rc = fields_wrong(&f, "padding", "null", err);
+        rc = members_wrong(&f, "padding", "null", err);
     return rc;
 }
 
@@ -340,17 +340,17 @@ static int build(struct vocab **out, const struct json *root, struct err *err)
  */
 
 /* One of bos_token and eos_token: a string, or an object with its content. */
-static int config_token(const struct vocab *v, const struct fields *f, const char *key,
+static int config_token(const struct vocab *v, const struct members *f, const char *key,
                         int32_t *id, struct err *err)
 {
     struct text t;
-    struct fields whole = *f;
+    struct members whole = *f;
     if (json_kind(json_get(f->j, key)) == JK_OBJECT) {
         whole.j = json_get(f->j, key);
         snprintf(whole.path, sizeof whole.path, "%s", key);
         key = "content";
     }
-    int rc = fields_text(&whole, key, &t, err);
+    int rc = members_text(&whole, key, &t, err);
     if (rc != 0)
         return rc;
     *id = t.s ? vocab_find(v, t.s, t.len) : -1;
@@ -359,7 +359,7 @@ static int config_token(const struct vocab *v, const struct fields *f, const cha
 
 /* add_bos_token and add_eos_token overrule the post-processor, as they do where the file
  * was written; absent or null they say nothing. */
-static int config_end(struct vocab *v, const struct fields *f, bool bos, struct err *err)
+static int config_end(struct vocab *v, const struct members *f, bool bos, struct err *err)
 {
     const char *flag = bos ? "add_bos_token" : "add_eos_token";
     const char *key = bos ? "bos_token" : "eos_token";
@@ -368,13 +368,13 @@ static int config_end(struct vocab *v, const struct fields *f, bool bos, struct 
     bool on;
     if (json_kind(json_get(f->j, flag)) <= JK_NULL)
         return 0;
-    int rc = fields_bool(f, flag, false, &on, err);
+    int rc = members_bool(f, flag, false, &on, err);
     if (rc == 0)
         rc = config_token(v, f, key, &id, err);
     if (rc != 0)
         return rc;
     if (on && id < 0)
-        return fields_wrong(f, key, "a token, for it is to be added", err);
+        return members_wrong(f, key, "a token, for it is to be added", err);
     if (on || (*n == 1 && list[0] == id)) {
         list[0] = id;
         *n = on;
@@ -384,8 +384,8 @@ static int config_end(struct vocab *v, const struct fields *f, bool bos, struct 
 
 static int apply_config(struct vocab *v, const struct json *config, struct err *err)
 {
-    struct fields f;
-    int rc = fields_open(&f, config, err, "%s", "");
+    struct members f;
+    int rc = members_open(&f, config, err, "%s", "");
     if (rc == 0)
         rc = config_end(v, &f, true, err);
     return rc == 0 ? config_end(v, &f, false, err) : rc;

@@ -1,7 +1,7 @@
 /* Typed access to a JSON object for the tokenizer's file: no defaults but those written
  * at the call, no conversion between kinds. Texts of the file appear in errors shortened
  * and with their control characters replaced. */
-#include "engine/load/fields.h"
+#include "engine/load/members.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 enum { SHOWN_BYTES = 48 };
 
-int fields_open(struct fields *f, const struct json *j, struct err *err, const char *fmt,
+int members_open(struct members *f, const struct json *j, struct err *err, const char *fmt,
                 ...)
 {
     va_list ap;
@@ -23,7 +23,7 @@ int fields_open(struct fields *f, const struct json *j, struct err *err, const c
                    f->path[0] ? f->path : "document", json_kind_name(j));
 }
 
-static const char *dot(const struct fields *f)
+static const char *dot(const struct members *f)
 {
     return f->path[0] ? "." : "";
 }
@@ -38,7 +38,7 @@ static void shown(char out[SHOWN_BYTES + 8], const char *s, size_t len)
     memcpy(out + n, n < len ? "..." : "", n < len ? 4 : 1);
 }
 
-int fields_wrong(const struct fields *f, const char *key, const char *what,
+int members_wrong(const struct members *f, const char *key, const char *what,
                  struct err *err)
 {
     const struct json *v = json_get(f->j, key);
@@ -54,7 +54,7 @@ int fields_wrong(const struct fields *f, const char *key, const char *what,
 }
 
 struct only {
-    const struct fields *f;
+    const struct members *f;
     const char *const *keys;
     struct err *err;
 };
@@ -72,28 +72,28 @@ static int known(void *arg, const char *key, size_t key_len, const struct json *
                    o->f->path, dot(o->f), text);
 }
 
-int fields_only(const struct fields *f, const char *const *keys, struct err *err)
+int members_only(const struct members *f, const char *const *keys, struct err *err)
 {
     struct only o = {f, keys, err};
     return json_each(f->j, known, &o);
 }
 
-int fields_bool(const struct fields *f, const char *key, bool fallback, bool *out,
+int members_bool(const struct members *f, const char *key, bool fallback, bool *out,
                 struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     *out = v ? json_as_bool(v) : fallback;
     if (!v || json_kind(v) == JK_BOOL)
         return 0;
-    return fields_wrong(f, key, "true or false", err);
+    return members_wrong(f, key, "true or false", err);
 }
 
-int fields_count(const struct fields *f, const char *key, int64_t max, int32_t *out,
+int members_count(const struct members *f, const char *key, int64_t max, int32_t *out,
                  struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     if (json_kind(v) != JK_INT)
-        return fields_wrong(f, key, "an integer", err);
+        return members_wrong(f, key, "an integer", err);
     int64_t n = json_as_int(v);
     if (n < 0 || n > max)
         return err_set(err, ERR_FORMAT, "%s%s%s: expected 0 to %lld, found %lld", f->path,
@@ -102,7 +102,7 @@ int fields_count(const struct fields *f, const char *key, int64_t max, int32_t *
     return 0;
 }
 
-int fields_text(const struct fields *f, const char *key, struct text *out,
+int members_text(const struct members *f, const char *key, struct text *out,
                 struct err *err)
 {
     const struct json *v = json_get(f->j, key);
@@ -110,17 +110,17 @@ int fields_text(const struct fields *f, const char *key, struct text *out,
     if (!v || json_kind(v) == JK_NULL)
         return 0;
     if (json_kind(v) != JK_STRING)
-        return fields_wrong(f, key, "a string or null", err);
+        return members_wrong(f, key, "a string or null", err);
     out->s = json_as_string(v, &out->len);
     return 0;
 }
 
-int fields_need_text(const struct fields *f, const char *key, struct text *out,
+int members_need_text(const struct members *f, const char *key, struct text *out,
                      struct err *err)
 {
-    int rc = fields_text(f, key, out, err);
+    int rc = members_text(f, key, out, err);
     if (rc == 0 && !out->s)
-        return fields_wrong(f, key, "a string", err);
+        return members_wrong(f, key, "a string", err);
     return rc;
 }
 
@@ -132,11 +132,11 @@ static void joined(char out[256], const char *const *names)
         at += (size_t)snprintf(out + at, 256 - at, "%s%s", at ? ", " : "", *n);
 }
 
-int fields_choice(const struct fields *f, const char *key, const char *const *names,
+int members_choice(const struct members *f, const char *key, const char *const *names,
                   struct err *err)
 {
     struct text t;
-    int rc = fields_need_text(f, key, &t, err);
+    int rc = members_need_text(f, key, &t, err);
     if (rc != 0)
         return rc;
     for (int i = 0; names[i]; i++)
@@ -145,7 +145,7 @@ int fields_choice(const struct fields *f, const char *key, const char *const *na
     char list[256], what[288];
     joined(list, names);
     snprintf(what, sizeof what, "one of %s", list);
-    return fields_wrong(f, key, what, err);
+    return members_wrong(f, key, what, err);
 }
 
 bool text_is(const struct text *t, const char *s)
