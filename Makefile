@@ -58,7 +58,9 @@ UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
 FAKE     := $(wildcard tests/fake/*.c)
 FUZZ     := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
-BENCH     := $(wildcard tests/bench/bench_*.c)
+PEER     := $(wildcard tests/clients/*/*.c)
+PEER_BIN := $(patsubst %.c,$(B)/%,$(PEER))
+BENCH    := $(wildcard tests/bench/bench_*.c)
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
 C_FILES   = $(shell git ls-files '*.c' '*.h')
 
@@ -105,7 +107,8 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(call obj,$(UNIT_LIB)) $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
-$(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
+# Programs that a client under tests/clients runs, and benchmarks.
+$(PEER_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
@@ -150,7 +153,7 @@ run: deps-build ## install what is missing, build, serve models/default (PORT=80
 test: deps-test ## install what is missing, build and run every test
 	$(SUBMAKE) VARIANT=test suite
 
-suite: unit $(B)/ssmd $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
+suite: unit $(PEER_BIN) $(B)/ssmd $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
 	@$(PYTHON) tests/run.py --build $(B) --model models/default $(ARGS)
 
 asan: deps-test ## every test under AddressSanitizer

@@ -5,7 +5,9 @@
 
 A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c), a Python script
 tests/{golden,wire,deploy}/test_*.py or a node script tests/clients/*/test_*.{js,mjs}. Scripts
-get --ssmd BUILD/ssmd and --model DIR. A program says how many of its tests passed and failed,
+get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
+over the stand-in engine of tests/fake. A tests/clients/*/compare.js gets the path of the C
+program beside it instead. A program says how many of its tests passed and failed,
 as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
 runs too long, or leaves a sanitizer's report counts as one failure. Output is shown only of
 programs that failed. The last line is "N passed, N failed"; the exit status is 1 when any
@@ -25,7 +27,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/test_*.py",
-           "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs", "tests/deploy/test_*.py"]
+           "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs",
+           "tests/clients/*/compare.js", "tests/deploy/test_*.py"]
 SHOWN_LINES = 200
 
 CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.M)
@@ -43,18 +46,29 @@ def arguments():
     return parser.parse_args()
 
 
+def given(args, script):
+    """The arguments of a script."""
+    build = ROOT / args.build
+    if script.name == "compare.js":
+        return [str(build / c.relative_to(ROOT).with_suffix(""))
+                for c in sorted(script.parent.glob("*.c"))]
+    fake = "FAKE_" in script.read_text(encoding="utf-8")
+    return ["--ssmd", str(build / ("ssmd-fake" if fake else "ssmd")),
+            "--model", str(ROOT / args.model)]
+
+
 def commands(args):
     """(name, command, working folder) of every unit test, then of every script."""
     units, scripts = [], []
     for source in sorted(ROOT.glob("tests/**/test_*.c")):
         name = source.relative_to(ROOT).with_suffix("")
         units.append((str(name), [str(ROOT / args.build / name)], ROOT))
-    given = ["--ssmd", str(ROOT / args.build / "ssmd"), "--model", str(ROOT / args.model)]
     for pattern in SCRIPTS:
         for script in sorted(ROOT.glob(pattern)):
             program = sys.executable if script.suffix == ".py" else "node"
             folder = ROOT if script.suffix == ".py" else script.parent
-            scripts.append((str(script.relative_to(ROOT)), [program, str(script)] + given, folder))
+            scripts.append((str(script.relative_to(ROOT)),
+                            [program, str(script)] + given(args, script), folder))
     keep = re.compile(args.only)
     return ([c for c in units if keep.search(c[0])], [c for c in scripts if keep.search(c[0])])
 
