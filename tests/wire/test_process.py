@@ -1,0 +1,261 @@
+"""The process: loading, signals, drain, keys re-read, ports, file limits, exit codes."""
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import wire
+
+SLOW = {"FAKE_STEP_US": "20000"}
+
+
+def run(*flags, env=None):
+    return subprocess.run([wire.ARGS.ssmd, "serve", "--model", wire.ARGS.model,
+                           *[str(f) for f in flags]], capture_output=True, text=True,
+                          timeout=30, env={**os.environ, **(env or {})})
+
+
+class Start(unittest.TestCase):
+    def test_taken_port(self):
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        p = run("--port", port)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn(str(port), p.stderr)
+        self.assertIn("in use", p.stderr)
+        s.close()
+
+    def test_bad_host(self):
+        p = run("--port", 0, "--host", "999.1.1.1")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("999.1.1.1", p.stderr)
+
+    def test_bad_model(self):
+        p = subprocess.run([wire.ARGS.ssmd, "serve", "--port", "0", "--model", "/nonexistent"],
+                           capture_output=True, text=True, timeout=30,
+                           env={**os.environ, "FAKE_LOAD_FAIL": "1"})
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("/nonexistent", p.stderr)
+
+    def test_live_before_ready(self):
+        with wire.Daemon(env={"FAKE_LOAD_MS": "1500"}, wait=False) as d:
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            status, head, _ = d.call("GET", "/readyz")
+            if status == 200:
+                self.skipTest("the model loads too fast to see")
+            self.assertEqual(status, 503)
+            self.assertIn("retry-after", head)
+            status, head, body = d.call("POST", "/v1/completions", {"prompt": "a"})
+            self.assertEqual((status, head["connection"]), (503, "close"))
+            self.assertIn("loading", json.loads(body)["error"]["message"])
+            self.assertEqual(d.metric("ssmd_ready"), 0)
+            d.wait_line("ready")
+            self.assertEqual(d.call("GET", "/readyz")[0], 200)
+            self.assertEqual(d.call("GET", "/health")[0], 200)
+            self.assertEqual(d.complete()[0], 200)
+
+    def test_ended_while_loading(self):
+        with wire.Daemon(env={"FAKE_LOAD_MS": "10000"}, wait=False) as d:
+            d.signal(signal.SIGTERM)
+            self.assertEqual(d.proc.wait(2), 0)
+
+    def test_notify(self):
+        import tempfile
+        with tempfile.TemporaryDirectory() as t:
+            path = os.path.join(t, "s")
+            n = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            n.bind(path)
+            n.settimeout(10)
+            with wire.Daemon(env={"NOTIFY_SOCKET": path}):
+                self.assertEqual(n.recv(100), b"READY=1")
+            self.assertEqual(n.recv(100), b"STOPPING=1")
+            n.close()
+
+
+class Drain(unittest.TestCase):
+    def test_idle_exits_within_a_second(self):
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            with wire.Daemon() as d:
+                idle = [d.connect() for _ in range(20)]
+                kept = d.connect()
+                kept.sendall(wire.request("GET", "/livez"))
+                wire.read_until(kept, b"live")
+                begin = time.monotonic()
+                d.signal(signum)
+                self.assertEqual(d.proc.wait(5), 0)
+                self.assertLess(time.monotonic() - begin, 1.0)
+                for s in idle + [kept]:
+                    s.close()
+
+    def test_running_ones_finish(self):
+        with wire.Daemon(env=SLOW) as d:
+            s = d.open_stream(max_tokens=60)
+            whole = d.post({"prompt": "x", "max_tokens": 60, "ignore_eos": True})
+            d.wait_metric("ssmd_requests_running", lambda v: v == 2)
+            kept = d.connect()
+            d.signal(signal.SIGTERM)
+            d.wait_line("phase", 3)
+            kept.sendall(wire.request("GET", "/readyz")
+                         + wire.request("POST", "/v1/completions", '{"prompt":"a"}'))
+            data = wire.read_all(kept)
+            self.assertEqual(wire.statuses(data)[0], 503)
+            self.assertIn(b"Connection: close", data)
+            self.assertIn(b"Retry-After:", data)
+            status, _, body = d.call("POST", "/v1/completions", {"prompt": "a"})
+            self.assertEqual(status, 503)
+            data, ended = wire.dechunk(wire.read_all_from(s))
+            self.assertTrue(ended)
+            self.assertEqual(wire.sse(data)[-1], "[DONE]")
+            self.assertEqual(wire.statuses(wire.read_all(whole)), [200])
+            self.assertEqual(d.proc.wait(10), 0)
+            kept.close()
+            whole.close()
+
+    def test_grace(self):
+        with wire.Daemon("--drain-grace", 1.5, env=SLOW) as d:
+            begin = time.monotonic()
+            d.signal(signal.SIGTERM)
+            d.wait_line("phase", 2)
+            self.assertEqual(d.call("GET", "/readyz")[0], 503)
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            self.assertEqual(d.metric("ssmd_draining"), 1)
+            self.assertEqual(d.complete()[0], 200)
+            self.assertEqual(d.proc.wait(10), 0)
+            self.assertGreater(time.monotonic() - begin, 1.2)
+
+    def test_drain_timeout(self):
+        with wire.Daemon("--drain-timeout", 1, "--max-seqs", 1, env=SLOW) as d:
+            s = d.open_stream(max_tokens=3000)
+            d.wait_metric("ssmd_requests_running", lambda v: v == 1)
+            queued = d.post({"prompt": "x", "max_tokens": 60})
+            d.wait_metric("ssmd_requests_waiting", lambda v: v == 1)
+            d.signal(signal.SIGTERM)
+            data, ended = wire.dechunk(wire.read_all_from(s))
+            self.assertTrue(ended)
+            events = wire.sse(data)
+            self.assertEqual(events[-1], "[DONE]")
+            self.assertEqual(json.loads(events[-2])["choices"][0]["finish_reason"], "abort")
+            self.assertEqual(wire.statuses(wire.read_all(queued)), [503])
+            self.assertEqual(d.proc.wait(10), 0)
+            queued.close()
+
+    def test_second_signal(self):
+        with wire.Daemon(env=SLOW) as d:
+            s = d.open_stream(max_tokens=3000)
+            d.wait_metric("ssmd_requests_running", lambda v: v == 1)
+            d.signal(signal.SIGTERM)
+            d.wait_line("phase", 3)
+            d.signal(signal.SIGTERM)
+            self.assertEqual(d.proc.wait(2), 1)
+            s.close()
+
+
+class Keys(unittest.TestCase):
+    def test_file_and_sighup(self):
+        import tempfile
+        with tempfile.TemporaryDirectory() as t:
+            path = os.path.join(t, "keys")
+            with open(path, "w") as f:
+                f.write("# two tenants\nalice:key-a\n\nbob:key-b\n")
+            with wire.Daemon("--api-keys-file", path) as d:
+                def status(key):
+                    return d.complete(headers={"Authorization": "Bearer " + key})[0]
+                self.assertEqual([status(k) for k in ("key-a", "key-b", "key-c")],
+                                 [200, 200, 401])
+                tenants = [e["tenant"] for e in d.events("request")]
+                self.assertIn("alice", tenants)
+                self.assertNotIn("key-a", d.log())
+                with open(path, "w") as f:
+                    f.write("carol:key-c\n")
+                d.signal(signal.SIGHUP)
+                d.wait_line("reload")
+                self.assertEqual([status(k) for k in ("key-a", "key-b", "key-c")],
+                                 [401, 401, 200])
+                with open(path, "w") as f:
+                    f.write("no colon here\n")
+                d.signal(signal.SIGHUP)
+                d.wait_line("reload", 2)
+                self.assertEqual(status("key-c"), 200)
+
+    def test_bad_file(self):
+        p = run("--port", 0, "--api-keys-file", "/nonexistent/keys")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("/nonexistent/keys", p.stderr)
+
+
+class Limits(unittest.TestCase):
+    def test_accepting_pauses(self):
+        """Past max_connections nothing spins or breaks; who waits is served later."""
+        with wire.Daemon("--max-connections", 8) as d:
+            held = [d.connect() for _ in range(8)]
+            time.sleep(0.3)
+            late = d.connect()
+            late.sendall(wire.request("GET", "/livez", extra="Connection: close\r\n"))
+            late.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                late.recv(1)
+            self.idle(d)
+            for s in held[:4]:
+                s.close()
+            late.settimeout(10)
+            self.assertEqual(wire.statuses(wire.read_all(late)), [200])
+            for s in held:
+                s.close()
+
+    def idle(self, d):
+        """Half a second of waiting costs nearly no processor time."""
+        def ticks():
+            with open("/proc/%d/stat" % d.proc.pid) as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            return int(fields[11]) + int(fields[12])
+        begin = ticks()
+        time.sleep(0.5)
+        self.assertLess(ticks() - begin, 20)
+
+    def test_emfile(self):
+        """Out of descriptors: accepting pauses, no spin, no crash, then service again."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
+        with wire.Daemon(preexec=limit) as d:
+            held = []
+            for _ in range(120):
+                held.append(d.connect())
+            time.sleep(0.3)
+            self.idle(d)
+            for s in held:
+                s.close()
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            self.assertEqual(d.complete()[0], 200)
+
+    def test_emfile_for_real(self):
+        """The limit is lowered behind the daemon's back."""
+        with wire.Daemon() as d:
+            held = [d.connect() for _ in range(10)]
+            time.sleep(0.2)
+            n = len(os.listdir("/proc/%d/fd" % d.proc.pid))
+            old = resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, (n + 2, n + 2))
+            held += [d.connect() for _ in range(10)]
+            time.sleep(0.3)
+            self.idle(d)
+            resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, old)
+            for s in held:
+                s.close()
+            self.assertEqual(d.complete()[0], 200)
+
+    def test_too_many_connections_asked_for(self):
+        p = run("--port", 0, "--max-connections", 1000000)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("max_connections", p.stderr)
+
+
+if __name__ == "__main__":
+    wire.main()

@@ -1,0 +1,92 @@
+"""The queue: its limit, what those turned away are told, and that the rest is served."""
+import json
+import os
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import wire
+
+
+class Queue(unittest.TestCase):
+    def test_full(self):
+        with wire.Daemon("--max-seqs", 1, "--queue-limit", 2,
+                         env={"FAKE_STEP_US": "20000"}) as d:
+            running = d.open_stream(max_tokens=3000)
+            d.wait_metric("ssmd_requests_running", lambda v: v == 1)
+            waiting = [d.open_stream(max_tokens=3) for _ in range(2)]
+            d.wait_metric("ssmd_requests_waiting", lambda v: v == 2)
+            status, head, body = d.call("POST", "/v1/completions", {"prompt": "a"})
+            self.assertEqual(status, 429, body)
+            self.assertEqual(json.loads(body)["error"]["code"], "rate_limit_exceeded")
+            self.assertTrue(1 <= int(head["retry-after"]) <= 30)
+            self.assertEqual(d.metric('ssmd_requests_rejected_total{reason="queue_full"}'), 1)
+            self.assertEqual(d.call("GET", "/readyz")[0], 503)
+            self.assertEqual(d.call("POST", "/tokenize", {"prompt": "a"})[0], 200)
+            running.close()
+            for s in waiting:
+                data, ended = wire.dechunk(wire.read_all_from(s))
+                self.assertTrue(ended)
+            self.assertEqual(d.call("GET", "/readyz")[0], 200)
+
+    def test_waits_too_long(self):
+        with wire.Daemon("--max-seqs", 1, "--queue-timeout", 0.5,
+                         env={"FAKE_STEP_US": "20000"}) as d:
+            running = d.open_stream(max_tokens=3000)
+            d.wait_metric("ssmd_requests_running", lambda v: v == 1)
+            for stream in (True, False):
+                status, head, body = d.call("POST", "/v1/completions",
+                                            {"prompt": "a", "stream": stream})
+                self.assertEqual(status, 429, body)
+                self.assertIn("retry-after", head)
+            self.assertEqual(d.metric("ssmd_requests_waiting"), 0)
+            running.close()
+
+    def test_flood(self):
+        """Every one of a burst is served or told 429; nothing hangs, nothing leaks."""
+        with wire.Daemon("--max-seqs", 4, "--queue-limit", 20,
+                         env={"FAKE_STEP_US": "1000"}) as d:
+            seen, lock = [], threading.Lock()
+
+            def one(i):
+                status, head, body = d.call("POST", "/v1/completions",
+                                            {"prompt": "p%d" % i, "max_tokens": 20})
+                with lock:
+                    seen.append(status)
+                    if status == 429:
+                        assert 1 <= int(head["retry-after"]) <= 30
+            threads = [threading.Thread(target=one, args=(i,)) for i in range(150)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join(60)
+            self.assertEqual(len(seen), 150)
+            self.assertEqual(set(seen) - {200, 429}, set())
+            self.assertGreaterEqual(seen.count(200), 24)
+            m = d.metrics()
+            self.assertEqual((m["ssmd_requests_running"], m["ssmd_requests_waiting"],
+                              m["ssmd_state_slots_used"]), (0, 0, 0))
+
+    def test_many_prompts(self):
+        with wire.Daemon("--max-seqs", 2, "--queue-limit", 4) as d:
+            status, _, e = d.complete(prompt=["p%d" % i for i in range(6)], n=2)
+            self.assertEqual(status, 200, e)
+            self.assertEqual([c["index"] for c in e["choices"]], list(range(12)))
+            status, _, e = d.complete(prompt=["p%d" % i for i in range(7)])
+            self.assertEqual(status, 400, e)
+
+    def test_slots_are_given_back(self):
+        with wire.Daemon("--max-seqs", 2) as d:
+            for _ in range(50):
+                self.assertEqual(d.complete(n=2)[0], 200)
+            self.assertEqual(d.metric("ssmd_state_slots_used"), 0)
+
+    def test_beyond_the_budget(self):
+        with wire.Daemon("--max-seqs", 2) as d:
+            status, _, e = d.complete(n=100)
+            self.assertEqual(status, 400, e)
+
+
+if __name__ == "__main__":
+    wire.main()
