@@ -5,6 +5,8 @@
  */
 #include "engine/mixer/attn.h"
 
+#include "engine/kernel/math64.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -28,7 +30,7 @@ static int bind_temperature(struct attn *a, const char *name, const struct bind 
     if (!t)
         return err_set(err, ERR_MEMORY, "out of memory for attention temperatures");
     for (int h = 0; h < a->n_heads; h++)
-        t[h] = (float)exp(fmin(raw[h], log(100)));
+        t[h] = (float)math64_exp(fmin(raw[h], math64_log(100)));
     a->temperature = t;
     a->scale = 1;
     return 0;

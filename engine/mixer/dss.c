@@ -3,10 +3,10 @@
  * one chain a lane; exp(Λ) and the input coefficient are made in f64 at load.
  */
 #include "engine/mixer/gss.h"
+#include "engine/kernel/math64.h"
 #include "engine/mixer/mixer.h"
 #include "engine/mixer/norm.h"
 
-#include <complex.h>
 #include <math.h>
 #include <string.h>
 
@@ -37,7 +37,20 @@ static int bind_tensors(struct dss_tensors *t, const struct dss *l, const struct
     return rc ? rc : bind_vector(&t->d, b, "d", l->n_channels, err);
 }
 
-/* arXiv 2206.13947, section 3.1: Λ = -exp(re) + i·exp(im), C·(exp(Λ) - 1)/Λ. */
+struct pair {
+    double re, im;
+};
+
+/* arXiv 2206.13947, section 3.1: Λ = -exp(re) + i·exp(im); step = exp(Λ), gain = (step - 1)/Λ. */
+static void mode_of(double lam_re, double lam_im, struct pair *step, struct pair *gain)
+{
+    struct pair l = {-math64_exp(lam_re), math64_exp(lam_im)};
+    double size = math64_exp(l.re), norm = l.re * l.re + l.im * l.im;
+    *step = (struct pair){size * math64_cos(l.im), size * math64_sin(l.im)};
+    struct pair d = {step->re - 1, step->im};
+    *gain = (struct pair){(d.re * l.re + d.im * l.im) / norm, (d.im * l.re - d.re * l.im) / norm};
+}
+
 static int discretise(struct dss *l, const struct dss_tensors *t, struct arena *a,
                       struct err *err)
 {
@@ -49,15 +62,19 @@ static int discretise(struct dss *l, const struct dss_tensors *t, struct arena *
         return err_set(err, ERR_MEMORY, "out of memory for %d x %d state coefficients",
                        l->n_channels, l->n_state);
     for (size_t n = 0; n < n_state; n++) {
-        double complex lambda = CMPLX(-exp(t->lam_re[n]), exp(t->lam_im[n]));
-        double complex step = cexp(lambda), gain = (step - 1) / lambda;
-        e[2 * n] = (float)creal(step);
-        e[2 * n + 1] = (float)cimag(step);
+        struct pair step, gain;
+        mode_of(t->lam_re[n], t->lam_im[n], &step, &gain);
+        if (!isfinite(step.re + step.im + gain.re + gain.im))
+            return err_set(err, ERR_FORMAT,
+                           "lam_re, lam_im: mode %zu: expected a finite exp(Λ), found %g, %g", n,
+                           t->lam_re[n], t->lam_im[n]);
+        e[2 * n] = (float)step.re;
+        e[2 * n + 1] = (float)step.im;
         for (size_t c = 0; c < (size_t)l->n_channels; c++) {
-            double complex w = CMPLX(t->c_re[c * n_state + n], t->c_im[c * n_state + n]) * gain;
+            double re = t->c_re[c * n_state + n], im = t->c_im[c * n_state + n];
             float *at = coef + ((c / LANES) * n_state + n) * 2 * LANES + c % LANES;
-            at[0] = (float)creal(w);
-            at[LANES] = (float)cimag(w);
+            at[0] = (float)(re * gain.re - im * gain.im);
+            at[LANES] = (float)(re * gain.im + im * gain.re);
         }
     }
     memcpy(d, t->d, (size_t)l->n_channels * sizeof *d);

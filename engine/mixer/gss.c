@@ -1,9 +1,9 @@
 /* The gated kind: one real decay a channel. Threads divide (sequence, block of channels). */
 #include "engine/mixer/gss.h"
 
+#include "engine/kernel/math64.h"
 #include "engine/mixer/mixer.h"
 
-#include <math.h>
 #include <stddef.h>
 
 enum { CHANNELS_PER_TASK = 256 };
@@ -24,7 +24,7 @@ static int bind_decay(struct gss *l, const struct bind *b, struct err *err)
     if (!decay)
         return err_set(err, ERR_MEMORY, "out of memory for %d decays", l->n_state);
     for (int i = 0; i < l->n_state; i++)
-        decay[i] = (float)exp(-exp(a_log[i]));
+        decay[i] = (float)math64_exp(-math64_exp(a_log[i]));
     l->decay = decay;
     return 0;
 }

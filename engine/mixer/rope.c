@@ -1,6 +1,8 @@
 /* Rotary tables. Made at open in f64; applied inside a step from f32 tables. */
 #include "engine/mixer/rope.h"
 
+#include "engine/kernel/math64.h"
+
 #include <math.h>
 
 static const double PI = 3.14159265358979323846;
@@ -8,7 +10,7 @@ static const double PI = 3.14159265358979323846;
 /* yarn (arXiv 2309.00071, section 3.2): the dimension whose wave turns r times over o. */
 static double yarn_dim(double turns, int d, double theta, double o)
 {
-    return d * log(o / (2 * PI * turns)) / (2 * log(theta));
+    return d * math64_log(o / (2 * PI * turns)) / (2 * math64_log(theta));
 }
 
 static double yarn_ramp(const struct rope_params *p, int d, int i)
@@ -36,14 +38,14 @@ static double llama3_frequency(const struct rope_params *p, double inv)
 static double frequency(const struct rope_params *p, const struct rope_use *u, int i)
 {
     int d = u->dim, n = u->context > u->max_position ? u->context : u->max_position;
-    double inv = pow(p->theta, -2.0 * i / d);
+    double inv = math64_pow(p->theta, -2.0 * i / d);
     switch (p->kind) {
     case ROPE_DEFAULT: return inv;
     case ROPE_LINEAR: return inv / p->factor;
     case ROPE_LLAMA3: return llama3_frequency(p, inv);
     case ROPE_DYNAMIC: {
         double grown = p->factor * n / u->max_position - (p->factor - 1);
-        return pow(p->theta * pow(grown, d / (d - 2.0)), -2.0 * i / d);
+        return math64_pow(p->theta * math64_pow(grown, d / (d - 2.0)), -2.0 * i / d);
     }
     case ROPE_YARN: {
         double ramp = yarn_ramp(p, d, i);
@@ -65,10 +67,10 @@ static double attention_factor(const struct rope_params *p, const struct rope_us
     if (p->attention_factor)
         return p->attention_factor;
     if (p->kind == ROPE_YARN)
-        return 0.1 * log(p->factor) + 1;
+        return 0.1 * math64_log(p->factor) + 1;
     if (u->max_position <= p->original)
         return 1;
-    return sqrt(1 + log(u->max_position / p->original) / log(p->original));
+    return sqrt(1 + math64_log(u->max_position / p->original) / math64_log(p->original));
 }
 
 static int check_factors(const struct json *f, const char *name, int half, struct err *err)
@@ -117,8 +119,8 @@ int rope_open(struct rope *r, struct arena *a, const struct rope_params *given,
     for (size_t i = 0; i < half; i++) {
         double inv = frequency(&p, u, (int)i);
         for (size_t t = 0; t < (size_t)u->context; t++) {
-            cosines[t * half + i] = (float)(cos((double)t * inv) * factor);
-            sines[t * half + i] = (float)(sin((double)t * inv) * factor);
+            cosines[t * half + i] = (float)(math64_cos((double)t * inv) * factor);
+            sines[t * half + i] = (float)(math64_sin((double)t * inv) * factor);
         }
     }
     *r = (struct rope){.dim = u->dim, .n_pos = u->context, .cos = cosines, .sin = sines};

@@ -2,6 +2,7 @@
  * PHA (arXiv 2606.16093): attention, a gated state space and a feed-forward branch in parallel
  * on one normalised input, fused by learned weights, then a feed-forward layer. Names only.
  */
+#include "engine/kernel/math64.h"
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
 #include "engine/mixer/gss.h"
@@ -42,7 +43,7 @@ static int read_config(struct pha *p, struct model *m, struct err *err)
 {
     int d = m->hp.hidden_size;
     *p = (struct pha){.embed_scale = sqrt(d),
-                      .alpha = pow(2.0 * m->hp.n_layers, 0.25),
+                      .alpha = sqrt(sqrt(2.0 * m->hp.n_layers)),
                       .ffn_residual = true,
                       .final_norm = true};
     int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, p, err);
@@ -67,7 +68,7 @@ static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
     if (rc)
         return rc;
     for (int i = 0; i < 3; i++)
-        sum += w[i] = mix[i] > 20 ? mix[i] : log1p(exp(mix[i]));
+        sum += w[i] = mix[i] > 20 ? mix[i] : math64_log(1 + math64_exp(mix[i]));
     for (int i = 0; i < 3; i++)
         blk->branches[i].weight = (float)(w[i] / sum);
     return 0;

@@ -2,7 +2,7 @@
 #include "engine/run/sample.h"
 
 #include "engine/base/mem.h"
-#include "engine/kernel/log.h"
+#include "engine/kernel/math64.h"
 
 #include <math.h>
 #include <string.h>
@@ -148,7 +148,7 @@ static double weigh(struct sampler *s, int n)
  * kept stays in order of probability. */
 static int keep_typical(struct sampler *s, int n, float p)
 {
-    double sum = weigh(s, n), entropy = 0, mass = 0, log_sum = log_natural(sum);
+    double sum = weigh(s, n), entropy = 0, mass = 0, log_sum = math64_log(sum);
     for (int i = 0; i < n; i++)
         entropy += s->work[i] / sum * (log_sum - s->kept[i].y);
     for (int i = 0; i < n; i++) {
@@ -283,7 +283,7 @@ bool sample_logprobs(const struct sampler *s, const float *logits, int32_t id, i
     out->n_top = 0;
     if (!isfinite(max))
         return false;
-    double lse = max + log_natural(s->k->sum_exp(logits, max, n));
+    double lse = max + math64_log(s->k->sum_exp(logits, max, n));
     for (int i = 0; n_top > 0 && i < s->n_vocab; i++)
         if (out->n_top < n_top || logits[i] > out->top[n_top - 1].logprob)
             insert_top(out, n_top, i, logits[i]);
