@@ -2,8 +2,9 @@
 
 config.json and weights as a checkpoint has them, golden.json (ids, the greedy ids that
 follow, the served context) and logits.f64, raw little-endian float64 [T,V]. The weights
-are rounded to their stored type first; all arithmetic after that is float64. The same
-files come out of every run: fixed streams, one thread, logits rounded to 1e-10.
+are rounded to their stored type first; all arithmetic after that is float64. A machine
+writes the same files each time: fixed streams, one thread, logits rounded to 1e-10.
+Another BLAS may change that last digit.
 """
 import json
 import os
