@@ -53,12 +53,17 @@ static void timer_fired(uv_timer_t *t)
 
 static void run(struct http *h)
 {
+    int before = h->n_socks;
     MHD_run(h->mhd);
     MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(h->mhd, &ms) == MHD_YES)
-        uv_timer_start(&h->timer, timer_fired, ms, 0);
-    else
+    if (h->n_socks < before)
+        ms = 0; /* at its connection limit the library listens again in the next run only
+                 */
+    else if (MHD_get_timeout(h->mhd, &ms) != MHD_YES) {
         uv_timer_stop(&h->timer);
+        return;
+    }
+    uv_timer_start(&h->timer, timer_fired, ms, 0);
 }
 
 static void poll_fired(uv_poll_t *p, int status, int events)
@@ -181,14 +186,18 @@ static enum MHD_Result collect(void *arg, enum MHD_ValueKind kind, const char *k
     return MHD_YES;
 }
 
-/* The request line's parts lie in one block: method, target, version, each ended by one
- * byte. */
+/* The request line's parts lie in one block, each ended by one byte; a method or target
+ * that is cut short by a NUL, or a second space, shows as a gap. */
 static int check_line(const struct http_call *call, const char *url, const char *version,
                       struct err *err)
 {
-    if (!*version || version != url + call->target_len + 1)
+    bool whole = *version && url == call->method + strlen(call->method) + 1 &&
+                 version == url + call->target_len + 1;
+    if (!whole || strchr(call->target, ' '))
         return err_set(err, ERR_ARGUMENT,
                        "the request line is not METHOD target HTTP/1.x");
+    if (strcmp(version, "HTTP/1.0") != 0 && !http_header(call, "host"))
+        return err_set(err, ERR_ARGUMENT, "there is no Host header");
     return 0;
 }
 
@@ -474,7 +483,7 @@ static int start(struct http *h, const struct http_options *o, struct err *err)
         MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)o->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)ceil(o->keepalive_idle_s), MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        (unsigned)ceil(o->keepalive_idle_s), MHD_OPTION_STRICT_FOR_CLIENT, 0,
         MHD_OPTION_URI_LOG_CALLBACK, request_line, h, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
         MHD_OPTION_NOTIFY_CONNECTION, sock_event, h, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,

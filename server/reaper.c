@@ -48,7 +48,7 @@ static void check_sock(void *arg, struct http_sock *sock)
 {
     const struct sweep *s = arg;
     const struct config *cfg = s->l->cfg;
-    if (!sock->call && cfg->body_timeout_s > 0 &&
+    if (!sock->call && cfg->body_timeout_s > 0 && cfg->keepalive_idle_s > 0 &&
         older(sock->idle_ns, s->now_ns, cfg->keepalive_idle_s + cfg->body_timeout_s))
         http_shut(sock, "", 0);
 }

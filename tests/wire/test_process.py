@@ -242,7 +242,8 @@ class Limits(unittest.TestCase):
             held = [d.connect() for _ in range(10)]
             time.sleep(0.2)
             n = len(os.listdir("/proc/%d/fd" % d.proc.pid))
-            old = resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, (n + 2, n + 2))
+            old = resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, (n + 2, old[1]))
             held += [d.connect() for _ in range(10)]
             time.sleep(0.3)
             self.idle(d)

@@ -64,9 +64,8 @@ class Queue(unittest.TestCase):
             self.assertEqual(len(seen), 150)
             self.assertEqual(set(seen) - {200, 429}, set())
             self.assertGreaterEqual(seen.count(200), 24)
-            m = d.metrics()
-            self.assertEqual((m["ssmd_requests_running"], m["ssmd_requests_waiting"],
-                              m["ssmd_state_slots_used"]), (0, 0, 0))
+            for name in ("requests_running", "requests_waiting", "state_slots_used"):
+                d.wait_metric("ssmd_" + name, lambda v: v == 0)
 
     def test_many_prompts(self):
         with wire.Daemon("--max-seqs", 2, "--queue-limit", 4) as d:
@@ -80,7 +79,7 @@ class Queue(unittest.TestCase):
         with wire.Daemon("--max-seqs", 2) as d:
             for _ in range(50):
                 self.assertEqual(d.complete(n=2)[0], 200)
-            self.assertEqual(d.metric("ssmd_state_slots_used"), 0)
+            d.wait_metric("ssmd_state_slots_used", lambda v: v == 0)
 
     def test_beyond_the_budget(self):
         with wire.Daemon("--max-seqs", 2) as d:
