@@ -58,7 +58,7 @@ static int put_special(struct template *t, const struct members *item)
     if (rc != 0)
         return rc;
     rc = members_open(&special, json_get(t->tokens, name.s), t->r->err,
-                     "%.50s.special_tokens.%.60s", t->path, name.s);
+                      "%.50s.special_tokens.%.60s", t->path, name.s);
     if (rc != 0)
         return rc;
     const struct json *ids = json_get(special.j, "ids");
@@ -76,7 +76,7 @@ static int put_text(struct template *t, const struct members *item)
 {
     struct text name;
     int rc = members_need_text(item, "id", &name, t->r->err);
-    if (rc == 0 && (!text_is(&name, "A") || t->seen))
+    if (rc == 0 && (!members_text_is(&name, "A") || t->seen))
         rc = members_wrong(item, "id", "the text A, once", t->r->err);
     t->seen = true;
     return rc;
@@ -88,7 +88,7 @@ static int put_item(struct template *t, const struct json *j, size_t i)
     int rc = members_open(&f, j, t->r->err, "%.80s.single[%zu]", t->path, i);
     if (rc == 0)
         rc = members_only(&f, (const char *const[]){"SpecialToken", "Sequence", NULL},
-                         t->r->err);
+                          t->r->err);
     if (rc != 0)
         return rc;
     const char *key = json_get(j, "Sequence") ? "Sequence" : "SpecialToken";
@@ -159,7 +159,7 @@ static int read_replace(struct sequence_reader *r, const struct members *f)
     struct members pattern;
     struct text from, to;
     int rc = members_open(&pattern, json_get(f->j, "pattern"), r->err, "%.100s.pattern",
-                         f->path);
+                          f->path);
     if (rc == 0)
         rc = members_only(&pattern, (const char *const[]){"String", NULL}, r->err);
     if (rc == 0)
@@ -182,7 +182,7 @@ static int read_strip(struct sequence_reader *r, const struct members *f)
     struct text content;
     int32_t start, stop;
     int rc = members_need_text(f, "content", &content, r->err);
-    if (rc == 0 && !text_is(&content, " "))
+    if (rc == 0 && !members_text_is(&content, " "))
         rc = members_wrong(f, "content", "a space", r->err);
     if (rc == 0)
         rc = members_count(f, "start", 16, &start, r->err);
@@ -210,7 +210,7 @@ static int read_metaspace(struct sequence_reader *r, const struct members *f)
         rc = members_wrong(f, "replacement", "a character", r->err);
     if (rc != 0)
         return rc;
-    r->p->strip_spaces = scheme.s ? !text_is(&scheme, "never") : space;
+    r->p->strip_spaces = scheme.s ? !members_text_is(&scheme, "never") : space;
     struct decode_step st = {.kind = DECODE_REPLACE, .from_len = mark.len, .to_len = 1};
     st.from = sequence_keep(r, &mark);
     st.to = " ";

@@ -9,8 +9,8 @@
 
 enum { SHOWN_BYTES = 48 };
 
-int members_open(struct members *f, const struct json *j, struct err *err, const char *fmt,
-                ...)
+int members_open(struct members *f, const struct json *j, struct err *err,
+                 const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -39,7 +39,7 @@ static void shown(char out[SHOWN_BYTES + 8], const char *s, size_t len)
 }
 
 int members_wrong(const struct members *f, const char *key, const char *what,
-                 struct err *err)
+                  struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     size_t len;
@@ -79,7 +79,7 @@ int members_only(const struct members *f, const char *const *keys, struct err *e
 }
 
 int members_bool(const struct members *f, const char *key, bool fallback, bool *out,
-                struct err *err)
+                 struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     *out = v ? json_as_bool(v) : fallback;
@@ -89,7 +89,7 @@ int members_bool(const struct members *f, const char *key, bool fallback, bool *
 }
 
 int members_count(const struct members *f, const char *key, int64_t max, int32_t *out,
-                 struct err *err)
+                  struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     if (json_kind(v) != JK_INT)
@@ -103,7 +103,7 @@ int members_count(const struct members *f, const char *key, int64_t max, int32_t
 }
 
 int members_text(const struct members *f, const char *key, struct text *out,
-                struct err *err)
+                 struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     *out = (struct text){0};
@@ -116,7 +116,7 @@ int members_text(const struct members *f, const char *key, struct text *out,
 }
 
 int members_need_text(const struct members *f, const char *key, struct text *out,
-                     struct err *err)
+                      struct err *err)
 {
     int rc = members_text(f, key, out, err);
     if (rc == 0 && !out->s)
@@ -133,14 +133,14 @@ static void joined(char out[256], const char *const *names)
 }
 
 int members_choice(const struct members *f, const char *key, const char *const *names,
-                  struct err *err)
+                   struct err *err)
 {
     struct text t;
     int rc = members_need_text(f, key, &t, err);
     if (rc != 0)
         return rc;
     for (int i = 0; names[i]; i++)
-        if (text_is(&t, names[i]))
+        if (members_text_is(&t, names[i]))
             return i;
     char list[256], what[288];
     joined(list, names);
@@ -148,7 +148,7 @@ int members_choice(const struct members *f, const char *key, const char *const *
     return members_wrong(f, key, what, err);
 }
 
-bool text_is(const struct text *t, const char *s)
+bool members_text_is(const struct text *t, const char *s)
 {
     return t->s && t->len == strlen(s) && memcmp(t->s, s, t->len) == 0;
 }

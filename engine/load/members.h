@@ -24,37 +24,37 @@ struct text {
 };
 
 /* j must be an object, else ERR_FORMAT. The path is formatted. */
-int members_open(struct members *f, const struct json *j, struct err *err, const char *fmt,
-                ...) __attribute__((format(printf, 4, 5)));
+int members_open(struct members *f, const struct json *j, struct err *err,
+                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* Every key must be in the NULL-ended list. */
 int members_only(const struct members *f, const char *const *keys, struct err *err);
 
 /* Absent = fallback; any other kind of value is an error. */
 int members_bool(const struct members *f, const char *key, bool fallback, bool *out,
-                struct err *err);
+                 struct err *err);
 
 /* Required, 0 .. max. */
 int members_count(const struct members *f, const char *key, int64_t max, int32_t *out,
-                 struct err *err);
+                  struct err *err);
 
 /* Absent or null gives s = NULL. */
 int members_text(const struct members *f, const char *key, struct text *out,
-                struct err *err);
+                 struct err *err);
 
 /* As members_text, and it must be there. */
 int members_need_text(const struct members *f, const char *key, struct text *out,
-                     struct err *err);
+                      struct err *err);
 
 /* The index of the text of a required field in a NULL-ended list; -ERR_FORMAT with the
  * list of what is honoured. */
 int members_choice(const struct members *f, const char *key, const char *const *names,
-                  struct err *err);
+                   struct err *err);
 
 /* ERR_FORMAT: "path.key: expected what, found <kind or text>". */
 int members_wrong(const struct members *f, const char *key, const char *what,
-                 struct err *err);
+                  struct err *err);
 
-bool text_is(const struct text *t, const char *s);
+bool members_text_is(const struct text *t, const char *s);
 
 #endif

@@ -113,8 +113,8 @@ static struct pretok_step *add_pretok(struct sequence_reader *r, const struct me
     return st;
 }
 
-static int compile(struct sequence_reader *r, const struct members *f, const char *pattern,
-                   struct pretok_step *st)
+static int compile(struct sequence_reader *r, const struct members *f,
+                   const char *pattern, struct pretok_step *st)
 {
     int rc = regex_compile(&st->pattern, pattern, strlen(pattern), r->err);
     return rc == 0 ? 0 : err_prefix(r->err, "%s", f->path);

@@ -24,7 +24,7 @@ static int walk_list(struct sequence_reader *r, const struct sequence *q,
     for (size_t i = 0; rc == 0 && i < json_len(list); i++) {
         struct members one;
         rc = members_open(&one, json_at(list, i), r->err, "%.80s.%s[%zu]", f->path,
-                         q->list, i);
+                          q->list, i);
         if (rc == 0)
             rc = walk(r, q, &one, depth + 1);
     }
@@ -78,7 +78,8 @@ static int compile(struct sequence_reader *r, const struct members *pattern,
                    struct regex **out)
 {
     struct text regex, string;
-    int rc = members_only(pattern, (const char *const[]){"Regex", "String", NULL}, r->err);
+    int rc =
+        members_only(pattern, (const char *const[]){"Regex", "String", NULL}, r->err);
     if (rc == 0)
         rc = members_text(pattern, "Regex", &regex, r->err);
     if (rc == 0)

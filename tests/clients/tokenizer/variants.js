@@ -48,7 +48,7 @@ function rare(json) {
         if (p.type === 'Split') p.invert = Boolean(p.invert);
     });
     json.added_tokens.push(token(50257, '<strip>', { lstrip: true, rstrip: true }),
-        token(50258, 'word', { single_word: true }),
+        token(50258, 'bazword', { single_word: true }),
         token(50259, 'Éa', { normalized: true }));
 }
 
