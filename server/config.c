@@ -335,7 +335,7 @@ static int settle(struct config *cfg, struct err *err)
 
 int config_load(struct config *cfg, const struct config_input *in, struct err *err)
 {
-    *cfg = (struct config){.file = ""};
+    *cfg = (struct config){.file = "", .input = in};
     arena_init(&cfg->arena);
     struct walk w = {.in = in, .cfg = cfg};
     struct options o = options_of(cfg);

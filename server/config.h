@@ -26,6 +26,8 @@
 
 enum config_alias { CONFIG_ALIAS_NONE, CONFIG_ALIAS_VLLM };
 
+struct config_input;
+
 /* Strings are never NULL: "" means not set. All of them are owned by `arena`. */
 struct config {
     /* the model and how it is computed */
@@ -74,7 +76,9 @@ struct config {
     enum config_alias metrics_alias;
 
     /* not keys */
-    const char *file;   /* the JSON file that was read, "" = none */
+    const char *file; /* the JSON file that was read, "" = none */
+    const struct config_input
+        *input;         /* borrows: what was read, so that it can be read anew */
     bool print_config;  /* --print-config was given */
     bool help;          /* --help or -h was given; nothing else was checked */
     struct arena arena; /* owns the strings */
