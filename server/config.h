@@ -76,10 +76,9 @@ struct config {
     enum config_alias metrics_alias;
 
     /* not keys */
-    const char *file; /* the JSON file that was read, "" = none */
-    const struct config_input
-        *input;         /* borrows: what was read, so that it can be read anew */
-    bool print_config;  /* --print-config was given */
+    const char *file;                 /* the JSON file that was read, "" = none */
+    const struct config_input *input; /* borrows; for reading anew */
+    bool print_config;                /* --print-config was given */
     bool help;          /* --help or -h was given; nothing else was checked */
     struct arena arena; /* owns the strings */
 };
