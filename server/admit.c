@@ -4,7 +4,7 @@
 #include <math.h>
 
 static const double RATE_SECONDS = 10;
-enum { RETRY_MIN = 1, RETRY_MAX = 30 };
+enum { RETRY_MIN = 1, RETRY_MAX = 30, RETRY_UNKNOWN = 5 };
 
 static bool has_room(const struct admit *a, int n)
 {
@@ -55,6 +55,8 @@ bool admit_full(const struct admit *a)
 
 int admit_retry_after(const struct admit *a, uint64_t now_ns)
 {
+    if (!a->rate_ns)
+        return RETRY_UNKNOWN; /* nothing has ended yet */
     double seconds = ceil((a->waiting + 1) / fmax(rate_now(a, now_ns), 1e-3));
     return (int)fmin(fmax(seconds, RETRY_MIN), RETRY_MAX);
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const uint64_t PROCESS_NS = 1000000000u;
+
 static int answer_models(struct conn *c, struct err *err)
 {
     struct buf out = {0};
@@ -55,7 +57,7 @@ static uint64_t unread_bytes(const struct loop *l)
 
 static int answer_metrics(struct conn *c)
 {
-    const struct loop *l = c->l;
+    struct loop *l = c->l;
     struct metrics_now now = {
         .running = l->admit.running,
         .waiting = l->admit.waiting,
@@ -68,7 +70,12 @@ static int answer_metrics(struct conn *c)
         .info = bridge_engine(l->bridge) ? engine_info(bridge_engine(l->bridge)) : NULL};
     bridge_load(l->bridge, &now.load);
     bridge_steps(l->bridge, &now.steps);
-    process_stats(&now.process);
+    if (loop_now() - l->process_ns > PROCESS_NS) {
+        process_stats(
+            &l->process); /* counting ten thousand descriptors takes milliseconds */
+        l->process_ns = loop_now();
+    }
+    now.process = l->process;
     struct buf out = {0};
     metrics_page(&l->metrics, &now, &out);
     return answer_text(c, &out, "text/plain; version=0.0.4; charset=utf-8");

@@ -16,6 +16,7 @@
 #include <sys/random.h>
 
 static const uint64_t DISCARD_BYTES = 64u << 20;
+enum { HELD_BODIES = 64 }; /* of the largest size, over all conns */
 
 /* ---- answering
  * ------------------------------------------------------------------------- */
@@ -66,7 +67,7 @@ void conn_reply(struct conn *c, struct http_reply *r)
     add_cors(c, r);
     if (c->l->phase >= LOOP_GRACE)
         http_field(r, "Connection", "close");
-    if (c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
+    if (r->status == 200 && c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
         http_field(r, "X-SSMD-State", "hit=0; depth=0; bytes=0");
     http_reply(c->call, r);
 }
@@ -88,7 +89,8 @@ static void fail_plain(struct conn *c, const struct err *err)
     problem_body(err, &r.body);
     http_field(&r, "Content-Type", "application/json");
     if (p->retry_after) {
-        snprintf(retry, sizeof retry, "%d", admit_retry_after(&c->l->admit, loop_now()));
+        int seconds = p->status == 503 ? 1 : admit_retry_after(&c->l->admit, loop_now());
+        snprintf(retry, sizeof retry, "%d", seconds);
         http_field(&r, "Retry-After", retry);
     }
     if (p->close && c->l->phase < LOOP_GRACE)
@@ -259,11 +261,17 @@ static int check_phase(struct conn *c, struct err *err)
     return rc;
 }
 
+void conn_drop_body(struct conn *c)
+{
+    c->l->held_bytes -= c->body.cap;
+    buf_free(&c->body);
+}
+
 static void refuse(struct conn *c, const struct err *err)
 {
     c->refused = true;
     c->fault = *err;
-    buf_free(&c->body);
+    conn_drop_body(c);
 }
 
 static conn_step_fn *const *steps_of(const struct conn *c)
@@ -323,7 +331,13 @@ static bool body(void *owner, const char *data, size_t len)
         refuse(c, &err);
         return true;
     }
+    size_t cap = c->body.cap;
     buf_put(&c->body, data, len);
+    c->l->held_bytes += c->body.cap - cap;
+    if (c->l->held_bytes > HELD_BODIES * c->l->cfg->max_body_bytes) {
+        err_set(&err, ERR_BUSY, "too many bodies are under way; retry later");
+        refuse(c, &err);
+    }
     return !c->body.failed;
 }
 
@@ -440,7 +454,7 @@ void conn_release(struct conn *c)
     list_remove(&c->at);
     work_free(c);
     stream_free(&c->stream);
-    buf_free(&c->body);
+    conn_drop_body(c);
     mem_free(c->path);
     mem_free(c);
 }

@@ -73,6 +73,9 @@ void conn_advance(struct conn *c);
  * Only the first answer counts. */
 void conn_fail(struct conn *c, const struct err *err);
 
+/* Frees the body once it is parsed. */
+void conn_drop_body(struct conn *c);
+
 /* Sends an answer, adding what every answer has; takes r->body. */
 void conn_reply(struct conn *c, struct http_reply *r);
 

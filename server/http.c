@@ -196,8 +196,11 @@ static int check_line(const struct http_call *call, const char *url, const char 
     if (!whole || strchr(call->target, ' '))
         return err_set(err, ERR_ARGUMENT,
                        "the request line is not METHOD target HTTP/1.x");
-    if (strcmp(version, "HTTP/1.0") != 0 && !http_header(call, "host"))
+    bool old = strcmp(version, "HTTP/1.0") == 0;
+    if (!old && !http_header(call, "host"))
         return err_set(err, ERR_ARGUMENT, "there is no Host header");
+    if (old && http_header(call, "transfer-encoding"))
+        return err_set(err, ERR_ARGUMENT, "HTTP/1.0 has no Transfer-Encoding");
     return 0;
 }
 
@@ -519,7 +522,7 @@ int http_open(struct http **out, struct uv_loop_s *loop, const struct http_optio
     h->timer.data = h->poll.data = h;
     h->n_handles = 2;
     uv_poll_start(&h->poll, UV_READABLE, poll_fired);
-    run(h);
+    kick(h); /* the first run, in which it starts to accept, belongs to the loop */
     *out = h;
     return 0;
 }

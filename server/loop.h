@@ -46,6 +46,9 @@ struct loop {
     struct list conns;        /* every struct conn */
     struct api_limits limits; /* served_name from the start, the rest when serving */
     int64_t created;          /* unix seconds of the model's loading */
+    size_t held_bytes;        /* of bodies that are not parsed yet */
+    struct process_stats process;
+    uint64_t process_ns; /* when `process` was read */
 
     enum loop_phase phase;
     uint64_t phase_ns, start_ns;

@@ -149,10 +149,12 @@ static void write_http(const struct metrics *m, struct buf *out)
     static const char name[] = "ssmd_http_requests_total";
     family(out, name, "counter", "Answered HTTP requests by route template and status.");
     unsigned n = route_labels();
-    for (unsigned r = 0; r < n && r < METRICS_MAX_ROUTES; r++)
+    for (unsigned r = 0; r < n && r < METRICS_MAX_ROUTES; r++) {
+        const char *route = route_label(r);
         for (int c = 0; c < N_CODES; c++)
-            buf_printf(out, "%s{route=\"%s\",code=\"%d\"} %llu\n", name, route_label(r),
-                       codes[c], (unsigned long long)m->http[r][c]);
+            buf_printf(out, "%s{route=\"%s\",code=\"%d\"} %llu\n", name, route, codes[c],
+                       (unsigned long long)m->http[r][c]);
+    }
 }
 
 static void write_counters(const struct metrics *m, struct buf *out)

@@ -20,7 +20,7 @@ static int step_parse(struct conn *c, struct err *err)
 {
     int rc = completions_parse(&c->req, &c->l->limits, c->body.data ? c->body.data : "",
                                c->body.len, err);
-    buf_free(&c->body);
+    conn_drop_body(c);
     if (rc)
         return rc;
     c->l->metrics.unknown_fields += c->req.n_unknown_fields;
@@ -390,7 +390,7 @@ static int step_tokenize(struct conn *c, struct err *err)
 {
     int rc = tokenize_parse(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
                             c->body.len, err);
-    buf_free(&c->body);
+    conn_drop_body(c);
     if (!rc)
         rc = encode_alloc(&c->encode, 1, err);
     if (rc)
@@ -418,7 +418,7 @@ static int step_detokenize(struct conn *c, struct err *err)
     static const int32_t none;
     int rc = tokenize_parse_ids(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
                                 c->body.len, err);
-    buf_free(&c->body);
+    conn_drop_body(c);
     if (rc)
         return rc;
     c->encode.from = c->text.prompt.n_ids ? c->text.prompt.ids : &none;
