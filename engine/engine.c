@@ -1,4 +1,5 @@
-/* The door: opens model, vocabulary, kernels and runner, and hands every call to its owner. */
+/* The door: opens model, vocabulary, kernels and runner, and hands every call to its
+ * owner. */
 #include "engine/engine.h"
 
 #include "engine/base/log.h"
@@ -12,7 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_SEQS = 64, DEFAULT_ROWS = 256, MAX_SEQS = 4096, MAX_ROWS = 8192, MAX_THREADS = 256 };
+enum {
+    DEFAULT_SEQS = 64,
+    DEFAULT_ROWS = 256,
+    MAX_SEQS = 4096,
+    MAX_ROWS = 8192,
+    MAX_THREADS = 256
+};
 
 struct engine {
     struct model model;
@@ -24,7 +31,8 @@ struct engine {
     char hash[17];
 };
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------------------------ */
 
 static int check_options(struct engine_options *o, struct err *err)
 {
@@ -32,15 +40,17 @@ static int check_options(struct engine_options *o, struct err *err)
     o->step_rows = o->step_rows ? o->step_rows : DEFAULT_ROWS;
     o->n_threads = o->n_threads ? o->n_threads : cpu_count();
     if (o->max_seqs < 1 || o->max_seqs > MAX_SEQS)
-        return err_param(err, ERR_ARGUMENT, "max_seqs", "max_seqs: expected 1 to %d, found %d",
-                         MAX_SEQS, o->max_seqs);
+        return err_param(err, ERR_ARGUMENT, "max_seqs",
+                         "max_seqs: expected 1 to %d, found %d", MAX_SEQS, o->max_seqs);
     if (o->step_rows < 1 || o->step_rows > MAX_ROWS)
         return err_param(err, ERR_ARGUMENT, "step_rows",
                          "step_rows: expected 1 to %d, found %d", MAX_ROWS, o->step_rows);
     if (o->n_threads < 1 || o->n_threads > MAX_THREADS)
-        return err_param(err, ERR_ARGUMENT, "threads", "threads: expected 1 to %d, found %d",
-                         MAX_THREADS, o->n_threads);
-    if (o->step_rows < o->max_seqs + PAGE_TOKENS) /* decoding must leave rows for prompts */
+        return err_param(err, ERR_ARGUMENT, "threads",
+                         "threads: expected 1 to %d, found %d", MAX_THREADS,
+                         o->n_threads);
+    if (o->step_rows <
+        o->max_seqs + PAGE_TOKENS) /* decoding must leave rows for prompts */
         o->step_rows = o->max_seqs + PAGE_TOKENS;
     return 0;
 }
@@ -48,14 +58,19 @@ static int check_options(struct engine_options *o, struct err *err)
 static const char *weights_name(unsigned mask)
 {
     switch (mask) {
-    case 1u << DTYPE_F32: return "f32";
-    case 1u << DTYPE_F16: return "f16";
-    case 1u << DTYPE_BF16: return "bf16";
-    default: return "mixed";
+    case 1u << DTYPE_F32:
+        return "f32";
+    case 1u << DTYPE_F16:
+        return "f16";
+    case 1u << DTYPE_BF16:
+        return "bf16";
+    default:
+        return "mixed";
     }
 }
 
-static void fill_info(struct engine *e, const struct engine_options *o, const struct plan *p)
+static void fill_info(struct engine *e, const struct engine_options *o,
+                      const struct plan *p)
 {
     const struct model *m = &e->model;
     snprintf(e->hash, sizeof e->hash, "%016llx", (unsigned long long)m->hash);
@@ -91,8 +106,8 @@ static int open_vocab(struct engine *e, const char *dir, struct err *err)
     if (rc || e->vocab->n_ids <= e->model.hp.vocab_size)
         return rc;
     return err_set(err, ERR_FORMAT,
-                   "%.300s/tokenizer.json: expected ids below vocab_size %d, found %d", dir,
-                   e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
+                   "%.300s/tokenizer.json: expected ids below vocab_size %d, found %d",
+                   dir, e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
 }
 
 static int open_runner(struct engine *e, const struct engine_options *o,
@@ -136,7 +151,8 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     struct engine *e = mem_zalloc(1, sizeof *e);
     if (!e)
         return err_set(err, ERR_MEMORY, "out of memory for the engine");
-    rc = model_open(&e->model, o.model_dir, o.context_tokens, o.math == ENGINE_MATH_BLAS, err);
+    rc = model_open(&e->model, o.model_dir, o.context_tokens, o.math == ENGINE_MATH_BLAS,
+                    err);
     if (rc == 0 && !o.no_tokenizer)
         rc = open_vocab(e, o.model_dir, err);
     if (rc == 0)
@@ -165,7 +181,9 @@ const struct engine_info *engine_info(const struct engine *e)
     return &e->info;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------ */
+/* ---- text
+ * ------------------------------------------------------------------------------------------
+ */
 
 static int no_tokenizer(struct err *err)
 {
@@ -180,13 +198,15 @@ void engine_ids_free(struct ids *ids)
 int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
                   struct ids *out, struct err *err)
 {
-    return e->vocab ? bpe_encode(e->vocab, text, len, flags, out, err) : no_tokenizer(err);
+    return e->vocab ? bpe_encode(e->vocab, text, len, flags, out, err)
+                    : no_tokenizer(err);
 }
 
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
                   struct buf *out, struct err *err)
 {
-    return e->vocab ? bpe_decode(e->vocab, ids, n, skip_special, out, err) : no_tokenizer(err);
+    return e->vocab ? bpe_decode(e->vocab, ids, n, skip_special, out, err)
+                    : no_tokenizer(err);
 }
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
@@ -194,10 +214,12 @@ const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
     return e->vocab ? vocab_piece(e->vocab, id, len) : NULL;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------- */
+/* ---- requests
+ * ----------------------------------------------------------------------------------------
+ */
 
-static int check_ids(const struct engine *e, const int32_t *ids, size_t n, const char *field,
-                     struct err *err)
+static int check_ids(const struct engine *e, const int32_t *ids, size_t n,
+                     const char *field, struct err *err)
 {
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= e->info.vocab_size)
@@ -207,38 +229,45 @@ static int check_ids(const struct engine *e, const int32_t *ids, size_t n, const
     return 0;
 }
 
-static int check_length(const struct engine *e, const struct engine_request *r, struct err *err)
+static int check_length(const struct engine *e, const struct engine_request *r,
+                        struct err *err)
 {
     const struct gen_params *g = &r->gen;
     size_t context = (size_t)e->info.context_tokens;
     if (r->n_ids == 0)
-        return err_param(err, ERR_ARGUMENT, "prompt", "prompt: expected at least one token");
+        return err_param(err, ERR_ARGUMENT, "prompt",
+                         "prompt: expected at least one token");
     if (g->max_tokens < 0 || g->n < 1 || g->logprobs > ENGINE_MAX_TOP ||
         g->n_stops > ENGINE_MAX_STOPS)
-        return err_set(err, ERR_ARGUMENT, "expected max_tokens >= 0, n >= 1, logprobs <= %d, "
-                                          "at most %d stop strings",
+        return err_set(err, ERR_ARGUMENT,
+                       "expected max_tokens >= 0, n >= 1, logprobs <= %d, "
+                       "at most %d stop strings",
                        ENGINE_MAX_TOP, ENGINE_MAX_STOPS);
     if (r->n_ids > context || (size_t)g->max_tokens > context - r->n_ids)
-        return err_param(err, ERR_CONTEXT, "prompt",
-                         "this model's context is %zu tokens, but the request needs %zu (%zu in "
-                         "the prompt, %d to generate)",
-                         context, r->n_ids + (size_t)g->max_tokens, r->n_ids, g->max_tokens);
+        return err_param(
+            err, ERR_CONTEXT, "prompt",
+            "this model's context is %zu tokens, but the request needs %zu (%zu in "
+            "the prompt, %d to generate)",
+            context, r->n_ids + (size_t)g->max_tokens, r->n_ids, g->max_tokens);
     return 0;
 }
 
-static int check_budget(const struct engine *e, const struct engine_request *r, struct err *err)
+static int check_budget(const struct engine *e, const struct engine_request *r,
+                        struct err *err)
 {
     if (r->gen.n > e->info.n_slots)
-        return err_param(err, ERR_BUDGET, "n",
-                         "this server holds %d sequences at once, but the request needs %d",
-                         e->info.n_slots, r->gen.n);
+        return err_param(
+            err, ERR_BUDGET, "n",
+            "this server holds %d sequences at once, but the request needs %d",
+            e->info.n_slots, r->gen.n);
     struct request shape = {.gen = r->gen, .n_prompt = (int)r->n_ids};
     int need = e->info.page_bytes ? request_pages(&shape) : 0;
     if (need > e->info.n_pages)
-        return err_param(err, ERR_BUDGET, "max_tokens",
-                         "this server's memory holds %lld tokens of attention state, but the "
-                         "request may need %lld",
-                         (long long)e->info.n_pages * PAGE_TOKENS, (long long)need * PAGE_TOKENS);
+        return err_param(
+            err, ERR_BUDGET, "max_tokens",
+            "this server's memory holds %lld tokens of attention state, but the "
+            "request may need %lld",
+            (long long)e->info.n_pages * PAGE_TOKENS, (long long)need * PAGE_TOKENS);
     return 0;
 }
 
@@ -303,7 +332,9 @@ void engine_load(const struct engine *e, struct engine_load *out)
                                 .last_rows = r->last_rows};
 }
 
-/* ---- scoring -------------------------------------------------------------------------------------------- */
+/* ---- scoring
+ * --------------------------------------------------------------------------------------------
+ */
 
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err)

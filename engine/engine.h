@@ -1,11 +1,11 @@
 /*
  * The engine's only door: a synchronous library that turns token ids into token ids.
  *
- * No socket, no clock, no thread but the kernel pool. One verb drives it: engine_step admits
- * waiting requests, plans a batch, runs it, samples, and emits events. Time enters as an
- * argument. Threads: open, submit, cancel, pause, step and close belong to one thread (the
- * engine thread); engine_info, engine_encode, engine_decode and engine_piece are const and may
- * be called from any thread while the engine is open.
+ * No socket, no clock, no thread but the kernel pool. One verb drives it: engine_step
+ * admits waiting requests, plans a batch, runs it, samples, and emits events. Time enters
+ * as an argument. Threads: open, submit, cancel, pause, step and close belong to one
+ * thread (the engine thread); engine_info, engine_encode, engine_decode and engine_piece
+ * are const and may be called from any thread while the engine is open.
  *
  * The promise: the same request gives the same bytes, whatever else runs beside it.
  */
@@ -31,17 +31,18 @@ enum engine_math { ENGINE_MATH_EXACT, ENGINE_MATH_BLAS };
 typedef void engine_emit_fn(void *arg, const struct event *ev);
 
 struct engine_options {
-    const char *model_dir;  /* folder with config.json and weights */
-    const char *cpu;        /* "c", "avx2", "avx512"; NULL = the best this machine has */
+    const char *model_dir; /* folder with config.json and weights */
+    const char *cpu;       /* "c", "avx2", "avx512"; NULL = the best this machine has */
     enum engine_math math;
-    int n_threads;          /* 0 = what affinity and cgroup allow */
-    int context_tokens;     /* 0 = max_position_embeddings */
-    size_t memory_bytes;    /* budget of slots + pages; 0 = enough for max_seqs full contexts,
-                             * at most half of what the machine or cgroup has free */
-    int max_seqs;           /* sequences that run together; 0 = 64 */
-    int step_rows;          /* row budget of a step; 0 = 256 */
-    bool no_tokenizer;      /* do not load tokenizer.json; encode and decode then fail */
-    engine_emit_fn *emit;   /* may be NULL when nothing is submitted */
+    int n_threads;      /* 0 = what affinity and cgroup allow */
+    int context_tokens; /* 0 = max_position_embeddings */
+    /* Budget of slots + pages; 0 = enough for max_seqs full contexts, at most half of
+     * what the machine or cgroup has free. */
+    size_t memory_bytes;
+    int max_seqs;         /* sequences that run together; 0 = 64 */
+    int step_rows;        /* row budget of a step; 0 = 256 */
+    bool no_tokenizer;    /* do not load tokenizer.json; encode and decode then fail */
+    engine_emit_fn *emit; /* may be NULL when nothing is submitted */
     void *emit_arg;
 };
 
@@ -50,14 +51,14 @@ struct engine_info {
     const char *arch;       /* config.json: model_type */
     const char *cpu;        /* kernel set in use */
     const char *weights;    /* "f32", "bf16", "f16" or "mixed" */
-    const char *model_hash; /* 16 hex digits over config and weight headers */
+    const char *model_hash; /* 16 hex digits over configuration and weights */
     int n_threads, max_seqs, step_rows;
     int vocab_size, context_tokens, page_tokens;
-    int longest_tokens;     /* longest context that the memory plan holds; <= context_tokens */
-    int32_t bos_id;         /* -1: none */
+    int longest_tokens; /* longest context that the memory plan holds */
+    int32_t bos_id;     /* -1: none */
     int n_layers, hidden_size;
     int64_t n_params;
-    size_t weights_bytes;   /* as held in memory */
+    size_t weights_bytes; /* as held in memory */
     size_t slot_bytes, page_bytes, scratch_bytes;
     int n_slots, n_pages;
     bool has_tokenizer;
@@ -67,9 +68,9 @@ int engine_open(struct engine **out, const struct engine_options *o, struct err 
 void engine_close(struct engine *e); /* accepts NULL; emits nothing */
 const struct engine_info *engine_info(const struct engine *e);
 
-/* ---- text ---------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------- */
 
-struct ids { /* a growing array of token ids; zeroed = empty */
+struct ids {       /* a growing array of token ids; zeroed = empty */
     int32_t *data; /* owns; freed by engine_ids_free */
     size_t n, cap;
 };
@@ -89,11 +90,11 @@ int engine_encode(const struct engine *e, const char *text, size_t len, unsigned
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
                   struct buf *out, struct err *err);
 
-/* The bytes of one token, owned by the engine; NULL for an id without a token. They need not
- * be whole UTF-8. */
+/* The bytes of one token, owned by the engine; NULL for an id without a token. They need
+ * not be whole UTF-8. */
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len);
 
-/* ---- requests ------------------------------------------------------------------------ */
+/* ---- requests --------------------------------------------------------------- */
 
 struct logit_bias {
     int32_t id;
@@ -101,31 +102,35 @@ struct logit_bias {
 };
 
 struct gen_params {
-    int max_tokens, min_tokens;   /* per choice; 0 allowed: only the prompt is read */
-    float temperature;            /* 0 = greedy */
+    int max_tokens, min_tokens;    /* per choice; 0 allowed: only the prompt is read */
+    float temperature;             /* 0 = greedy */
     float top_p, min_p, typical_p; /* 1, 0, 1 = off */
-    int top_k;                    /* 0 = off */
-    float repetition_penalty;     /* 1 = off; prompt and answer */
+    int top_k;                     /* 0 = off */
+    float repetition_penalty;      /* 1 = off; prompt and answer */
     float presence_penalty, frequency_penalty; /* 0 = off; answer only */
     uint64_t seed;
-    int n;                        /* choices; all share the prompt */
-    int first_choice;             /* added to the choice in events; the generator's key is
-                                   * the choice within this request, so that a list of
-                                   * prompts gives what each prompt gives alone */
-    int logprobs;                 /* -1 off; k: chosen token's logprob + k best, k <= 20 */
-    bool prompt_logprobs;         /* an EVENT_PROMPT for every prompt token */
+    int n;                /* choices; all share the prompt */
+    int first_choice;     /* added to the choice in events; the generator's key is
+                           * the choice within this request, so that a list of
+                           * prompts gives what each prompt gives alone */
+    int logprobs;         /* -1 off; k: chosen token's logprob + k best, k <= 20 */
+    bool prompt_logprobs; /* an EVENT_PROMPT for every prompt token */
     bool ignore_eos;
-    bool keep_stop;               /* leave a matched stop string in the text */
-    const struct logit_bias *bias; size_t n_bias;       /* borrowed until submit returns */
-    const char *const *stops; const size_t *stop_lens;  /* borrowed until submit returns */
+    bool keep_stop; /* leave a matched stop string in the text */
+    /* Arrays are borrowed until submit returns. */
+    const struct logit_bias *bias;
+    size_t n_bias;
+    const char *const *stops;
+    const size_t *stop_lens;
     size_t n_stops;
-    const int32_t *stop_ids; size_t n_stop_ids;         /* borrowed until submit returns */
-    int priority;                 /* smaller runs first; equal: order of arrival */
+    const int32_t *stop_ids;
+    size_t n_stop_ids;
+    int priority; /* smaller runs first; equal: order of arrival */
 };
 
 struct engine_request {
-    uint64_t id;           /* chosen by the caller, unique among live requests */
-    const int32_t *ids;    /* [n_ids], n_ids >= 1; borrowed until submit returns */
+    uint64_t id;        /* chosen by the caller, unique among live requests */
+    const int32_t *ids; /* [n_ids], n_ids >= 1; borrowed until submit returns */
     size_t n_ids;
     struct gen_params gen;
 };
@@ -134,7 +139,8 @@ struct engine_request {
  * ERR_CONTEXT, ERR_BUDGET (worst case beyond the whole budget), ERR_MEMORY. */
 int engine_submit(struct engine *e, const struct engine_request *r, struct err *err);
 
-/* The same checks without submitting; any thread. ERR_CONTEXT, ERR_BUDGET, ERR_ARGUMENT. */
+/* The same checks without submitting; any thread. ERR_CONTEXT, ERR_BUDGET, ERR_ARGUMENT.
+ */
 int engine_check(const struct engine *e, const struct engine_request *r, struct err *err);
 
 enum finish_reason {
@@ -142,45 +148,48 @@ enum finish_reason {
     FINISH_LENGTH, /* max_tokens */
     FINISH_ABORT,  /* cancelled */
     FINISH_TIMEOUT,
-    FINISH_ERROR,  /* a logit was not finite, or an internal fault */
+    FINISH_ERROR, /* a logit was not finite, or an internal fault */
     FINISH_DRAIN,
     FINISH_N
 };
 
-/* Ends a request wherever it is and frees what it holds before returning; emits EVENT_FINISH
- * with `why` for every choice that still ran. Unknown ids are ignored. */
+/* Ends a request wherever it is and frees what it holds before returning; emits
+ * EVENT_FINISH with `why` for every choice that still ran. Unknown ids are ignored. */
 void engine_cancel(struct engine *e, uint64_t id, enum finish_reason why);
 
 /* A paused request keeps its state and gets no rows until it is resumed. */
 void engine_pause(struct engine *e, uint64_t id, bool paused);
 
-/* One step. Returns the number of rows that ran; 0 = nothing could run (idle, or all paused). */
+/* One step. Returns the number of rows that ran; 0 = nothing could run (idle, or all
+ * paused). */
 int engine_step(struct engine *e, uint64_t now_ns);
 
 struct engine_load {
-    int running, waiting;        /* requests */
+    int running, waiting; /* requests */
     int slots_used, pages_used;
     uint64_t steps;
-    int last_rows;               /* rows of the last step */
+    int last_rows; /* rows of the last step */
 };
 void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
 
-/* ---- scoring (the engine must be idle) ------------------------------------------------- */
+/* ---- scoring (the engine must be idle)
+ * ------------------------------------------------- */
 
-/* Logits f32 [vocab_size] of the prediction after ids[0..t], borrowed for the call; non-zero
- * stops and is returned. */
+/* Logits f32 [vocab_size] of the prediction after ids[0..t], borrowed for the call;
+ * non-zero stops and is returned. */
 typedef int engine_row_fn(void *arg, size_t t, const float *logits);
 
-/* Runs ids[0..n) as one sequence from position 0, cut into the given chunks (they sum to n;
- * NULL = steps of step_rows), calling row for each t in ascending order. The state is kept, so
- * that engine_score_more continues after it (t goes on counting); the next engine_score, or
- * engine_close, forgets it. ERR_ARGUMENT, ERR_CONTEXT, ERR_BUSY when requests are live. */
+/* Runs ids[0..n) as one sequence from position 0, cut into the given chunks (they sum to
+ * n; NULL = steps of step_rows), calling row for each t in ascending order. The state is
+ * kept, so that engine_score_more continues after it (t goes on counting); the next
+ * engine_score, or engine_close, forgets it. ERR_ARGUMENT, ERR_CONTEXT, ERR_BUSY when
+ * requests are live. */
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err);
 int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,
                       void *arg, struct err *err);
 
-/* ---- events -------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------- */
 
 enum event_kind {
     EVENT_START,  /* admitted; once per request */
@@ -197,19 +206,20 @@ struct top_logprob {
 struct event {
     enum event_kind kind;
     uint64_t request;
-    int choice;                /* first_choice + i */
-    int32_t id;                /* PROMPT, TOKEN */
-    float logprob;             /* of id, under the raw logits; NAN: first prompt token or off */
+    int choice;    /* first_choice + i */
+    int32_t id;    /* PROMPT, TOKEN */
+    float logprob; /* of id, under the raw logits; NAN: first prompt token or off */
     int n_top;
     struct top_logprob top[ENGINE_MAX_TOP]; /* best first; ties: smaller id first */
-    const char *text;          /* TOKEN: text released now, whole UTF-8, may be empty.       */
-    size_t text_len;           /* FINISH: the held-back rest. A token is emitted only when   */
-                               /* no stop string can swallow it any more.                    */
+    const char *text; /* TOKEN: text released now, whole UTF-8, may be empty.       */
+    size_t text_len;  /* FINISH: the held-back rest. A token is emitted only when   */
+                      /* no stop string can swallow it any more.                    */
     enum finish_reason reason; /* FINISH */
     int32_t stop_id;           /* FINISH by a stop or end token: that id, else -1 */
     int stop_string;           /* FINISH by a stop string: its index, else -1 */
     int n_prompt, n_cached, n_generated; /* FINISH: tokens of this choice */
-    uint64_t submit_ns, admit_ns, prefill_ns, first_ns, now_ns; /* FINISH; 0 = never reached */
+    uint64_t submit_ns, admit_ns, prefill_ns, first_ns,
+        now_ns; /* FINISH; 0 = never reached */
 };
 
 #endif

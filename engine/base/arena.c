@@ -53,7 +53,8 @@ void *arena_alloc(struct arena *a, size_t size)
     if (!a->last || a->last->cap - a->last->used < need) {
         if (a->fixed)
             return NULL;
-        struct arena_block *b = block_new(need > ARENA_BLOCK ? need : ARENA_BLOCK, a->last);
+        struct arena_block *b =
+            block_new(need > ARENA_BLOCK ? need : ARENA_BLOCK, a->last);
         if (!b)
             return NULL;
         a->last = b;

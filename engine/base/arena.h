@@ -1,9 +1,9 @@
 /*
  * A lifetime: memory handed out in pieces and given back at once.
  *
- * Two kinds share one type. A growing arena (arena_init) takes blocks from mem_alloc as it
- * needs them. A fixed arena (arena_fixed) has one block, taken when it is made, and answers
- * NULL when it is full: a step's scratch is one. Not thread-safe; one owner.
+ * Two kinds share one type. A growing arena (arena_init) takes blocks from mem_alloc as
+ * it needs them. A fixed arena (arena_fixed) has one block, taken when it is made, and
+ * answers NULL when it is full: a step's scratch is one. Not thread-safe; one owner.
  */
 #ifndef ENGINE_BASE_ARENA_H
 #define ENGINE_BASE_ARENA_H

@@ -38,7 +38,8 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
     return rc;
 }
 
-int err_param(struct err *err, enum err_code code, const char *param, const char *fmt, ...)
+int err_param(struct err *err, enum err_code code, const char *param, const char *fmt,
+              ...)
 {
     va_list ap;
     va_start(ap, fmt);

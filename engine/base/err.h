@@ -2,9 +2,9 @@
  * An error: what went wrong, written once, where the values are known.
  *
  * Fallible functions return 0 or -code and take `struct err *err` last. The struct is the
- * caller's, usually on its stack; nothing in it is allocated. The text names the field, file
- * or tensor, what was expected and what was found. It never holds a pointer or another
- * request's data, for it may be shown to a client.
+ * caller's, usually on its stack; nothing in it is allocated. The text names the field,
+ * file or tensor, what was expected and what was found. It never holds a pointer or
+ * another request's data, for it may be shown to a client.
  */
 #ifndef ENGINE_BASE_ERR_H
 #define ENGINE_BASE_ERR_H
@@ -38,7 +38,7 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char param[64];  /* request field or configuration key, "" = none */
+    char param[64]; /* request field or configuration key, "" = none */
     char text[512];
 };
 
@@ -47,10 +47,11 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* As err_set, naming the request field or configuration key at fault. */
-int err_param(struct err *err, enum err_code code, const char *param, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+int err_param(struct err *err, enum err_code code, const char *param, const char *fmt,
+              ...) __attribute__((format(printf, 4, 5)));
 
 /* Puts "prefix: " before the text, e.g. the file's name. Returns -code. */
-int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int err_prefix(struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,5 +1,5 @@
-/* XXH3 hashing (hash.c alone includes xxhash.h) and an open-addressing map from byte strings
- * or 64-bit keys to int32. Maps are built once and then read by any thread. */
+/* XXH3 hashing (hash.c alone includes xxhash.h) and an open-addressing map from byte
+ * strings or 64-bit keys to int32. Maps are built once and then read by any thread. */
 #ifndef ENGINE_BASE_HASH_H
 #define ENGINE_BASE_HASH_H
 
@@ -11,14 +11,15 @@ uint64_t hash_bytes(const void *data, size_t len);
 
 /* Key k -> value v. Keys and values are copied; ~0 is not allowed as a key. */
 struct map64 {
-    uint64_t *keys; /* owns, [cap] */
+    uint64_t *keys;  /* owns, [cap] */
     int32_t *values; /* owns, [cap] */
     size_t n, cap;   /* cap is a power of two */
 };
 
 bool map64_init(struct map64 *m, size_t n_expected); /* false: out of memory */
 void map64_free(struct map64 *m);
-bool map64_put(struct map64 *m, uint64_t key, int32_t value); /* overwrites; false: memory */
+bool map64_put(struct map64 *m, uint64_t key,
+               int32_t value); /* overwrites; false: memory */
 int32_t map64_get(const struct map64 *m, uint64_t key, int32_t absent);
 
 /* String -> value; the strings are borrowed and must outlive the map. */

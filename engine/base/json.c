@@ -57,7 +57,8 @@ int json_load(struct json **out, const char *path, size_t max_bytes, struct err 
     return load(out, path, max_bytes, 0, err);
 }
 
-int json_load_reals(struct json **out, const char *path, size_t max_bytes, struct err *err)
+int json_load_reals(struct json **out, const char *path, size_t max_bytes,
+                    struct err *err)
 {
     return load(out, path, max_bytes, JSON_DECODE_INT_AS_REAL, err);
 }
@@ -79,8 +80,9 @@ enum json_kind json_kind(const struct json *j)
 
 const char *json_kind_name(const struct json *j)
 {
-    static const char *const names[] = {"nothing",         "null",   "a boolean", "an integer",
-                                        "a real number", "a string", "an array",  "an object"};
+    static const char *const names[] = {"nothing",    "null",          "a boolean",
+                                        "an integer", "a real number", "a string",
+                                        "an array",   "an object"};
     return names[json_kind(j)];
 }
 

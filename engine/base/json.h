@@ -1,10 +1,11 @@
 /*
  * JSON reading; json.c alone includes jansson.h. (Writing is in buf.h.)
  *
- * A document is a tree owned by its root: json_parse makes it, json_free ends it, every other
- * pointer borrows from it. Strict: duplicate keys, invalid UTF-8, lone surrogates, trailing
- * bytes, numbers outside int64 or double are errors; U+0000 in strings is allowed. Depth is
- * limited by the library to 2048. A tree may be read by several threads.
+ * A document is a tree owned by its root: json_parse makes it, json_free ends it, every
+ * other pointer borrows from it. Strict: duplicate keys, invalid UTF-8, lone surrogates,
+ * trailing bytes, numbers outside int64 or double are errors; U+0000 in strings is
+ * allowed. Depth is limited by the library to 2048. A tree may be read by several
+ * threads.
  */
 #ifndef ENGINE_BASE_JSON_H
 #define ENGINE_BASE_JSON_H
@@ -34,28 +35,32 @@ int json_parse(struct json **out, const char *text, size_t len, struct err *err)
 /* Reads and parses a file of at most max_bytes; errors name the file. */
 int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err);
 
-/* The same for files that hold integers beyond 64 bits: every integer is read as a real. */
+/* The same for files that hold integers beyond 64 bits: every integer is read as a real.
+ */
 int json_parse_reals(struct json **out, const char *text, size_t len, struct err *err);
-int json_load_reals(struct json **out, const char *path, size_t max_bytes, struct err *err);
+int json_load_reals(struct json **out, const char *path, size_t max_bytes,
+                    struct err *err);
 
 void json_free(struct json *j); /* the root; accepts NULL */
 
 /* Every reader below accepts NULL (absent) and answers absent / zero. */
 enum json_kind json_kind(const struct json *j);
 const char *json_kind_name(const struct json *j); /* "string", "number", "absent", … */
-bool json_numeric(const struct json *j);        /* int or real */
+bool json_numeric(const struct json *j);          /* int or real */
 bool json_as_bool(const struct json *j);
 int64_t json_as_int(const struct json *j);
 double json_as_number(const struct json *j); /* int or real, as double */
-const char *json_as_string(const struct json *j, size_t *len); /* NUL-terminated; len may be NULL */
+const char *json_as_string(const struct json *j,
+                           size_t *len); /* NUL-terminated; len may be NULL */
 
 size_t json_len(const struct json *j); /* elements or members */
 const struct json *json_at(const struct json *array, size_t i);
 const struct json *json_get(const struct json *object, const char *key);
 
-/* Calls fn for each member, in the document's order, until fn answers non-zero; returns that.
- * The key is NUL-terminated and key_len bytes long. */
-typedef int json_member_fn(void *arg, const char *key, size_t key_len, const struct json *v);
+/* Calls fn for each member, in the document's order, until fn answers non-zero; returns
+ * that. The key is NUL-terminated and key_len bytes long. */
+typedef int json_member_fn(void *arg, const char *key, size_t key_len,
+                           const struct json *v);
 int json_each(const struct json *object, json_member_fn *fn, void *arg);
 
 #endif

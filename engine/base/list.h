@@ -1,5 +1,5 @@
-/* An intrusive doubly linked list: a head and, in each element, a node. A node is in one list
- * at most; an unlinked node points at itself. Nothing here allocates or owns. */
+/* An intrusive doubly linked list: a head and, in each element, a node. A node is in one
+ * list at most; an unlinked node points at itself. Nothing here allocates or owns. */
 #ifndef ENGINE_BASE_LIST_H
 #define ENGINE_BASE_LIST_H
 

@@ -23,7 +23,8 @@ void log_set_level(enum log_level level)
 
 bool log_enabled(enum log_level level)
 {
-    return the_sink && (int)level <= atomic_load_explicit(&the_level, memory_order_relaxed);
+    return the_sink &&
+           (int)level <= atomic_load_explicit(&the_level, memory_order_relaxed);
 }
 
 void log_line(enum log_level level, const char *event, const char *fmt, ...)

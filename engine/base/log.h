@@ -1,7 +1,8 @@
 /*
- * Structured log lines: level, event name, JSON fields. The sink is set once by the process
- * before threads start; it adds the time and writes. Without a sink lines are dropped, so a
- * library user hears nothing. No prompt text is ever passed here by default.
+ * Structured log lines: level, event name, JSON fields. The sink is set once by the
+ * process before threads start; it adds the time and writes. Without a sink lines are
+ * dropped, so a library user hears nothing. No prompt text is ever passed here by
+ * default.
  */
 #ifndef ENGINE_BASE_LOG_H
 #define ENGINE_BASE_LOG_H
@@ -10,7 +11,8 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* fields: JSON members without braces, e.g. "\"port\":8080", or "". Called from any thread. */
+/* fields: JSON members without braces, e.g. "\"port\":8080", or "". Called from any
+ * thread. */
 typedef void log_sink_fn(enum log_level level, const char *event, const char *fields);
 
 void log_set_sink(log_sink_fn *sink);

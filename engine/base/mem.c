@@ -1,4 +1,5 @@
-/* malloc behind a guard. Any thread; the guard is per thread, the fault seam is per process. */
+/* malloc behind a guard. Any thread; the guard is per thread, the fault seam is per
+ * process. */
 #include "engine/base/mem.h"
 
 #include <stdatomic.h>

@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* ln 2 in two parts: the first has trailing zeros, so that a small integer times it is exact. */
+/* ln 2 in two parts: the first has trailing zeros, so that a small integer times it is
+ * exact. */
 static const double LN2_HIGH = 6.93147180369123816490e-01;
 static const double LN2_LOW = 1.90821492927058770002e-10;
 
@@ -92,10 +93,14 @@ double math64_sin(double x)
     if (!(fabs(x) < 0x1p52))
         return NAN;
     switch (reduce(x, &r)) {
-    case 0: return sin_series(r);
-    case 1: return cos_series(r);
-    case 2: return -sin_series(r);
-    default: return -cos_series(r);
+    case 0:
+        return sin_series(r);
+    case 1:
+        return cos_series(r);
+    case 2:
+        return -sin_series(r);
+    default:
+        return -cos_series(r);
     }
 }
 
@@ -105,9 +110,13 @@ double math64_cos(double x)
     if (!(fabs(x) < 0x1p52))
         return NAN;
     switch (reduce(x, &r)) {
-    case 0: return cos_series(r);
-    case 1: return -sin_series(r);
-    case 2: return -cos_series(r);
-    default: return sin_series(r);
+    case 0:
+        return cos_series(r);
+    case 1:
+        return -sin_series(r);
+    case 2:
+        return -cos_series(r);
+    default:
+        return sin_series(r);
     }
 }

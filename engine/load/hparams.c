@@ -1,4 +1,5 @@
-/* Reading config.json. Runs at open, on the opening thread; `dir` is used for messages only. */
+/* Reading config.json. Runs at open, on the opening thread; `dir` is used for messages
+ * only. */
 #include "engine/load/hparams.h"
 
 #include <limits.h>
@@ -9,14 +10,31 @@
 enum { CONFIG_MAX_BYTES = 8 << 20 };
 
 static const char *const no_effect[] = {
-    "model_type", "auto_map", "_name_or_path", "id2label", "label2id", "return_dict",
-    "architectures", "dtype", "torch_dtype", "transformers_version", "initializer_range",
-    "use_cache", "ssd_chunk_size", "bos_token_id", "eos_token_id", "pad_token_id",
-    "rope_scaling", "rope_parameters", "tie_word_embeddings",
+    "model_type",
+    "auto_map",
+    "_name_or_path",
+    "id2label",
+    "label2id",
+    "return_dict",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+    "initializer_range",
+    "use_cache",
+    "ssd_chunk_size",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "rope_scaling",
+    "rope_parameters",
+    "tie_word_embeddings",
 };
 
 #define COMMON(key, kind, field, lo, hi, need)                                           \
-    {key, kind, offsetof(struct hparams, field), lo, hi, NULL, need}
+    {                                                                                    \
+        key, kind, offsetof(struct hparams, field), lo, hi, NULL, need                   \
+    }
 
 static const struct hparam_key common_keys[] = {
     COMMON("vocab_size", HP_INT, vocab_size, 1, 1 << 24, true),
@@ -32,7 +50,8 @@ static const struct hparam_key common_keys[] = {
 };
 enum { N_COMMON = sizeof common_keys / sizeof *common_keys };
 
-static int wrong(struct err *err, const char *key, const char *expected, const struct json *v)
+static int wrong(struct err *err, const char *key, const char *expected,
+                 const struct json *v)
 {
     size_t len = 0;
     if (json_kind(v) == JK_STRING)
@@ -73,7 +92,8 @@ static int read_word(const struct hparam_key *k, const struct json *v, int *targ
     char expected[128] = "one of";
     size_t used = strlen(expected);
     for (int i = 0; k->words[i]; i++) {
-        if (json_kind(v) == JK_STRING && strcmp(json_as_string(v, NULL), k->words[i]) == 0) {
+        if (json_kind(v) == JK_STRING &&
+            strcmp(json_as_string(v, NULL), k->words[i]) == 0) {
             *target = i;
             return 0;
         }
@@ -89,8 +109,10 @@ static int read_key(const struct hparam_key *k, const struct json *v, char *out,
     void *target = out + k->offset;
     switch (k->type) {
     case HP_INT:
-    case HP_REAL: return read_number(k, v, target, err);
-    case HP_WORD: return read_word(k, v, target, err);
+    case HP_REAL:
+        return read_number(k, v, target, err);
+    case HP_WORD:
+        return read_word(k, v, target, err);
     case HP_BOOL:
         if (json_kind(v) != JK_BOOL)
             return wrong(err, k->name, "true or false", v);
@@ -108,8 +130,8 @@ static int read_key(const struct hparam_key *k, const struct json *v, char *out,
     return 0;
 }
 
-static int read_keys(const struct json *doc, const struct hparam_key *keys, size_t n, void *out,
-                     struct err *err)
+static int read_keys(const struct json *doc, const struct hparam_key *keys, size_t n,
+                     void *out, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         const struct json *v = json_get(doc, keys[i].name);
@@ -125,9 +147,10 @@ static int read_keys(const struct json *doc, const struct hparam_key *keys, size
     return 0;
 }
 
-/* ---- rope ------------------------------------------------------------------------------ */
+/* ---- rope
+ * ------------------------------------------------------------------------------ */
 
-static const char *const rope_words[] = {"default", "linear", "llama3", "dynamic",
+static const char *const rope_words[] = {"default", "linear",   "llama3", "dynamic",
                                          "yarn",    "longrope", NULL};
 
 struct rope_key {
@@ -138,19 +161,25 @@ struct rope_key {
     unsigned required; /* bit per rope_kind that cannot do without */
 };
 
-#define ROPE_KEY(n, f, min, kinds, need) {n, offsetof(struct rope_params, f), min, kinds, need}
-#define BIT(k)                           (1u << (k))
+#define ROPE_KEY(n, f, min, kinds, need)                                                 \
+    {                                                                                    \
+        n, offsetof(struct rope_params, f), min, kinds, need                             \
+    }
+#define BIT(k) (1u << (k))
 
 static const struct rope_key rope_keys[] = {
     ROPE_KEY("rope_theta", theta, 1, ~0u, 0),
     ROPE_KEY("factor", factor, 1e-6, ~0u,
              BIT(ROPE_LINEAR) | BIT(ROPE_LLAMA3) | BIT(ROPE_DYNAMIC) | BIT(ROPE_YARN)),
     ROPE_KEY("original_max_position_embeddings", original, 1, ~0u, 0),
-    ROPE_KEY("low_freq_factor", low_freq_factor, 1e-9, BIT(ROPE_LLAMA3), BIT(ROPE_LLAMA3)),
-    ROPE_KEY("high_freq_factor", high_freq_factor, 1e-9, BIT(ROPE_LLAMA3), BIT(ROPE_LLAMA3)),
+    ROPE_KEY("low_freq_factor", low_freq_factor, 1e-9, BIT(ROPE_LLAMA3),
+             BIT(ROPE_LLAMA3)),
+    ROPE_KEY("high_freq_factor", high_freq_factor, 1e-9, BIT(ROPE_LLAMA3),
+             BIT(ROPE_LLAMA3)),
     ROPE_KEY("beta_fast", beta_fast, 1e-9, BIT(ROPE_YARN), 0),
     ROPE_KEY("beta_slow", beta_slow, 1e-9, BIT(ROPE_YARN), 0),
-    ROPE_KEY("attention_factor", attention_factor, 1e-9, BIT(ROPE_YARN) | BIT(ROPE_LONG), 0),
+    ROPE_KEY("attention_factor", attention_factor, 1e-9, BIT(ROPE_YARN) | BIT(ROPE_LONG),
+             0),
 };
 enum { N_ROPE_KEYS = sizeof rope_keys / sizeof *rope_keys };
 
@@ -174,7 +203,8 @@ static int read_rope_member(void *arg, const char *key, size_t len, const struct
     struct rope_reader *x = arg;
     char path[96];
     snprintf(path, sizeof path, "rope_scaling.%.60s", key);
-    if (strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0 || json_kind(v) == JK_NULL)
+    if (strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0 ||
+        json_kind(v) == JK_NULL)
         return 0;
     if (strcmp(key, "partial_rotary_factor") == 0)
         return json_as_number(v) == 1 ? 0 : wrong(x->err, path, "1", v);
@@ -189,7 +219,8 @@ static int read_rope_member(void *arg, const char *key, size_t len, const struct
     if (!k || !(k->kinds & BIT(x->r->kind)))
         return err_set(x->err, ERR_FORMAT, "%s: not known for rope type \"%s\"", path,
                        rope_words[x->r->kind]);
-    if (!json_numeric(v) || !(json_as_number(v) >= k->min) || !isfinite(json_as_number(v)))
+    if (!json_numeric(v) || !(json_as_number(v) >= k->min) ||
+        !isfinite(json_as_number(v)))
         return wrong(x->err, path, "a positive number", v);
     *(double *)((char *)x->r + k->offset) = json_as_number(v);
     return 0;
@@ -200,19 +231,22 @@ static int check_rope(const struct rope_params *r, struct err *err)
     for (int i = 0; i < N_ROPE_KEYS; i++)
         if ((rope_keys[i].required & BIT(r->kind)) &&
             *(const double *)((const char *)r + rope_keys[i].offset) == 0)
-            return err_set(err, ERR_FORMAT, "rope_scaling.%s: expected a number for \"%s\"",
+            return err_set(err, ERR_FORMAT,
+                           "rope_scaling.%s: expected a number for \"%s\"",
                            rope_keys[i].name, rope_words[r->kind]);
     if (r->kind == ROPE_LONG && (!r->short_factor || !r->long_factor))
         return err_set(err, ERR_FORMAT,
                        "rope_scaling: longrope needs short_factor and long_factor");
     if (r->kind == ROPE_LLAMA3 && !(r->high_freq_factor > r->low_freq_factor))
-        return err_set(err, ERR_FORMAT, "rope_scaling.high_freq_factor: expected more than "
-                                        "low_freq_factor %g, found %g",
+        return err_set(err, ERR_FORMAT,
+                       "rope_scaling.high_freq_factor: expected more than "
+                       "low_freq_factor %g, found %g",
                        r->low_freq_factor, r->high_freq_factor);
     return 0;
 }
 
-/* rope_parameters is the newer name of rope_scaling; its rope_theta wins over the top level's. */
+/* rope_parameters is the newer name of rope_scaling; its rope_theta wins over the top
+ * level's. */
 static int read_rope(struct hparams *h, struct err *err)
 {
     const struct json *newer = json_get(h->doc, "rope_parameters");
@@ -240,7 +274,8 @@ static int read_rope(struct hparams *h, struct err *err)
     return rc ? rc : check_rope(&h->rope, err);
 }
 
-/* ---- token ids --------------------------------------------------------------------------- */
+/* ---- token ids
+ * --------------------------------------------------------------------------- */
 
 static int read_id(int32_t *out, const struct hparams *h, const char *key,
                    const struct json *v, struct err *err)
@@ -256,11 +291,13 @@ static int read_eos(struct hparams *h, const struct json *v, struct err *err)
     bool list = json_kind(v) == JK_ARRAY;
     size_t n = list ? json_len(v) : 1;
     if (n > HPARAMS_MAX_EOS)
-        return err_set(err, ERR_FORMAT, "eos_token_id: expected at most %d ids, found %zu",
+        return err_set(err, ERR_FORMAT,
+                       "eos_token_id: expected at most %d ids, found %zu",
                        HPARAMS_MAX_EOS, n);
     h->n_eos = 0;
     for (size_t i = 0; i < n; i++) {
-        int rc = read_id(&h->eos_ids[i], h, "eos_token_id", list ? json_at(v, i) : v, err);
+        int rc =
+            read_id(&h->eos_ids[i], h, "eos_token_id", list ? json_at(v, i) : v, err);
         if (rc)
             return rc;
         h->n_eos++;
@@ -302,7 +339,8 @@ static int read_generation(struct hparams *h, const char *dir, struct err *err)
     return rc;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------- */
+/* ---- the whole
+ * ----------------------------------------------------------------------------- */
 
 static int read_common(struct hparams *h, struct err *err)
 {
@@ -326,9 +364,11 @@ static int read_common(struct hparams *h, struct err *err)
     if (!h->n_kv_heads)
         h->n_kv_heads = h->n_heads;
     if (h->n_heads % h->n_kv_heads)
-        return err_set(err, ERR_FORMAT,
-                       "num_key_value_heads: expected a divisor of num_attention_heads %d, "
-                       "found %d", h->n_heads, h->n_kv_heads);
+        return err_set(
+            err, ERR_FORMAT,
+            "num_key_value_heads: expected a divisor of num_attention_heads %d, "
+            "found %d",
+            h->n_heads, h->n_kv_heads);
     return 0;
 }
 
@@ -358,7 +398,8 @@ void hparams_close(struct hparams *h)
     h->doc = NULL;
 }
 
-/* ---- the architecture's keys, and nobody's ---------------------------------------------- */
+/* ---- the architecture's keys, and nobody's
+ * ---------------------------------------------- */
 
 struct known {
     const struct hparam_key *keys;
@@ -409,8 +450,8 @@ static int check_known(void *arg, const char *key, size_t len, const struct json
     return check_implied(key, v, k->err);
 }
 
-int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t n, void *out,
-                 struct err *err)
+int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t n,
+                 void *out, struct err *err)
 {
     int rc = read_keys(h->doc, keys, n, out, err);
     if (rc == 0) {

@@ -1,10 +1,10 @@
 /*
  * config.json: the hyper-parameters of a model folder.
  *
- * Strict by table: a key is common (struct hparams), the architecture's own (its table), one of
- * the few that never change a value, or one that is accepted only with the value the format
- * implies. Anything else is an error that names file, key, expected and found. Names of
- * architecture keys live in the arch file; this file knows no architecture.
+ * Strict by table: a key is common (struct hparams), the architecture's own (its table),
+ * one of the few that never change a value, or one that is accepted only with the value
+ * the format implies. Anything else is an error that names file, key, expected and found.
+ * Names of architecture keys live in the arch file; this file knows no architecture.
  */
 #ifndef ENGINE_LOAD_HPARAMS_H
 #define ENGINE_LOAD_HPARAMS_H
@@ -18,7 +18,14 @@
 
 enum { HPARAMS_MAX_EOS = 16 };
 
-enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_DYNAMIC, ROPE_YARN, ROPE_LONG };
+enum rope_kind {
+    ROPE_DEFAULT,
+    ROPE_LINEAR,
+    ROPE_LLAMA3,
+    ROPE_DYNAMIC,
+    ROPE_YARN,
+    ROPE_LONG
+};
 
 /* rope_scaling / rope_parameters as written; unused fields are 0. */
 struct rope_params {
@@ -30,22 +37,23 @@ struct rope_params {
 };
 
 struct hparams {
-    struct json *doc;       /* owns config.json */
-    const char *arch;       /* borrows: model_type */
+    struct json *doc; /* owns config.json */
+    const char *arch; /* borrows: model_type */
     int vocab_size, hidden_size, n_layers, n_heads, n_kv_heads, head_dim, ffn_size;
     int max_position;
     double rms_eps;
     struct rope_params rope;
-    int tied;               /* 1, 0, or -1 = absent: the architecture's default */
-    int32_t bos_id;         /* -1 = none */
+    int tied;       /* 1, 0, or -1 = absent: the architecture's default */
+    int32_t bos_id; /* -1 = none */
     int32_t eos_ids[HPARAMS_MAX_EOS];
     int n_eos;
 };
 
 enum hparam_type { HP_INT, HP_REAL, HP_BOOL, HP_WORD, HP_INTS };
 
-/* One key of an architecture. Targets by offset: int, double, bool, int (index into words),
- * const struct json * (array of integers). An absent key leaves the target as it is. */
+/* One key of an architecture. Targets by offset: int, double, bool, int (index into
+ * words), const struct json * (array of integers). An absent key leaves the target as it
+ * is. */
 struct hparam_key {
     const char *name;
     enum hparam_type type;
@@ -55,13 +63,13 @@ struct hparam_key {
     bool required;
 };
 
-/* Loads dir/config.json and dir/generation_config.json (the latter wins for token ids). On
- * failure nothing is kept. */
+/* Loads dir/config.json and dir/generation_config.json (the latter wins for token ids).
+ * On failure nothing is kept. */
 int hparams_open(struct hparams *h, const char *dir, struct err *err);
 void hparams_close(struct hparams *h);
 
 /* Reads the architecture's keys into out, then refuses every key that nobody knows. */
-int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t n, void *out,
-                 struct err *err);
+int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t n,
+                 void *out, struct err *err);
 
 #endif

@@ -21,9 +21,21 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [DTYPE_F32] = {"F32", 4}, [DTYPE_F16] = {"F16", 2}, [DTYPE_BF16] = {"BF16", 2},
-    {"F64", 8}, {"I64", 8}, {"U64", 8}, {"I32", 4}, {"U32", 4}, {"I16", 2}, {"U16", 2},
-    {"I8", 1}, {"U8", 1}, {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1},
+    [DTYPE_F32] = {"F32", 4},
+    [DTYPE_F16] = {"F16", 2},
+    [DTYPE_BF16] = {"BF16", 2},
+    {"F64", 8},
+    {"I64", 8},
+    {"U64", 8},
+    {"I32", 4},
+    {"U32", 4},
+    {"I16", 2},
+    {"U16", 2},
+    {"I8", 1},
+    {"U8", 1},
+    {"BOOL", 1},
+    {"F8_E4M3", 1},
+    {"F8_E5M2", 1},
 };
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
 
@@ -35,7 +47,8 @@ static int dtype_of(const char *name)
     return -1;
 }
 
-/* ---- one tensor of a header --------------------------------------------------------------- */
+/* ---- one tensor of a header
+ * --------------------------------------------------------------- */
 
 struct header_reader {
     struct weights *w;
@@ -89,14 +102,16 @@ static int read_tensor(struct tensor *t, const struct json *v, size_t data_bytes
                        struct err *err)
 {
     if (json_kind(v) != JK_OBJECT)
-        return err_set(err, ERR_FORMAT, "expected an object, found %s", json_kind_name(v));
+        return err_set(err, ERR_FORMAT, "expected an object, found %s",
+                       json_kind_name(v));
     const struct json *type = json_get(v, "dtype");
     if (json_kind(type) != JK_STRING)
         return err_set(err, ERR_FORMAT, "dtype: expected a string, found %s",
                        json_kind_name(type));
     int d = dtype_of(json_as_string(type, NULL));
     if (d < 0)
-        return err_set(err, ERR_FORMAT, "dtype: expected F32, F16 or BF16, found \"%.40s\"",
+        return err_set(err, ERR_FORMAT,
+                       "dtype: expected F32, F16 or BF16, found \"%.40s\"",
                        json_as_string(type, NULL));
     size_t count = 0, bytes = 0;
     int rc = read_shape(t, json_get(v, "shape"), &count, err);
@@ -116,8 +131,8 @@ static struct tensor *push_tensor(struct weights *w)
 {
     if (w->n_tensors == w->tensors_cap) {
         size_t cap = w->tensors_cap ? w->tensors_cap * 2 : 64;
-        struct tensor *grown = mem_grow(w->tensors, w->n_tensors * sizeof *grown,
-                                        cap * sizeof *grown);
+        struct tensor *grown =
+            mem_grow(w->tensors, w->n_tensors * sizeof *grown, cap * sizeof *grown);
         if (!grown)
             return NULL;
         w->tensors = grown;
@@ -156,16 +171,18 @@ static int by_begin(const void *pa, const void *pb)
     return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
 }
 
-/* The tensors of one file must tile its data section: no overlap, no hole, nothing behind. */
+/* The tensors of one file must tile its data section: no overlap, no hole, nothing
+ * behind. */
 static int check_tiling(struct tensor *t, size_t n, size_t data_bytes, struct err *err)
 {
     size_t end = 0;
     qsort(t, n, sizeof *t, by_begin);
     for (size_t i = 0; i < n; i++) {
         if (t[i].begin < end)
-            return err_set(err, ERR_FORMAT,
-                           "tensor %.150s overlaps tensor %.150s: begins at %zu, expected %zu",
-                           t[i].name, t[i - 1].name, t[i].begin, end);
+            return err_set(
+                err, ERR_FORMAT,
+                "tensor %.150s overlaps tensor %.150s: begins at %zu, expected %zu",
+                t[i].name, t[i - 1].name, t[i].begin, end);
         if (t[i].begin > end)
             return err_set(err, ERR_FORMAT,
                            "tensor %.150s: expected to begin at %zu, found %zu (a hole)",
@@ -173,8 +190,8 @@ static int check_tiling(struct tensor *t, size_t n, size_t data_bytes, struct er
         end = t[i].begin + t[i].bytes;
     }
     if (end != data_bytes)
-        return err_set(err, ERR_FORMAT, "expected %zu bytes of tensor data, found %zu", end,
-                       data_bytes);
+        return err_set(err, ERR_FORMAT, "expected %zu bytes of tensor data, found %zu",
+                       end, data_bytes);
     return 0;
 }
 
@@ -196,11 +213,13 @@ int weights_header(struct weights *w, const char *json, size_t len, size_t data_
     if (rc == 0 && w->n_tensors > first)
         rc = check_tiling(w->tensors + first, w->n_tensors - first, data_bytes, err);
     else if (rc == 0 && data_bytes)
-        rc = err_set(err, ERR_FORMAT, "header: no tensors, but %zu bytes of data", data_bytes);
+        rc = err_set(err, ERR_FORMAT, "header: no tensors, but %zu bytes of data",
+                     data_bytes);
     return rc;
 }
 
-/* ---- files ---------------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------------- */
 
 static int map_fd(struct weights_file *f, int fd, struct err *err)
 {
@@ -228,11 +247,12 @@ static int read_file(struct weights *w, struct weights_file *f, struct err *err)
     for (int i = 7; i >= 0; i--)
         header = header << 8 | map[i];
     if (header > HEADER_MAX_BYTES || header > f->map_bytes - 8)
-        return err_set(err, ERR_FORMAT,
-                       "header length: expected at most %zu (file of %zu bytes), found %llu",
-                       f->map_bytes - 8 < HEADER_MAX_BYTES ? f->map_bytes - 8
-                                                           : (size_t)HEADER_MAX_BYTES,
-                       f->map_bytes, (unsigned long long)header);
+        return err_set(
+            err, ERR_FORMAT,
+            "header length: expected at most %zu (file of %zu bytes), found %llu",
+            f->map_bytes - 8 < HEADER_MAX_BYTES ? f->map_bytes - 8
+                                                : (size_t)HEADER_MAX_BYTES,
+            f->map_bytes, (unsigned long long)header);
     size_t first = w->n_tensors, data_bytes = f->map_bytes - 8 - (size_t)header;
     int rc = weights_header(w, (const char *)map + 8, (size_t)header, data_bytes, err);
     if (rc)
@@ -245,7 +265,8 @@ static int read_file(struct weights *w, struct weights_file *f, struct err *err)
     return 0;
 }
 
-static int open_file(struct weights *w, const char *dir, const char *name, struct err *err)
+static int open_file(struct weights *w, const char *dir, const char *name,
+                     struct err *err)
 {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
@@ -266,7 +287,8 @@ static int open_file(struct weights *w, const char *dir, const char *name, struc
     return rc ? err_prefix(err, "%.300s", path) : 0;
 }
 
-/* ---- shards ---------------------------------------------------------------------------------- */
+/* ---- shards
+ * ---------------------------------------------------------------------------------- */
 
 struct index_reader {
     struct weights *w;
@@ -288,9 +310,11 @@ static int open_shard(void *arg, const char *key, size_t len, const struct json 
     struct index_reader *x = arg;
     const char *name = json_as_string(v, NULL);
     if (!name || !*name || strchr(name, '/') || name[0] == '.')
-        return err_set(x->err, ERR_FORMAT,
-                       "weight_map: tensor %.150s: expected the plain name of a file, found %s "
-                       "\"%.100s\"", key, json_kind_name(v), name ? name : "");
+        return err_set(
+            x->err, ERR_FORMAT,
+            "weight_map: tensor %.150s: expected the plain name of a file, found %s "
+            "\"%.100s\"",
+            key, json_kind_name(v), name ? name : "");
     if (file_of(x->w, name) >= 0)
         return 0;
     if (x->w->n_files == WEIGHTS_MAX_FILES)
@@ -306,8 +330,8 @@ static int check_placed(void *arg, const char *key, size_t len, const struct jso
     const char *name = json_as_string(v, NULL);
     if (i < 0 || strcmp(x->w->tensors[i].file, name) != 0)
         return err_set(x->err, ERR_FORMAT,
-                       "weight_map: tensor %.150s: expected in %.100s, found %s", key, name,
-                       i < 0 ? "nowhere" : x->w->tensors[i].file);
+                       "weight_map: tensor %.150s: expected in %.100s, found %s", key,
+                       name, i < 0 ? "nowhere" : x->w->tensors[i].file);
     return 0;
 }
 
@@ -319,15 +343,16 @@ static int index_names(struct weights *w, struct err *err)
         const struct tensor *t = &w->tensors[i];
         int32_t twin = strmap_get(&w->by_name, t->name, strlen(t->name), -1);
         if (twin >= 0)
-            return err_set(err, ERR_FORMAT, "tensor %.150s stands in both %s and %s", t->name,
-                           w->tensors[twin].file, t->file);
+            return err_set(err, ERR_FORMAT, "tensor %.150s stands in both %s and %s",
+                           t->name, w->tensors[twin].file, t->file);
         if (!strmap_put(&w->by_name, t->name, strlen(t->name), (int32_t)i))
             return err_set(err, ERR_MEMORY, "out of memory for tensor names");
     }
     return 0;
 }
 
-static int open_index(struct weights *w, const char *dir, const char *path, struct err *err)
+static int open_index(struct weights *w, const char *dir, const char *path,
+                      struct err *err)
 {
     struct json *doc = NULL;
     int rc = json_load(&doc, path, INDEX_MAX_BYTES, err);
@@ -336,7 +361,8 @@ static int open_index(struct weights *w, const char *dir, const char *path, stru
     const struct json *map = json_get(doc, "weight_map");
     struct index_reader x = {w, dir, err};
     if (json_kind(map) != JK_OBJECT || json_len(map) == 0)
-        rc = err_set(err, ERR_FORMAT, "weight_map: expected an object with members, found %s",
+        rc = err_set(err, ERR_FORMAT,
+                     "weight_map: expected an object with members, found %s",
                      json_kind_name(map));
     if (rc == 0)
         rc = json_each(map, open_shard, &x);
@@ -387,7 +413,8 @@ void weights_close(struct weights *w)
     *w = (struct weights){0};
 }
 
-/* ---- taking ------------------------------------------------------------------------------------ */
+/* ---- taking
+ * ------------------------------------------------------------------------------------ */
 
 static void print_shape(char *out, size_t cap, int n, const int64_t *shape)
 {
@@ -412,14 +439,16 @@ int weights_take(struct weights *w, const char *name, int n_dims, const int64_t 
     int32_t i = strmap_get(&w->by_name, name, strlen(name), -1);
     print_shape(want, sizeof want, n_dims, shape);
     if (i < 0)
-        return err_set(err, ERR_FORMAT, "tensor %.200s: expected %s, found nothing", name, want);
+        return err_set(err, ERR_FORMAT, "tensor %.200s: expected %s, found nothing", name,
+                       want);
     struct tensor *t = &w->tensors[i];
     int d = dtype_of(t->dtype);
     if (d >= DTYPE_N)
         return err_set(err, ERR_FORMAT,
-                       "%s: tensor %.200s: expected F32, F16 or BF16, found %s", t->file, name,
-                       t->dtype);
-    if (t->n_dims != n_dims || memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape) != 0) {
+                       "%s: tensor %.200s: expected F32, F16 or BF16, found %s", t->file,
+                       name, t->dtype);
+    if (t->n_dims != n_dims ||
+        memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape) != 0) {
         print_shape(found, sizeof found, t->n_dims, t->shape);
         return err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected shape %s, found %s",
                        t->file, name, want, found);
@@ -437,9 +466,10 @@ int weights_finish(const struct weights *w, struct err *err)
         const struct tensor *t = &w->tensors[i];
         size_t n = strlen(t->name), m = sizeof rotary - 1;
         if (!t->used && !(n >= m && strcmp(t->name + n - m, rotary) == 0))
-            return err_set(err, ERR_FORMAT,
-                           "%s: tensor %.200s: surplus, this architecture has none of that name",
-                           t->file, t->name);
+            return err_set(
+                err, ERR_FORMAT,
+                "%s: tensor %.200s: surplus, this architecture has none of that name",
+                t->file, t->name);
     }
     return 0;
 }

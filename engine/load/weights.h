@@ -1,11 +1,11 @@
 /*
- * safetensors files of a model folder, memory-mapped: model.safetensors, or the shards that
- * model.safetensors.index.json names.
+ * safetensors files of a model folder, memory-mapped: model.safetensors, or the shards
+ * that model.safetensors.index.json names.
  *
- * Strict: every offset is checked against the file, no two tensors overlap, no byte is left
- * over, and weights_finish refuses tensors that nobody asked for. Format: the safetensors
- * README (8-byte little-endian header length, JSON header, data). Read by the opening thread;
- * the mapping lives until weights_close.
+ * Strict: every offset is checked against the file, no two tensors overlap, no byte is
+ * left over, and weights_finish refuses tensors that nobody asked for. Format: the
+ * safetensors README (8-byte little-endian header length, JSON header, data). Read by the
+ * opening thread; the mapping lives until weights_close.
  */
 #ifndef ENGINE_LOAD_WEIGHTS_H
 #define ENGINE_LOAD_WEIGHTS_H
@@ -23,20 +23,20 @@
 enum { TENSOR_MAX_DIMS = 8, WEIGHTS_MAX_FILES = 1024 };
 
 struct tensor {
-    const char *name;   /* borrows from the weights */
-    const char *file;   /* base name of its file; borrows likewise */
-    const char *dtype;  /* as the header writes it, e.g. "BF16" */
+    const char *name;  /* borrows from the weights */
+    const char *file;  /* base name of its file; borrows likewise */
+    const char *dtype; /* as the header writes it, e.g. "BF16" */
     int n_dims;
     int64_t shape[TENSOR_MAX_DIMS];
-    const void *data;   /* into the mapping; any alignment */
+    const void *data;    /* into the mapping; any alignment */
     size_t bytes, begin; /* begin: offset in the file's data section */
     int file_index;
     bool used;
 };
 
 struct weights_file {
-    char *name;      /* borrows from the arena */
-    void *map;       /* owns the mapping */
+    char *name; /* borrows from the arena */
+    void *map;  /* owns the mapping */
     size_t map_bytes;
 };
 
@@ -54,8 +54,8 @@ struct weights {
 int weights_open(struct weights *w, const char *dir, struct err *err);
 void weights_close(struct weights *w); /* accepts a zeroed struct */
 
-/* The tensor, marked as used; its shape must be exactly shape[n_dims] (all >= 0) and its type
- * F32, F16 or BF16 (stored in *type). ERR_FORMAT with name, expected and found. */
+/* The tensor, marked as used; its shape must be exactly shape[n_dims] (all >= 0) and its
+ * type F32, F16 or BF16 (stored in *type). ERR_FORMAT with name, expected and found. */
 int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
                  const struct tensor **out, enum dtype *type, struct err *err);
 
@@ -65,7 +65,8 @@ const struct tensor *weights_find(const struct weights *w, const char *name);
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */
 int weights_finish(const struct weights *w, struct err *err);
 
-/* Parses and checks one header against a data section of data_bytes (the fuzzer's door). */
+/* Parses and checks one header against a data section of data_bytes (the fuzzer's door).
+ */
 int weights_header(struct weights *w, const char *json, size_t len, size_t data_bytes,
                    struct err *err);
 

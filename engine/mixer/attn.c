@@ -1,7 +1,7 @@
 /*
  * Attention. Two passes over the rows: every row's K and V go to their pages, then every
- * (row, K/V head) attends to the keys up to its own position. A row's result depends on no other
- * row, so any cut of the prompt gives the same bits.
+ * (row, K/V head) attends to the keys up to its own position. A row's result depends on
+ * no other row, so any cut of the prompt gives the same bits.
  */
 #include "engine/mixer/attn.h"
 
@@ -18,7 +18,8 @@ struct attn {
     const float *temperature; /* [H] τ of cosine scores, or NULL */
 };
 
-/* τ_h = exp(min(logit_scale_h, ln 100)): scaled cosine attention (arXiv 2111.09883, eq. 2). */
+/* τ_h = exp(min(logit_scale_h, ln 100)): scaled cosine attention (arXiv 2111.09883, eq.
+ * 2). */
 static int bind_temperature(struct attn *a, const char *name, const struct bind *b,
                             struct err *err)
 {
@@ -36,13 +37,15 @@ static int bind_temperature(struct attn *a, const char *name, const struct bind 
     return 0;
 }
 
-static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
+                     struct err *err)
 {
     const struct attn_spec *s = spec;
     struct attn *a = arena_zalloc(b->arena, 1, sizeof *a);
     if (!a)
         return err_set(err, ERR_MEMORY, "out of memory for an attention layer");
-    int d = b->hidden_size, wide = s->n_heads * s->head_dim, narrow = s->n_kv_heads * s->head_dim;
+    int d = b->hidden_size, wide = s->n_heads * s->head_dim,
+        narrow = s->n_kv_heads * s->head_dim;
     *a = (struct attn){.n_heads = s->n_heads,
                        .n_kv_heads = s->n_kv_heads,
                        .head_dim = s->head_dim,
@@ -99,7 +102,8 @@ static void prepare_heads(const struct attn_job *j, int row0, int row1)
             normalise(kn, j->q + (size_t)r * (size_t)a->q.n_out + (size_t)(h * hd), hd,
                       a->temperature[h]);
         for (int h = 0; h < a->n_kv_heads; h++)
-            normalise(kn, j->k + (size_t)r * (size_t)a->k.n_out + (size_t)(h * hd), hd, 1);
+            normalise(kn, j->k + (size_t)r * (size_t)a->k.n_out + (size_t)(h * hd), hd,
+                      1);
     }
 }
 
@@ -109,10 +113,11 @@ static void store_row(const struct attn_job *j, int row)
     const struct attn *a = j->a;
     const struct ctx *c = j->c;
     size_t hd = (size_t)a->head_dim, width = (size_t)a->k.n_out;
-    int pos = c->positions[row], page = c->spans[c->row_span[row]].pages[pos / PAGE_TOKENS];
+    int pos = c->positions[row],
+        page = c->spans[c->row_span[row]].pages[pos / PAGE_TOKENS];
     size_t lane = (size_t)(pos % PAGE_TOKENS);
-    float *base = (float *)(void *)(c->pages + (size_t)page * c->page_bytes +
-                                    j->mx->page_offset);
+    float *base =
+        (float *)(void *)(c->pages + (size_t)page * c->page_bytes + j->mx->page_offset);
     for (size_t h = 0; h < (size_t)a->n_kv_heads; h++) {
         const float *k = j->k + (size_t)row * width + h * hd;
         const float *v = j->v + (size_t)row * width + h * hd;
@@ -159,7 +164,8 @@ static void attend(void *arg, int task, int thread)
     c->gemm->k->attn(&args);
 }
 
-static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x, float *y)
+static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x,
+                     float *y)
 {
     const struct attn *a = mx->impl;
     size_t mark = arena_mark(c->scratch), rows = (size_t)c->n_rows;

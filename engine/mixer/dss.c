@@ -1,9 +1,9 @@
 /*
- * The diagonal complex kind. Channels lie along the lanes, 16 to a block, so a sum over modes is
- * one chain a lane; exp(Λ) and the input coefficient are made in f64 at load.
+ * The diagonal complex kind. Channels lie along the lanes, 16 to a block, so a sum over
+ * modes is one chain a lane; exp(Λ) and the input coefficient are made in f64 at load.
  */
-#include "engine/mixer/gss.h"
 #include "engine/kernel/math64.h"
+#include "engine/mixer/gss.h"
 #include "engine/mixer/mixer.h"
 #include "engine/mixer/norm.h"
 
@@ -41,14 +41,16 @@ struct pair {
     double re, im;
 };
 
-/* arXiv 2206.13947, section 3.1: Λ = -exp(re) + i·exp(im); step = exp(Λ), gain = (step - 1)/Λ. */
+/* arXiv 2206.13947, section 3.1: Λ = -exp(re) + i·exp(im); step = exp(Λ), gain = (step -
+ * 1)/Λ. */
 static void mode_of(double lam_re, double lam_im, struct pair *step, struct pair *gain)
 {
     struct pair l = {-math64_exp(lam_re), math64_exp(lam_im)};
     double size = math64_exp(l.re), norm = l.re * l.re + l.im * l.im;
     *step = (struct pair){size * math64_cos(l.im), size * math64_sin(l.im)};
     struct pair d = {step->re - 1, step->im};
-    *gain = (struct pair){(d.re * l.re + d.im * l.im) / norm, (d.im * l.re - d.re * l.im) / norm};
+    *gain = (struct pair){(d.re * l.re + d.im * l.im) / norm,
+                          (d.im * l.re - d.re * l.im) / norm};
 }
 
 static int discretise(struct dss *l, const struct dss_tensors *t, struct arena *a,
@@ -65,9 +67,10 @@ static int discretise(struct dss *l, const struct dss_tensors *t, struct arena *
         struct pair step, gain;
         mode_of(t->lam_re[n], t->lam_im[n], &step, &gain);
         if (!isfinite(step.re + step.im + gain.re + gain.im))
-            return err_set(err, ERR_FORMAT,
-                           "lam_re, lam_im: mode %zu: expected a finite exp(Λ), found %g, %g", n,
-                           t->lam_re[n], t->lam_im[n]);
+            return err_set(
+                err, ERR_FORMAT,
+                "lam_re, lam_im: mode %zu: expected a finite exp(Λ), found %g, %g", n,
+                t->lam_re[n], t->lam_im[n]);
         e[2 * n] = (float)step.re;
         e[2 * n + 1] = (float)step.im;
         for (size_t c = 0; c < (size_t)l->n_channels; c++) {
@@ -84,7 +87,8 @@ static int discretise(struct dss *l, const struct dss_tensors *t, struct arena *
     return 0;
 }
 
-static int dss_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+static int dss_bind(struct mixer *mx, const void *spec, const struct bind *b,
+                    struct err *err)
 {
     const struct dss_spec *s = spec;
     struct dss *l = arena_zalloc(b->arena, 1, sizeof *l);
@@ -95,7 +99,8 @@ static int dss_bind(struct mixer *mx, const void *spec, const struct bind *b, st
     l->n_state = s->n_state;
     l->n_blocks = (s->n_channels + LANES - 1) / LANES;
     mx->impl = l;
-    mx->need.fixed_bytes = (size_t)l->n_blocks * (size_t)s->n_state * 2 * LANES * sizeof(float);
+    mx->need.fixed_bytes =
+        (size_t)l->n_blocks * (size_t)s->n_state * 2 * LANES * sizeof(float);
     int d = b->hidden_size;
     struct dss_tensors t = {0};
     int rc = bind_matrix(&l->v, b, "w_v", s->n_gate, d, false, err);
@@ -131,7 +136,8 @@ static void activate_rows(const void *arg, const struct ctx *c, int row0, int ro
 {
     const struct dss_job *j = arg;
     const struct kernels *k = c->gemm->k;
-    size_t n = (size_t)(row1 - row0), f = (size_t)j->l->n_gate, ch = (size_t)j->l->n_channels;
+    size_t n = (size_t)(row1 - row0), f = (size_t)j->l->n_gate,
+           ch = (size_t)j->l->n_channels;
     float *v = j->v + (size_t)row0 * f, *s = j->s + (size_t)row0 * ch;
     k->gelu(v, n * f, v);
     k->gelu(s, n * ch, s);
@@ -148,7 +154,8 @@ static void scan_block(void *arg, int task, int thread)
     size_t ld = (size_t)l->n_channels, at = (size_t)s->row0 * ld + block * LANES;
     int left = l->n_channels - (int)block * LANES;
     struct dss_args args = {
-        .state = (float *)(void *)(s->fixed + j->mx->fixed_offset) + block * n * 2 * LANES,
+        .state =
+            (float *)(void *)(s->fixed + j->mx->fixed_offset) + block * n * 2 * LANES,
         .coef = l->coef + block * n * 2 * LANES,
         .e = l->e,
         .d = l->d + block * LANES,

@@ -1,4 +1,5 @@
-/* SwiGLU. Binding at open; run on the engine thread, which divides the work over the pool. */
+/* SwiGLU. Binding at open; run on the engine thread, which divides the work over the
+ * pool. */
 #include "engine/mixer/ffn.h"
 
 #include "engine/mixer/mixer.h"
@@ -8,7 +9,8 @@ struct ffn {
     int size;
 };
 
-static int ffn_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+static int ffn_bind(struct mixer *mx, const void *spec, const struct bind *b,
+                    struct err *err)
 {
     const struct ffn_spec *s = spec;
     struct ffn *f = arena_zalloc(b->arena, 1, sizeof *f);
@@ -19,7 +21,8 @@ static int ffn_bind(struct mixer *mx, const void *spec, const struct bind *b, st
     int rc = bind_matrix(&f->gate, b, s->gate, s->size, b->hidden_size, s->bias, err);
     if (rc == 0)
         rc = bind_matrix(&f->up, b, s->up, s->size, b->hidden_size, s->bias, err);
-    return rc ? rc : bind_matrix(&f->down, b, s->down, b->hidden_size, s->size, s->bias, err);
+    return rc ? rc
+              : bind_matrix(&f->down, b, s->down, b->hidden_size, s->size, s->bias, err);
 }
 
 static size_t ffn_scratch(const struct mixer *mx, int max_rows)

@@ -1,4 +1,5 @@
-/* The gated kind: one real decay a channel. Threads divide (sequence, block of channels). */
+/* The gated kind: one real decay a channel. Threads divide (sequence, block of channels).
+ */
 #include "engine/mixer/gss.h"
 
 #include "engine/kernel/math64.h"
@@ -29,7 +30,8 @@ static int bind_decay(struct gss *l, const struct bind *b, struct err *err)
     return 0;
 }
 
-static int gss_bind(struct mixer *mx, const void *spec, const struct bind *b, struct err *err)
+static int gss_bind(struct mixer *mx, const void *spec, const struct bind *b,
+                    struct err *err)
 {
     const struct gss_spec *s = spec;
     struct gss *l = arena_zalloc(b->arena, 1, sizeof *l);
@@ -69,7 +71,8 @@ static void gate_rows(const void *arg, const struct ctx *c, int row0, int row1)
 {
     const struct gss_job *j = arg;
     size_t at = (size_t)row0 * (size_t)j->l->n_state;
-    c->gemm->k->sigmoid(j->g + at, (size_t)(row1 - row0) * (size_t)j->l->n_state, j->g + at);
+    c->gemm->k->sigmoid(j->g + at, (size_t)(row1 - row0) * (size_t)j->l->n_state,
+                        j->g + at);
 }
 
 static void scan_block(void *arg, int task, int thread)

@@ -6,9 +6,9 @@
  *   out = w_o·(silu(w_f·n) ⊙ h_t).                                  State: S floats.
  * "dss" (arXiv 2206.13947, diagonal complex; mixer_dss):
  *   v = gelu(w_v·n) [F], s = LayerNorm(gelu(w_u·n)) [C],
- *   q_t[c,n] = exp(Λ_n) q_{t-1}[c,n] + s_t[c],  y_t[c] = Re Σ_n Ct[c,n] q_t[c,n] + d[c] s_t[c],
- *   out = w_o·((w_c·y) ⊙ v).                       State: 2·N·C floats, C rounded up to 16.
- * Tensor names are fixed under the binding's prefix; the specs give sizes.
+ *   q_t[c,n] = exp(Λ_n) q_{t-1}[c,n] + s_t[c],  y_t[c] = Re Σ_n Ct[c,n] q_t[c,n] + d[c]
+ * s_t[c], out = w_o·((w_c·y) ⊙ v).                       State: 2·N·C floats, C rounded
+ * up to 16. Tensor names are fixed under the binding's prefix; the specs give sizes.
  */
 #ifndef ENGINE_MIXER_GSS_H
 #define ENGINE_MIXER_GSS_H

@@ -1,4 +1,5 @@
-/* Binding tensors to mixers, and scratch. Binding runs at open; scratch on the engine thread. */
+/* Binding tensors to mixers, and scratch. Binding runs at open; scratch on the engine
+ * thread. */
 #include "engine/mixer/mixer.h"
 
 #include <stdarg.h>
@@ -7,11 +8,13 @@
 
 enum { NAME_CAP = 512 };
 
-static int full_name(char *out, const struct bind *b, const char *name, const char *suffix,
-                     struct err *err)
+static int full_name(char *out, const struct bind *b, const char *name,
+                     const char *suffix, struct err *err)
 {
     int n = snprintf(out, NAME_CAP, "%s%s%s", b->prefix, name, suffix);
-    return n < NAME_CAP ? 0 : err_set(err, ERR_INTERNAL, "tensor name too long: %.100s", name);
+    return n < NAME_CAP
+               ? 0
+               : err_set(err, ERR_INTERNAL, "tensor name too long: %.100s", name);
 }
 
 /* Widens any alignment and type to f32. */
@@ -59,8 +62,8 @@ int bind_vector(const float **out, const struct bind *b, const char *name, int n
     return bind_tensor(out, b, name, 1, shape, err);
 }
 
-int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_out, int n_in,
-                bool bias, struct err *err)
+int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_out,
+                int n_in, bool bias, struct err *err)
 {
     char full[NAME_CAP];
     const int64_t shape[] = {n_out, n_in};
@@ -87,7 +90,8 @@ int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_
 bool bind_has(const struct bind *b, const char *name)
 {
     char full[NAME_CAP];
-    return full_name(full, b, name, "", NULL) == 0 && weights_find(b->weights, full) != NULL;
+    return full_name(full, b, name, "", NULL) == 0 &&
+           weights_find(b->weights, full) != NULL;
 }
 
 struct bind bind_under(const struct bind *b, const char *fmt, ...)
@@ -128,9 +132,12 @@ static void rows_task(void *arg, int task, int thread)
     j->fn(j->arg, j->c, row0, row1 < j->c->n_rows ? row1 : j->c->n_rows);
 }
 
-void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg, size_t floats_per_row)
+void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
+                size_t floats_per_row)
 {
-    enum { TASK_FLOATS = 16 * 1024 }; /* a few microseconds: less is not worth a wake-up */
+    enum {
+        TASK_FLOATS = 16 * 1024
+    }; /* a few microseconds: less is not worth a wake-up */
     size_t per_task = TASK_FLOATS / (floats_per_row ? floats_per_row : 1);
     if (per_task < 1)
         per_task = 1;

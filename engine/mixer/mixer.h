@@ -1,11 +1,13 @@
 /*
- * A mixer: one sequence transformation (attention, SSD, gated state space, feed-forward) behind
- * one table. A model is an array of blocks, a block a topology and a short list of mixers.
+ * A mixer: one sequence transformation (attention, SSD, gated state space, feed-forward)
+ * behind one table. A model is an array of blocks, a block a topology and a short list of
+ * mixers.
  *
- * Names of tensors come from the architecture in a spec; shapes are checked here; numbers are
- * the kernels'. `run` serves prefill and decode alike: a span is a sequence's n rows at one
- * position, n = 1 is decode, and every row's bits are the same whichever way it is cut.
- * State is two numbers per mixer (bytes per sequence, bytes per page), so state/ knows no mixer.
+ * Names of tensors come from the architecture in a spec; shapes are checked here; numbers
+ * are the kernels'. `run` serves prefill and decode alike: a span is a sequence's n rows
+ * at one position, n = 1 is decode, and every row's bits are the same whichever way it is
+ * cut. State is two numbers per mixer (bytes per sequence, bytes per page), so state/
+ * knows no mixer.
  */
 #ifndef ENGINE_MIXER_MIXER_H
 #define ENGINE_MIXER_MIXER_H
@@ -18,7 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- a step's rows --------------------------------------------------------------------------- */
+/* ---- a step's rows
+ * --------------------------------------------------------------------------- */
 
 struct span {
     int row0, n_rows;     /* rows [row0, row0 + n_rows) of the step */
@@ -38,19 +41,20 @@ struct ctx { /* built by run/, constant during a forward pass */
     size_t page_bytes;
 };
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------------- */
 
 struct bind {
     struct weights *weights;
     struct arena *arena; /* the model's lifetime */
     bool blas;
-    const char *prefix;  /* e.g. "model.layers.3." */
+    const char *prefix; /* e.g. "model.layers.3." */
     int hidden_size;
 };
 
 /* prefix + name + ".weight" as [n_out, n_in] and, with bias, ".bias" as [n_out]. */
-int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_out, int n_in,
-                bool bias, struct err *err);
+int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_out,
+                int n_in, bool bias, struct err *err);
 
 /* prefix + name, exactly [n] (or the given shape), widened to f32 in the arena. */
 int bind_vector(const float **out, const struct bind *b, const char *name, int n,
@@ -59,11 +63,13 @@ int bind_tensor(const float **out, const struct bind *b, const char *name, int n
                 const int64_t *shape, struct err *err);
 bool bind_has(const struct bind *b, const char *name);
 
-/* A copy of the binding with a longer prefix, built in the arena; NULL prefix: out of memory. */
+/* A copy of the binding with a longer prefix, built in the arena; NULL prefix: out of
+ * memory. */
 struct bind bind_under(const struct bind *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- the table ----------------------------------------------------------------------------------- */
+/* ---- the table
+ * ----------------------------------------------------------------------------------- */
 
 struct state_need {
     size_t fixed_bytes; /* per sequence, any length */
@@ -75,19 +81,21 @@ struct mixer;
 struct mixer_kind {
     const char *name;
     /* Takes tensors by the spec's names with strict shapes; mx->impl from the arena. */
-    int (*bind)(struct mixer *mx, const void *spec, const struct bind *b, struct err *err);
+    int (*bind)(struct mixer *mx, const void *spec, const struct bind *b,
+                struct err *err);
     /* Upper bound of scratch bytes for a step of max_rows rows. */
     size_t (*scratch)(const struct mixer *mx, int max_rows);
-    /* y[r, :] from x[r, :] for all rows, both [n_rows, hidden_size]; advances the state. */
+    /* y[r, :] from x[r, :] for all rows, both [n_rows, hidden_size]; advances the state.
+     */
     void (*run)(const struct mixer *mx, const struct ctx *c, const float *x, float *y);
 };
 
 struct mixer {
     const struct mixer_kind *kind;
-    void *impl;             /* borrows from the model's arena */
+    void *impl; /* borrows from the model's arena */
     struct state_need need;
-    size_t fixed_offset;    /* in the slot, set by the model */
-    size_t page_offset;     /* in the page, likewise */
+    size_t fixed_offset; /* in the slot, set by the model */
+    size_t page_offset;  /* in the page, likewise */
 };
 
 extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixer_ffn;
@@ -98,7 +106,8 @@ float *mixer_floats(const struct ctx *c, size_t n);
 /* Runs fn over [row0, row1) pieces of the step's rows, on several threads when
  * n_rows * floats_per_row makes it worth while. Rows must not depend on each other. */
 typedef void mixer_rows_fn(const void *arg, const struct ctx *c, int row0, int row1);
-void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg, size_t floats_per_row);
+void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
+                size_t floats_per_row);
 
 /* y = x · mᵀ for all rows, x and y with the matrix's own widths as strides. */
 void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y);

@@ -11,8 +11,8 @@ int norm_bind(struct norm *m, const struct bind *b, const char *name, int n, dou
     return bind_vector(&m->w, b, name, n, err);
 }
 
-int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n, double eps,
-                    struct err *err)
+int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n,
+                    double eps, struct err *err)
 {
     char weight[128], bias[128];
     snprintf(weight, sizeof weight, "%s.weight", name);

@@ -16,8 +16,8 @@ int norm_bind(struct norm *m, const struct bind *b, const char *name, int n, dou
               struct err *err);
 
 /* LayerNorm: prefix + name + ".weight" and ".bias". */
-int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n, double eps,
-                    struct err *err);
+int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n,
+                    double eps, struct err *err);
 
 /* y[r] = norm(x[r]) for rows [row0, row1), both with stride n; in place allowed. */
 void norm_rows(const struct norm *m, const struct kernels *k, const float *x, float *y,

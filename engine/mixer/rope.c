@@ -15,7 +15,8 @@ static double yarn_dim(double turns, int d, double theta, double o)
 
 static double yarn_ramp(const struct rope_params *p, int d, int i)
 {
-    double fast = p->beta_fast ? p->beta_fast : 32, slow = p->beta_slow ? p->beta_slow : 1;
+    double fast = p->beta_fast ? p->beta_fast : 32,
+           slow = p->beta_slow ? p->beta_slow : 1;
     double lo = fmax(floor(yarn_dim(fast, d, p->theta, p->original)), 0);
     double hi = fmin(ceil(yarn_dim(slow, d, p->theta, p->original)), d - 1);
     if (hi == lo)
@@ -40,9 +41,12 @@ static double frequency(const struct rope_params *p, const struct rope_use *u, i
     int d = u->dim, n = u->context > u->max_position ? u->context : u->max_position;
     double inv = math64_pow(p->theta, -2.0 * i / d);
     switch (p->kind) {
-    case ROPE_DEFAULT: return inv;
-    case ROPE_LINEAR: return inv / p->factor;
-    case ROPE_LLAMA3: return llama3_frequency(p, inv);
+    case ROPE_DEFAULT:
+        return inv;
+    case ROPE_LINEAR:
+        return inv / p->factor;
+    case ROPE_LLAMA3:
+        return llama3_frequency(p, inv);
     case ROPE_DYNAMIC: {
         double grown = p->factor * n / u->max_position - (p->factor - 1);
         return math64_pow(p->theta * math64_pow(grown, d / (d - 2.0)), -2.0 * i / d);
@@ -73,16 +77,17 @@ static double attention_factor(const struct rope_params *p, const struct rope_us
     return sqrt(1 + math64_log(u->max_position / p->original) / math64_log(p->original));
 }
 
-static int check_factors(const struct json *f, const char *name, int half, struct err *err)
+static int check_factors(const struct json *f, const char *name, int half,
+                         struct err *err)
 {
     if (json_len(f) != (size_t)half)
-        return err_set(err, ERR_FORMAT, "rope_scaling.%s: expected %d numbers, found %zu", name,
-                       half, json_len(f));
+        return err_set(err, ERR_FORMAT, "rope_scaling.%s: expected %d numbers, found %zu",
+                       name, half, json_len(f));
     for (int i = 0; i < half; i++) {
         const struct json *v = json_at(f, (size_t)i);
         if (!json_numeric(v) || !(json_as_number(v) > 0))
-            return err_set(err, ERR_FORMAT, "rope_scaling.%s[%d]: expected a positive number",
-                           name, i);
+            return err_set(err, ERR_FORMAT,
+                           "rope_scaling.%s[%d]: expected a positive number", name, i);
     }
     return 0;
 }
@@ -127,8 +132,8 @@ int rope_open(struct rope *r, struct arena *a, const struct rope_params *given,
     return 0;
 }
 
-void rope_rows(const struct rope *r, const struct ctx *c, float *x, size_t ld, int n_heads,
-               int row0, int row1)
+void rope_rows(const struct rope *r, const struct ctx *c, float *x, size_t ld,
+               int n_heads, int row0, int row1)
 {
     size_t half = (size_t)r->dim / 2;
     for (int row = row0; row < row1; row++) {

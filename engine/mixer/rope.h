@@ -1,10 +1,11 @@
 /*
- * Rotary position tables (arXiv 2104.09864, rotate-half form) with the scalings of the Hugging
- * Face configurations: default, linear, llama3, dynamic, yarn, longrope.
+ * Rotary position tables (arXiv 2104.09864, rotate-half form) with the scalings of the
+ * Hugging Face configurations: default, linear, llama3, dynamic, yarn, longrope.
  *
- * A table is made once, for the served context, in f64, and rounded to f32: a recurrent state
- * cannot be re-rotated, so nothing about it may change later. One table serves every layer of
- * its width: the unified position code of TransXSSM (arXiv 2506.09507, section 3).
+ * A table is made once, for the served context, in f64, and rounded to f32: a recurrent
+ * state cannot be re-rotated, so nothing about it may change later. One table serves
+ * every layer of its width: the unified position code of TransXSSM (arXiv 2506.09507,
+ * section 3).
  */
 #ifndef ENGINE_MIXER_ROPE_H
 #define ENGINE_MIXER_ROPE_H
@@ -21,18 +22,19 @@ struct rope {
 
 /* What a table is made for. */
 struct rope_use {
-    int dim;            /* even */
-    int max_position;   /* m of the formulas */
-    int context;        /* rows of the table: positions [0, context) */
-    bool plain_length;  /* leave the attention factor out (cosine attention) */
+    int dim;           /* even */
+    int max_position;  /* m of the formulas */
+    int context;       /* rows of the table: positions [0, context) */
+    bool plain_length; /* leave the attention factor out (cosine attention) */
 };
 
 /* ERR_FORMAT for an odd width or factor lists of the wrong length. */
 int rope_open(struct rope *r, struct arena *a, const struct rope_params *p,
               const struct rope_use *use, struct err *err);
 
-/* Rotates n_heads heads of width r->dim in each of the rows [row0, row1) of x (stride ld). */
-void rope_rows(const struct rope *r, const struct ctx *c, float *x, size_t ld, int n_heads,
-               int row0, int row1);
+/* Rotates n_heads heads of width r->dim in each of the rows [row0, row1) of x (stride
+ * ld). */
+void rope_rows(const struct rope *r, const struct ctx *c, float *x, size_t ld,
+               int n_heads, int row0, int row1);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * SSD. The recurrence runs token by token in one fixed order with the head's tile [N][P] in L1,
- * so prefill is decode: splitting a prompt changes no bit. Threads divide (sequence, head).
+ * SSD. The recurrence runs token by token in one fixed order with the head's tile [N][P]
+ * in L1, so prefill is decode: splitting a prompt changes no bit. Threads divide
+ * (sequence, head).
  */
 #include "engine/mixer/ssd.h"
 
@@ -12,7 +13,8 @@ struct ssd {
     const struct rope *rope; /* or NULL */
 };
 
-static int ssd_bind(struct mixer *mx, const void *spec, const struct bind *bd, struct err *err)
+static int ssd_bind(struct mixer *mx, const void *spec, const struct bind *bd,
+                    struct err *err)
 {
     const struct ssd_spec *s = spec;
     struct ssd *l = arena_zalloc(bd->arena, 1, sizeof *l);
@@ -57,7 +59,8 @@ struct ssd_job {
     float *c, *b, *x, *dt, *decay, *y;
 };
 
-static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int row0, int row1)
+static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int row0,
+                                  int row1)
 {
     const struct ssd_job *j = arg;
     const struct ssd *l = j->l;
@@ -85,7 +88,8 @@ static void scan_head(void *arg, int task, int thread)
     const struct span *s = &j->ctx->spans[task / l->n_heads];
     size_t h = (size_t)(task % l->n_heads), row = (size_t)s->row0;
     size_t p = (size_t)l->head_dim, n = (size_t)l->n_state;
-    size_t at_bc = row * (size_t)l->c.n_out + h * n, at_x = row * (size_t)l->x.n_out + h * p;
+    size_t at_bc = row * (size_t)l->c.n_out + h * n,
+           at_x = row * (size_t)l->x.n_out + h * p;
     size_t at_t = row * (size_t)l->n_heads + h;
     struct ssd_args args = {
         .state = (float *)(void *)(s->fixed + j->mx->fixed_offset) + h * n * p,
@@ -106,7 +110,8 @@ static void scan_head(void *arg, int task, int thread)
     j->ctx->gemm->k->ssd(&args);
 }
 
-static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *u, float *y)
+static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *u,
+                    float *y)
 {
     const struct ssd *l = mx->impl;
     size_t mark = arena_mark(ctx->scratch), rows = (size_t)ctx->n_rows;

@@ -13,7 +13,8 @@ int arch_find(const struct arch **out, const char *model_type, struct err *err)
             return 0;
         }
     }
-    return err_set(err, ERR_FORMAT,
-                   "config.json: model_type: expected TransXSSM, pha or llama, found \"%.60s\"",
-                   model_type);
+    return err_set(
+        err, ERR_FORMAT,
+        "config.json: model_type: expected TransXSSM, pha or llama, found \"%.60s\"",
+        model_type);
 }

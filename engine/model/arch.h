@@ -1,6 +1,6 @@
 /*
- * The list of architectures. A new one is one file arch_<name>.c (names of tensors and config
- * keys, no arithmetic), one line here and in arch.c, and one golden fixture.
+ * The list of architectures. A new one is one file arch_<name>.c (names of tensors and
+ * config keys, no arithmetic), one line here and in arch.c, and one golden fixture.
  */
 #ifndef ENGINE_MODEL_ARCH_H
 #define ENGINE_MODEL_ARCH_H

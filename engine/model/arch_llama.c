@@ -1,6 +1,6 @@
 /*
- * The Transformer baseline: Hugging Face's Llama layout (RMSNorm, grouped queries, RoPE, SwiGLU,
- * optional biases, head_dim and tied head). Names only; runs at open.
+ * The Transformer baseline: Hugging Face's Llama layout (RMSNorm, grouped queries, RoPE,
+ * SwiGLU, optional biases, head_dim and tied head). Names only; runs at open.
  */
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
@@ -12,7 +12,8 @@ struct llama {
 };
 
 static const struct hparam_key keys[] = {
-    {"attention_bias", HP_BOOL, offsetof(struct llama, attention_bias), 0, 0, NULL, false},
+    {"attention_bias", HP_BOOL, offsetof(struct llama, attention_bias), 0, 0, NULL,
+     false},
     {"mlp_bias", HP_BOOL, offsetof(struct llama, mlp_bias), 0, 0, NULL, false},
 };
 
@@ -36,8 +37,8 @@ static int build_layer(struct block *blk, const struct hparams *hp, const struct
     blk->n_branches = 2;
     blk->branches[0].mixer.kind = &mixer_attn;
     blk->branches[1].mixer.kind = &mixer_ffn;
-    int rc = norm_bind(&blk->branches[0].norm, b, "input_layernorm.weight", b->hidden_size,
-                       hp->rms_eps, err);
+    int rc = norm_bind(&blk->branches[0].norm, b, "input_layernorm.weight",
+                       b->hidden_size, hp->rms_eps, err);
     if (rc == 0)
         rc = mixer_attn.bind(&blk->branches[0].mixer, &attn, b, err);
     if (rc == 0)
@@ -61,8 +62,8 @@ static int build(struct model *m, const struct bind *b, struct err *err)
         rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);
     }
     if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size, m->hp.rms_eps,
-                       err);
+        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
+                       m->hp.rms_eps, err);
     return rc ? rc : model_bind_head(m, b, "lm_head", false, err);
 }
 

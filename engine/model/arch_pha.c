@@ -1,6 +1,7 @@
 /*
- * PHA (arXiv 2606.16093): attention, a gated state space and a feed-forward branch in parallel
- * on one normalised input, fused by learned weights, then a feed-forward layer. Names only.
+ * PHA (arXiv 2606.16093): attention, a gated state space and a feed-forward branch in
+ * parallel on one normalised input, fused by learned weights, then a feed-forward layer.
+ * Names only.
  */
 #include "engine/kernel/math64.h"
 #include "engine/mixer/attn.h"
@@ -24,7 +25,9 @@ struct pha {
 };
 
 #define KEY(name, type, field, lo, hi, words, need)                                      \
-    {name, type, offsetof(struct pha, field), lo, hi, words, need}
+    {                                                                                    \
+        name, type, offsetof(struct pha, field), lo, hi, words, need                     \
+    }
 
 static const struct hparam_key keys[] = {
     KEY("embed_scale", HP_REAL, embed_scale, -1e9, 1e9, NULL, false),
@@ -74,7 +77,8 @@ static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
     return 0;
 }
 
-static int bind_norms(struct block *blk, const struct bind *b, double eps, struct err *err)
+static int bind_norms(struct block *blk, const struct bind *b, double eps,
+                      struct err *err)
 {
     struct {
         struct norm *norm;
@@ -90,13 +94,15 @@ static int bind_norms(struct block *blk, const struct bind *b, double eps, struc
     return rc;
 }
 
-static int bind_gss(struct mixer *mx, const struct pha *p, const struct bind *b, struct err *err)
+static int bind_gss(struct mixer *mx, const struct pha *p, const struct bind *b,
+                    struct err *err)
 {
     struct bind under = bind_under(b, "gss.");
     struct dss_spec dss = {p->n_gate, p->n_channels, p->n_state};
     struct gss_spec gated = {p->n_state};
     mx->kind = p->gss == GSS_DSS ? &mixer_dss : &mixer_gss;
-    return mx->kind->bind(mx, p->gss == GSS_DSS ? (const void *)&dss : &gated, &under, err);
+    return mx->kind->bind(mx, p->gss == GSS_DSS ? (const void *)&dss : &gated, &under,
+                          err);
 }
 
 static int build_layer(struct block *blk, const struct hparams *hp, const struct pha *p,
@@ -113,9 +119,10 @@ static int build_layer(struct block *blk, const struct hparams *hp, const struct
         .rope = p->rope,
         .logit_scale = p->score == SCORE_COSINE ? "attn.logit_scale" : NULL,
     };
-    struct ffn_spec aux = {"aux.gate_proj", "aux.up_proj", "aux.down_proj", p->aux_size, false};
-    struct ffn_spec main = {"main.gate_proj", "main.up_proj", "main.down_proj", hp->ffn_size,
-                            false};
+    struct ffn_spec aux = {"aux.gate_proj", "aux.up_proj", "aux.down_proj", p->aux_size,
+                           false};
+    struct ffn_spec main = {"main.gate_proj", "main.up_proj", "main.down_proj",
+                            hp->ffn_size, false};
     blk->kind = BLOCK_PARALLEL;
     blk->n_branches = 3;
     blk->alpha = (float)p->alpha;
@@ -140,14 +147,15 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     struct pha p;
     int rc = read_config(&p, m, err);
     if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens.weight", (float)p.embed_scale, err);
+        rc = model_bind_embed(m, b, "model.embed_tokens.weight", (float)p.embed_scale,
+                              err);
     for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         struct bind layer = bind_under(b, "model.layers.%d.", i);
         rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);
     }
     if (rc == 0 && p.final_norm)
-        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size, m->hp.rms_eps,
-                       err);
+        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
+                       m->hp.rms_eps, err);
     if (rc == 0 && !p.final_norm)
         m->final_norm.n = b->hidden_size;
     return rc ? rc : model_bind_head(m, b, "lm_head", true, err);

@@ -1,7 +1,7 @@
 /*
- * TransXSSM (arXiv 2506.09507): a serial stack of SSD layers with an attention layer every
- * attn_layer_period, both under one rotary table, each followed by SwiGLU, with learned
- * elementwise residual scales. Names only; runs at open.
+ * TransXSSM (arXiv 2506.09507): a serial stack of SSD layers with an attention layer
+ * every attn_layer_period, both under one rotary table, each followed by SwiGLU, with
+ * learned elementwise residual scales. Names only; runs at open.
  */
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
@@ -15,7 +15,9 @@ struct transxssm {
 };
 
 #define KEY(name, type, field, lo, hi)                                                   \
-    {name, type, offsetof(struct transxssm, field), lo, hi, NULL, false}
+    {                                                                                    \
+        name, type, offsetof(struct transxssm, field), lo, hi, NULL, false               \
+    }
 
 static const struct hparam_key keys[] = {
     KEY("attn_layer_period", HP_INT, period, 1, 4096),
@@ -58,8 +60,8 @@ static int bind_sequence(struct branch *br, bool is_attn, const struct hparams *
     return br->mixer.kind->bind(&br->mixer, is_attn ? (const void *)&attn : &ssd, b, err);
 }
 
-static int build_layer(struct model *m, int i, const struct transxssm *p, const struct bind *b,
-                       struct err *err)
+static int build_layer(struct model *m, int i, const struct transxssm *p,
+                       const struct bind *b, struct err *err)
 {
     struct block *blk = &m->blocks[i];
     struct branch *seq = &blk->branches[0], *ffn = &blk->branches[1];
@@ -69,13 +71,15 @@ static int build_layer(struct model *m, int i, const struct transxssm *p, const 
     blk->kind = BLOCK_SERIAL;
     blk->n_branches = 2;
     ffn->mixer.kind = &mixer_ffn;
-    int rc = norm_bind(&seq->norm, b, "pre_sequence_layernorm.weight", d, m->hp.rms_eps, err);
+    int rc =
+        norm_bind(&seq->norm, b, "pre_sequence_layernorm.weight", d, m->hp.rms_eps, err);
     if (rc == 0)
         rc = bind_vector(&seq->residual, b, "post_sequence_residual.weight", d, err);
     if (rc == 0)
         rc = bind_sequence(seq, i % p->period == p->offset, &m->hp, p, b, err);
     if (rc == 0)
-        rc = norm_bind(&ffn->norm, b, "pre_state_layernorm.weight", d, m->hp.rms_eps, err);
+        rc =
+            norm_bind(&ffn->norm, b, "pre_state_layernorm.weight", d, m->hp.rms_eps, err);
     if (rc == 0)
         rc = bind_vector(&ffn->residual, b, "post_state_residual.weight", d, err);
     return rc ? rc : mixer_ffn.bind(&ffn->mixer, &swiglu, b, err);
@@ -88,9 +92,11 @@ static int read_config(struct transxssm *p, struct model *m, struct err *err)
     if (rc)
         return rc;
     if (hp->head_dim * hp->n_heads != hp->hidden_size)
-        return err_set(err, ERR_FORMAT,
-                       "config.json: head_dim: expected hidden_size / num_attention_heads = "
-                       "%d / %d, found %d", hp->hidden_size, hp->n_heads, hp->head_dim);
+        return err_set(
+            err, ERR_FORMAT,
+            "config.json: head_dim: expected hidden_size / num_attention_heads = "
+            "%d / %d, found %d",
+            hp->hidden_size, hp->n_heads, hp->head_dim);
     if (!p->n_state)
         p->n_state = hp->head_dim;
     if (p->n_state % 2)
@@ -108,7 +114,8 @@ static int read_config(struct transxssm *p, struct model *m, struct err *err)
 
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
-    struct transxssm p = {.period = 8, .offset = 7, .rope_on_ssd = true, .rope_on_attn = true};
+    struct transxssm p = {
+        .period = 8, .offset = 7, .rope_on_ssd = true, .rope_on_attn = true};
     int rc = read_config(&p, m, err);
     if (rc == 0)
         rc = model_bind_embed(m, b, "model.word_embed.weight", 1, err);

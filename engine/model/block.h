@@ -2,10 +2,10 @@
  * A block: a topology plus a short list of mixers.
  *
  * BLOCK_SERIAL    for each branch: h = r ⊙ h + mixer(norm(h)), r absent = 1.
- *                 A Transformer layer is {attention, ffn}; TransXSSM's {SSD | attention, ffn}.
- * BLOCK_PARALLEL  n = norm_in(h); r = alpha·h + Σ_i w_i·norm_i(mixer_i(n)); m = norm_post(r);
- *                 h = main(m), plus m when main_residual. PHA (arXiv 2606.16093).
- * Blocks are made at open and constant afterwards; the model's arena owns all.
+ *                 A Transformer layer is {attention, ffn}; TransXSSM's {SSD | attention,
+ * ffn}. BLOCK_PARALLEL  n = norm_in(h); r = alpha·h + Σ_i w_i·norm_i(mixer_i(n)); m =
+ * norm_post(r); h = main(m), plus m when main_residual. PHA (arXiv 2606.16093). Blocks
+ * are made at open and constant afterwards; the model's arena owns all.
  */
 #ifndef ENGINE_MODEL_BLOCK_H
 #define ENGINE_MODEL_BLOCK_H
@@ -41,7 +41,8 @@ struct block {
 typedef void block_mixer_fn(struct mixer *mx, void *arg);
 void block_each_mixer(struct block *b, block_mixer_fn *fn, void *arg);
 
-/* h[r, :], [n_rows, hidden] in place. Scratch: two buffers of that size beside the mixers'. */
+/* h[r, :], [n_rows, hidden] in place. Scratch: two buffers of that size beside the
+ * mixers'. */
 void block_run(const struct block *b, const struct ctx *c, float *h, int hidden);
 
 enum { BLOCK_BUFFERS = 2 };

@@ -13,7 +13,8 @@ static size_t dtype_bytes(enum dtype type)
     return type == DTYPE_F32 ? 4 : 2;
 }
 
-/* ---- parts that arch files ask for ------------------------------------------------------------ */
+/* ---- parts that arch files ask for
+ * ------------------------------------------------------------ */
 
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err)
@@ -38,15 +39,18 @@ static int check_identical(const struct model *m, const struct tensor *t, enum d
                            struct err *err)
 {
     size_t n = (size_t)m->hp.vocab_size * (size_t)m->hp.hidden_size;
-    if (type == m->embed.type && memcmp(t->data, m->embed.rows, n * dtype_bytes(type)) == 0)
+    if (type == m->embed.type &&
+        memcmp(t->data, m->embed.rows, n * dtype_bytes(type)) == 0)
         return 0;
-    return err_set(err, ERR_FORMAT,
-                   "%s: tensor %s: tie_word_embeddings is set: expected the same values as the "
-                   "embedding, found others", t->file, t->name);
+    return err_set(
+        err, ERR_FORMAT,
+        "%s: tensor %s: tie_word_embeddings is set: expected the same values as the "
+        "embedding, found others",
+        t->file, t->name);
 }
 
-int model_bind_head(struct model *m, const struct bind *b, const char *name, bool tied_default,
-                    struct err *err)
+int model_bind_head(struct model *m, const struct bind *b, const char *name,
+                    bool tied_default, struct err *err)
 {
     int v = m->hp.vocab_size, d = m->hp.hidden_size;
     if (!(m->hp.tied < 0 ? tied_default : m->hp.tied))
@@ -63,10 +67,12 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name, boo
         if (rc)
             return rc;
     }
-    return gemm_pack(&m->head, b->arena, m->embed.type, m->embed.rows, v, d, b->blas, err);
+    return gemm_pack(&m->head, b->arena, m->embed.type, m->embed.rows, v, d, b->blas,
+                     err);
 }
 
-const struct rope *model_rope(struct model *m, int dim, bool plain_length, struct err *err)
+const struct rope *model_rope(struct model *m, int dim, bool plain_length,
+                              struct err *err)
 {
     struct rope_use use = {dim, m->hp.max_position, m->context, plain_length};
     struct rope *r = arena_alloc(&m->arena, sizeof *r);
@@ -77,7 +83,8 @@ const struct rope *model_rope(struct model *m, int dim, bool plain_length, struc
     return rope_open(r, &m->arena, &m->hp.rope, &use, err) == 0 ? r : NULL;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------------------------ */
 
 static void place_mixer(struct mixer *mx, void *arg)
 {
@@ -107,9 +114,11 @@ static void count_params(struct model *m)
 static int check_sizes(const struct hparams *hp, struct err *err)
 {
     if (hp->head_dim == 0)
-        return err_set(err, ERR_FORMAT,
-                       "config.json: hidden_size: expected a multiple of num_attention_heads "
-                       "%d, found %d", hp->n_heads, hp->hidden_size);
+        return err_set(
+            err, ERR_FORMAT,
+            "config.json: hidden_size: expected a multiple of num_attention_heads "
+            "%d, found %d",
+            hp->n_heads, hp->hidden_size);
     if (hp->ffn_size == 0)
         return err_set(err, ERR_FORMAT,
                        "config.json: intermediate_size: expected a value, found nothing");
@@ -121,19 +130,21 @@ static int fix_context(struct model *m, int context, struct err *err)
     enum { CONTEXT_MAX = 1 << 24 };
     m->context = context ? context : m->hp.max_position;
     if (m->context < 1 || m->context > CONTEXT_MAX)
-        return err_param(err, ERR_ARGUMENT, "context", "context: expected 1 to %d, found %d",
-                         CONTEXT_MAX, m->context);
+        return err_param(err, ERR_ARGUMENT, "context",
+                         "context: expected 1 to %d, found %d", CONTEXT_MAX, m->context);
     if (m->context > m->hp.max_position)
         log_line(LOG_WARN, "context_beyond_model",
                  "\"context\":%d,\"max_position_embeddings\":%d", m->context,
                  m->hp.max_position);
     if (m->hp.rope.kind == ROPE_DYNAMIC)
         log_line(LOG_INFO, "rope_dynamic",
-                 "\"context\":%d,\"note\":\"rotary table fixed for this length\"", m->context);
+                 "\"context\":%d,\"note\":\"rotary table fixed for this length\"",
+                 m->context);
     return 0;
 }
 
-/* Two models are the same when their configuration and every byte of their weights are. */
+/* Two models are the same when their configuration and every byte of their weights are.
+ */
 static int hash_model(struct model *m, const char *dir, struct err *err)
 {
     enum { CONFIG_MAX_BYTES = 8 << 20 };
@@ -206,7 +217,8 @@ void model_close(struct model *m)
     *m = (struct model){0};
 }
 
-/* ---- the forward pass ------------------------------------------------------------------------------ */
+/* ---- the forward pass
+ * ------------------------------------------------------------------------------ */
 
 struct scratch_max {
     size_t bytes;
@@ -261,8 +273,8 @@ float *model_forward(const struct model *m, const struct ctx *c, const int32_t *
     return h;
 }
 
-void model_head(const struct model *m, const struct ctx *c, const float *h, const int *rows,
-                int n, float *logits)
+void model_head(const struct model *m, const struct ctx *c, const float *h,
+                const int *rows, int n, float *logits)
 {
     size_t mark = arena_mark(c->scratch), d = (size_t)m->hp.hidden_size;
     float *x = mixer_floats(c, (size_t)n * d);

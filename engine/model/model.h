@@ -1,8 +1,10 @@
 /*
- * A model is data: hyper-parameters and an array of blocks between an embedding and a head.
+ * A model is data: hyper-parameters and an array of blocks between an embedding and a
+ * head.
  *
- * Made once by model_open from a folder, constant afterwards, read by any thread. It knows no
- * architecture by name: arch_*.c fill it in. The forward pass runs on the engine thread.
+ * Made once by model_open from a folder, constant afterwards, read by any thread. It
+ * knows no architecture by name: arch_*.c fill it in. The forward pass runs on the engine
+ * thread.
  */
 #ifndef ENGINE_MODEL_MODEL_H
 #define ENGINE_MODEL_MODEL_H
@@ -25,41 +27,43 @@ struct model {
     struct arena arena;     /* owns everything but the mapping */
     struct weights weights; /* owns the mapping */
     struct hparams hp;
-    int context;            /* positions served */
+    int context; /* positions served */
     bool blas;
     struct embedding embed;
-    struct block *blocks;   /* [hp.n_layers] */
+    struct block *blocks; /* [hp.n_layers] */
     struct norm final_norm;
     struct matrix head;
-    size_t slot_bytes;      /* fixed state of one sequence */
-    size_t page_bytes;      /* K/V of PAGE_TOKENS tokens; 0 without attention */
+    size_t slot_bytes; /* fixed state of one sequence */
+    size_t page_bytes; /* K/V of PAGE_TOKENS tokens; 0 without attention */
     int64_t n_params;
-    uint64_t hash;          /* over config.json and all weights */
-    unsigned type_mask;     /* bit per dtype that a matrix has */
+    uint64_t hash;      /* over config.json and all weights */
+    unsigned type_mask; /* bit per dtype that a matrix has */
 };
 
-/* context 0 = max_position_embeddings. ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept then. */
+/* context 0 = max_position_embeddings. ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept
+ * then. */
 int model_open(struct model *m, const char *dir, int context, bool blas, struct err *err);
 void model_close(struct model *m); /* accepts a zeroed struct */
 
-/* Helpers for arch files. The tensor as embedding; the head: tied to it (a head tensor that is
- * present must be identical) or a matrix of its own. */
+/* Helpers for arch files. The tensor as embedding; the head: tied to it (a head tensor
+ * that is present must be identical) or a matrix of its own. */
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err);
-int model_bind_head(struct model *m, const struct bind *b, const char *name, bool tied_default,
-                    struct err *err);
+int model_bind_head(struct model *m, const struct bind *b, const char *name,
+                    bool tied_default, struct err *err);
 /* A rotary table of this width in the model's arena; NULL and err on failure. */
-const struct rope *model_rope(struct model *m, int dim, bool plain_length, struct err *err);
+const struct rope *model_rope(struct model *m, int dim, bool plain_length,
+                              struct err *err);
 
 /* Scratch bytes of a step of max_rows rows with max_logits head rows. */
 size_t model_scratch(const struct model *m, int max_rows, int max_logits);
 
-/* Runs ids[n_rows] through all blocks. Returns h [n_rows, D] before the final norm, in scratch;
- * the caller releases it. Advances the states of the context's spans. */
+/* Runs ids[n_rows] through all blocks. Returns h [n_rows, D] before the final norm, in
+ * scratch; the caller releases it. Advances the states of the context's spans. */
 float *model_forward(const struct model *m, const struct ctx *c, const int32_t *ids);
 
 /* logits[i, :] = head(norm(h[rows[i], :])), [n, V]. The head runs for these rows only. */
-void model_head(const struct model *m, const struct ctx *c, const float *h, const int *rows,
-                int n, float *logits);
+void model_head(const struct model *m, const struct ctx *c, const float *h,
+                const int *rows, int n, float *logits);
 
 #endif

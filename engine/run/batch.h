@@ -1,6 +1,7 @@
 /*
- * A step's rows: ids, positions and spans, built from the running sequences' shares, in arrays
- * sized at open. Pages that the rows will write are taken here, out of the reservations.
+ * A step's rows: ids, positions and spans, built from the running sequences' shares, in
+ * arrays sized at open. Pages that the rows will write are taken here, out of the
+ * reservations.
  */
 #ifndef ENGINE_RUN_BATCH_H
 #define ENGINE_RUN_BATCH_H
@@ -11,11 +12,12 @@
 struct batch {
     int32_t *ids, *positions, *row_span; /* own; [rows_cap] */
     struct span *spans;                  /* owns; [spans_cap] */
-    struct seq **seqs;                   /* owns; [spans_cap], span i belongs to seqs[i] */
+    struct seq **seqs; /* owns; [spans_cap], span i belongs to seqs[i] */
     int n_rows, n_spans, rows_cap, spans_cap;
 };
 
-int batch_open(struct batch *b, int rows_cap, int spans_cap, struct err *err); /* ERR_MEMORY */
+int batch_open(struct batch *b, int rows_cap, int spans_cap,
+               struct err *err); /* ERR_MEMORY */
 void batch_close(struct batch *b);
 
 void batch_reset(struct batch *b);

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static struct event event_of(const struct runner *r, const struct seq *s, enum event_kind kind)
+static struct event event_of(const struct runner *r, const struct seq *s,
+                             enum event_kind kind)
 {
     return (struct event){.kind = kind,
                           .request = s->req->id,
@@ -130,7 +131,8 @@ static bool is_end(const struct request *q, int32_t id)
     return false;
 }
 
-/* Tokens that the detokeniser releases now; the index of a stop string that matched, or -1. */
+/* Tokens that the detokeniser releases now; the index of a stop string that matched, or
+ * -1. */
 static int push_text(struct runner *r, struct seq *s)
 {
     uint32_t slot = s->next_record;

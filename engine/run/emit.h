@@ -1,6 +1,6 @@
 /*
- * From sampled tokens to events: end tokens, stop strings, limits, and the end of a sequence.
- * Engine thread; allocates nothing.
+ * From sampled tokens to events: end tokens, stop strings, limits, and the end of a
+ * sequence. Engine thread; allocates nothing.
  */
 #ifndef ENGINE_RUN_EMIT_H
 #define ENGINE_RUN_EMIT_H
@@ -12,8 +12,9 @@ void emit_start(struct runner *r, struct request *q);
 /* The prompt's token t with its log-probability (out NULL: the first one has none). */
 void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out);
 
-/* Takes s->next as the next token: appends it, emits what became certain, and finishes the
- * sequence when it has ended. Then s, and with its last choice the request, may be gone. */
+/* Takes s->next as the next token: appends it, emits what became certain, and finishes
+ * the sequence when it has ended. Then s, and with its last choice the request, may be
+ * gone. */
 void emit_sampled(struct runner *r, struct seq *s);
 
 /* Ends a sequence: flushes its text, emits EVENT_FINISH, gives its state back; frees the

@@ -8,7 +8,8 @@
 
 enum { MIN_LOGITS = 16 };
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening
+ * ---------------------------------------------------------------------------------- */
 
 static int logits_cap(int max_seqs)
 {
@@ -38,13 +39,16 @@ static int open_buffers(struct runner *r, int step_rows, struct err *err)
     r->head_rows = mem_alloc((size_t)step_rows * sizeof *r->head_rows);
     r->prompt_out = mem_alloc(n * sizeof *r->prompt_out);
     if (r->logits && r->head_rows && r->prompt_out &&
-        arena_fixed(&r->scratch, runner_scratch_bytes(r->model, step_rows, r->max_logits)))
+        arena_fixed(&r->scratch,
+                    runner_scratch_bytes(r->model, step_rows, r->max_logits)))
         return 0;
-    return err_set(err, ERR_MEMORY, "out of memory for the scratch of %d rows", step_rows);
+    return err_set(err, ERR_MEMORY, "out of memory for the scratch of %d rows",
+                   step_rows);
 }
 
 int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
-                const struct seq_world *w, const struct runner_options *o, struct err *err)
+                const struct seq_world *w, const struct runner_options *o,
+                struct err *err)
 {
     *r = (struct runner){.model = m,
                          .world = *w,
@@ -94,7 +98,8 @@ void runner_close(struct runner *r)
     *r = (struct runner){0};
 }
 
-/* ---- the forward pass ---------------------------------------------------------------------------- */
+/* ---- the forward pass
+ * ---------------------------------------------------------------------------- */
 
 const float *runner_forward(struct runner *r, struct ctx *c)
 {
@@ -114,7 +119,8 @@ const float *runner_forward(struct runner *r, struct ctx *c)
     return h;
 }
 
-/* ---- which rows need logits ----------------------------------------------------------------------- */
+/* ---- which rows need logits
+ * ----------------------------------------------------------------------- */
 
 struct head_plan {
     int n_rows;  /* head_rows[0, n_rows) need logits */
@@ -153,7 +159,8 @@ static struct seq *seq_of(const struct runner *r, int row)
     return r->batch.seqs[r->batch.row_span[row]];
 }
 
-/* ---- sampling, divided over the pool ---------------------------------------------------------------- */
+/* ---- sampling, divided over the pool
+ * ---------------------------------------------------------------- */
 
 struct head_job {
     struct runner *r;
@@ -196,10 +203,11 @@ static void sample_row(void *arg, int task, int thread)
         sample_one(&s->req->seqs[i], sampler, logits);
 }
 
-/* ---- after the step ------------------------------------------------------------------------------------ */
+/* ---- after the step
+ * ------------------------------------------------------------------------------------ */
 
-/* Gives every other choice the state at the end of the prompt: full pages are shared, the page
- * that will be written is copied. */
+/* Gives every other choice the state at the end of the prompt: full pages are shared, the
+ * page that will be written is copied. */
 static void fork_choices(struct runner *r, struct request *q)
 {
     struct seq *first = &q->seqs[0];

@@ -1,10 +1,10 @@
 /*
- * The step: plan, batch, forward pass, head, sampling, events. Owns the pools, the batch and the
- * scratch; borrows model, vocabulary and thread pool from the engine. Engine thread only, but
- * for the work that it divides over the pool.
+ * The step: plan, batch, forward pass, head, sampling, events. Owns the pools, the batch
+ * and the scratch; borrows model, vocabulary and thread pool from the engine. Engine
+ * thread only, but for the work that it divides over the pool.
  *
- * Nothing is allocated inside runner_step: every array is sized at open, every sequence brought
- * its own memory at submit.
+ * Nothing is allocated inside runner_step: every array is sized at open, every sequence
+ * brought its own memory at submit.
  */
 #ifndef ENGINE_RUN_RUNNER_H
 #define ENGINE_RUN_RUNNER_H
@@ -23,11 +23,11 @@ struct runner {
     struct pages pages;
     struct sched sched;
     struct batch batch;
-    struct arena scratch;      /* fixed */
-    struct sampler *samplers;  /* owns; one a thread */
+    struct arena scratch;     /* fixed */
+    struct sampler *samplers; /* owns; one a thread */
     int n_threads, max_logits;
-    float *logits;             /* owns; [max_logits][V] */
-    int *head_rows;            /* owns; [step_rows] rows that need logits */
+    float *logits;                 /* owns; [max_logits][V] */
+    int *head_rows;                /* owns; [step_rows] rows that need logits */
     struct sample_out *prompt_out; /* owns; [max_logits] */
     engine_emit_fn *emit;
     void *emit_arg;
@@ -44,13 +44,15 @@ struct runner_options {
 
 /* ERR_MEMORY. model, gemm.pool and world must outlive the runner. */
 int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
-                const struct seq_world *w, const struct runner_options *o, struct err *err);
-void runner_close(struct runner *r); /* accepts zeroed; frees live requests without events */
+                const struct seq_world *w, const struct runner_options *o,
+                struct err *err);
+void runner_close(
+    struct runner *r); /* accepts zeroed; frees live requests without events */
 
 int runner_step(struct runner *r, uint64_t now_ns); /* rows that ran */
 
-/* Runs the batch through the model. The context is filled for model_head; the result is h, in
- * scratch since `mark`, which the caller releases. */
+/* Runs the batch through the model. The context is filled for model_head; the result is
+ * h, in scratch since `mark`, which the caller releases. */
 const float *runner_forward(struct runner *r, struct ctx *c);
 
 /* Scratch bytes that a runner of these sizes takes. */

@@ -47,9 +47,11 @@ double sample_uniform(uint64_t seed, uint32_t choice, uint32_t position)
     return (double)bits * 0x1p-53;
 }
 
-/* ---- adjusting logits ------------------------------------------------------------------------ */
+/* ---- adjusting logits
+ * ------------------------------------------------------------------------ */
 
-static void penalise_repetition(struct sampler *s, const struct sample_in *in, float penalty)
+static void penalise_repetition(struct sampler *s, const struct sample_in *in,
+                                float penalty)
 {
     for (int i = 0; i < in->n_tokens; i++) {
         int32_t id = in->tokens[i];
@@ -62,7 +64,8 @@ static void penalise_repetition(struct sampler *s, const struct sample_in *in, f
         s->counts[in->tokens[i]] = 0;
 }
 
-/* OpenAI's definition: minus presence if the token was generated, minus count times frequency. */
+/* OpenAI's definition: minus presence if the token was generated, minus count times
+ * frequency. */
 static void penalise_presence(struct sampler *s, const struct sample_in *in)
 {
     const struct gen_params *g = in->gen;
@@ -100,7 +103,8 @@ static int32_t argmax(const float *x, int n, float max)
     return -1;
 }
 
-/* ---- candidates in order ------------------------------------------------------------------------ */
+/* ---- candidates in order
+ * ------------------------------------------------------------------------ */
 
 static bool before(struct candidate a, struct candidate b)
 {
@@ -129,7 +133,8 @@ static struct candidate pop(struct candidate *h, int *n)
     return top;
 }
 
-/* ---- filters: each keeps a prefix of kept[0..n) ------------------------------------------------- */
+/* ---- filters: each keeps a prefix of kept[0..n)
+ * ------------------------------------------------- */
 
 /* Weights of kept[0..n) into work[0..n); returns their sum. */
 static double weigh(struct sampler *s, int n)
@@ -143,9 +148,9 @@ static double weigh(struct sampler *s, int n)
     return sum;
 }
 
-/* Locally typical sampling (arXiv 2202.00666): the smallest set of tokens whose surprise is
- * nearest to the entropy, with mass >= p. Equal distances: the more probable first. What is
- * kept stays in order of probability. */
+/* Locally typical sampling (arXiv 2202.00666): the smallest set of tokens whose surprise
+ * is nearest to the entropy, with mass >= p. Equal distances: the more probable first.
+ * What is kept stays in order of probability. */
 static int keep_typical(struct sampler *s, int n, float p)
 {
     double sum = weigh(s, n), entropy = 0, mass = 0, log_sum = math64_log(sum);
@@ -255,7 +260,8 @@ static int32_t draw(struct sampler *s, const struct gen_params *g, double u)
         return draw_any(s, total, u);
     }
     int n = pop_needed(s, g, s->k->sum_exp(s->work, 0, n_vocab));
-    double sum = g->top_k > 0 || g->typical_p < 1 ? -1 : s->k->sum_exp(s->work, 0, n_vocab);
+    double sum =
+        g->top_k > 0 || g->typical_p < 1 ? -1 : s->k->sum_exp(s->work, 0, n_vocab);
     if (g->typical_p < 1)
         n = keep_typical(s, n, g->typical_p);
     if (g->top_p < 1)
@@ -265,7 +271,8 @@ static int32_t draw(struct sampler *s, const struct gen_params *g, double u)
     return draw_kept(s, n, u);
 }
 
-/* ---- log-probabilities ---------------------------------------------------------------------------- */
+/* ---- log-probabilities
+ * ---------------------------------------------------------------------------- */
 
 static void insert_top(struct sample_out *out, int n_top, int32_t id, float x)
 {
@@ -310,8 +317,8 @@ void sample_next(struct sampler *s, const struct sample_in *in, struct sample_ou
         float inverse = 1 / g->temperature;
         for (size_t i = 0; i < n; i++)
             s->work[i] = (s->work[i] - max) * inverse;
-        out->id = draw(s, g, sample_uniform(g->seed, (uint32_t)in->choice,
-                                            (uint32_t)in->n_tokens));
+        out->id = draw(
+            s, g, sample_uniform(g->seed, (uint32_t)in->choice, (uint32_t)in->n_tokens));
     }
     if (g->logprobs >= 0)
         sample_logprobs(s, in->logits, out->id, g->logprobs, out);

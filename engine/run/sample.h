@@ -1,12 +1,13 @@
 /*
  * Logits to a token.
  *
- * Order: repetition, presence and frequency penalties, logit_bias, min_tokens; temperature
- * (below 1e-6: greedy); top_k, typical_p, top_p, min_p; draw. Candidates are ordered by logit,
- * ties by smaller id. Sums run in f64 in a fixed order. The draw is a counter-based generator
- * (Philox4x32-10, Salmon et al. 2011) keyed by (seed, choice, position): a seed repeats at any
- * concurrency and after a restart. Log-probabilities are those of the raw logits.
- * A sampler is one thread's scratch; different threads use different samplers.
+ * Order: repetition, presence and frequency penalties, logit_bias, min_tokens;
+ * temperature (below 1e-6: greedy); top_k, typical_p, top_p, min_p; draw. Candidates are
+ * ordered by logit, ties by smaller id. Sums run in f64 in a fixed order. The draw is a
+ * counter-based generator (Philox4x32-10, Salmon et al. 2011) keyed by (seed, choice,
+ * position): a seed repeats at any concurrency and after a restart. Log-probabilities are
+ * those of the raw logits. A sampler is one thread's scratch; different threads use
+ * different samplers.
  */
 #ifndef ENGINE_RUN_SAMPLE_H
 #define ENGINE_RUN_SAMPLE_H
@@ -33,18 +34,18 @@ int sample_open(struct sampler *s, const struct kernels *k, int n_vocab, struct 
 void sample_close(struct sampler *s); /* accepts zeroed */
 
 struct sample_in {
-    const float *logits;     /* [n_vocab] */
+    const float *logits; /* [n_vocab] */
     const struct gen_params *gen;
-    const int32_t *tokens;   /* prompt and answer so far */
+    const int32_t *tokens; /* prompt and answer so far */
     int n_prompt, n_tokens;
-    int choice;              /* within its request */
-    const int32_t *end_ids;  /* end tokens of the model and stop ids, masked by min_tokens */
+    int choice;             /* within its request */
+    const int32_t *end_ids; /* end tokens and stop ids, masked by min_tokens */
     int n_end_ids;
 };
 
 struct sample_out {
-    int32_t id;      /* -1: a logit was not finite */
-    float logprob;   /* NAN when gen->logprobs < 0 */
+    int32_t id;    /* -1: a logit was not finite */
+    float logprob; /* NAN when gen->logprobs < 0 */
     int n_top;
     struct top_logprob top[ENGINE_MAX_TOP];
 };

@@ -48,7 +48,8 @@ static bool reserve(struct sched *s, struct request *r)
         return false;
     if (s->pages->page_bytes && !pages_reserve(s->pages, request_pages(r)))
         return false;
-    int each = seq_pages(r->n_prompt + r->gen.max_tokens), shared = r->n_prompt / PAGE_TOKENS;
+    int each = seq_pages(r->n_prompt + r->gen.max_tokens),
+        shared = r->n_prompt / PAGE_TOKENS;
     for (int i = 0; i < r->gen.n; i++) {
         struct seq *q = &r->seqs[i];
         q->slot = slots_take(s->slots);
@@ -93,7 +94,8 @@ static int give_decode_rows(struct sched *s, int *n_prefill)
 static int give_prefill_rows(struct sched *s, int left, int share)
 {
     int given = 0;
-    for (struct list *n = s->running.next; n != &s->running && given < left; n = n->next) {
+    for (struct list *n = s->running.next; n != &s->running && given < left;
+         n = n->next) {
         struct request *r = REQUEST(n);
         struct seq *q = &r->seqs[0];
         if (q->state != SEQ_PREFILL || r->paused)

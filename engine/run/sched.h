@@ -1,11 +1,12 @@
 /*
  * Who runs, and how many tokens: admission and the plan of a step. Engine thread only.
  *
- * A request is admitted when slots and pages can hold its worst case; then it always finishes.
- * Waiting requests go by priority, then arrival; the first that does not fit holds the others
- * back, so that a large one is never starved by small ones. In a step every decoding sequence
- * gets one row, what is left of the row budget is divided evenly among prompts being read: a
- * long prompt never stalls a stream for more than one step, and an arrival starts at once.
+ * A request is admitted when slots and pages can hold its worst case; then it always
+ * finishes. Waiting requests go by priority, then arrival; the first that does not fit
+ * holds the others back, so that a large one is never starved by small ones. In a step
+ * every decoding sequence gets one row, what is left of the row budget is divided evenly
+ * among prompts being read: a long prompt never stalls a stream for more than one step,
+ * and an arrival starts at once.
  */
 #ifndef ENGINE_RUN_SCHED_H
 #define ENGINE_RUN_SCHED_H
@@ -17,7 +18,7 @@ struct sched {
     int n_waiting, n_running;     /* requests */
     struct slots *slots;          /* borrows from the engine, as pages */
     struct pages *pages;
-    int step_rows;                /* > number of slots */
+    int step_rows; /* > number of slots */
 };
 
 void sched_init(struct sched *s, struct slots *slots, struct pages *pages, int step_rows);
@@ -25,10 +26,11 @@ void sched_init(struct sched *s, struct slots *slots, struct pages *pages, int s
 /* Queues a request behind those of its priority. The list holds it until sched_remove. */
 void sched_push(struct sched *s, struct request *r);
 void sched_remove(struct sched *s, struct request *r);
-struct request *sched_find(const struct sched *s, uint64_t id); /* NULL: no such request */
+struct request *sched_find(const struct sched *s,
+                           uint64_t id); /* NULL: no such request */
 
-/* Moves waiting requests to running while the pools can hold them; each one admitted is told to
- * fn (start event). */
+/* Moves waiting requests to running while the pools can hold them; each one admitted is
+ * told to fn (start event). */
 typedef void sched_admit_fn(void *arg, struct request *r);
 void sched_admit(struct sched *s, sched_admit_fn *fn, void *arg);
 

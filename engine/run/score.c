@@ -42,12 +42,13 @@ static int check(const struct score *s, const struct runner *r, const struct sco
                              r->model->hp.vocab_size - 1, (int)j->ids[i]);
     if ((size_t)s->seq.n_tokens + j->n > context)
         return err_param(err, ERR_CONTEXT, "ids",
-                         "ids: expected at most %zu tokens of context, found %zu", context,
-                         (size_t)s->seq.n_tokens + j->n);
+                         "ids: expected at most %zu tokens of context, found %zu",
+                         context, (size_t)s->seq.n_tokens + j->n);
     for (size_t i = 0; i < j->n_chunks; i++) {
         if (j->chunks[i] < 1)
             return err_param(err, ERR_ARGUMENT, "split",
-                             "split: expected pieces of at least 1, found %d", j->chunks[i]);
+                             "split: expected pieces of at least 1, found %d",
+                             j->chunks[i]);
         sum += (size_t)j->chunks[i];
     }
     if (j->n_chunks && sum != j->n)
@@ -96,7 +97,8 @@ static int run_chunk(struct score *s, struct runner *r, int n, const struct scor
     return rc;
 }
 
-int score_run(struct score *s, struct runner *r, const struct score_run *j, struct err *err)
+int score_run(struct score *s, struct runner *r, const struct score_run *j,
+              struct err *err)
 {
     int rc = check(s, r, j, err);
     if (rc)

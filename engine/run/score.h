@@ -1,6 +1,6 @@
 /*
- * Scoring: one sequence run by hand, logits of every row. Used by the commands that measure
- * (logits, perplexity, tests), never while requests are live. Engine thread.
+ * Scoring: one sequence run by hand, logits of every row. Used by the commands that
+ * measure (logits, perplexity, tests), never while requests are live. Engine thread.
  */
 #ifndef ENGINE_RUN_SCORE_H
 #define ENGINE_RUN_SCORE_H
@@ -27,6 +27,7 @@ struct score_run {
     engine_row_fn *row;
     void *arg;
 };
-int score_run(struct score *s, struct runner *r, const struct score_run *j, struct err *err);
+int score_run(struct score *s, struct runner *r, const struct score_run *j,
+              struct err *err);
 
 #endif

@@ -41,12 +41,13 @@ static int init_seq(struct request *r, struct seq *s, const struct engine_reques
     s->tokens = arena_alloc(&r->arena, (size_t)most * sizeof *s->tokens);
     s->pages = arena_alloc(&r->arena, (size_t)seq_pages(most) * sizeof *s->pages);
     if (!s->tokens || !s->pages)
-        return err_set(err, ERR_MEMORY, "out of memory for a sequence of %d tokens", most);
+        return err_set(err, ERR_MEMORY, "out of memory for a sequence of %d tokens",
+                       most);
     memcpy(s->tokens, from->ids, from->n_ids * sizeof *s->tokens);
     s->n_tokens = r->n_prompt;
     if (w->vocab) {
-        struct detok_stops stops = {from->gen.stops, from->gen.stop_lens, from->gen.n_stops,
-                                    from->gen.keep_stop};
+        struct detok_stops stops = {from->gen.stops, from->gen.stop_lens,
+                                    from->gen.n_stops, from->gen.keep_stop};
         int rc = detok_init(&s->detok, w->vocab, &stops, err);
         if (rc)
             return rc;
@@ -56,7 +57,8 @@ static int init_seq(struct request *r, struct seq *s, const struct engine_reques
     if (r->gen.logprobs < 0)
         return 0;
     s->records = arena_alloc(&r->arena, s->n_records * sizeof *s->records);
-    return s->records ? 0 : err_set(err, ERR_MEMORY, "out of memory for log-probabilities");
+    return s->records ? 0
+                      : err_set(err, ERR_MEMORY, "out of memory for log-probabilities");
 }
 
 int request_new(struct request **out, const struct engine_request *from,
@@ -100,7 +102,8 @@ int seq_pages(int n_tokens)
 
 int request_pages(const struct request *r)
 {
-    int each = seq_pages(r->n_prompt + r->gen.max_tokens), shared = r->n_prompt / PAGE_TOKENS;
+    int each = seq_pages(r->n_prompt + r->gen.max_tokens),
+        shared = r->n_prompt / PAGE_TOKENS;
     return each + (r->gen.n - 1) * (each - shared);
 }
 

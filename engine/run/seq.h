@@ -1,9 +1,9 @@
 /*
  * A request and its sequences (one a choice): what each carries through the engine.
  *
- * Built by request_new at submit with all memory it will ever need in one arena, freed whole
- * when its last choice has finished: no step allocates. Slots and pages belong to the pools and
- * are given back by seq_release. Engine thread only.
+ * Built by request_new at submit with all memory it will ever need in one arena, freed
+ * whole when its last choice has finished: no step allocates. Slots and pages belong to
+ * the pools and are given back by seq_release. Engine thread only.
  */
 #ifndef ENGINE_RUN_SEQ_H
 #define ENGINE_RUN_SEQ_H
@@ -62,8 +62,8 @@ struct seq_world {
 };
 
 /* Copies the request. ERR_MEMORY, or the stop strings' errors; nothing is kept then. */
-int request_new(struct request **out, const struct engine_request *r, const struct seq_world *w,
-                struct err *err);
+int request_new(struct request **out, const struct engine_request *r,
+                const struct seq_world *w, struct err *err);
 void request_free(struct request *r); /* holds no slot or page any more */
 
 /* Pages for a sequence of n_tokens tokens. */

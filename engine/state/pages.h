@@ -1,10 +1,10 @@
 /*
- * Pages: K/V rows of PAGE_TOKENS tokens of every attention layer, reference-counted, from one
- * block sized at open. Engine thread only.
+ * Pages: K/V rows of PAGE_TOKENS tokens of every attention layer, reference-counted, from
+ * one block sized at open. Engine thread only.
  *
- * A sequence reserves its worst case before it runs and takes pages one by one out of that
- * reservation, so taking never fails and nothing is preempted. A shared page is written by
- * nobody: only full pages are shared.
+ * A sequence reserves its worst case before it runs and takes pages one by one out of
+ * that reservation, so taking never fails and nothing is preempted. A shared page is
+ * written by nobody: only full pages are shared.
  */
 #ifndef ENGINE_STATE_PAGES_H
 #define ENGINE_STATE_PAGES_H
@@ -16,11 +16,11 @@
 #include <stdint.h>
 
 struct pages {
-    char *base;       /* owns; [n][page_bytes], 64-byte aligned */
+    char *base; /* owns; [n][page_bytes], 64-byte aligned */
     size_t page_bytes;
     int n, n_free, n_reserved;
-    int32_t *free;    /* owns; stack of free pages */
-    int32_t *refs;    /* owns; [n] */
+    int32_t *free; /* owns; stack of free pages */
+    int32_t *refs; /* owns; [n] */
 };
 
 /* ERR_MEMORY. n = 0 or page_bytes = 0 is a pool without pages. */

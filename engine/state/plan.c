@@ -57,7 +57,8 @@ static size_t mib(size_t bytes)
     return (bytes + (1 << 20) - 1) >> 20;
 }
 
-int plan_make(struct plan *p, const struct plan_ask *ask, size_t available, struct err *err)
+int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
+              struct err *err)
 {
     size_t slots = (size_t)ask->max_seqs * ask->slot_bytes;
     int per_seq = (ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
@@ -65,17 +66,19 @@ int plan_make(struct plan *p, const struct plan_ask *ask, size_t available, stru
     size_t half = available ? available / 2 : wanted;
     size_t budget = ask->budget ? ask->budget : wanted < half ? wanted : half;
     if (available && ask->budget && budget > available)
-        return err_param(err, ERR_BUDGET, "memory_bytes",
-                         "memory plan: %zu MiB for slots and pages exceed the %zu MiB that "
-                         "this machine or cgroup has available beside %zu MiB of weights",
-                         mib(budget), mib(available), mib(ask->fixed));
+        return err_param(
+            err, ERR_BUDGET, "memory_bytes",
+            "memory plan: %zu MiB for slots and pages exceed the %zu MiB that "
+            "this machine or cgroup has available beside %zu MiB of weights",
+            mib(budget), mib(available), mib(ask->fixed));
     size_t least = slots + ask->page_bytes;
     if (budget < least)
-        return err_param(err, ERR_BUDGET, "memory_bytes",
-                         "memory plan: expected at least %zu MiB (%d slots of %zu KiB and one "
-                         "page of %zu KiB), found %zu MiB; lower max_seqs or raise memory_bytes",
-                         mib(least), ask->max_seqs, ask->slot_bytes >> 10,
-                         ask->page_bytes >> 10, mib(budget));
+        return err_param(
+            err, ERR_BUDGET, "memory_bytes",
+            "memory plan: expected at least %zu MiB (%d slots of %zu KiB and one "
+            "page of %zu KiB), found %zu MiB; lower max_seqs or raise memory_bytes",
+            mib(least), ask->max_seqs, ask->slot_bytes >> 10, ask->page_bytes >> 10,
+            mib(budget));
     size_t most = (size_t)ask->max_seqs * (size_t)per_seq;
     size_t fits = ask->page_bytes ? (budget - slots) / ask->page_bytes : 0;
     p->n_slots = ask->max_seqs;

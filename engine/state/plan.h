@@ -1,6 +1,7 @@
 /*
- * The memory plan: how many slots and pages the byte budget holds. Made once at open, before
- * anything is allocated; printed by the server and refused when it exceeds the machine.
+ * The memory plan: how many slots and pages the byte budget holds. Made once at open,
+ * before anything is allocated; printed by the server and refused when it exceeds the
+ * machine.
  */
 #ifndef ENGINE_STATE_PLAN_H
 #define ENGINE_STATE_PLAN_H
@@ -12,8 +13,8 @@
 struct plan_ask {
     size_t slot_bytes, page_bytes; /* of one slot, one page */
     int max_seqs, context;
-    size_t budget;                 /* bytes for slots + pages; 0 = choose */
-    size_t fixed;                  /* weights and scratch, already certain */
+    size_t budget; /* bytes for slots + pages; 0 = choose */
+    size_t fixed;  /* weights and scratch, already certain */
 };
 
 struct plan {
@@ -22,12 +23,13 @@ struct plan {
     int longest_tokens; /* longest context that one sequence can have */
 };
 
-/* Bytes that this process may still take: the machine's available memory or what the cgroup
- * leaves, whichever is less. 0 when unknown. */
+/* Bytes that this process may still take: the machine's available memory or what the
+ * cgroup leaves, whichever is less. 0 when unknown. */
 size_t plan_available(void);
 
-/* ERR_BUDGET with all figures when slots and one page do not fit, or when a given budget exceeds
- * what the machine has. available: as plan_available says, 0 = do not check. */
-int plan_make(struct plan *p, const struct plan_ask *ask, size_t available, struct err *err);
+/* ERR_BUDGET with all figures when slots and one page do not fit, or when a given budget
+ * exceeds what the machine has. available: as plan_available says, 0 = do not check. */
+int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
+              struct err *err);
 
 #endif

@@ -11,14 +11,15 @@
 #include <stdint.h>
 
 struct slots {
-    char *base;     /* owns; [n][slot_bytes], 64-byte aligned */
+    char *base; /* owns; [n][slot_bytes], 64-byte aligned */
     size_t slot_bytes;
     int n, n_free;
-    int32_t *free;  /* owns; stack */
+    int32_t *free; /* owns; stack */
 };
 
-int slots_open(struct slots *s, int n, size_t slot_bytes, struct err *err); /* ERR_MEMORY */
-void slots_close(struct slots *s);                                          /* accepts zeroed */
+int slots_open(struct slots *s, int n, size_t slot_bytes,
+               struct err *err);   /* ERR_MEMORY */
+void slots_close(struct slots *s); /* accepts zeroed */
 
 int32_t slots_take(struct slots *s); /* zeroed state, or -1: none free */
 void slots_drop(struct slots *s, int32_t slot);

@@ -45,11 +45,9 @@ struct detok_token {
 };
 
 struct detok_out {
-    const struct detok_token
-        *tokens; /* released now, in order; borrowed until next call */
+    const struct detok_token *tokens; /* released now, in order; until the next call */
     size_t n;
-    const char
-        *rest; /* flush: text behind the last token (the U+FFFD of a broken tail) */
+    const char *rest; /* flush: text behind the last token, U+FFFD of a broken tail */
     size_t rest_len;
     int stop;         /* index of the stop string that matched, or -1 */
     size_t n_dropped; /* tokens that the match swallowed; they are not released */
@@ -67,8 +65,7 @@ struct detok {
     size_t text_len, text_cap;
     char tail[4]; /* beginning of a character */
     size_t tail_len;
-    struct detok_token
-        *tokens; /* [token_cap] the first n_out were released by the last call */
+    struct detok_token *tokens; /* [token_cap] the first n_out were just released */
     size_t n_tokens, n_out, token_cap;
 };
 

@@ -1,6 +1,7 @@
 /*
- * The engine without HTTP: prefill and decode rates of a model, one sequence against many, in
- * alternation (A B A B …), beside the f32 multiply-add limit measured in the same run.
+ * The engine without HTTP: prefill and decode rates of a model, one sequence against
+ * many, in alternation (A B A B …), beside the f32 multiply-add limit measured in the
+ * same run.
  *
  *     bench_engine MODEL_DIR [ROUNDS] [SEQUENCES] [TOKENS] [THREADS]
  *
@@ -23,19 +24,21 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the limit ------------------------------------------------------------------------------ */
+/* ---- the limit
+ * ------------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
-/* Ten independent chains of fused multiply-adds in registers 0 to 9: enough to fill two units of
- * latency 5. The operands are zeros: only time is wanted. */
+/* Ten independent chains of fused multiply-adds in registers 0 to 9: enough to fill two
+ * units of latency 5. The operands are zeros: only time is wanted. */
 #define CHAINS(R)                                                                        \
-    "vfmadd231ps %%" R "10, %%" R "10, %%" R "0\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R  \
-    "1\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "2\n\tvfmadd231ps %%" R "10, %%" R        \
-    "10, %%" R "3\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "4\n\tvfmadd231ps %%" R        \
-    "10, %%" R "10, %%" R "5\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R                      \
-    "6\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "7\n\tvfmadd231ps %%" R "10, %%" R        \
-    "10, %%" R "8\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "9\n\t"
-#define CLOBBER "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9"
+    "vfmadd231ps %%" R "10, %%" R "10, %%" R "0\n\tvfmadd231ps %%" R "10, %%" R          \
+    "10, %%" R "1\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "2\n\tvfmadd231ps %%" R     \
+    "10, %%" R "10, %%" R "3\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R                  \
+    "4\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "5\n\tvfmadd231ps %%" R "10, %%" R     \
+    "10, %%" R "6\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "7\n\tvfmadd231ps %%" R     \
+    "10, %%" R "10, %%" R "8\n\tvfmadd231ps %%" R "10, %%" R "10, %%" R "9\n\t"
+#define CLOBBER                                                                          \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9"
 
 __attribute__((target("avx512f"), noinline)) static void spin_512(long n)
 {
@@ -78,7 +81,8 @@ static double fma_limit(struct pool *p)
 }
 #endif
 
-/* ---- the engine ------------------------------------------------------------------------------- */
+/* ---- the engine
+ * ------------------------------------------------------------------------------- */
 
 static long n_finished;
 
@@ -96,8 +100,13 @@ static void submit(struct engine *e, uint64_t id, int n_prompt, int n_tokens)
     for (int i = 0; i < n_prompt; i++)
         ids[i] = (int32_t)((id * 7919 + (uint64_t)i * 104729) % (uint64_t)vocab);
     struct engine_request r = {.id = id, .ids = ids, .n_ids = (size_t)n_prompt};
-    r.gen = (struct gen_params){.max_tokens = n_tokens, .top_p = 1, .typical_p = 1, .n = 1,
-                                .repetition_penalty = 1, .logprobs = -1, .ignore_eos = true};
+    r.gen = (struct gen_params){.max_tokens = n_tokens,
+                                .top_p = 1,
+                                .typical_p = 1,
+                                .n = 1,
+                                .repetition_penalty = 1,
+                                .logprobs = -1,
+                                .ignore_eos = true};
     if (engine_submit(e, &r, &err)) {
         fprintf(stderr, "bench_engine: %s\n", err.text);
         exit(1);
@@ -160,7 +169,9 @@ int main(int argc, char **argv)
     struct engine *e = NULL;
     struct pool *p = NULL;
     struct engine_options o = {.model_dir = argc > 1 ? argv[1] : "models/default",
-                               .no_tokenizer = true, .n_threads = threads, .emit = count};
+                               .no_tokenizer = true,
+                               .n_threads = threads,
+                               .emit = count};
     if (rounds < 1 || rounds > MAX_ROUNDS || engine_open(&e, &o, &err) ||
         pool_open(&p, engine_info(e)->n_threads, &err)) {
         fprintf(stderr, "bench_engine: %s\n", err.text);
@@ -173,18 +184,21 @@ int main(int argc, char **argv)
         ratio[i] = many[i] / one[i];
         fill[i] = prefill(e, 512);
         limit[i] = fma_limit(p);
-        printf("round %d: 1 sequence %.0f tok/s, %d sequences %.0f tok/s (x %.2f), prefill 512 "
-               "%.0f tok/s, FMA limit %.0f GFLOP/s\n", i + 1, one[i], n, many[i], ratio[i],
-               fill[i], limit[i]);
+        printf(
+            "round %d: 1 sequence %.0f tok/s, %d sequences %.0f tok/s (x %.2f), prefill 512 "
+            "%.0f tok/s, FMA limit %.0f GFLOP/s\n",
+            i + 1, one[i], n, many[i], ratio[i], fill[i], limit[i]);
     }
     double flops = 2e-9 * (double)info->n_params, top = median(limit, rounds);
     printf("%s, %lld parameters, %s, %d threads\n", info->arch, (long long)info->n_params,
            info->cpu, info->n_threads);
-    printf("median: 1 sequence %.0f tok/s; %d sequences %.0f tok/s; ratio %.2f; %.0f %% of the "
-           "FMA limit of %.0f GFLOP/s\n", median(one, rounds), n, median(many, rounds),
-           median(ratio, rounds), 100 * median(many, rounds) * flops / top, top);
-    printf("median: prefill 512 %.0f tok/s, %.0f %% of the FMA limit\n", median(fill, rounds),
-           100 * median(fill, rounds) * flops / top);
+    printf(
+        "median: 1 sequence %.0f tok/s; %d sequences %.0f tok/s; ratio %.2f; %.0f %% of the "
+        "FMA limit of %.0f GFLOP/s\n",
+        median(one, rounds), n, median(many, rounds), median(ratio, rounds),
+        100 * median(many, rounds) * flops / top, top);
+    printf("median: prefill 512 %.0f tok/s, %.0f %% of the FMA limit\n",
+           median(fill, rounds), 100 * median(fill, rounds) * flops / top);
     pool_close(p);
     engine_close(e);
     return 0;
