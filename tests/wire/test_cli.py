@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,7 +174,37 @@ class UsageTest(CliCase):
                                          stdout=full).returncode, 1)
 
 
+class PlaceTest(CliCase):
+    """Without --model: the model of the checkout or installation that the program stands in."""
+
+    def found(self, program_path, model_path):
+        with tempfile.TemporaryDirectory() as top:
+            there = pathlib.Path(os.path.realpath(top))
+            for path in (there / program_path, there / model_path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(program.args.ssmd, there / program_path)
+            (there / model_path).mkdir()
+            (there / model_path / "config.json").write_text("{}")
+            done = subprocess.run([str(there / program_path), "--print-config"], cwd="/",
+                                  stdout=subprocess.PIPE, check=True, timeout=program.LIMIT)
+            config = json.loads(done.stdout)
+            self.assertEqual(config["model"], str(there / model_path))
+            self.assertEqual(config["served_name"], "default")
+
+    def test_checkout(self):
+        self.found("build/ssmd", "models/default")
+        self.found("build/test/ssmd", "models/default")
+
+    def test_installation(self):
+        self.found("bin/ssmd", "share/ssmd/models/default")
+
+
 class CheckTest(CliCase):
+    def test_the_given_model(self):
+        if not os.path.isfile(os.path.join(program.args.model, "config.json")):
+            self.skipTest("no embedded model")
+        self.assertIn("memory", self.accepted("check", "--model", program.args.model))
+
     def test_a_good_model(self):
         text = self.accepted("check", "--model", self.folder(TINY).path)
         for word in ("llama", "parameters", "97 ids", "context", "memory"):
