@@ -403,6 +403,12 @@ int weights_open(struct weights *w, const char *dir, struct err *err)
     return rc;
 }
 
+void weights_cool(const struct weights *w)
+{
+    for (int i = 0; i < w->n_files; i++)
+        madvise(w->files[i].map, w->files[i].map_bytes, MADV_DONTNEED);
+}
+
 void weights_close(struct weights *w)
 {
     for (int i = 0; i < w->n_files; i++)

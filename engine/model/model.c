@@ -182,6 +182,7 @@ static int build(struct model *m, struct err *err)
     for (int i = 0; i < m->hp.n_layers; i++)
         block_each_mixer(&m->blocks[i], place_mixer, m);
     count_params(m);
+    weights_cool(&m->weights);
     return 0;
 }
 
