@@ -20,14 +20,8 @@ if [ "$(id -u)" != 0 ]; then
     exit 2
 fi
 
-missing=()
-for p in $(packages IMAGE); do
-    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    apt-get update -q
-    apt-get install -y -q --no-install-recommends "${missing[@]}"
-fi
+# shellcheck disable=SC2046
+./deploy/packages.sh $(packages IMAGE)
 
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/ssmd-image.XXXXXX")
 name=localhost/ssmd-image-test
