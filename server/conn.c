@@ -428,7 +428,8 @@ static void log_request(const struct conn *c)
             level, "request",
             "\"id\":%s,\"route\":\"%s\",\"status\":%d,\"sent\":%s,\"stream\":%s,"
             "\"tenant\":%s,\"bytes_in\":%llu,\"bytes_out\":%llu,\"prompt_tokens\":%llu,"
-            "\"cached_tokens\":%llu,\"generated_tokens\":%llu,\"first_token_ms\":%.3f,"
+            "\"cached_tokens\":%llu,\"generated_tokens\":%llu,\"queue_ms\":%.3f,"
+            "\"first_token_ms\":%.3f,"
             "\"total_ms\":%.3f",
             id.data, route_label(c->route.label), c->status, c->sent ? "true" : "false",
             c->stream.open ? "true" : "false", tenant.data,
@@ -437,7 +438,8 @@ static void log_request(const struct conn *c)
             (unsigned long long)c->usage.prompt_tokens,
             (unsigned long long)c->usage.cached_tokens,
             (unsigned long long)c->usage.generated_tokens,
-            ms_between(c->began_ns, c->first_ns), ms_between(c->began_ns, loop_now()));
+            ms_between(c->submit_ns, c->start_ns), ms_between(c->began_ns, c->first_ns),
+            ms_between(c->began_ns, loop_now()));
     buf_free(&id);
     buf_free(&tenant);
 }

@@ -57,7 +57,7 @@ struct conn {
     uint64_t *token_ns; /* owns, [choices of all jobs]: last token */
     size_t n_jobs, n_submitted, jobs_left;
     int admitted; /* jobs counted by admit that are not submitted yet */
-    uint64_t submit_ns, first_ns;
+    uint64_t submit_ns, start_ns, first_ns;
     bool started, cancelled;
     struct stream stream;
     struct completion_usage usage;

@@ -4,7 +4,6 @@
  */
 #include "server/loop.h"
 
-#include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "server/cmd.h"
 #include "server/conn.h"
@@ -19,7 +18,7 @@
 #include <unistd.h>
 
 static const uint64_t STUCK_NS = 60u * 1000000000ull;
-enum { MAX_CONFIG_BYTES = 1 << 20, MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
+enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
 enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
 static const double CUT_SECONDS = 2, ARRIVAL_SECONDS = 1;
 
@@ -176,37 +175,25 @@ static void notify(void *arg) /* any thread */
     uv_async_send(&((struct loop *)arg)->wake);
 }
 
-/* The file's log_level, if it names one. */
-static void reload_level(const struct loop *l)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    struct json *j = NULL;
-    struct err err;
-    if (!*l->cfg->file)
-        return;
-    if (json_load(&j, l->cfg->file, MAX_CONFIG_BYTES, &err)) {
-        log_text(LOG_ERROR, "reload", err.text);
-        return;
-    }
-    const char *level = json_as_string(json_get(j, "log_level"), NULL);
-    for (int i = 0; level && i < 4; i++)
-        if (strcmp(level, names[i]) == 0)
-            log_set_level((enum log_level)i);
-    json_free(j);
-}
-
+/* Reads the configuration anew and takes from it what may change while serving: the keys
+ * and the log level. Whatever is broken, what is in force stays. */
 static void reload(struct loop *l)
 {
-    struct keys *fresh;
+    struct config fresh;
+    struct keys *keys = NULL;
     struct err err;
-    if (keys_open(&fresh, l->cfg->api_keys_file, l->cfg->api_key, &err)) {
-        log_text(LOG_ERROR, "reload", err.text); /* the old keys stay in force */
+    int rc = config_load(&fresh, l->cfg->input, &err);
+    if (!rc)
+        rc = keys_open(&keys, fresh.api_keys_file, fresh.api_key, &err);
+    if (rc) {
+        log_text(LOG_ERROR, "reload", err.text);
     } else {
         keys_close(l->keys);
-        l->keys = fresh;
-        log_line(LOG_INFO, "reload", "\"keys\":true");
+        l->keys = keys;
+        log_set_level(fresh.log_level);
+        log_line(LOG_INFO, "reload", "\"keys\":%s", keys_asked(keys) ? "true" : "false");
     }
-    reload_level(l);
+    config_free(&fresh);
 }
 
 static void on_signal(uv_signal_t *s, int signum)

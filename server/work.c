@@ -229,6 +229,7 @@ static void on_start(struct conn *c, struct job *j)
     if (c->started)
         return;
     c->started = true;
+    c->start_ns = loop_now();
     if (c->req.stream && !c->replied && !c->fault.code)
         conn_open_stream(c);
 }

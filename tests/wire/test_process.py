@@ -186,6 +186,21 @@ class Keys(unittest.TestCase):
                 d.wait_line("reload", 2)
                 self.assertEqual(status("key-c"), 200)
 
+    def test_log_level(self):
+        """SIGHUP takes the level from the file as it is now."""
+        with wire.Daemon(config={"log_level": "info"}) as d:
+            path = os.path.join(d.dir.name, "config.json")
+            with open(path, "w") as f:
+                f.write('{"log_level": "debug"}')
+            d.signal(signal.SIGHUP)
+            d.wait_line("reload")
+            d.call("GET", "/livez")
+            d.wait_line("request")  # probes are told at debug only
+            with open(path, "w") as f:
+                f.write('{"log_level": "loud"}')
+            d.signal(signal.SIGHUP)
+            self.assertIn("log_level", d.wait_line("reload", 2)["message"])
+
     def test_bad_file(self):
         p = run("--port", 0, "--api-keys-file", "/nonexistent/keys")
         self.assertEqual(p.returncode, 2)
