@@ -72,7 +72,7 @@ class Model(unittest.TestCase):
 # ---- sharing -----------------------------------------------------------------------------
 
 class Fairness(Model):
-    flags = ("--step-rows", 64)
+    flags = ("--step-rows", 64, "--context", 16384)
 
     def test_streams_go_on_while_a_long_prompt_is_read(self):
         body = {"prompt": "the river", "max_tokens": 3500, "temperature": 0, "ignore_eos": True}
@@ -101,7 +101,7 @@ class Fairness(Model):
 
     def test_an_arrival_does_not_wait_for_the_others(self):
         """A short prompt is answered while a long one is still being read."""
-        long = self.d.open_stream(prompt=[66] * 4000, max_tokens=90, stream=False)
+        long = self.d.open_stream(prompt=[66] * 15000, max_tokens=90, stream=False)
         self.d.wait_metric("ssmd_requests_running", lambda v: v == 1)
         self.complete(prompt="a", max_tokens=2)
         self.assertEqual(self.d.metric("ssmd_requests_running"), 1)

@@ -1,0 +1,72 @@
+// One ssmd on a free port, ended by its own handle; and what its /metrics say.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import OpenAI from "openai";
+
+const root = new URL("../../../", import.meta.url).pathname;
+const READY_MS = 120_000; // generous, for sanitizers
+
+export const { values: args } = parseArgs({
+  options: {
+    ssmd: { type: "string", default: `${root}build/ssmd` },
+    model: { type: "string", default: `${root}models/default` },
+  },
+});
+
+export class Daemon {
+  static async start(model, ...flags) {
+    const d = new Daemon();
+    const words = ["serve", "--model", model, "--served-name", "m", "--port", "0", ...flags];
+    d.child = spawn(args.ssmd, words.map(String), { stdio: ["ignore", "ignore", "pipe"] });
+    d.ended = new Promise((done) => d.child.on("close", (code, signal) => done(signal ?? code)));
+    d.url = `http://127.0.0.1:${await d.port()}`;
+    return d;
+  }
+
+  // Reads the log to its end; resolves with the port once the model serves.
+  port() {
+    const lines = [];
+    return new Promise((done, failed) => {
+      const late = setTimeout(() => failed(new Error(`not ready: ${lines.join("\n")}`)), READY_MS);
+      createInterface({ input: this.child.stderr })
+        .on("line", (line) => {
+          lines.push(line);
+          if (!line.includes('"event":"ready"')) return;
+          clearTimeout(late);
+          done(JSON.parse(line).port);
+        })
+        .on("close", () => failed(new Error(`ended: ${lines.join("\n")}`)));
+    });
+  }
+
+  // The client retries by itself; a test sees each answer unless it asks for retries.
+  client(options = {}) {
+    return new OpenAI({ baseURL: `${this.url}/v1`, apiKey: "any", maxRetries: 0, ...options });
+  }
+
+  async metric(name) {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const line = text.split("\n").find((l) => l.startsWith(`${name} `));
+    if (!line) throw new Error(`no metric ${name}`);
+    return Number(line.slice(name.length + 1));
+  }
+
+  // Milliseconds until the metric has the value.
+  async reaches(name, value, limit_ms = 20_000) {
+    const begin = Date.now();
+    for (;;) {
+      const seen = await this.metric(name);
+      const took = Date.now() - begin;
+      if (seen === value) return took;
+      if (took > limit_ms) throw new Error(`${name} stayed ${seen}, not ${value}`);
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  }
+
+  // Ends it; resolves with its exit status.
+  async stop() {
+    this.child.kill("SIGTERM");
+    return this.ended;
+  }
+}
