@@ -26,7 +26,8 @@ fi
 dir=$(mktemp -d "${TMPDIR:-/var/tmp}/ssmd-image.XXXXXX")
 name=localhost/ssmd-image-test
 base=localhost/debian:bookworm-local
-container= daemon=
+container=''
+daemon=''
 export BUILDAH_ISOLATION=chroot
 b() { buildah --root "$dir/storage" --runroot "$dir/run" --storage-driver vfs "$@"; }
 
@@ -107,6 +108,7 @@ unhealthy() { ! healthy; }
 # start_daemon VAR=VALUE...: sets $outer to unshare's pid, $daemon to ssmd's as seen here.
 start_daemon()
 {
+    # shellcheck disable=SC2016
     unshare --fork --kill-child --pid --mount --mount-proc="$root/proc" bash -c '
         mount --rbind /dev "$1/dev" && mount -t tmpfs none "$1/tmp" && shift && exec "$@"' \
         - "$root" env -i "${environment[@]}" "$@" \
@@ -114,7 +116,7 @@ start_daemon()
     outer=$!
     for _ in $(seq 100); do
         daemon=$(pgrep -P "$outer" || true)
-        [ -z "$daemon" ] || curl -fsS -o /dev/null "$url/readyz" 2>/dev/null && return 0
+        [ -n "$daemon" ] && curl -fsS -o /dev/null "$url/readyz" 2>/dev/null && return 0
         kill -0 "$outer" 2>/dev/null || break
         sleep 0.1
     done
