@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum {
-    VOCAB_MAX_IDS = 1 << 22,         /* ids are 0 .. n_ids - 1, n_ids <= this */
+    VOCAB_MAX_IDS = 1 << 20,         /* ids are 0 .. n_ids - 1, n_ids <= this */
     VOCAB_MAX_TOKEN_BYTES = 1 << 14, /* longest token */
     VOCAB_DIRECT = 0x180             /* code points with a row in vocab.direct */
 };

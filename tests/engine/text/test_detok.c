@@ -313,6 +313,7 @@ static void test_silent_tokens_inside_a_match(void **state)
     flush(&s);
     assert_string_equal(s.text.data, "ab");
     assert_int_equal(s.n_out, 102);
+    assert_int_equal(s.stop, -1);
     close_stream(&s);
 }
 
