@@ -4,6 +4,7 @@
 #include "engine/base/mem.h"
 #include "engine/kernel/math64.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -95,6 +96,14 @@ static void adjust(struct sampler *s, const struct sample_in *in)
             s->work[in->end_ids[i]] = -INFINITY;
 }
 
+static bool all_finite(const float *x, size_t n)
+{
+    bool finite = true;
+    for (size_t i = 0; i < n; i++)
+        finite &= fabsf(x[i]) <= FLT_MAX; /* false of NaN */
+    return finite;
+}
+
 static int32_t argmax(const float *x, int n, float max)
 {
     for (int i = 0; i < n; i++)
@@ -162,7 +171,7 @@ static int keep_typical(struct sampler *s, int n, float p)
     }
     for (int i = n / 2; i-- > 0;)
         sift_down(s->heap, n, i);
-    for (int left = n; left > 0 && mass < p * sum;) {
+    for (int left = n; left > 0 && (left == n || mass < p * sum);) {
         int32_t i = pop(s->heap, &left).id;
         mass += s->work[i];
         s->counts[i] = 1;
@@ -305,7 +314,7 @@ void sample_next(struct sampler *s, const struct sample_in *in, struct sample_ou
     const struct gen_params *g = in->gen;
     size_t n = (size_t)s->n_vocab;
     *out = (struct sample_out){.id = -1, .logprob = NAN};
-    if (!isfinite(s->k->max(in->logits, n)))
+    if (!all_finite(in->logits, n))
         return;
     adjust(s, in);
     float max = s->k->max(s->work, n);
