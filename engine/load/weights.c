@@ -351,6 +351,17 @@ static int index_names(struct weights *w, struct err *err)
     return 0;
 }
 
+/* The other way round: every tensor of the shards stands in the map. */
+static int check_listed(const struct weights *w, const struct json *map, struct err *err)
+{
+    for (size_t i = 0; i < w->n_tensors; i++)
+        if (!json_get(map, w->tensors[i].name))
+            return err_set(err, ERR_FORMAT,
+                           "weight_map: tensor %.150s of %.100s: expected an entry, found none",
+                           w->tensors[i].name, w->tensors[i].file);
+    return 0;
+}
+
 static int open_index(struct weights *w, const char *dir, const char *path,
                       struct err *err)
 {
@@ -370,9 +381,8 @@ static int open_index(struct weights *w, const char *dir, const char *path,
         rc = index_names(w, err);
     if (rc == 0)
         rc = json_each(map, check_placed, &x);
-    if (rc == 0 && json_len(map) != w->n_tensors)
-        rc = err_set(err, ERR_FORMAT, "weight_map: expected %zu tensors, found %zu",
-                     w->n_tensors, json_len(map));
+    if (rc == 0)
+        rc = check_listed(w, map, err);
     json_free(doc);
     return rc ? err_prefix(err, "%s", index_name) : 0;
 }
