@@ -289,9 +289,11 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
     int rc = engine_check(e, r, err);
     if (rc == 0)
         rc = request_new(&q, r, &e->runner.world, err);
-    if (rc == 0)
-        sched_push(&e->runner.sched, q);
-    return rc;
+    if (rc)
+        return rc;
+    score_end(&e->score, &e->runner); /* its slot and pages are requests' now */
+    sched_push(&e->runner.sched, q);
+    return 0;
 }
 
 void engine_cancel(struct engine *e, uint64_t id, enum finish_reason why)

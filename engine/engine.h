@@ -182,7 +182,7 @@ typedef int engine_row_fn(void *arg, size_t t, const float *logits);
 /* Runs ids[0..n) as one sequence from position 0, cut into the given chunks (they sum to
  * n; NULL = steps of step_rows), calling row for each t in ascending order. The state is
  * kept, so that engine_score_more continues after it (t goes on counting); the next
- * engine_score, or engine_close, forgets it. ERR_ARGUMENT, ERR_CONTEXT, ERR_BUSY when
+ * engine_score, engine_submit or engine_close forgets it. ERR_ARGUMENT, ERR_CONTEXT, ERR_BUSY when
  * requests are live. */
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err);
