@@ -1,0 +1,88 @@
+/* The slot pool: zeroed when taken, copied whole, never two owners. */
+#include "engine/base/mem.h"
+#include "engine/state/slots.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+enum { N = 5, BYTES = 192 };
+
+static void a_slot_begins_as_zeros_whatever_it_held(void **state)
+{
+    struct slots s;
+    int32_t got[N];
+    (void)state;
+    assert_int_equal(slots_open(&s, N, BYTES, NULL), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++) {
+            got[i] = slots_take(&s);
+            assert_in_range(got[i], 0, N - 1);
+            for (int b = 0; b < BYTES; b++)
+                assert_int_equal(slots_at(&s, got[i])[b], 0);
+            memset(slots_at(&s, got[i]), 0xFF, BYTES);
+        }
+        assert_int_equal(slots_used(&s), N);
+        assert_int_equal(slots_take(&s), -1);
+        for (int i = 0; i < N; i++)
+            slots_drop(&s, got[(i + round) % N]);
+        assert_int_equal(slots_used(&s), 0);
+    }
+    slots_close(&s);
+}
+
+static void slots_do_not_overlap_and_a_copy_is_whole(void **state)
+{
+    struct slots s;
+    (void)state;
+    assert_int_equal(slots_open(&s, 3, BYTES, NULL), 0);
+    int32_t a = slots_take(&s), b = slots_take(&s), c = slots_take(&s);
+    memset(slots_at(&s, a), 1, BYTES);
+    memset(slots_at(&s, b), 2, BYTES);
+    memset(slots_at(&s, c), 3, BYTES);
+    slots_copy(&s, b, a);
+    for (int i = 0; i < BYTES; i++) {
+        assert_int_equal(slots_at(&s, a)[i], 1);
+        assert_int_equal(slots_at(&s, b)[i], 1);
+        assert_int_equal(slots_at(&s, c)[i], 3);
+    }
+    slots_close(&s);
+}
+
+static void a_model_without_constant_state_still_counts_slots(void **state)
+{
+    struct slots s;
+    (void)state;
+    assert_int_equal(slots_open(&s, 2, 0, NULL), 0);
+    assert_true(slots_take(&s) >= 0);
+    assert_true(slots_take(&s) >= 0);
+    assert_int_equal(slots_take(&s), -1);
+    slots_close(&s);
+}
+
+static void memory_that_runs_out_leaves_nothing(void **state)
+{
+    struct slots s;
+    struct err err = {0};
+    (void)state;
+    for (int n = 1; n <= 2; n++) {
+        mem_fail_after(n);
+        assert_int_equal(slots_open(&s, N, BYTES, &err), -ERR_MEMORY);
+        mem_fail_after(0);
+        assert_non_null(strstr(err.text, "5 slots of 192 bytes"));
+        slots_close(&s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slot_begins_as_zeros_whatever_it_held),
+        cmocka_unit_test(slots_do_not_overlap_and_a_copy_is_whole),
+        cmocka_unit_test(a_model_without_constant_state_still_counts_slots),
+        cmocka_unit_test(memory_that_runs_out_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
