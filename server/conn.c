@@ -8,6 +8,8 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "server/answer.h"
+#include "server/head.h"
+#include "server/text.h"
 #include "server/work.h"
 
 #include <stdio.h>
@@ -178,89 +180,6 @@ static void take_id(struct conn *c)
     c->request_id[h->value_len] = '\0';
 }
 
-static int check_sizes(struct conn *c, struct err *err)
-{
-    const struct config *cfg = c->l->cfg;
-    if (c->call->target_len > cfg->max_uri_bytes)
-        return err_set(err, ERR_URI, "the URI has %zu bytes, the limit is %zu",
-                       c->call->target_len, cfg->max_uri_bytes);
-    if (c->call->header_bytes > cfg->max_header_bytes + c->call->target_len)
-        return err_set(
-            err, ERR_HEADERS, "the header block has %zu bytes, the limit is %zu",
-            c->call->header_bytes - c->call->target_len, cfg->max_header_bytes);
-    return 0;
-}
-
-static int check_route(struct conn *c, struct err *err)
-{
-    c->path = mem_alloc(c->call->target_len + 1);
-    if (!c->path)
-        return err_set(err, ERR_MEMORY, "out of memory");
-    return route_find(&c->route, c->call->method, c->call->target, c->call->target_len,
-                      c->path, err);
-}
-
-static int check_key(struct conn *c, struct err *err)
-{
-    if (c->route.open || !keys_asked(c->l->keys))
-        return 0;
-    const struct http_header *h = http_header(c->call, "authorization");
-    const char *tenant =
-        keys_tenant(c->l->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
-    if (!tenant)
-        return -ERR_AUTH;
-    snprintf(c->tenant_name, sizeof c->tenant_name, "%s", tenant);
-    return 0;
-}
-
-static bool is_json(const struct http_header *type)
-{
-    static const char json[] = "application/json";
-    size_t n = sizeof json - 1;
-    return type && type->value_len >= n && strncasecmp(type->value, json, n) == 0 &&
-           (type->value_len == n || type->value[n] == ';' || type->value[n] == ' ');
-}
-
-static int check_media(struct conn *c, struct err *err)
-{
-    if (strcmp(c->call->method, "POST") != 0)
-        return 0;
-    const struct http_header *coding = http_header(c->call, "content-encoding");
-    if (coding && strcasecmp(coding->value, "identity") != 0)
-        return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
-    const struct http_header *type = http_header(c->call, "content-type");
-    if (!is_json(type))
-        return err_set(err, ERR_MEDIA,
-                       "Content-Type must be application/json, not %.100s",
-                       type ? type->value : "absent");
-    return 0;
-}
-
-static int too_large(const struct conn *c, struct err *err)
-{
-    return err_set(err, ERR_TOO_LARGE, "the body is larger than the limit of %zu bytes",
-                   c->l->cfg->max_body_bytes);
-}
-
-static int check_length(struct conn *c, struct err *err)
-{
-    uint64_t n = c->call->content_length;
-    return n != UINT64_MAX && n > c->l->cfg->max_body_bytes ? too_large(c, err) : 0;
-}
-
-static int check_phase(struct conn *c, struct err *err)
-{
-    if (strcmp(c->call->method, "POST") != 0)
-        return 0;
-    enum loop_phase phase = c->l->phase;
-    int rc = loop_accepts(c->l, err);
-    if (rc)
-        c->l->metrics.rejected[phase == LOOP_LOADING   ? REJECTED_LOADING
-                               : phase == LOOP_SERVING ? REJECTED_ENGINE
-                                                       : REJECTED_DRAINING]++;
-    return rc;
-}
-
 void conn_drop_body(struct conn *c)
 {
     c->l->held_bytes -= c->body.cap;
@@ -282,9 +201,9 @@ static conn_step_fn *const *steps_of(const struct conn *c)
     case API_COMPLETIONS:
         return work_completions;
     case API_TOKENIZE:
-        return work_tokenize;
+        return text_tokenize;
     case API_DETOKENIZE:
-        return work_detokenize;
+        return text_detokenize;
     default:
         return answer_steps;
     }
@@ -292,8 +211,6 @@ static conn_step_fn *const *steps_of(const struct conn *c)
 
 static void head(void *owner, const struct err *fault)
 {
-    static int (*const checks[])(struct conn *, struct err *) = {
-        check_sizes, check_route, check_key, check_length, check_media, check_phase};
     struct conn *c = owner;
     struct err err;
     take_id(c);
@@ -303,17 +220,15 @@ static void head(void *owner, const struct err *fault)
         fail_plain(c, &c->fault);
         return;
     }
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        if (checks[i](c, &err) == 0)
-            continue;
-        refuse(c, &err);
-        if (!c->call->expects_continue || !c->call->has_body)
-            return;
-        http_refuse_now(c->call); /* the client waits for leave to send: say no */
-        conn_fail(c, &err);
+    if (head_check(c, &err) == 0) {
+        c->step = steps_of(c);
         return;
     }
-    c->step = steps_of(c);
+    refuse(c, &err);
+    if (c->call->expects_continue && c->call->has_body) {
+        http_refuse_now(c->call); /* the client waits for leave to send: say no */
+        conn_fail(c, &err);
+    }
 }
 
 /* ---- the body and the steps
@@ -327,7 +242,7 @@ static bool body(void *owner, const char *data, size_t len)
         return c->body_bytes <= DISCARD_BYTES;
     struct err err;
     if (c->body.len + len > c->l->cfg->max_body_bytes) {
-        too_large(c, &err);
+        head_too_large(c, &err);
         refuse(c, &err);
         return true;
     }
@@ -399,6 +314,11 @@ static ssize_t read_stream(void *owner, char *to, size_t max)
 static void done(void *owner, bool sent)
 {
     struct conn *c = owner;
+    if (!c->replied && c->call->status) { /* the library has refused it by itself */
+        c->replied = true;
+        c->status = (int)c->call->status;
+        metrics_http(&c->l->metrics, c->route.label, c->status);
+    }
     c->call = NULL;
     c->sent = sent;
     work_cancel(c, FINISH_ABORT);

@@ -9,13 +9,11 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "server/framing.h"
+#include "server/listen.h"
 
 #include <errno.h>
 #include <math.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -26,7 +24,6 @@
 enum {
     CONNECTION_MEMORY = 64 * 1024, /* the library's limit on a request's head */
     STREAM_BLOCK = 16 * 1024,      /* bytes the library asks a stream for at once */
-    BACKLOG = 1024
 };
 
 struct http {
@@ -279,13 +276,16 @@ static enum MHD_Result access_call(void *arg, struct MHD_Connection *c, const ch
 static void completed(void *arg, struct MHD_Connection *c, void **context,
                       enum MHD_RequestTerminationCode why)
 {
-    (void)c;
     struct http_call *call = *context;
     *context = NULL;
     if (!call)
         return;
     struct http *h = arg;
     struct http_sock *sock = call->sock;
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_HTTP_STATUS);
+    if (!call->queued)
+        call->status = i ? i->http_status : 0;
     call->sock = NULL;
     call->suspended = false;
     sock->call = NULL;
@@ -406,59 +406,6 @@ void http_shut(struct http_sock *sock, const char *bytes, size_t len)
     shutdown(sock->fd, SHUT_RDWR);
 }
 
-/* Dead peers are found by the kernel: accepted sockets inherit these. */
-static void tune(int fd)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        {SOL_SOCKET, SO_REUSEADDR, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, 15}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
-        {IPPROTO_TCP, TCP_KEEPCNT, 3},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
-    };
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                   sizeof options[i].value);
-}
-
-static int bind_one(const struct addrinfo *a)
-{
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    tune(fd);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int keep = errno;
-    close(fd);
-    errno = keep;
-    return -1;
-}
-
-static int listen_on(struct http *h, const struct http_options *o, struct err *err)
-{
-    char port[16];
-    snprintf(port, sizeof port, "%d", o->port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *list = NULL;
-    int rc = getaddrinfo(o->host, port, &hints, &list);
-    if (rc)
-        return err_param(err, ERR_ARGUMENT, "host", "cannot listen on %s: %s", o->host,
-                         gai_strerror(rc));
-    h->listen_fd = bind_one(list);
-    int why = errno;
-    freeaddrinfo(list);
-    if (h->listen_fd < 0)
-        return err_param(
-            err, ERR_IO, "port", "cannot listen on %s port %d: %s", o->host, o->port,
-            why == EADDRINUSE ? "the port is already in use" : strerror(why));
-    struct sockaddr_in6 at = {0};
-    socklen_t len = sizeof at;
-    if (getsockname(h->listen_fd, (struct sockaddr *)&at, &len) == 0)
-        h->port = ntohs(at.sin6_port); /* at the same place as sin_port */
-    return 0;
-}
-
 /* ---- life ----------------------------------------------------------------------------
  */
 
@@ -507,9 +454,8 @@ int http_open(struct http **out, struct uv_loop_s *loop, const struct http_optio
     h->owner = *o->owner;
     h->owner_arg = o->owner_arg;
     list_init(&h->socks);
-    int rc = listen_on(h, o, err);
-    if (!rc)
-        rc = start(h, o, err);
+    h->listen_fd = listen_open(o->host, o->port, &h->port, err);
+    int rc = h->listen_fd < 0 ? h->listen_fd : start(h, o, err);
     if (rc) {
         if (h->listen_fd >= 0)
             close(h->listen_fd);

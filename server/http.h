@@ -47,12 +47,12 @@ struct http_call {
     struct http_header *headers; /* owns the array */
     size_t n_headers, headers_cap;
     bool expects_continue, has_body;
+    unsigned status; /* of the answer, in `done` also of one the library gave by itself */
     uint64_t content_length; /* UINT64_MAX: chunked */
 
     /* private to http.c */
     void *mhd,
         *response; /* struct MHD_Connection, struct MHD_Response (owned until queued) */
-    unsigned status;
     int refs;
     bool head_seen, ended, suspended, cut, queued, now;
 };

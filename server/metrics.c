@@ -10,8 +10,8 @@
 #define SSMD_VERSION "unknown"
 #endif
 
-static const int codes[] = {200, 204, 400, 401, 404, 405, 408, 409,
-                            413, 414, 415, 429, 431, 499, 500, 503};
+static const int codes[] = {200, 204, 400, 401, 404, 405, 408, 409, 413,
+                            414, 415, 429, 431, 499, 500, 503, 505};
 enum { N_CODES = sizeof codes / sizeof *codes };
 
 static const double bounds[METRICS_BOUNDS] = {

@@ -7,10 +7,11 @@
 
 #include "server/conn.h"
 
-/* NULL-terminated step tables for conn.step. */
+/* NULL-terminated step table for conn.step. */
 extern conn_step_fn *const work_completions[];
-extern conn_step_fn *const work_tokenize[];
-extern conn_step_fn *const work_detokenize[];
+
+/* For encode.done: goes on with the conn that holds the work, or lets go of it. */
+void work_encoded(struct encode *w);
 
 /* Hands everything the engine said since to the conns it concerns. */
 void work_drain(struct loop *l);

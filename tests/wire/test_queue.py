@@ -81,6 +81,24 @@ class Queue(unittest.TestCase):
                 self.assertEqual(d.complete(n=2)[0], 200)
             d.wait_metric("ssmd_state_slots_used", lambda v: v == 0)
 
+    def test_bodies_under_way_are_bounded(self):
+        """Many large bodies that never end do not fill the memory."""
+        with wire.Daemon("--max-body-bytes", 10000) as d:
+            held = []
+            for _ in range(80):
+                s = d.connect()
+                s.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999"
+                          b"\r\nContent-Type: application/json\r\n\r\n" + b" " * 9000)
+                held.append(s)
+            d.wait_metric("ssmd_open_connections", lambda v: v >= 80)
+            held[-1].sendall(b" " * 999)
+            self.assertIn(b" 429 ", wire.read_until(held[-1], b"\r\n\r\n"))
+            self.assertEqual(d.complete()[0], 200)
+            for s in held:
+                s.close()
+            d.wait_metric("ssmd_open_connections", lambda v: v <= 1)
+            self.assertEqual(d.complete()[0], 200)
+
     def test_beyond_the_budget(self):
         with wire.Daemon("--max-seqs", 2) as d:
             status, _, e = d.complete(n=100)

@@ -140,6 +140,29 @@ class Status(unittest.TestCase):
         self.assertNotIn("zebra", self.d.log())
 
 
+class Fault(unittest.TestCase):
+    def test_engine_fault(self):
+        """A request that the engine gives up on: 500, in a stream an error event."""
+        with wire.Daemon(env={"FAKE_POISON": "33"}) as d:
+            status, _, body = d.complete(prompt="!boom")
+            if status == 200:
+                self.skipTest("the engine has no faults to offer")
+            self.assertEqual((status, body["error"]["type"]), (500, "server_error"))
+            s = d.open_stream(prompt="!boom")
+            data, ended = wire.dechunk(wire.read_all_from(s))
+            self.assertTrue(ended)
+            self.assertEqual(json.loads(wire.sse(data)[-1])["error"]["type"], "server_error")
+            self.assertEqual(d.complete()[0], 200)
+            self.assertEqual(d.metric('ssmd_requests_finished_total{reason="error"}'), 2)
+
+    def test_library_refusals_are_counted(self):
+        with wire.Daemon() as d:
+            d.raw(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+                  b"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+            name = 'ssmd_http_requests_total{route="/v1/completions",code="%d"}'
+            self.assertEqual((d.metric(name % 400), d.metric(name % 499)), (1, 0))
+
+
 class Slow(unittest.TestCase):
     def test_body_too_slow(self):
         with wire.Daemon("--body-timeout", 1) as d:

@@ -1,0 +1,14 @@
+/* What is checked of a request before its body is read, in the order of the answers. */
+#ifndef SERVER_HEAD_H
+#define SERVER_HEAD_H
+
+#include "server/conn.h"
+
+/* Finds the route (conn.route, conn.path) and the tenant; 0, or the first refusal: URI
+ * and header block, route and method, key, length, media type, phase of the process. */
+int head_check(struct conn *c, struct err *err);
+
+/* ERR_TOO_LARGE with the limit. */
+int head_too_large(const struct conn *c, struct err *err);
+
+#endif
