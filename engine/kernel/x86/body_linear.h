@@ -23,15 +23,14 @@ enum {
  * measured). */
 #define PREFETCH(rows, type) ((type) != DTYPE_F32 && (rows) > 1)
 
+/* A tile writes whole panels: for a last panel with fewer outputs, y is a scratch. */
 struct tile {
     const char *w;  /* the panel at the block's first k */
     const float *x; /* the first row at the block's first k */
     float *y;       /* the first row at the panel's first output */
-    const float
-        *bias; /* at the panel's first output; NULL: none, or more blocks follow */
     size_t x_stride, ldy;
-    int n_k, n_valid; /* outputs of this panel that exist */
-    bool first;       /* the chains start here, at 0 */
+    int n_k;
+    bool first; /* the chains start here, at 0; else they go on from y */
 };
 
 typedef void tile_fn(const struct tile *t);
@@ -51,58 +50,21 @@ INLINE vec load_weights(const char *w, size_t i, enum dtype type)
     return v_load(at);
 }
 
-/* Outputs that exist in one half of a panel. */
-INLINE size_t valid_in_half(const struct tile *t, int half)
-{
-    int n = t->n_valid - half * LANES;
-    return n < 0 ? 0 : n > LANES ? LANES : (size_t)n;
-}
-
-INLINE void tile_begin(const struct tile *t, int rows, int half0, int halves,
-                       vec sum[][2])
-{
-    UNROLL
-    for (int r = 0; r < rows; r++) {
-        UNROLL
-        for (int h = 0; h < halves; h++) {
-            const float *y = t->y + (size_t)r * t->ldy + (half0 + h) * LANES;
-            sum[r][h] = v_zero();
-            if (!t->first)
-                sum[r][h] = t->n_valid == PANEL
-                                ? v_load(y)
-                                : v_load_n(y, valid_in_half(t, half0 + h));
-        }
-    }
-}
-
-INLINE void tile_end(const struct tile *t, int rows, int half0, int halves, vec sum[][2])
-{
-    UNROLL
-    for (int h = 0; h < halves; h++) {
-        size_t n = valid_in_half(t, half0 + h);
-        int o = (half0 + h) * LANES;
-        vec bias = t->bias ? v_load_n(t->bias + o, n) : v_zero();
-        UNROLL
-        for (int r = 0; r < rows; r++) {
-            float *y = t->y + (size_t)r * t->ldy + o;
-            vec v = t->bias ? v_add(sum[r][h], bias) : sum[r][h];
-            if (t->n_valid == PANEL)
-                v_store(y, v);
-            else
-                v_store_n(y, v, n);
-        }
-    }
-}
-
 INLINE void tile_part(const struct tile *t, int rows, int half0, int halves,
                       enum dtype type)
 {
     const size_t stride = rows <= FEW_ROWS ? t->x_stride : BLOCK_STRIDE;
     const char *w = t->w + (size_t)(half0 * LANES) * weight_bytes(type);
     const float *x = t->x, *end = x + t->n_k;
+    float *y = t->y + half0 * LANES;
     vec sum[LINEAR_ROWS][2];
 
-    tile_begin(t, rows, half0, halves, sum);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int h = 0; h < halves; h++)
+            sum[r][h] = t->first ? v_zero() : v_load(y + (size_t)r * t->ldy + h * LANES);
+    }
     for (; x < end; x++, w += PANEL * weight_bytes(type)) {
         vec v[2];
         if (PREFETCH(rows, type))
@@ -118,7 +80,12 @@ INLINE void tile_part(const struct tile *t, int rows, int half0, int halves,
                 sum[r][h] = v_fma(s, v[h], sum[r][h]);
         }
     }
-    tile_end(t, rows, half0, halves, sum);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int h = 0; h < halves; h++)
+            v_store(y + (size_t)r * t->ldy + h * LANES, sum[r][h]);
+    }
 }
 
 INLINE void tile_whole(const struct tile *t, int rows, enum dtype type)
@@ -154,14 +121,56 @@ LINEAR_EACH(TILE)
 
 static tile_fn *const tiles[LINEAR_ROWS + 1][DTYPE_N] = {LINEAR_EACH(ENTRY)};
 
-INLINE void linear_panel(const struct linear_args *a, enum dtype type, int panel,
-                         struct tile *t)
+static void copy_rows(float *to, size_t ld_to, const float *from, size_t ld_from,
+                      int n_rows, size_t n)
 {
-    size_t panel_bytes = PANEL * (size_t)a->n_in * weight_bytes(type);
-    t->w = (const char *)a->panels + (size_t)panel * panel_bytes;
-    t->y = a->y + (size_t)panel * PANEL;
-    t->bias = a->bias ? a->bias + panel * PANEL : NULL;
-    t->n_valid = a->n_out - panel * PANEL < PANEL ? a->n_out - panel * PANEL : PANEL;
+    for (size_t r = 0; r < (size_t)n_rows; r++)
+        memcpy(to + r * ld_to, from + r * ld_from, n * sizeof *to);
+}
+
+static void add_bias(const float *bias, float *y, size_t ldy, int n_rows, size_t n)
+{
+    for (size_t r = 0; r < (size_t)n_rows; r++)
+        for (size_t o = 0; o < n; o += LANES) {
+            size_t m = n - o < LANES ? n - o : LANES;
+            float *at = y + r * ldy + o;
+            store_lanes(at, v_add(load_lanes(at, m), load_lanes(bias + o, m)), m);
+        }
+}
+
+/* A tile of a panel that has only n outputs. */
+static void run_narrow(const struct tile *t, tile_fn *run, int n_rows, size_t n)
+{
+    _Alignas(64) float scratch[LINEAR_ROWS * PANEL] = {0};
+    struct tile whole = *t;
+    whole.y = scratch;
+    whole.ldy = PANEL;
+    if (!t->first)
+        copy_rows(scratch, PANEL, t->y, t->ldy, n_rows, n);
+    run(&whole);
+    copy_rows(t->y, t->ldy, scratch, PANEL, n_rows, n);
+}
+
+/* n_rows rows of one panel over the tile's block of k; `last`: the chains end here. */
+static void linear_tile(const struct linear_args *a, enum dtype type, struct tile *t,
+                        int panel, int n_rows, bool last)
+{
+    int n = a->n_out - panel * PANEL;
+    tile_fn *run = tiles[n_rows][type];
+    if (n >= PANEL)
+        run(t);
+    else
+        run_narrow(t, run, n_rows, (size_t)n);
+    if (last && a->bias)
+        add_bias(a->bias + panel * PANEL, t->y, t->ldy, n_rows,
+                 n < PANEL ? (size_t)n : (size_t)PANEL);
+}
+
+INLINE const char *panel_at(const struct linear_args *a, enum dtype type, int panel,
+                            int k)
+{
+    size_t row = (size_t)panel * (size_t)a->n_in + (size_t)k;
+    return (const char *)a->panels + row * PANEL * weight_bytes(type);
 }
 
 static void linear_few(const struct linear_args *a, enum dtype type)
@@ -169,8 +178,9 @@ static void linear_few(const struct linear_args *a, enum dtype type)
     struct tile t = {
         .x = a->x, .x_stride = a->ldx, .ldy = a->ldy, .n_k = a->n_in, .first = true};
     for (int p = a->panel0; p < a->panel1; p++) {
-        linear_panel(a, type, p, &t);
-        tiles[a->n_rows][type](&t);
+        t.w = panel_at(a, type, p, 0);
+        t.y = a->y + (size_t)p * PANEL;
+        linear_tile(a, type, &t, p, a->n_rows, true);
     }
 }
 
@@ -185,14 +195,6 @@ static int tile_row(const struct rows *b, int i)
     return b->n_rows * i / b->n_tiles;
 }
 
-static void copy_x(const struct linear_args *a, const struct rows *b, int k0, int n_k,
-                   float *buffer)
-{
-    for (int r = 0; r < b->n_rows; r++)
-        memcpy(buffer + r * BLOCK_STRIDE, a->x + (size_t)(b->row0 + r) * a->ldx + k0,
-               (size_t)n_k * sizeof *buffer);
-}
-
 static void linear_block(const struct linear_args *a, enum dtype type,
                          const struct rows *b, int k0)
 {
@@ -202,17 +204,16 @@ static void linear_block(const struct linear_args *a, enum dtype type,
     struct tile t = {
         .x_stride = BLOCK_STRIDE, .ldy = a->ldy, .n_k = n_k, .first = k0 == 0};
 
-    copy_x(a, b, k0, n_k, buffer);
+    copy_rows(buffer, BLOCK_STRIDE, a->x + (size_t)b->row0 * a->ldx + k0, a->ldx,
+              b->n_rows, (size_t)n_k);
     for (int p = a->panel0; p < a->panel1; p++) {
-        linear_panel(a, type, p, &t);
-        t.w += (size_t)k0 * PANEL * weight_bytes(type);
-        t.bias = last ? t.bias : NULL;
-        float *y = t.y + (size_t)b->row0 * a->ldy;
+        float *y = a->y + (size_t)b->row0 * a->ldy + (size_t)p * PANEL;
+        t.w = panel_at(a, type, p, k0);
         for (int i = 0; i < b->n_tiles; i++) {
             int row = tile_row(b, i);
             t.x = buffer + row * BLOCK_STRIDE;
             t.y = y + (size_t)row * a->ldy;
-            tiles[tile_row(b, i + 1) - row][type](&t);
+            linear_tile(a, type, &t, p, tile_row(b, i + 1) - row, last);
         }
     }
 }
