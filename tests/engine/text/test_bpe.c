@@ -84,7 +84,11 @@ static size_t merge_slowly(const struct vocab *v, int32_t *ids, size_t n)
 
 static void test_long_pieces_merge_as_defined(void **state)
 {
-    struct vocab *v = vocab_of(NULL, NULL, NULL);
+    static const char *const merges[] = {
+        "c",   "a", "a",  "b",  "b",  "c",   "ab",  "c", "ca", "b",  "bc",
+        "a",   "a", "a",  "aa", "b",  "abc", "abc", "b", "b",  "ca", "ca",
+        "cab", "c", "bb", "a",  "aa", "aa",  "c",   "c", "cc", "a",  NULL};
+    struct vocab *v = tiny_tokenizer_vocab(&(struct tiny_tokenizer){.merges = merges});
     struct err err;
     uint32_t seed = 7;
     (void)state;
@@ -104,6 +108,24 @@ static void test_long_pieces_merge_as_defined(void **state)
         assert_memory_equal(ids.data, slow, expected * sizeof *slow);
         ids_free(&ids);
     }
+    vocab_free(v);
+}
+
+/* A pair that its right neighbour's merge has changed must wait for its new rank. */
+static void test_stale_pairs_wait(void **state)
+{
+    static const char *const merges[] = {"b", "c", "a", "b", "c", "a", "a", "bc", NULL};
+    struct vocab *v = tiny_tokenizer_vocab(&(struct tiny_tokenizer){.merges = merges});
+    struct buf text = {0}, expected = {0};
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        buf_puts(&text, "cabc");
+        buf_puts(&expected, i ? " 258 256" : "258 256");
+    }
+    check(v, "cabc", 0, "258 256");
+    check(v, text.data, 0, expected.data);
+    buf_free(&text);
+    buf_free(&expected);
     vocab_free(v);
 }
 
@@ -220,14 +242,15 @@ static void test_white_space(void **state)
     vocab_free(v);
 }
 
-static void check_split(const char *behavior, const char *text, const char *expected)
+static void check_split(const char *behavior, const char *by, bool invert,
+                        const char *text, const char *expected)
 {
     char pre[512];
-    snprintf(
-        pre, sizeof pre,
-        "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", "
-        "\"pattern\": {\"String\": \"b\"}, \"behavior\": \"%s\", \"invert\": false}, %s]}",
-        behavior, LEVEL("false"));
+    snprintf(pre, sizeof pre,
+             "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", "
+             "\"pattern\": {\"String\": \"%s\"}, \"behavior\": \"%s\", "
+             "\"invert\": %s}, %s]}",
+             by, behavior, invert ? "true" : "false", LEVEL("false"));
     struct vocab *v = vocab_of(pre, NULL, NULL);
     check(v, text, 0, expected);
     vocab_free(v);
@@ -237,11 +260,39 @@ static void check_split(const char *behavior, const char *text, const char *expe
 static void test_split_behaviors(void **state)
 {
     (void)state;
-    check_split("Isolated", "abc", "97 98 99");
-    check_split("Removed", "abca", "97 99 97");
-    check_split("MergedWithPrevious", "abcab", "256 99 256");
-    check_split("MergedWithNext", "abcbb", "97 258 98 98");
-    check_split("Contiguous", "abbc", "97 98 98 99");
+    check_split("Isolated", "b", false, "abc", "97 98 99");
+    check_split("Removed", "b", false, "abca", "97 99 97");
+    check_split("Removed", "b", true, "abca", "98");
+    check_split("MergedWithPrevious", "b", false, "abcab", "256 99 256");
+    check_split("MergedWithNext", "b", false, "abcbb", "97 258 98 98");
+    check_split("MergedWithNext", "a", true, "baac", "98 97 97 99");
+    check_split("Contiguous", "b", false, "abbc", "97 98 98 99");
+    check_split("Contiguous", "a", true, "baac", "98 260 99");
+}
+
+/* A run of marks too long to be ordered by insertion: each class together, in its order.
+ */
+static void test_long_runs_of_marks_are_ordered(void **state)
+{
+    struct vocab *v = vocab_of(NULL, NULL, "{\"type\": \"NFD\"}");
+    struct buf text = {0}, ordered = {0};
+    struct ids ids = {0}, expected = {0};
+    struct err err;
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        buf_puts(&text, "\xCC\x81\xCC\xA3");
+    for (int i = 0; i < 200; i++)
+        buf_puts(&ordered, i < 100 ? "\xCC\xA3" : "\xCC\x81");
+    assert_int_equal(bpe_encode(v, text.data, text.len, 0, &ids, &err), 0);
+    assert_int_equal(bpe_encode(v, ordered.data, ordered.len, 0, &expected, &err), 0);
+    assert_int_equal(ids.n, 400);
+    assert_int_equal(ids.data[1], 0xA3);
+    assert_memory_equal(ids.data, expected.data, ids.n * sizeof *ids.data);
+    buf_free(&text);
+    buf_free(&ordered);
+    ids_free(&ids);
+    ids_free(&expected);
+    vocab_free(v);
 }
 
 static void test_byte_fallback(void **state)
@@ -410,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merges_in_rank_order),
         cmocka_unit_test(test_long_pieces_merge_as_defined),
+        cmocka_unit_test(test_stale_pairs_wait),
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_normalized_added_tokens),
@@ -417,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_ill_formed_text),
         cmocka_unit_test(test_white_space),
         cmocka_unit_test(test_split_behaviors),
+        cmocka_unit_test(test_long_runs_of_marks_are_ordered),
         cmocka_unit_test(test_byte_fallback),
         cmocka_unit_test(test_decode),
         cmocka_unit_test(test_round_trip),
