@@ -392,8 +392,7 @@ static void one_random_stream(uint32_t seed)
                                       "b\xE4\xB8\xAD",
                                       "\xE4\xB8\xAD",
                                       "\xEF\xBF\xBD",
-                                      "\xEF\xBF\xBD"
-                                      "a",
+                                      "\xEF\xBF\xBD\x61",
                                       "a\xEF\xBF\xBD",
                                       "!?",
                                       "aaaa",
