@@ -5,8 +5,10 @@
  * run of letters that depends only on the prompt, the choice and the position, so every
  * test knows what must come. FAKE_STEP_US is the time one step takes, FAKE_LOAD_MS the
  * time opening takes, FAKE_LOAD_FAIL makes opening fail, FAKE_TOKEN_BYTES the length of a
- * token's text, FAKE_POISON a prompt byte whose request ends with FINISH_ERROR. Steps
- * allocate nothing: the guard is on, so a callback that allocates dies here.
+ * token's text, FAKE_POISON a prompt byte whose request ends with FINISH_ERROR;
+ * FAKE_MEM_FAIL makes one of the process's next n allocations fail at each encoding,
+ * another one each time. Steps allocate nothing: the guard is on, so a callback that
+ * allocates dies here.
  */
 #include "engine/engine.h"
 
@@ -140,6 +142,10 @@ int engine_encode(const struct engine *e, const char *text, size_t len, unsigned
                   struct ids *out, struct err *err)
 {
     (void)e, (void)flags;
+    static _Atomic long n_encoded;
+    long span = knob("FAKE_MEM_FAIL", 0);
+    if (span)
+        mem_fail_after(1 + n_encoded++ % span);
     if (out->n + len > out->cap) {
         size_t cap = (out->n + len) * 2;
         int32_t *data = mem_grow(out->data, out->n * sizeof *data, cap * sizeof *data);

@@ -155,6 +155,35 @@ class Fault(unittest.TestCase):
             self.assertEqual(d.complete()[0], 200)
             self.assertEqual(d.metric('ssmd_requests_finished_total{reason="error"}'), 2)
 
+    def test_out_of_memory(self):
+        """Each allocation on a request's way fails once: a 500 or a cut, never more."""
+        import http.client
+        with wire.Daemon(env={"FAKE_MEM_FAIL": "80"}) as d:
+            seen = {}
+            for i in range(400):
+                try:
+                    status = d.call("POST", "/v1/completions",
+                                    {"prompt": ["a", "b"], "max_tokens": 3, "n": 2,
+                                     "stream": i % 2 == 1, "logprobs": 1})[0]
+                except (ConnectionError, http.client.HTTPException):
+                    status = None
+                seen[status] = seen.get(status, 0) + 1
+            if set(seen) == {200}:
+                self.skipTest("nothing fails in this engine")
+            self.assertEqual(set(seen) - {200, 500, None}, set(), seen)
+            self.assertGreater(seen[500], 0)
+
+            def gone(v):
+                return v == 0
+            for name in ("ssmd_requests_running", "ssmd_requests_waiting",
+                         "ssmd_state_slots_used"):
+                for _ in range(3):
+                    try:
+                        d.wait_metric(name, gone)
+                        break
+                    except (ConnectionError, http.client.HTTPException):
+                        pass
+
     def test_library_refusals_are_counted(self):
         with wire.Daemon() as d:
             d.raw(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
