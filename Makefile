@@ -175,9 +175,8 @@ fuzz: deps-test ## every fuzz target for FUZZ_SECONDS (60)
 
 bench: ## run the benchmarks of tests/bench
 	$(SUBMAKE) all $(patsubst %.c,build/release/%,$(BENCH))
-	@for b in $(patsubst %.c,build/release/%,$(BENCH)); do $$b || exit 1; done
-	@for b in $(wildcard tests/bench/bench_*.py); do \
-	    $(PYTHON) $$b --ssmd build/ssmd --model models/default || exit 1; done
+	build/release/tests/bench/bench_kernels
+	build/release/tests/bench/bench_engine models/default
 
 check: layers lint test ## layers, lint and test
 
