@@ -185,6 +185,7 @@ enum { N_ROPE_KEYS = sizeof rope_keys / sizeof *rope_keys };
 
 struct rope_reader {
     struct rope_params *r;
+    const char *name; /* of the object: rope_scaling or rope_parameters */
     struct err *err;
 };
 
@@ -202,7 +203,7 @@ static int read_rope_member(void *arg, const char *key, size_t len, const struct
     (void)len;
     struct rope_reader *x = arg;
     char path[96];
-    snprintf(path, sizeof path, "rope_scaling.%.60s", key);
+    snprintf(path, sizeof path, "%s.%.60s", x->name, key);
     if (strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0 ||
         json_kind(v) == JK_NULL)
         return 0;
@@ -226,22 +227,21 @@ static int read_rope_member(void *arg, const char *key, size_t len, const struct
     return 0;
 }
 
-static int check_rope(const struct rope_params *r, struct err *err)
+static int check_rope(const struct rope_params *r, const char *name, struct err *err)
 {
     for (int i = 0; i < N_ROPE_KEYS; i++)
         if ((rope_keys[i].required & BIT(r->kind)) &&
             *(const double *)((const char *)r + rope_keys[i].offset) == 0)
-            return err_set(err, ERR_FORMAT,
-                           "rope_scaling.%s: expected a number for \"%s\"",
+            return err_set(err, ERR_FORMAT, "%s.%s: expected a number for \"%s\"", name,
                            rope_keys[i].name, rope_words[r->kind]);
     if (r->kind == ROPE_LONG && (!r->short_factor || !r->long_factor))
-        return err_set(err, ERR_FORMAT,
-                       "rope_scaling: longrope needs short_factor and long_factor");
+        return err_set(err, ERR_FORMAT, "%s: longrope needs short_factor and long_factor",
+                       name);
     if (r->kind == ROPE_LLAMA3 && !(r->high_freq_factor > r->low_freq_factor))
-        return err_set(err, ERR_FORMAT,
-                       "rope_scaling.high_freq_factor: expected more than "
-                       "low_freq_factor %g, found %g",
-                       r->low_freq_factor, r->high_freq_factor);
+        return err_set(
+            err, ERR_FORMAT,
+            "%s.high_freq_factor: expected more than low_freq_factor %g, found %g", name,
+            r->low_freq_factor, r->high_freq_factor);
     return 0;
 }
 
@@ -262,16 +262,18 @@ static int read_rope(struct hparams *h, struct err *err)
     if (!type || json_kind(type) == JK_NULL)
         type = json_get(o, "type");
     if (type && json_kind(type) != JK_NULL) {
-        struct hparam_key k = {"rope_type", HP_WORD, 0, 0, 0, rope_words, true};
+        char path[64];
+        snprintf(path, sizeof path, "%s.rope_type", name);
+        struct hparam_key k = {path, HP_WORD, 0, 0, 0, rope_words, true};
         int kind = 0;
         int rc = read_word(&k, type, &kind, err);
         if (rc)
             return rc;
         h->rope.kind = (enum rope_kind)kind;
     }
-    struct rope_reader x = {&h->rope, err};
+    struct rope_reader x = {&h->rope, name, err};
     int rc = json_each(o, read_rope_member, &x);
-    return rc ? rc : check_rope(&h->rope, err);
+    return rc ? rc : check_rope(&h->rope, name, err);
 }
 
 /* ---- token ids
@@ -334,7 +336,7 @@ static int read_generation(struct hparams *h, const char *dir, struct err *err)
     else
         rc = read_token_ids(h, doc, err);
     if (rc)
-        err_prefix(err, "%s", path);
+        err_prefix(err, "%.300s", path);
     json_free(doc);
     return rc;
 }
@@ -384,7 +386,7 @@ int hparams_open(struct hparams *h, const char *dir, struct err *err)
         return rc;
     rc = read_common(h, err);
     if (rc)
-        err_prefix(err, "%s", path);
+        err_prefix(err, "%.300s", path);
     else
         rc = read_generation(h, dir, err);
     if (rc)

@@ -8,6 +8,8 @@
 #include "engine/mixer/ssd.h"
 #include "engine/model/arch.h"
 
+enum { SSD_WIDTH_MAX = 1 << 24 };
+
 struct transxssm {
     int period, offset, n_state;
     bool bias, rope_on_ssd, rope_on_attn;
@@ -99,10 +101,12 @@ static int read_config(struct transxssm *p, struct model *m, struct err *err)
             hp->hidden_size, hp->n_heads, hp->head_dim);
     if (!p->n_state)
         p->n_state = hp->head_dim;
-    if (p->n_state % 2)
-        return err_set(err, ERR_FORMAT,
-                       "config.json: ssd_state_dim: expected an even number, found %d",
-                       p->n_state);
+    if (p->n_state % 2 || (int64_t)p->n_state * hp->n_heads > SSD_WIDTH_MAX)
+        return err_set(
+            err, ERR_FORMAT,
+            "config.json: ssd_state_dim: expected an even number, at most %d in all "
+            "%d heads, found %d",
+            SSD_WIDTH_MAX, hp->n_heads, p->n_state);
     if (p->rope_on_attn && !(p->attn_rope = model_rope(m, hp->head_dim, false, err)))
         return -(int)ERR_FORMAT;
     if (p->rope_on_ssd && p->n_state == hp->head_dim && p->attn_rope)

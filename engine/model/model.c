@@ -113,12 +113,18 @@ static void count_params(struct model *m)
 
 static int check_sizes(const struct hparams *hp, struct err *err)
 {
+    enum { WIDTH_MAX = 1 << 24 };
     if (hp->head_dim == 0)
         return err_set(
             err, ERR_FORMAT,
             "config.json: hidden_size: expected a multiple of num_attention_heads "
             "%d, found %d",
             hp->n_heads, hp->hidden_size);
+    if ((int64_t)hp->n_heads * hp->head_dim > WIDTH_MAX)
+        return err_set(
+            err, ERR_FORMAT,
+            "config.json: head_dim: expected at most %d in all heads, found %d x %d",
+            WIDTH_MAX, hp->n_heads, hp->head_dim);
     if (hp->ffn_size == 0)
         return err_set(err, ERR_FORMAT,
                        "config.json: intermediate_size: expected a value, found nothing");
