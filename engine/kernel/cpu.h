@@ -1,22 +1,24 @@
 /* Which kernel set to run: what the processor has (CPUID and the operating system's saved
- * state), masked by --cpu; and how many processors there are to run on. Called at open, any
- * thread. */
+ * state), masked by --cpu; and how many processors there are to run on. Called at open,
+ * any thread. */
 #ifndef ENGINE_KERNEL_CPU_H
 #define ENGINE_KERNEL_CPU_H
 
 #include "engine/base/err.h"
 #include "engine/kernel/kernel.h"
 
-/* name: "c", "avx2", "avx512", or NULL for the best. ERR_ARGUMENT for an unknown name (param
- * "cpu"), ERR_UNSUPPORTED when the processor lacks it. *out is constant and never freed. */
+/* name: "c", "avx2", "avx512", or NULL for the best. ERR_ARGUMENT for an unknown name
+ * (param "cpu"), ERR_UNSUPPORTED when the processor lacks it. *out is constant and never
+ * freed. */
 int cpu_kernels(const struct kernels **out, const char *name, struct err *err);
 
 /* Processors this process may use: affinity, then the cgroup's quota rounded up; >= 1. */
 int cpu_count(void);
 
 /* The quota of the cgroup that the file `membership` (/proc/self/cgroup) names, in the
- * hierarchy mounted at `mount` (/sys/fs/cgroup), version 2 or 1: the smallest of the group and
- * its parents, rounded up to whole processors; 0 when there is none or it cannot be read. */
+ * hierarchy mounted at `mount` (/sys/fs/cgroup), version 2 or 1: the smallest of the
+ * group and its parents, rounded up to whole processors; 0 when there is none or it
+ * cannot be read. */
 int cpu_quota(const char *membership, const char *mount);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * Linear layers over packed weights: packing, dividing panels among threads, and the optional
- * OpenBLAS path (gemm.c alone includes cblas.h).
+ * Linear layers over packed weights: packing, dividing panels among threads, and the
+ * optional OpenBLAS path (gemm.c alone includes cblas.h).
  *
- * A matrix is made at load and constant after. Its product with one row or with 512 is the same
- * chain of operations per output (kernel.h), unless BLAS was asked for.
+ * A matrix is made at load and constant after. Its product with one row or with 512 is
+ * the same chain of operations per output (kernel.h), unless BLAS was asked for.
  */
 #ifndef ENGINE_KERNEL_GEMM_H
 #define ENGINE_KERNEL_GEMM_H
@@ -30,10 +30,10 @@ struct gemm {
 /* Bytes of panels for the type and shape (last panel padded). */
 size_t gemm_panel_bytes(enum dtype type, int n_in, int n_out);
 
-/* Packs w ([n_out][n_in], of type, any alignment) into m->panels taken from a; bias is kept as
- * it is. With blas also m->rows. ERR_MEMORY. */
-int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w, int n_out,
-              int n_in, bool blas, struct err *err);
+/* Packs w ([n_out][n_in], of type, any alignment) into m->panels taken from a; bias is
+ * kept as it is. With blas also m->rows. ERR_MEMORY. */
+int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
+              int n_out, int n_in, bool blas, struct err *err);
 
 /* y[n_rows, n_out] = x · wᵀ + bias, ldx and ldy in floats. */
 void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size_t ldx,

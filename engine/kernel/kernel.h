@@ -1,16 +1,18 @@
 /*
- * Numbers live here: the table of kernels of one instruction set, and what each one means.
+ * Numbers live here: the table of kernels of one instruction set, and what each one
+ * means.
  *
  * Every set (C, AVX2, AVX-512) computes the same bits. Rules that make it so:
- *  - A sum over k is one chain of fmaf in ascending k, starting at 0, per output (linear), or
- *    16 partial sums (element i goes to partial i mod 16, fmaf or add in ascending i) joined as
- *    s[i] += s[i+8] (i<8), s[i] += s[i+4], s[i] += s[i+2], s[0] + s[1] (reductions).
+ *  - A sum over k is one chain of fmaf in ascending k, starting at 0, per output
+ * (linear), or 16 partial sums (element i goes to partial i mod 16, fmaf or add in
+ * ascending i) joined as s[i] += s[i+8] (i<8), s[i] += s[i+4], s[i] += s[i+2], s[0] +
+ * s[1] (reductions).
  *  - A fused multiply-add is written where it is meant, in every set; never contracted.
- *  - exp, sigmoid, silu, softplus, gelu, gelu_tanh are our own polynomials (kernel_c.c defines
- *    them), no libm but fmaf and sqrtf; no reciprocal estimates.
- * Kernels allocate nothing, log nothing and touch only what they are given. Pointers are
- * float-aligned unless said; x and y may be equal only where "in place" is said. NaN and
- * infinity propagate; no -ffast-math.
+ *  - exp, sigmoid, silu, softplus, gelu, gelu_tanh are our own polynomials (math_c.c
+ * defines them, poly.h holds their numbers), no libm but fmaf and sqrtf; no reciprocal
+ * estimates. Kernels allocate nothing, log nothing and touch only what they are given.
+ * Pointers are float-aligned unless said; x and y may be equal only where "in place" is
+ * said. NaN and infinity propagate; no -ffast-math.
  */
 #ifndef ENGINE_KERNEL_KERNEL_H
 #define ENGINE_KERNEL_KERNEL_H
@@ -24,9 +26,10 @@ enum { PANEL = 32, PAGE_TOKENS = 16, LANES = 16, ATTN_BLOCK = 64 };
 enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_N };
 
 /* y[r, o] = bias[o] + Σ_k x[r, k] w[o, k] for outputs of panels [panel0, panel1).
- * Weights are packed: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype, 64-byte
- * aligned, missing outputs zero. One fmaf chain over k from 0, bias added last. Rows
- * 1 … any; x row stride ldx, y row stride ldy (floats). Outputs >= n_out are not written. */
+ * Weights are packed: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype,
+ * 64-byte aligned, missing outputs zero. One fmaf chain over k from 0, bias added last.
+ * Rows 1 … any; x row stride ldx, y row stride ldy (floats). Outputs >= n_out are not
+ * written. */
 struct linear_args {
     const void *panels;
     const float *bias; /* [n_out] or NULL */
@@ -37,14 +40,15 @@ struct linear_args {
     int panel0, panel1;
 };
 
-/* Attention of one token row for the query heads that share one K/V head, over n_keys keys.
- * Page t holds keys 16t … 16t+15 at pages + table[t]*page_bytes; in it K of this head is
- * [head_dim][16] floats at k_offset (token along the lanes) and V is [16][head_dim] at v_offset.
- * Scores are one fmaf chain over head_dim, times scale. Online softmax over blocks of 64 keys at
- * absolute positions (0–63, 64–127, …): m' = max(m, block max), c = exp(m - m'),
- * l = fmaf(l, c, reduce(p)) with p_j = exp(s_j - m') and reduce the 16-partial sum over the 64
- * places (absent keys 0), o = o*c then o = fmaf(p_j, v_j, o) in ascending j; out = o / l.
- * Memory of absent keys is never used, not even multiplied by 0. */
+/* Attention of one token row for the query heads that share one K/V head, over n_keys
+ * keys. Page t holds keys 16t … 16t+15 at pages + table[t]*page_bytes; in it K of this
+ * head is [head_dim][16] floats at k_offset (token along the lanes) and V is
+ * [16][head_dim] at v_offset. Scores are one fmaf chain over head_dim, times scale.
+ * Online softmax over blocks of 64 keys at absolute positions (0–63, 64–127, …): m' =
+ * max(m, block max), c = exp(m - m'), l = fmaf(l, c, reduce(p)) with p_j = exp(s_j - m')
+ * and reduce the 16-partial sum over the 64 places (absent keys 0), o = o*c then o =
+ * fmaf(p_j, v_j, o) in ascending j; out = o / l. Memory of absent keys is never used, not
+ * even multiplied by 0. */
 struct attn_args {
     const char *pages;
     const int32_t *table; /* [ceil(n_keys / 16)] */
@@ -57,18 +61,20 @@ struct attn_args {
 
 /* SSD recurrence of one head over n_rows tokens (TransXSSM; arXiv 2506.09507), in place:
  *   S[n][p] = fmaf(B[n], dt*x[p], a*S[n][p]);  y[p] = Σ_n S[n][p] C[n]
- * the sum in 4 chains of fmaf by n mod 4, joined (s0+s1)+(s2+s3). a = decay already exp'ed. */
+ * the sum in 4 chains of fmaf by n mod 4, joined (s0+s1)+(s2+s3). a = decay already
+ * exp'ed. */
 struct ssd_args {
-    float *state;       /* [n_state][n_head], p along the lanes */
-    const float *x;     /* row stride ld_x, [n_head] */
-    const float *b, *c; /* row stride ld_bc, [n_state] */
+    float *state;        /* [n_state][n_head], p along the lanes */
+    const float *x;      /* row stride ld_x, [n_head] */
+    const float *b, *c;  /* row stride ld_bc, [n_state] */
     const float *a, *dt; /* one value a row, stride ld_t */
-    float *y;           /* row stride ld_y, [n_head] */
+    float *y;            /* row stride ld_y, [n_head] */
     size_t ld_x, ld_bc, ld_t, ld_y;
     int n_rows, n_head, n_state;
 };
 
-/* Gated state space, channels [0, n): h = g * fmaf(a, h, b) per row; y = h. In place on h. */
+/* Gated state space, channels [0, n): h = g * fmaf(a, h, b) per row; y = h. In place on
+ * h. */
 struct gss_args {
     float *h;       /* [n] */
     const float *a; /* [n] */
@@ -78,11 +84,11 @@ struct gss_args {
     int n_rows, n;
 };
 
-/* Diagonal complex state space of 16 channels (DSS; arXiv 2206.13947), channels along lanes:
- *   re' = fmaf(e_re[n], re, fmaf(-e_im[n], im, s));  im' = fmaf(e_re[n], im, e_im[n]*re)
- *   y = fmaf(d, s, Σ_n fmaf(-c_im, im', fmaf(c_re, re', acc)))
- * the sum in 4 chains by n mod 4, joined (s0+s1)+(s2+s3). n_channels <= 16 lanes are used;
- * state and coefficients of absent channels exist and are zero. */
+/* Diagonal complex state space of 16 channels (DSS; arXiv 2206.13947), channels along
+ * lanes: re' = fmaf(e_re[n], re, fmaf(-e_im[n], im, s));  im' = fmaf(e_re[n], im,
+ * e_im[n]*re) y = fmaf(d, s, Σ_n fmaf(-c_im, im', fmaf(c_re, re', acc))) the sum in 4
+ * chains by n mod 4, joined (s0+s1)+(s2+s3). n_channels <= 16 lanes are used; state and
+ * coefficients of absent channels exist and are zero. */
 struct dss_args {
     float *state;      /* [n_state][2][16]: re, im */
     const float *coef; /* [n_state][2][16]: c_re, c_im */
@@ -104,35 +110,41 @@ struct kernels {
 
     /* y = w * (x * (1 / sqrt(Σx²/n + eps))), Σ by 16 partials; in place allowed. */
     void (*rmsnorm)(const float *x, const float *w, float eps, int n, float *y);
-    /* y = fmaf((x - mean) * (1 / sqrt(var + eps)), w, b); mean, then var of x - mean, both by
-     * 16 partials; in place allowed. */
+    /* y = fmaf((x - mean) * (1 / sqrt(var + eps)), w, b); mean, then var of x - mean,
+     * both by 16 partials; in place allowed. */
     void (*layernorm)(const float *x, const float *wb[2], float eps, int n, float *y);
-    float (*sum_squares)(const float *x, int n);        /* 16 partials of fmaf */
-    float (*max)(const float *x, size_t n);             /* -inf for n = 0; NaN if any is NaN */
-    float (*sum_exp)(const float *x, float max, size_t n); /* Σ exp(x - max), 16 partials */
+    float (*sum_squares)(const float *x, int n); /* 16 partials of fmaf */
+    float (*max)(const float *x, size_t n);      /* -inf for n = 0; NaN if any is NaN;
+                                                  * a zero is +0 */
+    float (*sum_exp)(const float *x, float max,
+                     size_t n); /* Σ exp(x - max), 16 partials */
 
     /* Rotate-half RoPE on one head, in place: d even, cos and sin [d/2];
      * lo' = fmaf(lo, cos, -(hi*sin)), hi' = fmaf(hi, cos, lo*sin). */
     void (*rope)(float *x, const float *cos, const float *sin, int d);
 
     /* Elementwise, in place allowed. */
-    void (*silu_mul)(const float *gate, const float *up, size_t n, float *y); /* silu(gate)*up */
+    void (*silu_mul)(const float *gate, const float *up, size_t n,
+                     float *y); /* silu(gate)*up */
     void (*mul)(const float *a, const float *b, size_t n, float *y);
     void (*scale)(const float *x, float s, size_t n, float *y);
     void (*add)(const float *a, const float *b, size_t n, float *y);
-    void (*axpy)(float s, const float *x, size_t n, float *y);  /* y = fmaf(s, x, y) */
-    void (*residual)(const float *r, const float *z, size_t n, float *h); /* h = fmaf(r,h,z) */
+    void (*axpy)(float s, const float *x, size_t n, float *y); /* y = fmaf(s, x, y) */
+    void (*residual)(const float *r, const float *z, size_t n,
+                     float *h); /* h = fmaf(r,h,z) */
     void (*exp)(const float *x, size_t n, float *y);
     void (*sigmoid)(const float *x, size_t n, float *y);
     void (*softplus)(const float *x, size_t n, float *y); /* ln(1+e^x); x above 20 */
-    void (*gelu)(const float *x, size_t n, float *y);      /* exact erf form */
+    void (*gelu)(const float *x, size_t n, float *y);     /* exact erf form */
     void (*gelu_tanh)(const float *x, size_t n, float *y);
-    void (*widen[DTYPE_N])(const void *x, size_t n, float *y); /* to f32, exact */
+    void (*widen[DTYPE_N])(const void *x, size_t n, float *y); /* to f32, exact;
+                                                                * x at any address */
 };
 
 extern const struct kernels kernel_c, kernel_avx2, kernel_avx512;
 
-/* Accuracy asked of the polynomials (of the C set, hence of all): exp within 2 ulp over the
- * whole range (0 below -104, +inf above 88.73), others relative 4e-7 or absolute 1e-7. */
+/* Accuracy asked of the polynomials (of the C set, hence of all): exp within 2 ulp over
+ * the whole range (0 below -104, +inf above 88.73), others relative 4e-7 or absolute
+ * 1e-7. */
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * A pool of worker threads for one caller: divides a job into tasks taken from a shared counter.
- * The calling thread works too, so n_threads = 1 starts none. Workers spin briefly, then sleep.
- * Which thread runs a task never changes a result: tasks divide outputs, heads and sequences,
- * never a sum. pthread.h is included by pool.c alone (and server/bridge.c).
+ * A pool of worker threads for one caller: divides a job into tasks taken from a shared
+ * counter. The calling thread works too, so n_threads = 1 starts none. Workers spin
+ * briefly, then sleep. Which thread runs a task never changes a result: tasks divide
+ * outputs, heads and sequences, never a sum. pthread.h is included by pool.c alone (and
+ * server/bridge.c).
  */
 #ifndef ENGINE_KERNEL_POOL_H
 #define ENGINE_KERNEL_POOL_H
@@ -17,8 +18,8 @@ int pool_open(struct pool **out, int n_threads, struct err *err);
 void pool_close(struct pool *p); /* accepts NULL; joins the workers */
 int pool_threads(const struct pool *p);
 
-/* Runs fn(arg, t, thread) for t in [0, n_tasks) and returns when all are done. One caller at a
- * time. Allocates nothing. What fn wrote is visible to the caller afterwards. */
+/* Runs fn(arg, t, thread) for t in [0, n_tasks) and returns when all are done. One caller
+ * at a time. Allocates nothing. What fn wrote is visible to the caller afterwards. */
 void pool_run(struct pool *p, pool_fn *fn, void *arg, int n_tasks);
 
 #endif
