@@ -47,6 +47,12 @@ class Attacks(unittest.TestCase):
             with self.subTest(extra=extra):
                 self.refused(POST + extra + b"\r\n\r\n" + body, 400, 413)
 
+    def test_two_lengths(self):
+        """Both ways to end a body at once are refused even where they agree."""
+        body = b'e\r\n{"prompt":"a"}\r\n0\r\n\r\n'
+        self.assertEqual(self.refused(POST + b"Content-Length: %d\r\nTransfer-Encoding: chunked"
+                                      b"\r\nConnection: close\r\n\r\n" % len(body) + body), [400])
+
     def test_smuggling(self):
         """The body of a refused request is never read as the next one."""
         inner = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
