@@ -8,7 +8,7 @@ PACKAGES_BUILD := gcc make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev
 PACKAGES_RUN := libmicrohttpd12 libjansson4 libopenblas0-pthread libuv1 libpcre2-8-0 libutf8proc2 libxxhash0 ca-certificates
 
 # test: unit tests, sanitizers and the independent programs the tests talk to
-PACKAGES_TEST := libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 nodejs npm python3 python3-numpy curl haproxy prometheus procps
+PACKAGES_TEST := libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 nodejs npm python3 curl haproxy prometheus
 
 # image: building and running the container image without a container engine (deploy/image-test.sh)
 PACKAGES_IMAGE := buildah debootstrap crun uidmap curl procps
