@@ -27,13 +27,14 @@ dir=$(mktemp -d "${TMPDIR:-/var/tmp}/ssmd-image.XXXXXX")
 name=localhost/ssmd-image-test
 base=localhost/debian:bookworm-local
 container=''
+outer=''
 daemon=''
 export BUILDAH_ISOLATION=chroot
 b() { buildah --root "$dir/storage" --runroot "$dir/run" --storage-driver vfs "$@"; }
 
 cleanup()
 {
-    [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null || true
+    [ -z "$outer" ] || kill -KILL "$outer" 2>/dev/null || true
     [ -z "$container" ] || b umount "$container" >/dev/null 2>&1 || true
     [ -z "$container" ] || b rm "$container" >/dev/null 2>&1 || true
     rm -rf --one-file-system "$dir"
@@ -122,7 +123,9 @@ start_daemon()
     done
     sed 's/^/      /' "$dir/daemon.log"
     kill -KILL "$outer" 2>/dev/null || true
-    daemon=
+    wait "$outer" 2>/dev/null || true
+    outer=''
+    daemon=''
     return 1
 }
 
@@ -139,7 +142,8 @@ stop_daemon() # SIGTERM, and KILL when that does nothing; sets $status and $took
     status=0
     wait "$outer" || status=$?
     took_ms=$(($(now_ms) - from))
-    daemon=
+    outer=''
+    daemon=''
 }
 
 completes()
