@@ -228,6 +228,10 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
     f->r = *r;
     f->ids = copy(r->ids, r->n_ids * sizeof *r->ids);
     f->stop_ids = copy(r->gen.stop_ids, r->gen.n_stop_ids * sizeof *r->gen.stop_ids);
+    if (!f->ids || !f->stop_ids) {
+        fake_free(f);
+        return err_set(err, ERR_MEMORY, "out of memory");
+    }
     f->submit_ns = e->now_ns;
     f->hash = 5;
     for (size_t i = 0; i < r->n_ids; i++)

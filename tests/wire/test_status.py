@@ -174,6 +174,8 @@ class Fault(unittest.TestCase):
                 self.skipTest("nothing fails in this engine")
             self.assertEqual(set(seen) - {200, 500, None}, set(), seen)
             self.assertGreater(seen[500], 0)
+            self.assertGreater(seen[200], 100)
+            self.assertLess(seen.get(None, 0), 200)
 
             def gone(v):
                 return v == 0

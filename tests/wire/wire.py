@@ -97,7 +97,7 @@ class Daemon:
         self.reader.join(5)
         self.proc.stderr.close()
         self.dir.cleanup()
-        reported = any(x and "Sanitizer" in x for x in self.lines)
+        reported = any(x and ("Sanitizer" in x or "runtime error" in x) for x in self.lines)
         if reported or self.proc.returncode not in (0, 1, 2):
             raise AssertionError("the daemon died by %d: %s" % (self.proc.returncode, self.log()))
         return self.proc.returncode
