@@ -167,7 +167,7 @@ def run_one(entry, timeout):
 def main():
     args = arguments()
     slow = 4 if re.search(r"asan|ubsan|tsan", args.build) else 1
-    timeout = args.timeout or 300 * slow
+    timeout = args.timeout or 900 * slow
     units, scripts = commands(args)
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
