@@ -17,7 +17,7 @@
 
 struct heard {
     int taken, refused, started, tokens, finished;
-    enum finish_reason reason;
+    int ended[FINISH_N];
     uint64_t last_id;
     int32_t ids[4096];
 };
@@ -53,7 +53,7 @@ static void on_event(void *arg, const struct event *ev)
     }
     if (ev->kind == EVENT_FINISH) {
         h->finished++;
-        h->reason = ev->reason;
+        h->ended[ev->reason]++;
     }
 }
 
@@ -103,7 +103,7 @@ static struct engine_request request(uint64_t id, const int32_t *ids, size_t n,
 
 static const int32_t prompt[] = {1, 2, 3};
 
-static void answers_and_cancels(void **state)
+static void answers_and_refuses(void **state)
 {
     (void)state;
     struct bridge *b = open_model(MODEL, BRIDGE_READY);
@@ -115,7 +115,7 @@ static void answers_and_cancels(void **state)
     assert_int_equal(h.taken, 1);
     assert_int_equal(h.started, 1);
     assert_int_equal(h.tokens, 8);
-    assert_int_equal(h.reason, FINISH_LENGTH);
+    assert_int_equal(h.ended[FINISH_LENGTH], 1);
     assert_int_equal(h.last_id, 7);
 
     static const int32_t outside[] = {1 << 30};
@@ -124,21 +124,37 @@ static void answers_and_cancels(void **state)
     drain_until(b, &h, &h.refused, 1);
     assert_int_equal(h.last_id, 8);
 
-    struct heard paused = {0};
-    r = request(9, prompt, 3, 20);
-    assert_int_equal(bridge_submit(b, &r, NULL), 0);
-    assert_int_equal(bridge_pause(b, 9, true), 0);
-    drain_until(b, &paused, &paused.taken, 1);
-    assert_int_equal(bridge_cancel(b, 9, FINISH_TIMEOUT), 0);
-    drain_until(b, &paused, &paused.finished, 1);
-    assert_int_equal(paused.reason, FINISH_TIMEOUT);
-    assert_int_equal(bridge_cancel(b, 9, FINISH_ABORT), 0); /* gone: ignored */
     struct engine_load load;
     do
         bridge_load(b, &load);
     while (load.slots_used || load.running);
     assert_false(bridge_stuck(b, 60000000000u));
     assert_true(atomic_load(&notified) > 0);
+    bridge_close(b);
+}
+
+/* Two run at a time, so the last of many still waits when its cancel comes. */
+static void the_cancelled_one_ends(void **state)
+{
+    (void)state;
+    enum { N = 40, LAST = N - 1 };
+    struct bridge *b = open_model(MODEL, BRIDGE_READY);
+    static struct heard h;
+    int n = engine_info(bridge_engine(b))->context_tokens - 3;
+    for (int i = 0; i < N; i++) {
+        struct engine_request r = request((uint64_t)i + 1, prompt, 3, n);
+        assert_int_equal(bridge_submit(b, &r, NULL), 0);
+    }
+    assert_int_equal(bridge_pause(b, LAST + 1, true), 0);
+    assert_int_equal(bridge_cancel(b, LAST + 1, FINISH_TIMEOUT), 0);
+    for (int i = 0; i < LAST; i++)
+        assert_int_equal(bridge_cancel(b, (uint64_t)i + 1, FINISH_ABORT), 0);
+    drain_until(b, &h, &h.finished, N);
+    assert_int_equal(h.taken, N);
+    assert_int_equal(h.ended[FINISH_TIMEOUT], 1);
+    assert_int_equal(
+        h.ended[FINISH_TIMEOUT] + h.ended[FINISH_ABORT] + h.ended[FINISH_LENGTH], N);
+    assert_int_equal(bridge_cancel(b, LAST + 1, FINISH_ABORT), 0); /* gone: ignored */
     bridge_close(b);
 }
 
@@ -194,7 +210,8 @@ static void a_model_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_and_cancels),
+        cmocka_unit_test(answers_and_refuses),
+        cmocka_unit_test(the_cancelled_one_ends),
         cmocka_unit_test(full_outbox_loses_nothing),
         cmocka_unit_test(closing_does_not_wait_for_a_reader),
         cmocka_unit_test(a_model_that_is_not_there),
