@@ -1,0 +1,425 @@
+/*
+ * What the mathematics promises, checked on the mixers themselves: relative positions,
+ * linear attention, a recurrence as a convolution, shares that sum to one. The other side
+ * of each equation is computed here in f64 from the same weights.
+ */
+#include "engine/mixer/attn.h"
+#include "engine/mixer/gss.h"
+#include "engine/mixer/ssd.h"
+#include "engine/model/model.h"
+#include "tests/lib/model_maker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <complex.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { D = 24, HEADS = 3, KV_HEADS = 1, HD = D / HEADS, ROWS = 40, SHIFTS = 300 };
+enum { CHANNELS = 18, MODES = 10, GATE = 20 };
+
+/* One mixer bound to tensors made here, and what it takes to run it over ROWS rows. */
+struct bench {
+    struct maker maker;
+    struct weights weights;
+    struct arena arena, scratch;
+    struct pool *pool;
+    struct gemm gemm;
+    struct bind bind;
+    struct rope rope;
+    struct mixer mx;
+    char *fixed, *pages;
+    int32_t table[(ROWS + SHIFTS) / PAGE_TOKENS + 1];
+};
+
+static void add_tensors(struct maker *m)
+{
+    static const struct maker_fill around_zero = {0.5f, 0}, small = {0.3f, -1.5f};
+    const int64_t modes[] = {CHANNELS, MODES};
+    maker_matrix(m, "q.weight", D, D);
+    maker_matrix(m, "k.weight", HD * KV_HEADS, D);
+    maker_matrix(m, "v.weight", HD * KV_HEADS, D);
+    maker_matrix(m, "o.weight", D, D);
+    maker_matrix(m, "c.weight", D, D);
+    maker_matrix(m, "b.weight", D, D);
+    maker_matrix(m, "x.weight", D, D);
+    maker_matrix(m, "dt.weight", HEADS, D);
+    maker_vector(m, "A", HEADS, small);
+    maker_vector(m, "A0", HEADS, (struct maker_fill){0, 0});
+    maker_matrix(m, "w_v.weight", GATE, D);
+    maker_matrix(m, "w_u.weight", CHANNELS, D);
+    maker_vector(m, "dss_norm.weight", CHANNELS, (struct maker_fill){0.2f, 1});
+    maker_vector(m, "dss_norm.bias", CHANNELS, around_zero);
+    maker_vector(m, "lam_re", MODES, small);
+    maker_vector(m, "lam_im", MODES, around_zero);
+    maker_tensor(m, "c_re", 2, modes, NULL, around_zero);
+    maker_tensor(m, "c_im", 2, modes, NULL, around_zero);
+    maker_vector(m, "d", CHANNELS, around_zero);
+    maker_matrix(m, "w_c.weight", GATE, CHANNELS);
+    maker_matrix(m, "w_o.weight", D, GATE);
+    maker_save(m, "model.safetensors");
+}
+
+static void open_bench(struct bench *b)
+{
+    struct err err = {0};
+    struct rope_params p = {.theta = 10000};
+    struct rope_use use = {HD, ROWS + SHIFTS, ROWS + SHIFTS, false};
+    memset(b, 0, sizeof *b);
+    maker_open(&b->maker);
+    add_tensors(&b->maker);
+    arena_init(&b->arena);
+    assert_true(arena_fixed(&b->scratch, 1 << 22));
+    assert_int_equal(pool_open(&b->pool, 2, &err), 0);
+    assert_int_equal(weights_open(&b->weights, b->maker.dir, &err), 0);
+    assert_int_equal(rope_open(&b->rope, &b->arena, &p, &use, &err), 0);
+    b->gemm = (struct gemm){&kernel_c, b->pool, false};
+    b->bind = (struct bind){&b->weights, &b->arena, false, "", D};
+}
+
+static void close_bench(struct bench *b)
+{
+    free(b->fixed);
+    free(b->pages);
+    weights_close(&b->weights);
+    pool_close(b->pool);
+    arena_free(&b->scratch);
+    arena_free(&b->arena);
+    maker_close(&b->maker);
+}
+
+static void bind_mixer(struct bench *b, const struct mixer_kind *kind, const void *spec)
+{
+    struct err err = {0};
+    b->mx = (struct mixer){.kind = kind};
+    if (kind->bind(&b->mx, spec, &b->bind, &err))
+        fail_msg("%s", err.text);
+    free(b->fixed);
+    free(b->pages);
+    b->fixed =
+        aligned_alloc(64, b->mx.need.fixed_bytes + 64 - b->mx.need.fixed_bytes % 64);
+    b->pages = calloc(1, b->mx.need.page_bytes * ((ROWS + SHIFTS) / PAGE_TOKENS + 1) + 1);
+    assert_true(b->fixed && b->pages);
+    for (int i = 0; i <= (ROWS + SHIFTS) / PAGE_TOKENS; i++)
+        b->table[i] = i;
+}
+
+/* The f32 values of a tensor of the file. */
+static const float *values(const struct bench *b, const char *name)
+{
+    const float *out = NULL;
+    const struct tensor *t = weights_find(&b->weights, name);
+    struct bind root = b->bind;
+    struct err err = {0};
+    assert_non_null(t);
+    assert_int_equal(bind_tensor(&out, &root, name, t->n_dims, t->shape, &err), 0);
+    return out;
+}
+
+/* Positions of the recurrence: rows [0, ROWS) at position + shift, from an empty state.
+ */
+static void run(struct bench *b, const float *x, float *y, int shift)
+{
+    int32_t positions[ROWS], row_span[ROWS] = {0};
+    for (int i = 0; i < ROWS; i++)
+        positions[i] = shift + i;
+    struct span span = {0, ROWS, shift, b->fixed, b->table};
+    struct ctx c = {.gemm = &b->gemm,
+                    .scratch = &b->scratch,
+                    .spans = &span,
+                    .n_spans = 1,
+                    .n_rows = ROWS,
+                    .positions = positions,
+                    .row_span = row_span,
+                    .pages = b->pages,
+                    .page_bytes = b->mx.need.page_bytes};
+    memset(b->fixed, 0, b->mx.need.fixed_bytes);
+    b->mx.kind->run(&b->mx, &c, x, y);
+    assert_int_equal(arena_mark(&b->scratch), 0);
+}
+
+static void make_input(float *x, size_t n)
+{
+    uint64_t s = 12345;
+    for (size_t i = 0; i < n; i++) {
+        s = s * 6364136223846793005u + 1442695040888963407u;
+        x[i] = (float)(int32_t)(s >> 32) / 2147483648.0f;
+    }
+}
+
+static void expect_near(const double *want, const float *got, size_t n, double tolerance)
+{
+    double max = 1e-3;
+    for (size_t i = 0; i < n; i++)
+        max = fmax(max, fabs(want[i]));
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs(want[i] - (double)got[i]) <= tolerance * max))
+            fail_msg("element %zu: expected %g, found %g", i, want[i], (double)got[i]);
+}
+
+static void expect_same(const float *want, const float *got, size_t n, double tolerance)
+{
+    double wide[ROWS * D];
+    for (size_t i = 0; i < n; i++)
+        wide[i] = want[i];
+    expect_near(wide, got, n, tolerance);
+}
+
+/* out[r, o] = Σ_k in[r, k] w[o, k] in f64. */
+static void multiply(const double *in, const float *w, int n_in, int n_out, double *out)
+{
+    for (int r = 0; r < ROWS; r++)
+        for (int o = 0; o < n_out; o++) {
+            double sum = 0;
+            for (int k = 0; k < n_in; k++)
+                sum += in[r * n_in + k] * (double)w[o * n_in + k];
+            out[r * n_out + o] = sum;
+        }
+}
+
+static const struct ssd_spec ssd_of = {.c = "c",
+                                       .b = "b",
+                                       .x = "x",
+                                       .dt = "dt",
+                                       .out = "o",
+                                       .a = "A",
+                                       .dt_bias = "none",
+                                       .n_heads = HEADS,
+                                       .head_dim = HD,
+                                       .n_state = HD};
+
+/* ---- relative positions
+ * -------------------------------------------------------------------------- */
+
+static void shifting_positions_leaves_ssd_unchanged(void **state)
+{
+    struct bench b;
+    float x[ROWS * D], first[ROWS * D], shifted[ROWS * D];
+    struct ssd_spec spec = ssd_of;
+    (void)state;
+    open_bench(&b);
+    spec.rope = &b.rope;
+    bind_mixer(&b, &mixer_ssd, &spec);
+    make_input(x, ROWS * D);
+    run(&b, x, first, 0);
+    for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
+        run(&b, x, shifted, shift);
+        expect_same(first, shifted, ROWS * D, 1e-4);
+    }
+    spec.rope =
+        NULL; /* and the rotation does something: without it the output is another */
+    bind_mixer(&b, &mixer_ssd, &spec);
+    run(&b, x, shifted, 0);
+    double most = 0;
+    for (int i = 0; i < ROWS * D; i++)
+        most = fmax(most, fabs((double)first[i] - (double)shifted[i]));
+    assert_true(most > 1e-2);
+    close_bench(&b);
+}
+
+/* Attention reads every key from position 0 on, so the rows stay where they are and the
+ * table moves: the rotation by position + shift. */
+static void shifting_positions_leaves_attention_unchanged(void **state)
+{
+    struct bench b;
+    float x[ROWS * D], first[ROWS * D], shifted[ROWS * D];
+    (void)state;
+    open_bench(&b);
+    make_input(x, ROWS * D);
+    struct attn_spec spec = {"q",      "k", "v",   "o",     HEADS,
+                             KV_HEADS, HD,  false, &b.rope, NULL};
+    bind_mixer(&b, &mixer_attn, &spec);
+    run(&b, x, first, 0);
+    for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
+        struct rope moved =
+            b.rope; /* a table that begins at `shift` moves every position */
+        moved.n_pos -= shift;
+        moved.cos += (size_t)shift * HD / 2;
+        moved.sin += (size_t)shift * HD / 2;
+        spec.rope = &moved;
+        bind_mixer(&b, &mixer_attn, &spec);
+        run(&b, x, shifted, 0);
+        expect_same(first, shifted, ROWS * D, 1e-4);
+    }
+    spec.rope = NULL;
+    bind_mixer(&b, &mixer_attn, &spec);
+    run(&b, x, shifted, 0);
+    double most = 0;
+    for (int i = 0; i < ROWS * D; i++)
+        most = fmax(most, fabs((double)first[i] - (double)shifted[i]));
+    assert_true(most > 1e-3);
+    close_bench(&b);
+}
+
+/* ---- SSD with A = 0
+ * ---------------------------------------------------------------------------------- */
+
+/* y_t = Σ_{s<=t} (C_t·B_s) dt_s X_s, per head: attention without softmax. */
+static void define_linear_attention(const struct bench *b, const float *x, double *out)
+{
+    static double in[ROWS * D], c[ROWS * D], bb[ROWS * D], xx[ROWS * D], dt[ROWS * HEADS],
+        y[ROWS * D];
+    for (int i = 0; i < ROWS * D; i++)
+        in[i] = x[i];
+    multiply(in, values(b, "c.weight"), D, D, c);
+    multiply(in, values(b, "b.weight"), D, D, bb);
+    multiply(in, values(b, "x.weight"), D, D, xx);
+    multiply(in, values(b, "dt.weight"), D, HEADS, dt);
+    memset(y, 0, sizeof y);
+    for (int t = 0; t < ROWS; t++)
+        for (int s = 0; s <= t; s++)
+            for (int h = 0; h < HEADS; h++) {
+                double score = 0;
+                for (int n = 0; n < HD; n++)
+                    score += c[t * D + h * HD + n] * bb[s * D + h * HD + n];
+                score *= log1p(exp(dt[s * HEADS + h]));
+                for (int p = 0; p < HD; p++)
+                    y[t * D + h * HD + p] += score * xx[s * D + h * HD + p];
+            }
+    multiply(y, values(b, "o.weight"), D, D, out);
+}
+
+static void ssd_without_decay_is_linear_attention(void **state)
+{
+    static double want[ROWS * D];
+    struct bench b;
+    float x[ROWS * D], got[ROWS * D];
+    struct ssd_spec spec = ssd_of;
+    (void)state;
+    open_bench(&b);
+    spec.a = "A0";
+    bind_mixer(&b, &mixer_ssd, &spec);
+    make_input(x, ROWS * D);
+    run(&b, x, got, 0);
+    define_linear_attention(&b, x, want);
+    expect_near(want, got, ROWS * D, 1e-5);
+    spec.a = "A";
+    bind_mixer(&b, &mixer_ssd, &spec);
+    run(&b, x, got, 0);
+    double most = 0;
+    for (int i = 0; i < ROWS * D; i++)
+        most = fmax(most, fabs(want[i] - (double)got[i]));
+    assert_true(most > 1e-2);
+    close_bench(&b);
+}
+
+/* ---- DSS as a convolution
+ * -------------------------------------------------------------------------------- */
+
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + erf(x / sqrt(2)));
+}
+
+static void define_input(const struct bench *b, const double *in, double *s)
+{
+    const float *w = values(b, "dss_norm.weight"), *bias = values(b, "dss_norm.bias");
+    multiply(in, values(b, "w_u.weight"), D, CHANNELS, s);
+    for (int r = 0; r < ROWS; r++) {
+        double mean = 0, var = 0, *row = s + r * CHANNELS;
+        for (int c = 0; c < CHANNELS; c++)
+            mean += (row[c] = gelu(row[c])) / CHANNELS;
+        for (int c = 0; c < CHANNELS; c++)
+            var += (row[c] - mean) * (row[c] - mean) / CHANNELS;
+        for (int c = 0; c < CHANNELS; c++)
+            row[c] = (row[c] - mean) / sqrt(var + 1e-5) * (double)w[c] + (double)bias[c];
+    }
+}
+
+/* K_c[l] = Re Σ_n C[c,n] (exp(Λ_n) - 1)/Λ_n exp(Λ_n l); y = K * s + d s. */
+static void define_dss(const struct bench *b, const float *x, double *out)
+{
+    static double in[ROWS * D], s[ROWS * CHANNELS], y[ROWS * CHANNELS], v[ROWS * GATE],
+        g[ROWS * GATE], kernel[ROWS];
+    const float *lam_re = values(b, "lam_re"), *lam_im = values(b, "lam_im");
+    const float *c_re = values(b, "c_re"), *c_im = values(b, "c_im"), *d = values(b, "d");
+    for (int i = 0; i < ROWS * D; i++)
+        in[i] = x[i];
+    define_input(b, in, s);
+    for (int c = 0; c < CHANNELS; c++) {
+        for (int l = 0; l < ROWS; l++) {
+            kernel[l] = 0;
+            for (int n = 0; n < MODES; n++) {
+                double complex lambda = CMPLX(-exp(lam_re[n]), exp(lam_im[n]));
+                double complex w = CMPLX(c_re[c * MODES + n], c_im[c * MODES + n]);
+                kernel[l] += creal(w * (cexp(lambda) - 1) / lambda * cexp(lambda * l));
+            }
+        }
+        for (int t = 0; t < ROWS; t++) {
+            y[t * CHANNELS + c] = (double)d[c] * s[t * CHANNELS + c];
+            for (int l = 0; l <= t; l++)
+                y[t * CHANNELS + c] += kernel[l] * s[(t - l) * CHANNELS + c];
+        }
+    }
+    multiply(in, values(b, "w_v.weight"), D, GATE, v);
+    multiply(y, values(b, "w_c.weight"), CHANNELS, GATE, g);
+    for (int i = 0; i < ROWS * GATE; i++)
+        g[i] *= gelu(v[i]);
+    multiply(g, values(b, "w_o.weight"), GATE, D, out);
+}
+
+static void dss_is_the_convolution_with_its_kernel(void **state)
+{
+    static double want[ROWS * D];
+    struct bench b;
+    float x[ROWS * D], got[ROWS * D];
+    struct dss_spec spec = {GATE, CHANNELS, MODES};
+    (void)state;
+    open_bench(&b);
+    bind_mixer(&b, &mixer_dss, &spec);
+    make_input(x, ROWS * D);
+    run(&b, x, got, 0);
+    define_dss(&b, x, want);
+    expect_near(want, got, ROWS * D, 2e-5);
+    close_bench(&b);
+}
+
+/* ---- PHA's shares
+ * ---------------------------------------------------------------------------------------
+ */
+
+static void the_branches_of_pha_share_one(void **state)
+{
+    static const struct maker_sizes sizes = {11, 8, 3, 2, 1, 6, 32};
+    struct maker m;
+    struct model model;
+    struct err err = {0};
+    (void)state;
+    maker_open(&m);
+    maker_pha(&m, &sizes, "dss");
+    assert_int_equal(model_open(&model, m.dir, 0, false, &err), 0);
+    for (int i = 0; i < 3; i++) {
+        const struct branch *br = model.blocks[i].branches;
+        double sum = 0, all = 0;
+        float mix[3];
+        char name[64];
+        snprintf(name, sizeof name, "model.layers.%d.mix.weight", i);
+        memcpy(mix, weights_find(&model.weights, name)->data, sizeof mix);
+        assert_int_equal(model.blocks[i].n_branches, 3);
+        for (int k = 0; k < 3; k++)
+            all += log1p(exp(mix[k]));
+        for (int k = 0; k < 3; k++) {
+            assert_float_equal(br[k].weight, log1p(exp(mix[k])) / all, 1e-6);
+            sum += br[k].weight;
+        }
+        assert_float_equal(sum, 1, 1e-6);
+    }
+    model_close(&model);
+    maker_close(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shifting_positions_leaves_ssd_unchanged),
+        cmocka_unit_test(shifting_positions_leaves_attention_unchanged),
+        cmocka_unit_test(ssd_without_decay_is_linear_attention),
+        cmocka_unit_test(dss_is_the_convolution_with_its_kernel),
+        cmocka_unit_test(the_branches_of_pha_share_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
