@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { ARENA_ALIGN = 64, ARENA_BLOCK = 64 * 1024 };
+enum { ARENA_ALIGN = 64, ARENA_BLOCK = 64 << 10, ARENA_MOST = 32 << 20 };
 
 struct arena_block {
     struct arena_block *prev; /* owns */
@@ -22,6 +22,14 @@ static struct arena_block *block_new(size_t cap, struct arena_block *prev)
     if (b)
         *b = (struct arena_block){.prev = prev, .cap = cap};
     return b;
+}
+
+/* As much again as was handed out: many small pieces make few, large blocks. */
+static size_t block_size(const struct arena *a, size_t need)
+{
+    size_t most = a->used_bytes < ARENA_MOST ? a->used_bytes : ARENA_MOST;
+    size_t size = most > ARENA_BLOCK ? most : ARENA_BLOCK;
+    return need > size ? need : size;
 }
 
 void arena_init(struct arena *a)
@@ -53,8 +61,7 @@ void *arena_alloc(struct arena *a, size_t size)
     if (!a->last || a->last->cap - a->last->used < need) {
         if (a->fixed)
             return NULL;
-        struct arena_block *b =
-            block_new(need > ARENA_BLOCK ? need : ARENA_BLOCK, a->last);
+        struct arena_block *b = block_new(block_size(a, need), a->last);
         if (!b)
             return NULL;
         a->last = b;

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { MEM_ALIGN = 64 };
+enum { MEM_ALIGN = 64, MEM_HUGE = 2 << 20 };
 
 static _Thread_local bool guarded;
 static atomic_long fail_in;
@@ -26,10 +27,15 @@ static bool refused(void)
 
 void *mem_alloc(size_t size)
 {
-    if (refused() || size > PTRDIFF_MAX - MEM_ALIGN)
+    if (refused() || size > PTRDIFF_MAX - MEM_HUGE)
         return NULL;
+    size_t align = size >= MEM_HUGE ? MEM_HUGE : MEM_ALIGN;
     size_t rounded = (size + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
-    return aligned_alloc(MEM_ALIGN, rounded ? rounded : MEM_ALIGN);
+    void *p = aligned_alloc(align, rounded ? rounded : MEM_ALIGN);
+    if (p &&
+        align == MEM_HUGE) /* weights stream faster with fewer address translations */
+        madvise(p, rounded / MEM_HUGE * MEM_HUGE, MADV_HUGEPAGE);
+    return p;
 }
 
 void *mem_zalloc(size_t n, size_t size)
