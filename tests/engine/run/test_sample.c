@@ -245,7 +245,8 @@ static void filters_apply_one_after_another(void **state)
     } mixes[] = {
         {0.8f, 0.7f, 0, 1, 6},     {1, 0.9f, 0.2f, 1, 0},  {1.4f, 0.8f, 0.1f, 1, 10},
         {1, 1, 0.15f, 0.8f, 0},    {1, 0.6f, 0, 0.7f, 12}, {0.9f, 0.85f, 0.05f, 0.9f, 9},
-        {2, 0.95f, 0.5f, 0.5f, 3},
+        {2, 0.95f, 0.5f, 0.5f, 3}, {1, 1, 0.8f, 0.3f, 0}, /* the most probable token is
+                                                             not typical */
     };
     (void)state;
     for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) {

@@ -1,0 +1,99 @@
+/*
+ * Safetensors: a header by itself against a data section of a size taken from its first
+ * bytes, then the same bytes as a whole file that is opened and read. Whatever the bytes,
+ * nothing may crash, and every tensor that comes out lies inside the file.
+ */
+#include "engine/load/weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char dir[64], path[128];
+
+static void remove_dir(void)
+{
+    unlink(path);
+    rmdir(dir);
+}
+
+static void make_dir(void)
+{
+    snprintf(dir, sizeof dir, "%s/ssmd-fuzz-XXXXXX",
+             access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    if (!mkdtemp(dir))
+        abort();
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    atexit(remove_dir);
+}
+
+/* The tensors tile the data section. */
+static void check(const struct weights *w, size_t first, size_t data_bytes)
+{
+    size_t sum = 0;
+    for (size_t i = first; i < w->n_tensors; i++) {
+        const struct tensor *t = &w->tensors[i];
+        if (t->begin != sum || t->bytes > data_bytes - sum)
+            abort();
+        sum += t->bytes;
+    }
+    if (sum != data_bytes)
+        abort();
+}
+
+static void try_header(const uint8_t *data, size_t size)
+{
+    struct weights w = {0};
+    struct err err = {0};
+    size_t data_bytes = size > 8 ? data[0] | (size_t)data[1] << 8 : 0;
+    size_t skip = size > 8 ? 8 : 0;
+    arena_init(&w.arena);
+    int rc = weights_header(&w, (const char *)data + skip, size - skip, data_bytes, &err);
+    if (rc == 0)
+        check(&w, 0, data_bytes);
+    else if (!err.text[0])
+        abort();
+    weights_close(&w);
+}
+
+static volatile unsigned read_sum; /* volatile: the reading is not optimised away */
+
+static void read_all(const struct weights *w)
+{
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const unsigned char *p = w->tensors[i].data;
+        for (size_t b = 0; b < w->tensors[i].bytes; b++)
+            read_sum = read_sum + p[b];
+        if (weights_find(w, w->tensors[i].name) != &w->tensors[i])
+            abort();
+    }
+}
+
+static void try_file(const uint8_t *data, size_t size)
+{
+    struct weights w;
+    struct err err = {0};
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size)
+        abort();
+    fclose(f);
+    if (weights_open(&w, dir, &err) == 0) {
+        read_all(&w);
+        if (weights_finish(&w, &err) && !err.text[0])
+            abort();
+        weights_close(&w);
+    } else if (!strstr(err.text, "model.safetensors"))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!dir[0])
+        make_dir();
+    try_header(data, size);
+    try_file(data, size);
+    return 0;
+}
