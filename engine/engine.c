@@ -31,8 +31,7 @@ struct engine {
     char hash[17];
 };
 
-/* ---- opening
- * ------------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------- */
 
 static int check_options(struct engine_options *o, struct err *err)
 {

@@ -172,8 +172,7 @@ struct engine_load {
 };
 void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
 
-/* ---- scoring (the engine must be idle)
- * ------------------------------------------------- */
+/* ---- scoring (the engine must be idle) -------------------------------------- */
 
 /* Logits f32 [vocab_size] of the prediction after ids[0..t], borrowed for the call;
  * non-zero stops and is returned. */
@@ -182,8 +181,8 @@ typedef int engine_row_fn(void *arg, size_t t, const float *logits);
 /* Runs ids[0..n) as one sequence from position 0, cut into the given chunks (they sum to
  * n; NULL = steps of step_rows), calling row for each t in ascending order. The state is
  * kept, so that engine_score_more continues after it (t goes on counting); the next
- * engine_score, engine_submit or engine_close forgets it. ERR_ARGUMENT, ERR_CONTEXT, ERR_BUSY when
- * requests are live. */
+ * engine_score, engine_submit or engine_close forgets it. ERR_ARGUMENT, ERR_CONTEXT,
+ * ERR_BUSY when requests are live. */
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err);
 int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,

@@ -92,8 +92,7 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- outbox: engine thread writes
- * ------------------------------------------------------ */
+/* ---- outbox: engine thread writes ------------------------------------------- */
 
 static void notify(struct bridge *b)
 {
@@ -150,8 +149,7 @@ static void emit(void *arg, const struct event *ev)
     put(arg, &r, ev, sizeof *ev, ev->text, ev->text ? ev->text_len : 0);
 }
 
-/* ---- engine thread
- * --------------------------------------------------------------------- */
+/* ---- engine thread ---------------------------------------------------------- */
 
 static void take(struct bridge *b, struct message *m)
 {
@@ -268,8 +266,7 @@ static void *engine_thread(void *arg)
     return NULL;
 }
 
-/* ---- loop thread
- * ----------------------------------------------------------------------- */
+/* ---- loop thread ------------------------------------------------------------ */
 
 static void free_all(struct bridge *b)
 {

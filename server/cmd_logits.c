@@ -31,8 +31,7 @@ struct logits {
     struct arena arena;
 };
 
-/* ---- arguments
- * -------------------------------------------------------------------------- */
+/* ---- arguments -------------------------------------------------------------- */
 
 /* A decimal integer in [min, INT_MAX] that ends at one of `ends`. */
 static bool read_int(const char **p, int min, const char *ends, int *out)
@@ -115,8 +114,7 @@ static int check_ids(const struct logits *l, struct err *err)
     return 0;
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------- */
+/* ---- running ---------------------------------------------------------------- */
 
 static int take_row(void *arg, size_t t, const float *logits)
 {

@@ -27,8 +27,7 @@ struct scoring {
     bool bar; /* stderr is a terminal */
 };
 
-/* ---- the text
- * --------------------------------------------------------------------------- */
+/* ---- the text --------------------------------------------------------------- */
 
 static int read_text(struct buf *out, const char *path, struct err *err)
 {
@@ -73,8 +72,7 @@ static size_t count_words(const char *s, size_t len)
     return words;
 }
 
-/* ---- scoring
- * ---------------------------------------------------------------------------- */
+/* ---- scoring ---------------------------------------------------------------- */
 
 /* -ln softmax(logits)[target]. */
 static double surprise(const float *logits, size_t n, int32_t target)
@@ -138,8 +136,7 @@ static int score_windows(struct scoring *s, struct err *err)
     return rc;
 }
 
-/* ---- the report
- * ------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------- */
 
 enum { N_MEASURES = 6 };
 

@@ -129,8 +129,7 @@ static struct options options_of(struct config *cfg)
     return (struct options){rows, N_ROWS, cfg, &cfg->arena};
 }
 
-/* ---- flags
- * ------------------------------------------------------------------------------ */
+/* ---- flags ------------------------------------------------------------------ */
 
 struct walk {
     const struct config_input *in;
@@ -225,8 +224,7 @@ static int apply_flags(const struct walk *w, const struct options *o, struct err
     return 0;
 }
 
-/* ---- environment and file
- * --------------------------------------------------------------- */
+/* ---- environment and file --------------------------------------------------- */
 
 static int unknown_variable(const char *name, size_t len, struct err *err)
 {
@@ -280,8 +278,7 @@ static int apply_file(const char *path, const struct options *o, struct err *err
     return rc;
 }
 
-/* ---- what follows from the values
- * ------------------------------------------------------- */
+/* ---- what follows from the values ------------------------------------------- */
 
 /* The embedded model: beside the executable (a checkout's build/ or build/<variant>/, or
  * <prefix>/bin), else where `make install` was told to put it. */

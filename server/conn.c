@@ -20,8 +20,7 @@
 static const uint64_t DISCARD_BYTES = 64u << 20;
 enum { HELD_BODIES = 64 }; /* of the largest size, over all conns */
 
-/* ---- answering
- * ------------------------------------------------------------------------- */
+/* ---- answering -------------------------------------------------------------- */
 
 static const char *allowed_origin(const struct conn *c)
 {
@@ -155,8 +154,7 @@ void conn_give_up(struct conn *c, const struct err *err)
     buf_free(&out);
 }
 
-/* ---- the head
- * -------------------------------------------------------------------------- */
+/* ---- the head --------------------------------------------------------------- */
 
 static void draw_id(struct conn *c)
 {
@@ -231,8 +229,7 @@ static void head(void *owner, const struct err *fault)
     }
 }
 
-/* ---- the body and the steps
- * ------------------------------------------------------------ */
+/* ---- the body and the steps ------------------------------------------------- */
 
 static bool body(void *owner, const char *data, size_t len)
 {
@@ -284,8 +281,7 @@ void conn_advance(struct conn *c)
     }
 }
 
-/* ---- beginning and end
- * ----------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------ */
 
 static void *begin(void *arg, struct http_call *call)
 {

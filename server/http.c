@@ -38,8 +38,7 @@ struct http {
     bool quiet, closing;
 };
 
-/* ---- running the library -------------------------------------------------------------
- */
+/* ---- running the library ---------------------------------------------------- */
 
 static void run(struct http *h);
 
@@ -76,8 +75,7 @@ static void kick(struct http *h)
         uv_timer_start(&h->timer, timer_fired, 0, 0);
 }
 
-/* ---- calls ---------------------------------------------------------------------------
- */
+/* ---- calls ------------------------------------------------------------------ */
 
 static void call_unref(struct http_call *call)
 {
@@ -300,8 +298,7 @@ static void completed(void *arg, struct MHD_Connection *c, void **context,
     call_unref(call);
 }
 
-/* ---- answers -------------------------------------------------------------------------
- */
+/* ---- answers ---------------------------------------------------------------- */
 
 static ssize_t read_stream(void *arg, uint64_t at, char *to, size_t max)
 {
@@ -361,8 +358,7 @@ void http_reply(struct http_call *call, struct http_reply *r)
     resume(call);
 }
 
-/* ---- sockets -------------------------------------------------------------------------
- */
+/* ---- sockets ---------------------------------------------------------------- */
 
 static void sock_event(void *arg, struct MHD_Connection *c, void **context,
                        enum MHD_ConnectionNotificationCode what)
@@ -406,8 +402,7 @@ void http_shut(struct http_sock *sock, const char *bytes, size_t len)
     shutdown(sock->fd, SHUT_RDWR);
 }
 
-/* ---- life ----------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------- */
 
 static void library_log(void *arg, const char *fmt, va_list ap)
 {

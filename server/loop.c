@@ -27,8 +27,7 @@ uint64_t loop_now(void)
     return uv_hrtime();
 }
 
-/* ---- readiness
- * ------------------------------------------------------------------------- */
+/* ---- readiness -------------------------------------------------------------- */
 
 int loop_accepts(const struct loop *l, struct err *err)
 {
@@ -53,8 +52,7 @@ int loop_ready(const struct loop *l, struct err *err)
     return 0;
 }
 
-/* ---- phases
- * ---------------------------------------------------------------------------- */
+/* ---- phases ----------------------------------------------------------------- */
 
 static void enter(struct loop *l, enum loop_phase phase)
 {
@@ -139,8 +137,7 @@ static void move_on(struct loop *l, uint64_t now_ns)
     }
 }
 
-/* ---- callbacks
- * ------------------------------------------------------------------------- */
+/* ---- callbacks -------------------------------------------------------------- */
 
 static void on_wake(uv_async_t *a)
 {
@@ -212,8 +209,7 @@ static void on_signal(uv_signal_t *s, int signum)
     move_on(l, loop_now());
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------- */
 
 static int max_connections(const struct config *cfg, struct err *err)
 {
@@ -288,8 +284,7 @@ static int open_all(struct loop *l, struct err *err)
     return open_bridge(l, err);
 }
 
-/* ---- closing
- * --------------------------------------------------------------------------- */
+/* ---- closing ---------------------------------------------------------------- */
 
 static void close_handles(struct loop *l)
 {

@@ -30,8 +30,7 @@ struct command {
     int (*run)(const struct config *cfg, const char *const *values, const char *operand);
 };
 
-/* ---- commands
- * --------------------------------------------------------------------------- */
+/* ---- commands --------------------------------------------------------------- */
 
 static int run_serve(const struct config *cfg, const char *const *values,
                      const char *operand)
@@ -108,8 +107,7 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-/* ---- help
- * ------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------- */
 
 static void help_everywhere(struct buf *b, unsigned groups)
 {
@@ -198,8 +196,7 @@ static int help(char *const *argv)
     return cmd ? help_command(cmd) : usage_error("unknown command", argv[0], "--help");
 }
 
-/* ---- dispatch
- * --------------------------------------------------------------------------- */
+/* ---- dispatch --------------------------------------------------------------- */
 
 static int print_config(const struct config *cfg)
 {

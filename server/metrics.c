@@ -41,8 +41,7 @@ static const struct {
     [TIMING_DECODE] = {"ssmd_decode_seconds", "From the prompt's end to the last token."},
 };
 
-/* ---- counting
- * -------------------------------------------------------------------------- */
+/* ---- counting --------------------------------------------------------------- */
 
 void metrics_http(struct metrics *m, unsigned label, int code)
 {
@@ -65,8 +64,7 @@ void metrics_time(struct metrics *m, enum metrics_timing which, double seconds)
     h->sum += seconds;
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------- */
 
 static void family(struct buf *out, const char *name, const char *type, const char *help)
 {

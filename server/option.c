@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- names
- * ------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------ */
 
 static void spell(const char *name, const char *prefix, char sep, bool upper,
                   char out[OPTION_NAME_CAP])
@@ -65,8 +64,7 @@ const struct option_row *option_by_env(const struct options *o, const char *name
     return find(o, name, len, option_env_name);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------- */
+/* ---- refusals --------------------------------------------------------------- */
 
 /* What the row accepts, in words. Lengths and limits print as whole numbers where they
  * are. */
@@ -113,8 +111,7 @@ static int refuse_text(const struct option_row *row, const char *where, const ch
     return refuse(row, where, found, err);
 }
 
-/* ---- values
- * ----------------------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------- */
 
 static bool parse_number(const char *text, double *out, const char **end)
 {
@@ -271,8 +268,7 @@ int option_defaults(const struct options *o, struct err *err)
     return 0;
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------- */
 
 struct reader {
     const struct options *o;

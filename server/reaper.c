@@ -20,8 +20,7 @@ static bool older(uint64_t since_ns, uint64_t now_ns, double seconds)
            (double)(now_ns - since_ns) / 1e9 > seconds;
 }
 
-/* ---- sockets without a whole request
- * --------------------------------------------------- */
+/* ---- sockets without a whole request ---------------------------------------- */
 
 static void check_arrival(struct conn *c, uint64_t now_ns)
 {
@@ -53,8 +52,7 @@ static void check_sock(void *arg, struct http_sock *sock)
         http_shut(sock, "", 0);
 }
 
-/* ---- clients that left
- * ----------------------------------------------------------------- */
+/* ---- clients that left ------------------------------------------------------ */
 
 static void poll_batch(struct conn **conns, struct pollfd *fds, nfds_t n)
 {
@@ -84,8 +82,7 @@ static void find_gone(struct loop *l)
     poll_batch(conns, fds, n);
 }
 
-/* ---- requests under way
- * ---------------------------------------------------------------- */
+/* ---- requests under way ----------------------------------------------------- */
 
 static void check_deadlines(struct conn *c, uint64_t now_ns)
 {

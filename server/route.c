@@ -10,8 +10,7 @@ enum { MAX_LABELS = 32 };
 
 static const char OWN_PAGE[] = "/", OWN_ALLOW[] = "GET, HEAD, OPTIONS";
 
-/* ---- labels: a short table walked at each use; there are a dozen endpoints
- * ------------- */
+/* ---- labels: a short table walked at each use; there are a dozen endpoints -- */
 
 static unsigned collect(const char *labels[MAX_LABELS])
 {
@@ -52,8 +51,7 @@ static unsigned label_of(const char *path)
     return n - 1;
 }
 
-/* ---- paths
- * ----------------------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------------ */
 
 /* Skips the scheme and authority of an absolute URI and ends at the query. */
 static void find_path(const char **s, size_t *len)

@@ -13,8 +13,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* ---- completions: bytes -> jobs
- * -------------------------------------------------------- */
+/* ---- completions: bytes -> jobs --------------------------------------------- */
 
 static int step_parse(struct conn *c, struct err *err)
 {
@@ -158,8 +157,7 @@ static int step_submit(struct conn *c, struct err *err)
 conn_step_fn *const work_completions[] = {
     step_parse, step_admit, step_encode, step_check, step_open, step_submit, NULL};
 
-/* ---- completions: events -> bytes
- * ------------------------------------------------------ */
+/* ---- completions: events -> bytes ------------------------------------------- */
 
 /* The answer as a whole: the first fault, else how its choices ended. */
 static int verdict(const struct conn *c, struct err *err)
@@ -324,8 +322,7 @@ void work_drain(struct loop *l)
                  &(struct bridge_reader){.taken = on_taken, .event = on_event, .arg = l});
 }
 
-/* ---- both ways
- * ------------------------------------------------------------------------- */
+/* ---- both ways -------------------------------------------------------------- */
 
 void work_cancel(struct conn *c, enum finish_reason why)
 {

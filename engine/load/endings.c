@@ -14,8 +14,7 @@ static const char *const byte_level_keys[] = {"add_prefix_space", "trim_offsets"
                                               "use_regex", NULL};
 static const char *const no_keys[] = {NULL};
 
-/* ---- post-processor ------------------------------------------------------------------
- */
+/* ---- post-processor --------------------------------------------------------- */
 
 static int no_effect(struct sequence_reader *r, const struct members *f)
 {
@@ -123,8 +122,7 @@ static const struct sequence_kind post_kinds[] = {
     {0},
 };
 
-/* ---- decoder -------------------------------------------------------------------------
- */
+/* ---- decoder ---------------------------------------------------------------- */
 
 static int add_decode(struct sequence_reader *r, const struct members *f,
                       const struct decode_step *st)

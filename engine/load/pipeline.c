@@ -20,8 +20,7 @@ static int full(struct sequence_reader *r, const struct members *f)
                    PIPELINE_MAX_STEPS);
 }
 
-/* ---- normalizer ----------------------------------------------------------------------
- */
+/* ---- normalizer ------------------------------------------------------------- */
 
 static struct normal_step *add_normal(struct sequence_reader *r, const struct members *f,
                                       enum normal_kind kind)
@@ -95,8 +94,7 @@ static const struct sequence_kind normal_kinds[] = {
     {0},
 };
 
-/* ---- pre-tokenizer -------------------------------------------------------------------
- */
+/* ---- pre-tokenizer ---------------------------------------------------------- */
 
 static const char *const behaviors[] = {
     "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous", NULL};

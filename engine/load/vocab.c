@@ -34,8 +34,7 @@ static int no_memory(struct reader *r)
     return err_set(r->err, ERR_MEMORY, "out of memory for the vocabulary");
 }
 
-/* ---- model.vocab ---------------------------------------------------------------------
- */
+/* ---- model.vocab ------------------------------------------------------------ */
 
 static int measure(void *arg, const char *key, size_t key_len, const struct json *id)
 {
@@ -105,8 +104,7 @@ static int read_tokens(struct reader *r, const struct json *root)
     return rc == 0 ? added_read(v, json_get(root, "added_tokens"), r->err) : rc;
 }
 
-/* ---- model options -------------------------------------------------------------------
- */
+/* ---- model options ---------------------------------------------------------- */
 
 static int read_affixes(struct reader *r)
 {
@@ -172,8 +170,7 @@ static int open_model(struct reader *r, const struct json *root)
     return rc == 0 ? members_only(&r->model, keys, r->err) : rc;
 }
 
-/* ---- the whole -----------------------------------------------------------------------
- */
+/* ---- the whole -------------------------------------------------------------- */
 
 static int check_root(const struct json *root, struct err *err)
 {
@@ -253,8 +250,7 @@ static int build(struct vocab **out, const struct json *root, struct err *err)
     return rc;
 }
 
-/* ---- tokenizer_config.json -----------------------------------------------------------
- */
+/* ---- tokenizer_config.json -------------------------------------------------- */
 
 /* One of bos_token and eos_token: a string, or an object with its content. */
 static int config_token(const struct vocab *v, const struct members *f, const char *key,
@@ -308,8 +304,7 @@ static int apply_config(struct vocab *v, const struct json *config, struct err *
     return rc == 0 ? config_end(v, &f, false, err) : rc;
 }
 
-/* ---- the door ------------------------------------------------------------------------
- */
+/* ---- the door --------------------------------------------------------------- */
 
 static int finish(struct vocab **out, struct vocab *v, const struct json *config,
                   struct err *err)

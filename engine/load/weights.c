@@ -47,8 +47,7 @@ static int dtype_of(const char *name)
     return -1;
 }
 
-/* ---- one tensor of a header
- * --------------------------------------------------------------- */
+/* ---- one tensor of a header ------------------------------------------------- */
 
 struct header_reader {
     struct weights *w;
@@ -218,8 +217,7 @@ int weights_header(struct weights *w, const char *json, size_t len, size_t data_
     return rc;
 }
 
-/* ---- files
- * ---------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------ */
 
 static int map_fd(struct weights_file *f, int fd, struct err *err)
 {
@@ -287,8 +285,7 @@ static int open_file(struct weights *w, const char *dir, const char *name,
     return rc ? err_prefix(err, "%.300s", path) : 0;
 }
 
-/* ---- shards
- * ---------------------------------------------------------------------------------- */
+/* ---- shards ----------------------------------------------------------------- */
 
 struct index_reader {
     struct weights *w;
@@ -356,9 +353,10 @@ static int check_listed(const struct weights *w, const struct json *map, struct 
 {
     for (size_t i = 0; i < w->n_tensors; i++)
         if (!json_get(map, w->tensors[i].name))
-            return err_set(err, ERR_FORMAT,
-                           "weight_map: tensor %.150s of %.100s: expected an entry, found none",
-                           w->tensors[i].name, w->tensors[i].file);
+            return err_set(
+                err, ERR_FORMAT,
+                "weight_map: tensor %.150s of %.100s: expected an entry, found none",
+                w->tensors[i].name, w->tensors[i].file);
     return 0;
 }
 
@@ -429,8 +427,7 @@ void weights_close(struct weights *w)
     *w = (struct weights){0};
 }
 
-/* ---- taking
- * ------------------------------------------------------------------------------------ */
+/* ---- taking ----------------------------------------------------------------- */
 
 static void print_shape(char *out, size_t cap, int n, const int64_t *shape)
 {

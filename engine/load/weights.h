@@ -62,8 +62,8 @@ int weights_take(struct weights *w, const char *name, int n_dims, const int64_t 
 /* NULL when there is none; does not mark it as used. */
 const struct tensor *weights_find(const struct weights *w, const char *name);
 
-/* Tells the system that the mapped pages are not needed for now: what was packed elsewhere
- * no longer counts as resident, what is still read comes back by itself. */
+/* Tells the system that the mapped pages are not needed for now: what was packed
+ * elsewhere no longer counts as resident, what is still read comes back by itself. */
 void weights_cool(const struct weights *w);
 
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */

@@ -11,6 +11,8 @@ enum { NAME_CAP = 512 };
 static int full_name(char *out, const struct bind *b, const char *name,
                      const char *suffix, struct err *err)
 {
+    if (!b->prefix)
+        return err_set(err, ERR_MEMORY, "out of memory for tensor names");
     int n = snprintf(out, NAME_CAP, "%s%s%s", b->prefix, name, suffix);
     return n < NAME_CAP
                ? 0

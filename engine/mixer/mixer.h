@@ -20,8 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- a step's rows
- * --------------------------------------------------------------------------- */
+/* ---- a step's rows ---------------------------------------------------------- */
 
 struct span {
     int row0, n_rows;     /* rows [row0, row0 + n_rows) of the step */
@@ -41,8 +40,7 @@ struct ctx { /* built by run/, constant during a forward pass */
     size_t page_bytes;
 };
 
-/* ---- loading
- * ---------------------------------------------------------------------------------- */
+/* ---- loading ---------------------------------------------------------------- */
 
 struct bind {
     struct weights *weights;
@@ -68,8 +66,7 @@ bool bind_has(const struct bind *b, const char *name);
 struct bind bind_under(const struct bind *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- the table
- * ----------------------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------- */
 
 struct state_need {
     size_t fixed_bytes; /* per sequence, any length */

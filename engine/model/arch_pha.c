@@ -58,8 +58,7 @@ static int read_config(struct pha *p, struct model *m, struct err *err)
         p->n_channels = d / 4;
     if (!p->n_state)
         p->n_state = p->gss == GSS_DSS ? 512 : 2 * d;
-    p->rope = model_rope(m, m->hp.head_dim, p->score == SCORE_COSINE, err);
-    return p->rope ? 0 : -(int)ERR_FORMAT;
+    return model_rope(m, &p->rope, m->hp.head_dim, p->score == SCORE_COSINE, err);
 }
 
 /* w = softplus(mix) / Σ softplus(mix), in f64. */

@@ -107,13 +107,14 @@ static int read_config(struct transxssm *p, struct model *m, struct err *err)
             "config.json: ssd_state_dim: expected an even number, at most %d in all "
             "%d heads, found %d",
             SSD_WIDTH_MAX, hp->n_heads, p->n_state);
-    if (p->rope_on_attn && !(p->attn_rope = model_rope(m, hp->head_dim, false, err)))
-        return -(int)ERR_FORMAT;
-    if (p->rope_on_ssd && p->n_state == hp->head_dim && p->attn_rope)
+    rc = p->rope_on_attn ? model_rope(m, &p->attn_rope, hp->head_dim, false, err) : 0;
+    if (rc || !p->rope_on_ssd)
+        return rc;
+    if (p->attn_rope && p->n_state == hp->head_dim) {
         p->ssd_rope = p->attn_rope;
-    else if (p->rope_on_ssd && !(p->ssd_rope = model_rope(m, p->n_state, false, err)))
-        return -(int)ERR_FORMAT;
-    return 0;
+        return 0;
+    }
+    return model_rope(m, &p->ssd_rope, p->n_state, false, err);
 }
 
 static int build(struct model *m, const struct bind *b, struct err *err)

@@ -13,8 +13,7 @@ static size_t dtype_bytes(enum dtype type)
     return type == DTYPE_F32 ? 4 : 2;
 }
 
-/* ---- parts that arch files ask for
- * ------------------------------------------------------------ */
+/* ---- parts that arch files ask for ------------------------------------------ */
 
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err)
@@ -71,20 +70,18 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
                      err);
 }
 
-const struct rope *model_rope(struct model *m, int dim, bool plain_length,
-                              struct err *err)
+int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
+               struct err *err)
 {
     struct rope_use use = {dim, m->hp.max_position, m->context, plain_length};
     struct rope *r = arena_alloc(&m->arena, sizeof *r);
-    if (!r) {
-        err_set(err, ERR_MEMORY, "out of memory for a RoPE table");
-        return NULL;
-    }
-    return rope_open(r, &m->arena, &m->hp.rope, &use, err) == 0 ? r : NULL;
+    if (!r)
+        return err_set(err, ERR_MEMORY, "out of memory for a RoPE table");
+    *out = r;
+    return rope_open(r, &m->arena, &m->hp.rope, &use, err);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------- */
 
 static void place_mixer(struct mixer *mx, void *arg)
 {
@@ -224,8 +221,7 @@ void model_close(struct model *m)
     *m = (struct model){0};
 }
 
-/* ---- the forward pass
- * ------------------------------------------------------------------------------ */
+/* ---- the forward pass ------------------------------------------------------- */
 
 struct scratch_max {
     size_t bytes;

@@ -51,9 +51,9 @@ int model_bind_embed(struct model *m, const struct bind *b, const char *name, fl
                      struct err *err);
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
                     bool tied_default, struct err *err);
-/* A rotary table of this width in the model's arena; NULL and err on failure. */
-const struct rope *model_rope(struct model *m, int dim, bool plain_length,
-                              struct err *err);
+/* A rotary table of this width in the model's arena. ERR_FORMAT or ERR_MEMORY. */
+int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
+               struct err *err);
 
 /* Scratch bytes of a step of max_rows rows with max_logits head rows. */
 size_t model_scratch(const struct model *m, int max_rows, int max_logits);

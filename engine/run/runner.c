@@ -8,8 +8,7 @@
 
 enum { MIN_LOGITS = 16 };
 
-/* ---- opening
- * ---------------------------------------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------- */
 
 static int logits_cap(int max_seqs)
 {
@@ -98,8 +97,7 @@ void runner_close(struct runner *r)
     *r = (struct runner){0};
 }
 
-/* ---- the forward pass
- * ---------------------------------------------------------------------------- */
+/* ---- the forward pass ------------------------------------------------------- */
 
 const float *runner_forward(struct runner *r, struct ctx *c)
 {
@@ -119,8 +117,7 @@ const float *runner_forward(struct runner *r, struct ctx *c)
     return h;
 }
 
-/* ---- which rows need logits
- * ----------------------------------------------------------------------- */
+/* ---- which rows need logits ------------------------------------------------- */
 
 struct head_plan {
     int n_rows;  /* head_rows[0, n_rows) need logits */
@@ -159,8 +156,7 @@ static struct seq *seq_of(const struct runner *r, int row)
     return r->batch.seqs[r->batch.row_span[row]];
 }
 
-/* ---- sampling, divided over the pool
- * ---------------------------------------------------------------- */
+/* ---- sampling, divided over the pool ---------------------------------------- */
 
 struct head_job {
     struct runner *r;
@@ -203,8 +199,7 @@ static void sample_row(void *arg, int task, int thread)
         sample_one(&s->req->seqs[i], sampler, logits);
 }
 
-/* ---- after the step
- * ------------------------------------------------------------------------------------ */
+/* ---- after the step --------------------------------------------------------- */
 
 /* Gives every other choice the state at the end of the prompt: full pages are shared, the
  * page that will be written is copied. */

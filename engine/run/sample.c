@@ -48,8 +48,7 @@ double sample_uniform(uint64_t seed, uint32_t choice, uint32_t position)
     return (double)bits * 0x1p-53;
 }
 
-/* ---- adjusting logits
- * ------------------------------------------------------------------------ */
+/* ---- adjusting logits ------------------------------------------------------- */
 
 static void penalise_repetition(struct sampler *s, const struct sample_in *in,
                                 float penalty)
@@ -112,8 +111,7 @@ static int32_t argmax(const float *x, int n, float max)
     return -1;
 }
 
-/* ---- candidates in order
- * ------------------------------------------------------------------------ */
+/* ---- candidates in order ---------------------------------------------------- */
 
 static bool before(struct candidate a, struct candidate b)
 {
@@ -142,8 +140,7 @@ static struct candidate pop(struct candidate *h, int *n)
     return top;
 }
 
-/* ---- filters: each keeps a prefix of kept[0..n)
- * ------------------------------------------------- */
+/* ---- filters: each keeps a prefix of kept[0..n) ----------------------------- */
 
 /* Weights of kept[0..n) into work[0..n); returns their sum. */
 static double weigh(struct sampler *s, int n)
@@ -280,8 +277,7 @@ static int32_t draw(struct sampler *s, const struct gen_params *g, double u)
     return draw_kept(s, n, u);
 }
 
-/* ---- log-probabilities
- * ---------------------------------------------------------------------------- */
+/* ---- log-probabilities ------------------------------------------------------ */
 
 static void insert_top(struct sample_out *out, int n_top, int32_t id, float x)
 {

@@ -32,8 +32,7 @@ static int no_memory(struct encoder *e)
     return err_set(e->err, ERR_MEMORY, "out of memory while tokenising");
 }
 
-/* ---- ids -----------------------------------------------------------------------------
- */
+/* ---- ids -------------------------------------------------------------------- */
 
 bool ids_reserve(struct ids *ids, size_t more)
 {
@@ -72,8 +71,7 @@ static bool push_all(struct ids *out, const int32_t *ids, size_t n)
     return true;
 }
 
-/* ---- one piece -----------------------------------------------------------------------
- */
+/* ---- one piece -------------------------------------------------------------- */
 
 static int32_t char_id(const struct vocab *v, const char *s, size_t len, uint32_t c)
 {
@@ -131,8 +129,7 @@ static int encode_piece(struct encoder *e, const char *s, size_t len)
     return 0;
 }
 
-/* ---- segments ------------------------------------------------------------------------
- */
+/* ---- segments --------------------------------------------------------------- */
 
 static int encode_part(struct encoder *e, const struct segment *seg)
 {
@@ -182,8 +179,7 @@ static int encode_segment(struct encoder *e, const struct segment *seg)
     return each_segment(e, &c, encode_part);
 }
 
-/* ---- the door ------------------------------------------------------------------------
- */
+/* ---- the door --------------------------------------------------------------- */
 
 /* text with U+FFFD for what is ill-formed. */
 static void repair(struct buf *out, const char *s, size_t len)

@@ -28,8 +28,7 @@ struct detok_matcher {
     size_t len, state;    /* state: bytes of s that the text ends with */
 };
 
-/* ---- memory --------------------------------------------------------------------------
- */
+/* ---- memory ----------------------------------------------------------------- */
 
 struct layout {
     size_t longest, text_cap, token_cap, tokens_at, stops_at, text_at, bytes;
@@ -136,8 +135,7 @@ size_t detok_bytes(const struct vocab *v, const struct detok_stops *stops)
     return plan(v, stops ? stops : &none).bytes;
 }
 
-/* ---- matching ------------------------------------------------------------------------
- */
+/* ---- matching --------------------------------------------------------------- */
 
 static size_t advance(const struct detok_matcher *m, size_t state, char byte)
 {
@@ -191,8 +189,7 @@ static size_t hold_place(const struct detok *d, bool *held)
     return hold;
 }
 
-/* ---- text in -------------------------------------------------------------------------
- */
+/* ---- text in ---------------------------------------------------------------- */
 
 /* Appends whole characters; stops behind the byte that completes a stop string. */
 static int put_text(struct detok *d, const char *s, size_t len)
@@ -224,8 +221,7 @@ static int put_byte(struct detok *d, char byte)
     return put_byte(d, byte); /* it broke the tail and begins anew */
 }
 
-/* ---- tokens out ----------------------------------------------------------------------
- */
+/* ---- tokens out ------------------------------------------------------------- */
 
 /* Forgets what the last call released. */
 static void drop_released(struct detok *d)

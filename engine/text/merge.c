@@ -41,8 +41,7 @@ static int32_t rank_of(const struct vocab *v, int32_t left, int32_t right)
                      INT32_MAX);
 }
 
-/* ---- short pieces --------------------------------------------------------------------
- */
+/* ---- short pieces ----------------------------------------------------------- */
 
 static void rank_at(struct merge *m, const struct vocab *v, size_t i)
 {
@@ -71,8 +70,7 @@ static void run_short(struct merge *m, const struct vocab *v)
     }
 }
 
-/* ---- long pieces ---------------------------------------------------------------------
- */
+/* ---- long pieces ------------------------------------------------------------ */
 
 static bool heap_push(struct merge *m, int32_t rank, int32_t place)
 {

@@ -47,8 +47,7 @@ static bool list_push(struct pretok_list *l, size_t begin, size_t end)
     return true;
 }
 
-/* ---- Split ---------------------------------------------------------------------------
- */
+/* ---- Split ------------------------------------------------------------------ */
 
 /* What the pieces of one piece have come to so far. */
 struct cut {
@@ -129,8 +128,7 @@ static int split(struct pretok *t, const struct regex *re, enum split_behavior b
     return 0;
 }
 
-/* ---- steps that write the text anew --------------------------------------------------
- */
+/* ---- steps that write the text anew ----------------------------------------- */
 
 typedef void rewrite_fn(struct buf *out, const struct pretok_step *st, const char *s,
                         size_t len);

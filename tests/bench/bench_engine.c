@@ -24,8 +24,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the limit
- * ------------------------------------------------------------------------------ */
+/* ---- the limit -------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 /* Ten independent chains of fused multiply-adds in registers 0 to 9: enough to fill two
@@ -81,8 +80,7 @@ static double fma_limit(struct pool *p)
 }
 #endif
 
-/* ---- the engine
- * ------------------------------------------------------------------------------- */
+/* ---- the engine ------------------------------------------------------------- */
 
 static long n_finished;
 

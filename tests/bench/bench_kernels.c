@@ -80,8 +80,7 @@ static float *random_floats(size_t n)
     return x;
 }
 
-/* ---- linear layers beside OpenBLAS
- * ------------------------------------------------------ */
+/* ---- linear layers beside OpenBLAS ------------------------------------------ */
 
 struct product {
     struct gemm g;
@@ -130,8 +129,7 @@ static void bench_products(struct pool *pool, struct arena *a, const float *w,
     }
 }
 
-/* ---- weights out of cache
- * ------------------------------------------------------------------ */
+/* ---- weights out of cache --------------------------------------------------- */
 
 struct reading {
     struct pool *pool;
@@ -189,8 +187,7 @@ static void bench_streams(struct pool *pool, const float *w, const float *x, flo
     }
 }
 
-/* ---- kernels of one thread
- * ------------------------------------------------------------------ */
+/* ---- kernels of one thread -------------------------------------------------- */
 
 enum { HEAD = 64, STATE = 64, ROWS = 32, KEYS = 1024, GROUP = 4, VOCAB = 32768 };
 

@@ -64,8 +64,7 @@ static struct engine_options options(const struct subject *s)
                                    .no_tokenizer = true};
 }
 
-/* ---- scoring
- * ------------------------------------------------------------------------------ */
+/* ---- scoring ---------------------------------------------------------------- */
 
 struct rows {
     float *to;
@@ -106,8 +105,7 @@ static void expect_split(struct engine *e, const struct subject *s, int n_ids,
     score(e, s, n_ids, chunks, n_chunks, &r);
 }
 
-/* ---- the models
- * ------------------------------------------------------------------------------ */
+/* ---- the models ------------------------------------------------------------- */
 
 static void add_subject(const char *name, const char *dir, int context, int n_vocab)
 {
@@ -166,8 +164,7 @@ static int unload(void **state)
     return 0;
 }
 
-/* ---- split = whole
- * ----------------------------------------------------------------------------- */
+/* ---- split = whole ---------------------------------------------------------- */
 
 static void expect_pieces(struct engine *e, const struct subject *s, int size)
 {
@@ -241,8 +238,7 @@ static void continuing_gives_the_bits_of_the_whole(void **state)
     }
 }
 
-/* ---- row budget, threads, kernel sets, again
- * ----------------------------------------------------- */
+/* ---- row budget, threads, kernel sets, again -------------------------------- */
 
 static void expect_same_under(const struct subject *s, const struct engine_options *o,
                               const char *what)
@@ -299,8 +295,7 @@ static void every_kernel_set_gives_the_same_bits(void **state)
         skip();
 }
 
-/* ---- batch = single
- * -------------------------------------------------------------------------------- */
+/* ---- batch = single --------------------------------------------------------- */
 
 enum { N_REQUESTS = 9, MOST_CHOICES = 3 };
 
@@ -523,8 +518,7 @@ static void fewer_choices_are_the_first_of_more(void **state)
     }
 }
 
-/* ---- what memory held before
- * -------------------------------------------------------------------------- */
+/* ---- what memory held before ------------------------------------------------ */
 
 /* A runner built by hand, so that its pools can be filled with NaN before the sequence.
  */

@@ -129,8 +129,7 @@ const struct engine_info *engine_info(const struct engine *e)
     return &e->info;
 }
 
-/* ---- text ----------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------- */
 
 void engine_ids_free(struct ids *ids)
 {
@@ -181,8 +180,7 @@ const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
     return &e->pieces[id];
 }
 
-/* ---- requests ------------------------------------------------------------------------
- */
+/* ---- requests --------------------------------------------------------------- */
 
 static int pages_of(const struct engine_request *r)
 {
@@ -437,8 +435,7 @@ void engine_load(const struct engine *e, struct engine_load *out)
                                 .last_rows = e->last_rows};
 }
 
-/* ---- scoring: not served over HTTP
- * ----------------------------------------------------- */
+/* ---- scoring: not served over HTTP ------------------------------------------ */
 
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err)

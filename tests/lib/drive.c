@@ -83,8 +83,7 @@ void drive_run(struct drive *d)
         assert_true(++steps < 100000);
 }
 
-/* ---- reading what happened
- * ---------------------------------------------------------------- */
+/* ---- reading what happened -------------------------------------------------- */
 
 static bool belongs(const struct event *ev, uint64_t id, int choice)
 {

@@ -136,8 +136,7 @@ void maker_save(struct maker *m, const char *file)
     m->header_len = m->data_len = 0;
 }
 
-/* ---- whole models
- * ---------------------------------------------------------------------- */
+/* ---- whole models ----------------------------------------------------------- */
 
 static const struct maker_fill near_one = {0.2f, 1};
 
@@ -294,8 +293,7 @@ void maker_pha(struct maker *m, const struct maker_sizes *s, const char *gss_kin
     maker_save(m, "model.safetensors");
 }
 
-/* ---- the chain
- * ---------------------------------------------------------------------------- */
+/* ---- the chain -------------------------------------------------------------- */
 
 static void add_zeros(struct maker *m, const char *name, int rows, int cols)
 {

@@ -57,8 +57,7 @@ static int load(struct config *cfg, const struct start *s, struct err *err)
     return rc;
 }
 
-/* ---- precedence
- * ------------------------------------------------------------------------- */
+/* ---- precedence ------------------------------------------------------------- */
 
 static void each_source_beats_the_one_below(void **state)
 {
@@ -136,8 +135,7 @@ static void every_type_reads_from_every_source(void **state)
     }
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------- */
+/* ---- refusals --------------------------------------------------------------- */
 
 struct refusal {
     struct start start;
@@ -271,8 +269,7 @@ static void a_secret_is_shown_nowhere(void **state)
     config_free(&cfg);
 }
 
-/* ---- printing
- * --------------------------------------------------------------------------- */
+/* ---- printing --------------------------------------------------------------- */
 
 static void read_file(const char *path, struct buf *out)
 {
@@ -361,8 +358,7 @@ static void what_is_printed_reads_back(void **state)
     buf_free(&two);
 }
 
-/* ---- commands' own flags
- * ---------------------------------------------------------------- */
+/* ---- commands' own flags ---------------------------------------------------- */
 
 static void a_command_has_its_own_flags_and_keys(void **state)
 {

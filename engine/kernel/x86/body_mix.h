@@ -239,8 +239,7 @@ static void attn(const struct attn_args *a)
         attn_heads(a, h, a->group - h < ATTN_HEADS ? a->group - h : ATTN_HEADS);
 }
 
-/* ---- recurrences ---------------------------------------------------------------------
- */
+/* ---- recurrences ------------------------------------------------------------ */
 
 /* Four chains by n mod 4: i counts n within a round of four. */
 INLINE vec join_chains(const vec s[4])

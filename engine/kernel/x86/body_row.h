@@ -9,8 +9,7 @@ INLINE size_t lanes_left(size_t n, size_t i)
     return n - i < LANES ? n - i : LANES;
 }
 
-/* ---- elementwise ---------------------------------------------------------------------
- */
+/* ---- elementwise ------------------------------------------------------------ */
 
 typedef vec op_fn(vec a, vec b, vec s);
 
@@ -132,8 +131,7 @@ static void widen_bf16(const void *x, size_t n, float *y)
     widen(x, n, y, v_load_bf16);
 }
 
-/* ---- reductions and norms ------------------------------------------------------------
- */
+/* ---- reductions and norms --------------------------------------------------- */
 
 static float sum_squares(const float *x, int count)
 {

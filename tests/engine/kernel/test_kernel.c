@@ -20,8 +20,7 @@ enum { N_MAX = 1 << 16, BUFFERS = 12, GUARD = 40 };
 
 static const float UNTOUCHED = -123456.5f;
 
-/* ---- input ----------------------------------------------------------------------------
- */
+/* ---- input ------------------------------------------------------------------ */
 
 enum kind { PLAIN, TINY, HUGE_VALUES, ZEROS, INFINITE, NANS, N_KINDS };
 
@@ -94,8 +93,7 @@ static float *filled(int i, size_t n, enum kind kind)
     return x;
 }
 
-/* ---- comparison
- * ------------------------------------------------------------------------ */
+/* ---- comparison ------------------------------------------------------------- */
 
 static bool same(float a, float b)
 {
@@ -156,8 +154,7 @@ static void compare(run_fn *run, const void *arg, const float *y0, size_t n,
     }
 }
 
-/* ---- linear
- * ----------------------------------------------------------------------------- */
+/* ---- linear ----------------------------------------------------------------- */
 
 static void run_linear(const struct kernels *k, const void *arg, float *y)
 {
@@ -272,8 +269,7 @@ static void test_linear_writes_its_panels_only(void **state)
     }
 }
 
-/* ---- attention
- * ---------------------------------------------------------------------------- */
+/* ---- attention -------------------------------------------------------------- */
 
 static void run_attn(const struct kernels *k, const void *arg, float *y)
 {
@@ -332,8 +328,7 @@ static void test_attn(void **state)
         one_attn(150, 3, 20, kind);
 }
 
-/* ---- recurrences: state first in y, then the rows
- * -------------------------------------- */
+/* ---- recurrences: state first in y, then the rows --------------------------- */
 
 static void run_ssd(const struct kernels *k, const void *arg, float *y)
 {
@@ -478,8 +473,7 @@ static void test_recurrence_rows(void **state)
     expect_same(s1, s2, STATE * HEAD, "ssd state");
 }
 
-/* ---- rows and elementwise
- * ------------------------------------------------------------------ */
+/* ---- rows and elementwise --------------------------------------------------- */
 
 struct row {
     const float *a, *b, *wb[2];

@@ -38,8 +38,7 @@ static void expect_near(double want, double got, double size, double bound)
         fail_msg("expected %.9g, found %.9g", want, got);
 }
 
-/* ---- functions of one float
- * ----------------------------------------------------------------- */
+/* ---- functions of one float ------------------------------------------------- */
 
 typedef double exact_fn(double x);
 
@@ -123,8 +122,7 @@ static void test_functions(void **state)
     assert_true(math_c_softplus(20.5f) == 20.5f);
 }
 
-/* ---- kernels against their definitions
- * ------------------------------------------------------- */
+/* ---- kernels against their definitions -------------------------------------- */
 
 static void test_linear(void **state)
 {

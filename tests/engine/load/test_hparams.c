@@ -122,8 +122,7 @@ static struct hparams expect_open(struct mine *mine)
     return h;
 }
 
-/* ---- common keys
- * ------------------------------------------------------------------------------ */
+/* ---- common keys ------------------------------------------------------------ */
 
 static void the_least_config_has_the_formats_defaults(void **state)
 {
@@ -234,8 +233,7 @@ static void what_is_no_object_is_no_config(void **state)
     assert_non_null(strstr(err.text, "/nonexistent/config.json"));
 }
 
-/* ---- known keys and others
- * ------------------------------------------------------------------------ */
+/* ---- known keys and others -------------------------------------------------- */
 
 static void a_key_that_nobody_knows_is_refused(void **state)
 {
@@ -398,6 +396,20 @@ static void the_newer_name_wins(void **state)
     hparams_close(&h);
 }
 
+/* Which of two scalings is meant cannot be known. */
+static void both_names_at_once_are_refused(void **state)
+{
+    (void)state;
+    write_config("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3},"
+                 "\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}");
+    expect_fault(SAYS("rope_scaling", "beside rope_parameters", "an object"));
+    write_config("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3},"
+                 "\"rope_scaling\":null");
+    struct hparams h = expect_open(&mine);
+    assert_true(h.rope.factor == 3);
+    hparams_close(&h);
+}
+
 static void a_rope_object_that_is_not_honoured_is_refused(void **state)
 {
     static const struct {
@@ -438,6 +450,7 @@ static void a_rope_object_that_is_not_honoured_is_refused(void **state)
          {"attention_factor", "a positive number", "found 0"}},
         {"{\"type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0}",
          {"original_max_position_embeddings", "a positive number", "found 0"}},
+        {"{\"factor\":2}", {"factor", "not known", "\"default\""}},
         {"{\"rope_theta\":0.1}", {"rope_theta", "a positive number", "found 0.1"}},
         {"{\"partial_rotary_factor\":0.5}",
          {"partial_rotary_factor", "expected 1", "0.5"}},
@@ -533,8 +546,7 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     unlink(maker_path(&m, "generation_config.json"));
 }
 
-/* ---- keys of the architectures
- * ---------------------------------------------------------------------- */
+/* ---- keys of the architectures ---------------------------------------------- */
 
 static const struct maker_sizes tiny = {11, 8, 1, 2, 1, 6, 32};
 

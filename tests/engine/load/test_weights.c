@@ -64,8 +64,7 @@ static void expect_header_fault(const struct maker *m, const char *header,
     expect_fault(m, texts);
 }
 
-/* ---- one file
- * --------------------------------------------------------------------------------- */
+/* ---- one file --------------------------------------------------------------- */
 
 static const char two[] =
     "{\"__metadata__\":{\"format\":\"pt\"},"
@@ -360,8 +359,7 @@ static void a_tensor_in_two_shards_is_refused(void **state)
     expect_fault(m, SAYS("tensor a", "both", "s1.safetensors", "s2.safetensors"));
 }
 
-/* ---- whole models
- * --------------------------------------------------------------------------------- */
+/* ---- whole models ----------------------------------------------------------- */
 
 static const struct maker_sizes tiny = {11, 8, 1, 2, 1, 6, 32};
 

@@ -192,8 +192,7 @@ static const struct ssd_spec ssd_of = {.c = "c",
                                        .head_dim = HD,
                                        .n_state = HD};
 
-/* ---- relative positions
- * -------------------------------------------------------------------------- */
+/* ---- relative positions ----------------------------------------------------- */
 
 static void shifting_positions_leaves_ssd_unchanged(void **state)
 {
@@ -255,8 +254,7 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
     close_bench(&b);
 }
 
-/* ---- SSD with A = 0
- * ---------------------------------------------------------------------------------- */
+/* ---- SSD with A = 0 --------------------------------------------------------- */
 
 /* y_t = Σ_{s<=t} (C_t·B_s) dt_s X_s, per head: attention without softmax. */
 static void define_linear_attention(const struct bench *b, const float *x, double *out)
@@ -307,8 +305,7 @@ static void ssd_without_decay_is_linear_attention(void **state)
     close_bench(&b);
 }
 
-/* ---- DSS as a convolution
- * -------------------------------------------------------------------------------- */
+/* ---- DSS as a convolution --------------------------------------------------- */
 
 static double gelu(double x)
 {
@@ -412,6 +409,26 @@ static void the_branches_of_pha_share_one(void **state)
     maker_close(&m);
 }
 
+/* A prefix that could not be made is out of memory, not a missing tensor. */
+static void names_that_find_no_memory_say_so(void **state)
+{
+    struct bench b;
+    struct err err = {0};
+    struct matrix m;
+    const float *v = NULL;
+    (void)state;
+    open_bench(&b);
+    struct arena none = {.fixed = true};
+    b.bind.arena = &none;
+    struct bind under = bind_under(&b.bind, "layer.%d.", 3);
+    assert_null(under.prefix);
+    assert_int_equal(bind_vector(&v, &under, "A", HEADS, &err), -ERR_MEMORY);
+    assert_int_equal(bind_matrix(&m, &under, "q", D, D, false, &err), -ERR_MEMORY);
+    assert_false(bind_has(&under, "A"));
+    b.bind.arena = &b.arena;
+    close_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +437,7 @@ int main(void)
         cmocka_unit_test(ssd_without_decay_is_linear_attention),
         cmocka_unit_test(dss_is_the_convolution_with_its_kernel),
         cmocka_unit_test(the_branches_of_pha_share_one),
+        cmocka_unit_test(names_that_find_no_memory_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * of the last, so every text is known beforehand; the tokenizer is a small one of whole
  * words and parts of characters.
  */
+#include "engine/base/mem.h"
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 
@@ -172,8 +173,7 @@ static void nothing_to_generate_reads_the_prompt(void **state)
     assert_int_equal(drive_count(&d, 1, EVENT_TOKEN), 0);
 }
 
-/* ---- stop strings
- * ------------------------------------------------------------------------------- */
+/* ---- stop strings ----------------------------------------------------------- */
 
 static const struct event *run_stops(const char *const *stops, size_t n, bool keep,
                                      int max)
@@ -286,8 +286,7 @@ static void what_is_held_back_keeps_its_logprobs(void **state)
     assert_memory_equal(alone, later, n * sizeof *alone);
 }
 
-/* ---- what is told
- * ---------------------------------------------------------------------------------- */
+/* ---- what is told ----------------------------------------------------------- */
 
 static void the_text_is_what_decoding_gives(void **state)
 {
@@ -419,6 +418,45 @@ static void a_cancelled_choice_tells_what_was_held_back(void **state)
     assert_int_equal(drive_finish(&d, 1, 0)->reason, FINISH_ABORT);
 }
 
+static void memory_that_runs_out_with_a_tokenizer_leaves_nothing(void **state)
+{
+    static const char *const stops[] = {"one", "two"};
+    static const size_t lens[] = {3, 3};
+    struct engine_options o = {.model_dir = model.dir, .n_threads = 1, .max_seqs = 2};
+    struct gen_params g = drive_greedy(5);
+    struct engine *e = NULL;
+    int failures = 0, rc = -1;
+    (void)state;
+    for (long n = 1; rc; n++) {
+        struct err err = {0};
+        mem_fail_after(n);
+        rc = engine_open(&e, &o, &err);
+        mem_fail_after(0);
+        if (rc && (rc != -ERR_MEMORY || err.code != ERR_MEMORY))
+            fail_msg("allocation %ld: %d: %s", n, rc, err.text);
+        failures += rc != 0;
+    }
+    engine_close(e);
+    assert_true(failures > 20);
+    g.n = 3;
+    g.stops = stops;
+    g.stop_lens = lens;
+    g.n_stops = 2;
+    struct engine_request r = {.id = 1, .ids = prompt, .n_ids = 2, .gen = g};
+    failures = 0;
+    rc = -1;
+    for (long n = 1; rc; n++) {
+        struct err err = {0};
+        mem_fail_after(n);
+        rc = engine_submit(d.e, &r, &err);
+        mem_fail_after(0);
+        assert_true(rc == 0 || (rc == -ERR_MEMORY && err.code == ERR_MEMORY));
+        failures += rc != 0;
+    }
+    assert_true(failures >= 4); /* the request and each choice's detokeniser */
+    engine_cancel(d.e, 1, FINISH_ABORT);
+}
+
 /* Weights of infinity: the first row has no finite logit. */
 static void a_logit_that_is_no_number_ends_with_an_error(void **state)
 {
@@ -473,6 +511,7 @@ int main(void)
         cmocka_unit_test(choices_are_numbered_from_the_first),
         cmocka_unit_test(times_are_those_of_the_steps),
         cmocka_unit_test(a_cancelled_choice_tells_what_was_held_back),
+        cmocka_unit_test(memory_that_runs_out_with_a_tokenizer_leaves_nothing),
         cmocka_unit_test(a_logit_that_is_no_number_ends_with_an_error),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);

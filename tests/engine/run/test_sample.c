@@ -67,8 +67,7 @@ static int32_t draw(const float *x, const struct gen_params *g)
     return draw_with(x, g, 1, prompt, 1).id;
 }
 
-/* ---- the definition
- * ------------------------------------------------------------------------- */
+/* ---- the definition --------------------------------------------------------- */
 
 struct place {
     int32_t id;
@@ -275,8 +274,7 @@ static void filters_cut_ties_by_id(void **state)
     expect_distribution(x, g);
 }
 
-/* ---- greedy
- * ------------------------------------------------------------------------------------ */
+/* ---- greedy ----------------------------------------------------------------- */
 
 static void no_temperature_takes_the_best_and_the_smallest_id_of_equals(void **state)
 {
@@ -328,8 +326,7 @@ static void extreme_options_still_draw(void **state)
     assert_int_equal(draw(x, &g), 5);
 }
 
-/* ---- adjusting
- * ---------------------------------------------------------------------------------- */
+/* ---- adjusting -------------------------------------------------------------- */
 
 /* The greedy token tells which adjusted logit is the largest: with every other token
  * pushed down by a bias, two tokens are compared at a time. */
@@ -460,8 +457,7 @@ static void only_end_tokens_left_is_an_error(void **state)
     assert_int_equal(out.id, -1);
 }
 
-/* ---- log-probabilities
- * ---------------------------------------------------------------------------- */
+/* ---- log-probabilities ------------------------------------------------------ */
 
 static void logprobs_are_those_of_the_raw_logits(void **state)
 {
@@ -504,8 +500,7 @@ static void equal_logprobs_stand_by_id(void **state)
         assert_int_equal(out.top[i].id, i < 12 ? 2 * i + 1 : 2 * (i - 12));
 }
 
-/* ---- the generator
- * ---------------------------------------------------------------------------------- */
+/* ---- the generator ---------------------------------------------------------- */
 
 /* Philox4x32-10 as published, written with explicit high and low words; its known answers
  * are those of the authors' library (Random123, kat_vectors). */

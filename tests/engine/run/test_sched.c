@@ -93,8 +93,7 @@ static size_t started(const struct drive *d, uint64_t id)
     return drive_count(d, id, EVENT_START);
 }
 
-/* ---- admission
- * ---------------------------------------------------------------------------------- */
+/* ---- admission -------------------------------------------------------------- */
 
 static void a_request_waits_until_its_worst_case_fits(void **state)
 {
@@ -192,8 +191,7 @@ static void a_smaller_priority_goes_first(void **state)
     drive_close(&d);
 }
 
-/* ---- a step's rows
- * -------------------------------------------------------------------------------- */
+/* ---- a step's rows ---------------------------------------------------------- */
 
 static void a_long_prompt_never_stalls_a_stream(void **state)
 {
@@ -271,8 +269,7 @@ static void rows_never_exceed_the_budget(void **state)
     drive_close(&d);
 }
 
-/* ---- paused and cancelled
- * -------------------------------------------------------------------------- */
+/* ---- paused and cancelled --------------------------------------------------- */
 
 static void a_paused_request_gets_no_rows_and_goes_on(void **state)
 {
@@ -367,8 +364,7 @@ static void closing_with_live_requests_emits_nothing_and_frees_all(void **state)
     drive_close(&d);
 }
 
-/* ---- shared pages
- * ------------------------------------------------------------------------------------ */
+/* ---- shared pages ----------------------------------------------------------- */
 
 static void choices_share_the_prompts_full_pages(void **state)
 {
@@ -540,28 +536,47 @@ static void requests_run_after_scoring(void **state)
  * ---------------------------------------------------------------------------------------------
  */
 
-static void opening_fails_cleanly_wherever_memory_runs_out(void **state)
+static int failures_until_open(const struct engine_options *o)
 {
-    struct engine_options o = options();
-    int failures = 0;
-    (void)state;
     for (long n = 1;; n++) {
         struct engine *e = NULL;
         struct err err = {0};
         mem_fail_after(n);
-        int rc = engine_open(&e, &o, &err);
+        int rc = engine_open(&e, o, &err);
         mem_fail_after(0);
         if (rc == 0) {
             engine_close(e);
-            break;
+            return (int)n - 1;
         }
-        assert_int_equal(rc, -ERR_MEMORY);
-        assert_int_equal(err.code, ERR_MEMORY);
+        if (rc != -ERR_MEMORY || err.code != ERR_MEMORY)
+            fail_msg("allocation %ld: %d, %d: %s", n, rc, (int)err.code, err.text);
         assert_true(err.text[0] != '\0');
         assert_null(e);
-        failures++;
     }
-    assert_true(failures > 15);
+}
+
+/* Every architecture, and a context whose tables take a block of their own. */
+static void opening_fails_cleanly_wherever_memory_runs_out(void **state)
+{
+    static const struct maker_sizes sizes = {50, 24, 9, 2, 1, 16, 64};
+    (void)state;
+    for (int arch = 0; arch < 4; arch++) {
+        struct engine_options o = options();
+        struct maker m;
+        maker_open(&m);
+        if (arch == 0)
+            maker_transxssm(&m, &sizes);
+        else if (arch == 1)
+            maker_llama(&m, &sizes);
+        else
+            maker_pha(&m, &sizes, arch == 2 ? "dss" : "gated");
+        o.model_dir = m.dir;
+        o.context_tokens = 20000;
+        assert_true(failures_until_open(&o) > 15);
+        o.math = ENGINE_MATH_BLAS;
+        assert_true(failures_until_open(&o) > 15);
+        maker_close(&m);
+    }
 }
 
 static void submitting_fails_cleanly_wherever_memory_runs_out(void **state)

@@ -116,8 +116,7 @@ static void expect(struct stream *s, const char *log, int stop)
     assert_int_equal(s->stop, stop);
 }
 
-/* ---- characters ----------------------------------------------------------------------
- */
+/* ---- characters ------------------------------------------------------------- */
 
 static void test_characters_are_whole(void **state)
 {
@@ -164,8 +163,7 @@ static void test_special_tokens_are_silent(void **state)
     close_stream(&s);
 }
 
-/* ---- stop strings --------------------------------------------------------------------
- */
+/* ---- stop strings ----------------------------------------------------------- */
 
 static void test_stop_across_tokens(void **state)
 {
@@ -337,8 +335,7 @@ static void test_refusals(void **state)
     detok_free(&d);
 }
 
-/* ---- random streams ------------------------------------------------------------------
- */
+/* ---- random streams --------------------------------------------------------- */
 
 static uint32_t draw(uint32_t *seed, uint32_t below)
 {
