@@ -180,9 +180,7 @@ const struct engine_info *engine_info(const struct engine *e)
     return &e->info;
 }
 
-/* ---- text
- * ------------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------- */
 
 static int no_tokenizer(struct err *err)
 {
@@ -213,9 +211,7 @@ const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
     return e->vocab ? vocab_piece(e->vocab, id, len) : NULL;
 }
 
-/* ---- requests
- * ----------------------------------------------------------------------------------------
- */
+/* ---- requests --------------------------------------------------------------- */
 
 static int check_ids(const struct engine *e, const int32_t *ids, size_t n,
                      const char *field, struct err *err)
@@ -333,9 +329,7 @@ void engine_load(const struct engine *e, struct engine_load *out)
                                 .last_rows = r->last_rows};
 }
 
-/* ---- scoring
- * --------------------------------------------------------------------------------------------
- */
+/* ---- scoring ---------------------------------------------------------------- */
 
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err)

@@ -424,9 +424,7 @@ static void company_changes_nothing(void **state)
         in_company(&subjects[i], 3);
 }
 
-/* ---- choices
- * ---------------------------------------------------------------------------------------
- */
+/* ---- choices ---------------------------------------------------------------- */
 
 /* What a choice generated, read as a prompt: every position's log-probabilities are the
  * same. */

@@ -327,9 +327,7 @@ static void an_architectures_keys_are_read_by_their_table(void **state)
     }
 }
 
-/* ---- rope
- * --------------------------------------------------------------------------------------------
- */
+/* ---- rope ------------------------------------------------------------------- */
 
 static struct hparams open_rope(const char *key, const char *object)
 {
@@ -396,20 +394,6 @@ static void the_newer_name_wins(void **state)
     hparams_close(&h);
 }
 
-/* Which of two scalings is meant cannot be known. */
-static void both_names_at_once_are_refused(void **state)
-{
-    (void)state;
-    write_config("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3},"
-                 "\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}");
-    expect_fault(SAYS("rope_scaling", "beside rope_parameters", "an object"));
-    write_config("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3},"
-                 "\"rope_scaling\":null");
-    struct hparams h = expect_open(&mine);
-    assert_true(h.rope.factor == 3);
-    hparams_close(&h);
-}
-
 static void a_rope_object_that_is_not_honoured_is_refused(void **state)
 {
     static const struct {
@@ -450,7 +434,6 @@ static void a_rope_object_that_is_not_honoured_is_refused(void **state)
          {"attention_factor", "a positive number", "found 0"}},
         {"{\"type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0}",
          {"original_max_position_embeddings", "a positive number", "found 0"}},
-        {"{\"factor\":2}", {"factor", "not known", "\"default\""}},
         {"{\"rope_theta\":0.1}", {"rope_theta", "a positive number", "found 0.1"}},
         {"{\"partial_rotary_factor\":0.5}",
          {"partial_rotary_factor", "expected 1", "0.5"}},
@@ -466,9 +449,7 @@ static void a_rope_object_that_is_not_honoured_is_refused(void **state)
     }
 }
 
-/* ---- token ids
- * ---------------------------------------------------------------------------------------
- */
+/* ---- token ids -------------------------------------------------------------- */
 
 static void generation_config_wins_for_token_ids(void **state)
 {

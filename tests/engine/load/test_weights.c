@@ -283,9 +283,7 @@ static void rotary_tables_in_the_file_are_read_over(void **state)
     weights_close(&w);
 }
 
-/* ---- shards
- * -------------------------------------------------------------------------------------
- */
+/* ---- shards ----------------------------------------------------------------- */
 
 static void write_shards(const struct maker *m, const char *map)
 {

@@ -375,9 +375,7 @@ static void dss_is_the_convolution_with_its_kernel(void **state)
     close_bench(&b);
 }
 
-/* ---- PHA's shares
- * ---------------------------------------------------------------------------------------
- */
+/* ---- PHA's shares ----------------------------------------------------------- */
 
 static void the_branches_of_pha_share_one(void **state)
 {

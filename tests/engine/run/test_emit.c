@@ -76,9 +76,7 @@ static void expect_tokens(const int32_t *want, size_t n)
     assert_memory_equal(got, want, n * sizeof *got);
 }
 
-/* ---- ends
- * -------------------------------------------------------------------------------------
- */
+/* ---- ends ------------------------------------------------------------------- */
 
 static void the_end_token_ends_and_is_not_told(void **state)
 {

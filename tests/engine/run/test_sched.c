@@ -435,9 +435,7 @@ static void one_of_two_sharing_ends_first(void **state)
     drive_close(&d);
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------------------------
- */
+/* ---- refusals --------------------------------------------------------------- */
 
 static void expect_refused(const struct drive *d, const struct engine_request *r,
                            int code, const char *param, const char *const texts[])
@@ -532,9 +530,7 @@ static void requests_run_after_scoring(void **state)
     drive_close(&d);
 }
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------------
- */
+/* ---- memory ----------------------------------------------------------------- */
 
 static int failures_until_open(const struct engine_options *o)
 {
