@@ -2,6 +2,7 @@
  * only. */
 #include "engine/load/hparams.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -168,7 +169,7 @@ struct rope_key {
 
 static const struct rope_key rope_keys[] = {
     ROPE_KEY("rope_theta", theta, 1, ~0u, 0),
-    ROPE_KEY("factor", factor, 1e-6, ~0u,
+    ROPE_KEY("factor", factor, 1e-6, ~BIT(ROPE_DEFAULT),
              BIT(ROPE_LINEAR) | BIT(ROPE_LLAMA3) | BIT(ROPE_DYNAMIC) | BIT(ROPE_YARN)),
     ROPE_KEY("original_max_position_embeddings", original, 1, ~0u, 0),
     ROPE_KEY("low_freq_factor", low_freq_factor, 1e-9, BIT(ROPE_LLAMA3),
@@ -251,6 +252,10 @@ static int read_rope(struct hparams *h, struct err *err)
     const struct json *newer = json_get(h->doc, "rope_parameters");
     const struct json *older = json_get(h->doc, "rope_scaling");
     bool has_newer = newer && json_kind(newer) != JK_NULL;
+    if (has_newer && older && json_kind(older) != JK_NULL)
+        return err_set(err, ERR_FORMAT,
+                       "rope_scaling: expected nothing beside rope_parameters, found %s",
+                       json_kind_name(older));
     const struct json *o = has_newer ? newer : older;
     if (!o || json_kind(o) == JK_NULL)
         return 0;
@@ -322,8 +327,10 @@ static int read_generation(struct hparams *h, const char *dir, struct err *err)
     char path[4096];
     snprintf(path, sizeof path, "%s/generation_config.json", dir);
     FILE *f = fopen(path, "rb");
-    if (!f)
+    if (!f && errno == ENOENT)
         return 0; /* optional */
+    if (!f)
+        return err_set(err, ERR_IO, "%.300s: %s", path, strerror(errno));
     fclose(f);
     struct json *doc = NULL;
     int rc = json_load(&doc, path, CONFIG_MAX_BYTES, err);

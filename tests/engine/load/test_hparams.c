@@ -394,6 +394,21 @@ static void the_newer_name_wins(void **state)
     hparams_close(&h);
 }
 
+/* Which of two scalings is meant cannot be known. */
+static void both_names_at_once_are_refused(void **state)
+{
+    struct mine mine;
+    (void)state;
+    write_config("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3},"
+                 "\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}");
+    expect_fault(SAYS("rope_scaling", "beside rope_parameters", "an object"));
+    write_config("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":3},"
+                 "\"rope_scaling\":null");
+    struct hparams h = expect_open(&mine);
+    assert_true(h.rope.factor == 3);
+    hparams_close(&h);
+}
+
 static void a_rope_object_that_is_not_honoured_is_refused(void **state)
 {
     static const struct {
@@ -434,6 +449,7 @@ static void a_rope_object_that_is_not_honoured_is_refused(void **state)
          {"attention_factor", "a positive number", "found 0"}},
         {"{\"type\":\"yarn\",\"factor\":2,\"original_max_position_embeddings\":0}",
          {"original_max_position_embeddings", "a positive number", "found 0"}},
+        {"{\"factor\":2}", {"factor", "not known", "\"default\""}},
         {"{\"rope_theta\":0.1}", {"rope_theta", "a positive number", "found 0.1"}},
         {"{\"partial_rotary_factor\":0.5}",
          {"partial_rotary_factor", "expected 1", "0.5"}},
@@ -476,6 +492,20 @@ static void generation_config_wins_for_token_ids(void **state)
     assert_int_equal(h.eos_ids[0], 2);
     hparams_close(&h);
     unlink(maker_path(&m, "generation_config.json"));
+}
+
+/* A file that is there says something, whether it can be read or not. */
+static void a_generation_config_that_cannot_be_read_is_an_error(void **state)
+{
+    static const char name[] = "generation_config.json";
+    struct hparams h;
+    struct err err = {0};
+    (void)state;
+    write_config("");
+    assert_int_equal(symlink(name, maker_path(&m, name)), 0); /* a circle */
+    assert_int_equal(hparams_open(&h, m.dir, &err), -ERR_IO);
+    assert_non_null(strstr(err.text, name));
+    unlink(maker_path(&m, name));
 }
 
 static void token_ids_lie_inside_the_vocabulary(void **state)
@@ -675,8 +705,10 @@ int main(void)
         cmocka_unit_test(an_architectures_keys_are_read_by_their_table),
         cmocka_unit_test(every_rope_variant_is_read),
         cmocka_unit_test(the_newer_name_wins),
+        cmocka_unit_test(both_names_at_once_are_refused),
         cmocka_unit_test(a_rope_object_that_is_not_honoured_is_refused),
         cmocka_unit_test(generation_config_wins_for_token_ids),
+        cmocka_unit_test(a_generation_config_that_cannot_be_read_is_an_error),
         cmocka_unit_test(token_ids_lie_inside_the_vocabulary),
         cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
         cmocka_unit_test(transxssm_keys_are_checked),
