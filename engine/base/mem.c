@@ -31,9 +31,10 @@ void *mem_alloc(size_t size)
         return NULL;
     size_t align = size >= MEM_HUGE ? MEM_HUGE : MEM_ALIGN;
     size_t rounded = (size + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
-    void *p = aligned_alloc(align, rounded ? rounded : MEM_ALIGN);
-    if (p &&
-        align == MEM_HUGE) /* weights stream faster with fewer address translations */
+    void *p = NULL; /* aligned_alloc would ask for a multiple of the alignment */
+    if (posix_memalign(&p, align, rounded ? rounded : MEM_ALIGN))
+        return NULL;
+    if (align == MEM_HUGE) /* weights stream faster with fewer address translations */
         madvise(p, rounded / MEM_HUGE * MEM_HUGE, MADV_HUGEPAGE);
     return p;
 }
