@@ -62,6 +62,8 @@ static int compile(struct regex *re, const struct buf *pattern, struct err *err)
     re->code =
         pcre2_compile((PCRE2_SPTR)pattern->data, pattern->len, options, &code, &at, c);
     pcre2_compile_context_free(c);
+    if (!re->code && code == PCRE2_ERROR_HEAP_FAILED)
+        return err_set(err, ERR_MEMORY, "out of memory for a pattern");
     if (!re->code) {
         char text[128] = "";
         pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
