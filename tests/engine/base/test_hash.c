@@ -67,6 +67,21 @@ static void strings_are_found_by_their_bytes(void **state)
     assert_int_equal(strmap_get(&m, "n1", 2, -1), -1);
 }
 
+/* Strings that begin alike meet in one chain of slots often enough. */
+static void beginnings_are_not_taken_for_the_whole(void **state)
+{
+    static char text[3000];
+    struct strmap m;
+    (void)state;
+    memset(text, 'a', sizeof text);
+    assert_true(strmap_init(&m, 0));
+    for (size_t n = 0; n < sizeof text; n += 2)
+        assert_true(strmap_put(&m, text, n, (int32_t)n));
+    for (size_t n = 0; n < sizeof text; n++)
+        assert_int_equal(strmap_get(&m, text, n, -1), n % 2 ? -1 : (int)n);
+    strmap_free(&m);
+}
+
 static void memory_that_runs_out_keeps_what_was_there(void **state)
 {
     struct map64 m;
@@ -108,6 +123,7 @@ int main(void)
         cmocka_unit_test(the_hash_is_xxh3),
         cmocka_unit_test(numbers_are_found_again),
         cmocka_unit_test(strings_are_found_by_their_bytes),
+        cmocka_unit_test(beginnings_are_not_taken_for_the_whole),
         cmocka_unit_test(memory_that_runs_out_keeps_what_was_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

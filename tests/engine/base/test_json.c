@@ -117,6 +117,11 @@ static void members_come_in_the_documents_order_until_one_stops(void **state)
     assert_int_equal(json_each(j, note_key, seen), 5);
     assert_string_equal(seen, "zam");
     json_free(j);
+    seen[0] = '\0';
+    assert_int_equal(json_parse(&j, "{\"q\":1,\"c\":2}", 13, NULL), 0);
+    assert_int_equal(json_each(j, note_key, seen), 0);
+    assert_string_equal(seen, "qc");
+    json_free(j);
     assert_int_equal(json_each(NULL, note_key, seen), 0);
 }
 

@@ -11,8 +11,11 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { CONTEXT = 512, PAGE = 16, SEQS = 4, ROWS = SEQS + PAGE };
 
@@ -637,6 +640,38 @@ static void a_step_allocates_nothing(void **state)
     drive_close(&d);
 }
 
+static void allocating_emit(void *arg, const struct event *ev)
+{
+    (void)arg;
+    (void)ev;
+    mem_free(mem_alloc(1));
+}
+
+/* The guard holds inside a step, whoever allocates. */
+static void an_allocation_inside_a_step_ends_the_process(void **state)
+{
+    struct engine_options o = options();
+    struct gen_params g = drive_greedy(1);
+    struct engine_request r = {.id = 1, .ids = ids, .n_ids = 1, .gen = g};
+    struct engine *e = NULL;
+    struct err err = {0};
+    int status;
+    (void)state;
+    o.emit = allocating_emit;
+    assert_int_equal(engine_open(&e, &o, &err), 0);
+    assert_int_equal(engine_submit(e, &r, &err), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        close(2); /* the message belongs to nobody */
+        engine_step(e, 1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    engine_close(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -658,6 +693,7 @@ int main(void)
         cmocka_unit_test(opening_fails_cleanly_wherever_memory_runs_out),
         cmocka_unit_test(submitting_fails_cleanly_wherever_memory_runs_out),
         cmocka_unit_test(a_step_allocates_nothing),
+        cmocka_unit_test(an_allocation_inside_a_step_ends_the_process),
     };
     return cmocka_run_group_tests(tests, make_model, remove_model);
 }
