@@ -256,7 +256,7 @@ static int check_budget(const struct engine *e, const struct engine_request *r,
             "this server holds %d sequences at once, but the request needs %d",
             e->info.n_slots, r->gen.n);
     struct request shape = {.gen = r->gen, .n_prompt = (int)r->n_ids};
-    int need = e->info.page_bytes ? request_pages(&shape) : 0;
+    int64_t need = e->info.page_bytes ? request_pages(&shape) : 0;
     if (need > e->info.n_pages)
         return err_param(
             err, ERR_BUDGET, "max_tokens",

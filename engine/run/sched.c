@@ -46,7 +46,7 @@ static bool reserve(struct sched *s, struct request *r)
 {
     if (s->slots->n_free < r->gen.n)
         return false;
-    if (s->pages->page_bytes && !pages_reserve(s->pages, request_pages(r)))
+    if (s->pages->page_bytes && !pages_reserve(s->pages, (int)request_pages(r)))
         return false;
     int each = seq_pages(r->n_prompt + r->gen.max_tokens),
         shared = r->n_prompt / PAGE_TOKENS;

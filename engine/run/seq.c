@@ -100,10 +100,10 @@ int seq_pages(int n_tokens)
     return (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
 }
 
-int request_pages(const struct request *r)
+int64_t request_pages(const struct request *r)
 {
-    int each = seq_pages(r->n_prompt + r->gen.max_tokens),
-        shared = r->n_prompt / PAGE_TOKENS;
+    int64_t each = seq_pages(r->n_prompt + r->gen.max_tokens),
+            shared = r->n_prompt / PAGE_TOKENS;
     return each + (r->gen.n - 1) * (each - shared);
 }
 

@@ -70,7 +70,7 @@ void request_free(struct request *r); /* holds no slot or page any more */
 int seq_pages(int n_tokens);
 
 /* Worst case of the request: choices share the prompt's full pages. */
-int request_pages(const struct request *r);
+int64_t request_pages(const struct request *r);
 
 /* Gives slot, pages and reservation back; accepts a sequence that has none. */
 void seq_release(struct seq *s, struct slots *slots, struct pages *pages);
