@@ -92,7 +92,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .weights_bytes = m->arena.used_bytes,
         .slot_bytes = m->slot_bytes,
         .page_bytes = m->page_bytes,
-        .scratch_bytes = runner_scratch_bytes(m, o->step_rows, o->max_seqs),
+        .scratch_bytes = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads),
         .n_slots = p->n_slots,
         .n_pages = e->runner.pages.n,
         .has_tokenizer = e->vocab != NULL,
@@ -113,6 +113,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                        const struct kernels *k, struct err *err)
 {
     const struct model *m = &e->model;
+    size_t scratch = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads);
     struct plan plan;
     struct plan_ask ask = {
         .slot_bytes = m->slot_bytes,
@@ -120,7 +121,8 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         .max_seqs = o->max_seqs,
         .context = m->context,
         .budget = o->memory_bytes,
-        .fixed = m->arena.used_bytes + runner_scratch_bytes(m, o->step_rows, o->max_seqs),
+        .fixed = m->arena.used_bytes + scratch,
+        .later = scratch,
     };
     int rc = plan_make(&plan, &ask, plan_available(), err);
     if (rc == 0)

@@ -20,6 +20,15 @@ size_t runner_scratch_bytes(const struct model *m, int step_rows, int max_seqs)
     return model_scratch(m, step_rows, logits_cap(max_seqs));
 }
 
+size_t runner_bytes(const struct model *m, int step_rows, int max_seqs, int n_threads)
+{
+    size_t v = (size_t)m->hp.vocab_size;
+    size_t a_row = v * sizeof(float) + sizeof(struct sample_out);
+    return runner_scratch_bytes(m, step_rows, max_seqs) +
+           (size_t)logits_cap(max_seqs) * a_row +
+           (size_t)n_threads * sample_bytes(m->hp.vocab_size);
+}
+
 static int open_samplers(struct runner *r, const struct kernels *k, struct err *err)
 {
     r->samplers = mem_zalloc((size_t)r->n_threads, sizeof *r->samplers);

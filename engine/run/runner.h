@@ -55,7 +55,9 @@ int runner_step(struct runner *r, uint64_t now_ns); /* rows that ran */
  * h, in scratch since `mark`, which the caller releases. */
 const float *runner_forward(struct runner *r, struct ctx *c);
 
-/* Scratch bytes that a runner of these sizes takes. */
+/* Scratch bytes that a runner of these sizes takes; and with the logits and samplers, all
+ * that it takes beside slots and pages. */
 size_t runner_scratch_bytes(const struct model *m, int step_rows, int max_seqs);
+size_t runner_bytes(const struct model *m, int step_rows, int max_seqs, int n_threads);
 
 #endif

@@ -31,6 +31,13 @@ void sample_close(struct sampler *s)
     *s = (struct sampler){0};
 }
 
+size_t sample_bytes(int n_vocab)
+{
+    const struct sampler *s = NULL;
+    return (size_t)n_vocab *
+           (sizeof *s->work + sizeof *s->heap + sizeof *s->kept + sizeof *s->counts);
+}
+
 /* Philox4x32-10: ten rounds of multiply, xor and a Weyl sequence on the key. */
 double sample_uniform(uint64_t seed, uint32_t choice, uint32_t position)
 {

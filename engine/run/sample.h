@@ -32,6 +32,7 @@ struct sampler {
 
 int sample_open(struct sampler *s, const struct kernels *k, int n_vocab, struct err *err);
 void sample_close(struct sampler *s); /* accepts zeroed */
+size_t sample_bytes(int n_vocab);     /* that sample_open takes */
 
 struct sample_in {
     const float *logits; /* [n_vocab] */

@@ -1,4 +1,5 @@
-/* Sizing the pools. Reads /proc/meminfo and the cgroup's files, at open only. */
+/* Sizing the pools. Reads /proc/meminfo and the cgroup's files, at open only; counts what
+ * no machine holds without overflow. */
 #include "engine/state/plan.h"
 
 #include "engine/kernel/kernel.h"
@@ -31,25 +32,99 @@ static size_t read_bytes(const char *path)
     return ok ? (size_t)x : SIZE_MAX;
 }
 
-static size_t cgroup_available(void)
+static size_t smaller(size_t a, size_t b)
 {
-    static const char *const files[][2] = {
-        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes",
-         "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
-    };
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        size_t limit = read_bytes(files[i][0]), used = read_bytes(files[i][1]);
-        if (limit != SIZE_MAX && used != SIZE_MAX)
-            return limit > used ? limit - used : 1;
+    return a < b ? a : b;
+}
+
+/* The files of one version of cgroups. */
+struct group_files {
+    const char *limit, *used;
+};
+
+static const struct group_files version1 = {"memory.limit_in_bytes",
+                                            "memory.usage_in_bytes"};
+static const struct group_files version2 = {"memory.max", "memory.current"};
+
+/* Cached pages of files, a mapped model's among them: the system drops them for whoever
+ * needs memory. */
+static size_t file_pages(const char *dir)
+{
+    char path[1200], line[256];
+    unsigned long long n, sum = 0;
+    snprintf(path, sizeof path, "%s/memory.stat", dir);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "inactive_file %llu", &n) == 1 ||
+            sscanf(line, "active_file %llu", &n) == 1)
+            sum += n;
+    if (f)
+        fclose(f);
+    return (size_t)sum;
+}
+
+static size_t left_in(const char *dir, const struct group_files *files)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", dir, files->limit);
+    size_t limit = read_bytes(path);
+    snprintf(path, sizeof path, "%s/%s", dir, files->used);
+    size_t used = read_bytes(path);
+    if (limit == SIZE_MAX || used == SIZE_MAX)
+        return SIZE_MAX;
+    used -= smaller(used, file_pages(dir));
+    return limit > used ? limit - used : 1;
+}
+
+/* From the group up to the mount's root: any of them may hold the limit. In a container
+ * the group's own path may not exist below the mount; its root then is the container's
+ * group. */
+static size_t left_upward(const char *root, const char *group,
+                          const struct group_files *files)
+{
+    char dir[1100];
+    size_t root_len = strlen(root), least = SIZE_MAX;
+    snprintf(dir, sizeof dir, "%s%s", root, group);
+    for (;;) {
+        least = smaller(least, left_in(dir, files));
+        char *slash = strrchr(dir, '/');
+        if (!slash || (size_t)(slash - dir) < root_len)
+            return least;
+        *slash = 0;
     }
-    return SIZE_MAX;
+}
+
+size_t plan_group(const char *membership, const char *mount)
+{
+    static const char v1[] = ":memory:", v2[] = "0::";
+    char line[1200], root[600];
+    snprintf(root, sizeof root, "%s/memory", mount);
+    size_t least = smaller(left_in(mount, &version2), left_in(root, &version1));
+    FILE *f = fopen(membership, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        const char *memory = strstr(line, v1);
+        if (strncmp(line, v2, sizeof v2 - 1) == 0)
+            least = smaller(least, left_upward(mount, line + sizeof v2 - 1, &version2));
+        else if (memory)
+            least = smaller(least, left_upward(root, memory + sizeof v1 - 1, &version1));
+    }
+    if (f)
+        fclose(f);
+    return least;
 }
 
 size_t plan_available(void)
 {
-    size_t machine = meminfo_available(), group = cgroup_available();
-    return machine < group ? machine : group;
+    return smaller(meminfo_available(),
+                   plan_group("/proc/self/cgroup", "/sys/fs/cgroup"));
+}
+
+/* Half of what a size can be at most, so that two such numbers can be added. */
+static size_t product(size_t a, size_t b)
+{
+    size_t x;
+    return __builtin_mul_overflow(a, b, &x) ? SIZE_MAX / 2 : smaller(x, SIZE_MAX / 2);
 }
 
 static size_t mib(size_t bytes)
@@ -60,16 +135,19 @@ static size_t mib(size_t bytes)
 int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
               struct err *err)
 {
-    size_t slots = (size_t)ask->max_seqs * ask->slot_bytes;
+    size_t slots = product((size_t)ask->max_seqs, ask->slot_bytes);
     int per_seq = (ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    size_t wanted = slots + (size_t)ask->max_seqs * (size_t)per_seq * ask->page_bytes;
+    size_t most = smaller((size_t)ask->max_seqs * (size_t)per_seq, INT32_MAX);
+    size_t wanted = slots + product(most, ask->page_bytes);
+    if (available)
+        available = available > ask->later ? available - ask->later : 1;
     size_t half = available ? available / 2 : wanted;
     size_t budget = ask->budget ? ask->budget : wanted < half ? wanted : half;
     if (available && ask->budget && budget > available)
         return err_param(
             err, ERR_BUDGET, "memory_bytes",
             "memory plan: %zu MiB for slots and pages exceed the %zu MiB that "
-            "this machine or cgroup has available beside %zu MiB of weights",
+            "this machine or cgroup has available beside %zu MiB of weights and scratch",
             mib(budget), mib(available), mib(ask->fixed));
     size_t least = slots + ask->page_bytes;
     if (budget < least)
@@ -79,7 +157,6 @@ int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
             "page of %zu KiB), found %zu MiB; lower max_seqs or raise memory_bytes",
             mib(least), ask->max_seqs, ask->slot_bytes >> 10, ask->page_bytes >> 10,
             mib(budget));
-    size_t most = (size_t)ask->max_seqs * (size_t)per_seq;
     size_t fits = ask->page_bytes ? (budget - slots) / ask->page_bytes : 0;
     p->n_slots = ask->max_seqs;
     p->n_pages = (int)(fits < most ? fits : most);

@@ -14,7 +14,8 @@ struct plan_ask {
     size_t slot_bytes, page_bytes; /* of one slot, one page */
     int max_seqs, context;
     size_t budget; /* bytes for slots + pages; 0 = choose */
-    size_t fixed;  /* weights and scratch, already certain */
+    size_t fixed;  /* weights and scratch, for the message */
+    size_t later;  /* of these, bytes that are not taken yet */
 };
 
 struct plan {
@@ -26,6 +27,10 @@ struct plan {
 /* Bytes that this process may still take: the machine's available memory or what the
  * cgroup leaves, whichever is less. 0 when unknown. */
 size_t plan_available(void);
+
+/* What the group that the file `membership` names (as /proc/self/cgroup) and those above
+ * it leave, read under the cgroups' mount; SIZE_MAX without a limit. */
+size_t plan_group(const char *membership, const char *mount);
 
 /* ERR_BUDGET with all figures when slots and one page do not fit, or when a given budget
  * exceeds what the machine has. available: as plan_available says, 0 = do not check. */
