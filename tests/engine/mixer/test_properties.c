@@ -341,8 +341,9 @@ static void define_dss(const struct bench *b, const float *x, double *out)
         for (int l = 0; l < ROWS; l++) {
             kernel[l] = 0;
             for (int n = 0; n < MODES; n++) {
-                double complex lambda = CMPLX(-exp(lam_re[n]), exp(lam_im[n]));
-                double complex w = CMPLX(c_re[c * MODES + n], c_im[c * MODES + n]);
+                double complex lambda = -exp(lam_re[n]) + I * exp(lam_im[n]);
+                double complex w =
+                    (double)c_re[c * MODES + n] + I * (double)c_im[c * MODES + n];
                 kernel[l] += creal(w * (cexp(lambda) - 1) / lambda * cexp(lambda * l));
             }
         }
