@@ -212,7 +212,8 @@ static void every_split_in_two_gives_the_bits_of_the_whole(void **state)
         struct drive d;
         int n = s->n_ids < 70 ? s->n_ids : 70; /* past an attention block */
         drive_open(&d, &o);
-        for (int cut = 1; cut < n; cut++)
+        int step = i < N_MADE ? 7 : 1; /* the large ones: some of the cuts */
+        for (int cut = 1; cut < n; cut += step)
             expect_split(d.e, s, n, (const int[]){cut, n - cut}, 2, "two pieces");
         drive_close(&d);
     }

@@ -4,7 +4,6 @@
  * Errors name the file, the key, what was expected and what was found.
  */
 #include "engine/load/hparams.h"
-#include "engine/model/model.h"
 #include "tests/lib/model_maker.h"
 
 #include <setjmp.h>
@@ -557,140 +556,6 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     unlink(maker_path(&m, "generation_config.json"));
 }
 
-/* ---- keys of the architectures ---------------------------------------------- */
-
-static const struct maker_sizes tiny = {11, 8, 1, 2, 1, 6, 32};
-
-/* The config of the made model with more members; -ERR_FORMAT with these texts, or 0. */
-static void expect_model(const char *more, int wanted, const char *const texts[])
-{
-    char text[4096] = "";
-    struct model model;
-    struct err err = {0};
-    FILE *f = fopen(maker_path(&m, "config.json"), "rb");
-    assert_non_null(f);
-    size_t n = fread(text, 1, 2048, f);
-    fclose(f);
-    snprintf(text + n - 1, sizeof text - n, ",%s}", more);
-    maker_text(&m, "config.json", text);
-    int rc = model_open(&model, m.dir, 0, false, &err);
-    if (rc == 0)
-        model_close(&model);
-    if (rc != wanted)
-        fail_msg("%s: expected %d, found %d: %s", more, wanted, rc, err.text);
-    if (texts)
-        expect_texts(&err, texts);
-}
-
-struct arch_fault {
-    const char *more, *says[3];
-};
-
-static void transxssm_keys_are_checked(void **state)
-{
-    static const struct arch_fault bad[] = {
-        {"\"hidden_bias\":1", {"hidden_bias", "true or false", "found 1"}},
-        {"\"rope_on_ssd\":\"no\"", {"rope_on_ssd", "true or false", "\"no\""}},
-        {"\"rope_on_attn\":0", {"rope_on_attn", "true or false", "found 0"}},
-        {"\"ssd_state_dim\":3", {"ssd_state_dim", "an even number", "found 3"}},
-        {"\"ssd_state_dim\":0", {"ssd_state_dim", "from 1 to", "found 0"}},
-        {"\"ssd_state_dim\":6", {"ssd.c_proj", "expected shape [12, 8]", "[8, 8]"}},
-        {"\"head_dim\":8", {"head_dim", "8 / 2", "found 8"}},
-        {"\"hidden_bias\":true", {"ssd.c_proj.bias", "expected [8]", "nothing"}},
-        {"\"gss_kind\":\"dss\"", {"config.json (TransXSSM)", "gss_kind", "not a key"}},
-        {"\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1,1]}",
-         {"short_factor", "expected 2 numbers", "found 1"}},
-        {"\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,-1],"
-         "\"long_factor\":[1,1]}",
-         {"short_factor[1]", "a positive number", "expected"}},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_transxssm(&m, &tiny);
-        expect_model(bad[i].more, -ERR_FORMAT,
-                     SAYS(m.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
-    }
-    maker_transxssm(&m, &tiny);
-    expect_model("\"rope_on_ssd\":false,\"rope_on_attn\":false,\"hidden_bias\":false", 0,
-                 NULL);
-}
-
-static void pha_keys_are_checked(void **state)
-{
-    static const struct arch_fault bad[] = {
-        {"\"attention_score\":\"sum\"",
-         {"attention_score", "\"cosine\" \"dot\"", "\"sum\""}},
-        {"\"embed_scale\":\"auto\"", {"embed_scale", "a number", "\"auto\""}},
-        {"\"residual_alpha\":null,\"ffn_residual\":3",
-         {"ffn_residual", "true or false", "3"}},
-        {"\"final_norm\":0", {"final_norm", "true or false", "found 0"}},
-        {"\"gss_gate_size\":0", {"gss_gate_size", "from 1 to", "found 0"}},
-        {"\"gss_hidden_size\":-1", {"gss_hidden_size", "from 1 to", "found -1"}},
-        {"\"final_norm\":false", {"model.norm.weight", "surplus", ""}},
-        {"\"attention_score\":\"dot\"", {"attn.logit_scale", "surplus", ""}},
-        {"\"attn_layer_period\":2",
-         {"config.json (pha)", "attn_layer_period", "not a key"}},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_pha(&m, &tiny, i % 2 ? "gated" : "dss");
-        expect_model(bad[i].more, -ERR_FORMAT,
-                     SAYS(m.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
-    }
-    maker_pha(&m, &tiny, "dss");
-    expect_model("\"residual_alpha\":1,\"ffn_residual\":false,\"embed_scale\":2", 0,
-                 NULL);
-}
-
-static void llama_keys_are_checked(void **state)
-{
-    static const struct arch_fault bad[] = {
-        {"\"attention_bias\":1", {"attention_bias", "true or false", "found 1"}},
-        {"\"mlp_bias\":true", {"mlp.gate_proj.bias", "expected [6]", "nothing"}},
-        {"\"head_dim\":6", {"q_proj.weight", "expected shape [12, 8]", "[8, 8]"}},
-        {"\"head_dim\":3", {"width", "an even number", "found 3"}},
-        {"\"hidden_bias\":true", {"config.json (llama)", "hidden_bias", "not a key"}},
-        {"\"tie_word_embeddings\":true",
-         {"lm_head.weight", "tie_word_embeddings", "same"}},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_llama(&m, &tiny);
-        expect_model(bad[i].more, -ERR_FORMAT,
-                     SAYS(m.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
-    }
-}
-
-/* Sizes that are each allowed, but not together: no product may overflow, and nothing
- * large may be made before the tensors were compared. */
-static void sizes_that_multiply_beyond_reason_are_refused(void **state)
-{
-    struct model model;
-    struct err err = {0};
-    (void)state;
-    maker_llama(&m, &tiny);
-    maker_text(&m, "config.json",
-               "{\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":8,"
-               "\"num_hidden_layers\":1,\"num_attention_heads\":65536,\"head_dim\":65536,"
-               "\"intermediate_size\":6,\"max_position_embeddings\":32}");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
-    expect_texts(&err, SAYS("config.json", "head_dim", "65536 x 65536"));
-    maker_text(
-        &m, "config.json",
-        "{\"model_type\":\"TransXSSM\",\"vocab_size\":11,\"hidden_size\":65536,"
-        "\"num_hidden_layers\":1,\"num_attention_heads\":65536,\"ssd_state_dim\":65536,"
-        "\"rope_on_ssd\":false,\"rope_on_attn\":false,"
-        "\"intermediate_size\":6,\"max_position_embeddings\":32}");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
-    expect_texts(&err, SAYS("config.json", "ssd_state_dim", "found 65536"));
-    maker_text(&m, "config.json",
-               "{\"model_type\":\"mamba\",\"vocab_size\":11,\"hidden_size\":8,"
-               "\"num_hidden_layers\":1,\"num_attention_heads\":2,"
-               "\"max_position_embeddings\":32,\"intermediate_size\":6}");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
-    expect_texts(&err, SAYS("model_type", "TransXSSM, pha or llama", "\"mamba\""));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -711,10 +576,6 @@ int main(void)
         cmocka_unit_test(a_generation_config_that_cannot_be_read_is_an_error),
         cmocka_unit_test(token_ids_lie_inside_the_vocabulary),
         cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
-        cmocka_unit_test(transxssm_keys_are_checked),
-        cmocka_unit_test(pha_keys_are_checked),
-        cmocka_unit_test(llama_keys_are_checked),
-        cmocka_unit_test(sizes_that_multiply_beyond_reason_are_refused),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }
