@@ -317,6 +317,7 @@ static void done(void *owner, bool sent)
     }
     c->call = NULL;
     c->sent = sent;
+    encode_cancel(&c->encode);
     work_cancel(c, FINISH_ABORT);
     conn_release(c);
 }

@@ -17,20 +17,23 @@ void encode_free(struct encode *w)
     mem_free(w->items);
     w->items = NULL;
     w->n = 0;
-    buf_free(&w->decoded);
+    buf_free(&w->out);
+}
+
+int encode_items(struct encode *w) /* worker */
+{
+    int rc = 0;
+    for (size_t i = 0; i < w->n && !rc; i++)
+        if (w->items[i].text)
+            rc = engine_encode(w->e, w->items[i].text, w->items[i].len, w->flags,
+                               &w->items[i].ids, &w->err);
+    return rc;
 }
 
 static void work(uv_work_t *req) /* worker */
 {
     struct encode *w = req->data;
-    if (w->from) {
-        w->rc = engine_decode(w->e, w->from, w->n_from, false, &w->decoded, &w->err);
-        return;
-    }
-    for (size_t i = 0; i < w->n && !w->rc; i++)
-        if (w->items[i].text)
-            w->rc = engine_encode(w->e, w->items[i].text, w->items[i].len, w->flags,
-                                  &w->items[i].ids, &w->err);
+    w->rc = w->run(w);
 }
 
 static void after(uv_work_t *req, int status) /* loop */
@@ -38,15 +41,23 @@ static void after(uv_work_t *req, int status) /* loop */
     struct encode *w = req->data;
     w->active = false;
     if (status && !w->rc)
-        w->rc = err_set(&w->err, ERR_INTERNAL, "tokenising was cancelled");
+        w->rc = err_set(&w->err, ERR_INTERNAL, "the work was cancelled");
     w->done(w);
 }
 
-int encode_start(struct encode *w, uv_loop_t *loop, struct err *err)
+int encode_start(struct encode *w, encode_fn *run, uv_loop_t *loop, struct err *err)
 {
     w->work.data = w;
+    w->run = run;
+    w->rc = 0;
     if (uv_queue_work(loop, &w->work, work, after))
-        return err_set(err, ERR_INTERNAL, "no worker for tokenising");
+        return err_set(err, ERR_INTERNAL, "no worker for the request");
     w->active = true;
     return 0;
+}
+
+void encode_cancel(struct encode *w)
+{
+    if (w->active)
+        uv_cancel((uv_req_t *)&w->work); /* refused when a worker is at it */
 }

@@ -1,10 +1,11 @@
 /*
- * Text to ids and back on a uv worker, so that a long prompt never holds up the loop.
+ * What takes long with a large body, on a uv worker, so that it never holds up the loop:
+ * parsing it, text to ids and back, writing the ids.
  *
- * encode_start runs on the loop thread; the work itself on a worker, touching nothing but
- * its own struct and the engine's const functions; `done` on the loop thread again. The
- * struct must stay where it is, with what it borrows, until `done` has run, which it
- * always does.
+ * encode_start runs on the loop thread; `run` on a worker, touching nothing but its own
+ * struct, what the struct's owner leaves to it until `done`, pure functions and the
+ * engine's const ones; `done` on the loop thread again. The struct must stay where it is,
+ * with what it borrows, until `done` has run, which it always does.
  */
 #ifndef SERVER_ENCODE_H
 #define SERVER_ENCODE_H
@@ -19,16 +20,20 @@ struct encode_item {
     struct ids ids; /* owns: the result of encoding */
 };
 
+struct encode;
+
+/* Answers 0 or -code with w->err set. */
+typedef int encode_fn(struct encode *w);
+
 struct encode {
     uv_work_t work;
+    encode_fn *run;
     const struct engine *e;    /* borrows */
     unsigned flags;            /* of engine_encode */
     struct encode_item *items; /* owns, [n]: freed by encode_free */
     size_t n;
-    const int32_t *from; /* decoding instead: borrows [n_from] */
-    size_t n_from;
-    struct buf decoded; /* owns */
-    int rc;             /* 0, or -code of the first failure with err */
+    struct buf out; /* owns: what run has written, if it writes */
+    int rc;         /* what run answered */
     struct err err;
     void (*done)(struct encode *w);
     bool active;
@@ -39,6 +44,12 @@ int encode_alloc(struct encode *w, size_t n, struct err *err);
 void encode_free(struct encode *w); /* not while active; accepts a zeroed struct */
 
 /* Work waits in uv's pool. ERR_INTERNAL: nothing was started. */
-int encode_start(struct encode *w, uv_loop_t *loop, struct err *err);
+int encode_start(struct encode *w, encode_fn *run, uv_loop_t *loop, struct err *err);
+
+/* Work that no worker has begun is not begun; done comes all the same. */
+void encode_cancel(struct encode *w);
+
+/* For run: encodes every item that has a text. */
+int encode_items(struct encode *w);
 
 #endif

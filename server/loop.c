@@ -118,6 +118,8 @@ static void cut_all(struct loop *l)
         struct conn *c = LIST_OF(n, struct conn, at);
         if (!c->started && !c->fault.code)
             err_set(&c->fault, ERR_UNAVAILABLE, "the server is shutting down");
+        if (c->encode.active)
+            conn_fail(c, &c->fault);
         work_cancel(c, FINISH_DRAIN);
     }
 }
@@ -163,6 +165,8 @@ static void on_tick(uv_timer_t *t)
 {
     struct loop *l = t->data;
     uint64_t now = loop_now();
+    if (l->phase == LOOP_OVER)
+        return;
     reaper_tick(l, now);
     move_on(l, now);
 }
@@ -296,6 +300,14 @@ static void close_handles(struct loop *l)
         uv_close((uv_handle_t *)&l->signals[i], NULL);
 }
 
+static bool encoding(const struct loop *l)
+{
+    for (const struct list *n = l->conns.next; n != &l->conns; n = n->next)
+        if (LIST_OF(n, struct conn, at)->encode.active)
+            return true;
+    return false;
+}
+
 /* After the engine is gone nothing is owed to the conns that are left. */
 static void free_conns(struct loop *l)
 {
@@ -311,9 +323,11 @@ static void free_conns(struct loop *l)
 static void close_all(struct loop *l)
 {
     http_close(l->http);
+    while (encoding(l)) /* the workers use the engine */
+        uv_run(&l->uv, UV_RUN_ONCE);
     bridge_close(l->bridge);
     close_handles(l);
-    uv_run(&l->uv, UV_RUN_DEFAULT); /* tokenising under way ends here */
+    uv_run(&l->uv, UV_RUN_DEFAULT);
     free_conns(l);
     job_table_free(&l->jobs);
     keys_close(l->keys);

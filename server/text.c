@@ -1,76 +1,62 @@
-/* Each route is two steps around a worker: parse and start, then answer. */
+/* Each route is two steps around a worker, which does all of it: it parses the body, asks
+ * the engine and writes the answer, so that four megabytes cost the loop nothing. */
 #include "server/text.h"
 
 #include "server/work.h"
 
-static int check_encoded(struct conn *c, struct err *err)
+static int tokenize(struct encode *w) /* worker */
 {
-    if (!c->encode.rc)
-        return 0;
-    *err = c->encode.err;
-    return c->encode.rc;
+    struct conn *c = work_conn(w);
+    int rc = tokenize_parse(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
+                            c->body.len, &w->err);
+    if (!rc)
+        rc = encode_alloc(w, 1, &w->err);
+    if (rc)
+        return rc;
+    w->items[0].text = c->text.prompt.text;
+    w->items[0].len = c->text.prompt.text_len;
+    w->flags = ENCODE_SPECIAL | (c->text.add_special_tokens ? ENCODE_BOS : 0);
+    rc = encode_items(w);
+    if (!rc)
+        tokenize_answer(&c->l->limits, w->items[0].ids.data, w->items[0].ids.n, &w->out);
+    return rc;
 }
 
-static int start_text(struct conn *c, struct err *err)
+static int detokenize(struct encode *w) /* worker */
 {
-    c->l->metrics.unknown_fields += c->text.n_unknown_fields;
-    c->encode.e = bridge_engine(c->l->bridge);
-    c->encode.done = work_encoded;
-    int rc = encode_start(&c->encode, &c->l->uv, err);
-    return rc ? rc : CONN_WAIT;
+    struct conn *c = work_conn(w);
+    struct buf text = {0};
+    int rc = tokenize_parse_ids(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
+                                c->body.len, &w->err);
+    if (!rc)
+        rc = engine_decode(w->e, c->text.prompt.ids, c->text.prompt.n_ids, false, &text,
+                           &w->err);
+    if (!rc)
+        tokenize_answer_text(text.data ? text.data : "", text.len, &w->out);
+    buf_free(&text);
+    return rc;
 }
 
 static int step_tokenize(struct conn *c, struct err *err)
 {
-    int rc = tokenize_parse(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
-                            c->body.len, err);
-    conn_drop_body(c);
-    if (!rc)
-        rc = encode_alloc(&c->encode, 1, err);
-    if (rc)
-        return rc;
-    c->encode.items[0].text = c->text.prompt.text ? c->text.prompt.text : "";
-    c->encode.items[0].len = c->text.prompt.text_len;
-    c->encode.flags = ENCODE_SPECIAL | (c->text.add_special_tokens ? ENCODE_BOS : 0);
-    return start_text(c, err);
-}
-
-static int step_tokenized(struct conn *c, struct err *err)
-{
-    int rc = check_encoded(c, err);
-    if (rc)
-        return rc;
-    struct buf out = {0};
-    const struct ids *ids = &c->encode.items[0].ids;
-    tokenize_answer(&c->l->limits, ids->data, ids->n, &out);
-    conn_answer(c, &out);
-    return CONN_DONE;
+    return work_start(c, tokenize, err);
 }
 
 static int step_detokenize(struct conn *c, struct err *err)
 {
-    static const int32_t none;
-    int rc = tokenize_parse_ids(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
-                                c->body.len, err);
-    conn_drop_body(c);
-    if (rc)
-        return rc;
-    c->encode.from = c->text.prompt.n_ids ? c->text.prompt.ids : &none;
-    c->encode.n_from = c->text.prompt.n_ids;
-    return start_text(c, err);
+    return work_start(c, detokenize, err);
 }
 
-static int step_detokenized(struct conn *c, struct err *err)
+static int step_answer(struct conn *c, struct err *err)
 {
-    int rc = check_encoded(c, err);
+    conn_drop_body(c);
+    int rc = work_failed(c, err);
     if (rc)
         return rc;
-    struct buf out = {0};
-    tokenize_answer_text(c->encode.decoded.data ? c->encode.decoded.data : "",
-                         c->encode.decoded.len, &out);
-    conn_answer(c, &out);
+    c->l->metrics.unknown_fields += c->text.n_unknown_fields;
+    conn_answer(c, &c->encode.out);
     return CONN_DONE;
 }
 
-conn_step_fn *const text_tokenize[] = {step_tokenize, step_tokenized, NULL};
-conn_step_fn *const text_detokenize[] = {step_detokenize, step_detokenized, NULL};
+conn_step_fn *const text_tokenize[] = {step_tokenize, step_answer, NULL};
+conn_step_fn *const text_detokenize[] = {step_detokenize, step_answer, NULL};

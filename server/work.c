@@ -13,13 +13,59 @@
 #include <sys/random.h>
 #include <time.h>
 
+enum { PARSE_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of the loop */
+
 /* ---- completions: bytes -> jobs --------------------------------------------- */
+
+struct conn *work_conn(struct encode *w)
+{
+    return (struct conn *)(void *)((char *)w - offsetof(struct conn, encode));
+}
+
+/* Goes on with the conn that holds the work, or lets go of it. */
+static void encoded(struct encode *w)
+{
+    struct conn *c = work_conn(w);
+    if (!c->call || c->replied)
+        conn_release(c);
+    else
+        conn_advance(c);
+}
+
+int work_start(struct conn *c, encode_fn *run, struct err *err)
+{
+    c->encode.e = bridge_engine(c->l->bridge);
+    c->encode.done = encoded;
+    int rc = encode_start(&c->encode, run, &c->l->uv, err);
+    return rc ? rc : CONN_WAIT;
+}
+
+int work_failed(const struct conn *c, struct err *err)
+{
+    if (c->encode.rc)
+        *err = c->encode.err;
+    return c->encode.rc;
+}
+
+static int parse(struct encode *w) /* loop or worker */
+{
+    struct conn *c = work_conn(w);
+    return completions_parse(&c->req, &c->l->limits, c->body.data ? c->body.data : "",
+                             c->body.len, &w->err);
+}
 
 static int step_parse(struct conn *c, struct err *err)
 {
-    int rc = completions_parse(&c->req, &c->l->limits, c->body.data ? c->body.data : "",
-                               c->body.len, err);
+    if (c->body.len > PARSE_HERE_BYTES)
+        return work_start(c, parse, err);
+    c->encode.rc = parse(&c->encode);
+    return CONN_NEXT;
+}
+
+static int step_parsed(struct conn *c, struct err *err)
+{
     conn_drop_body(c);
+    int rc = work_failed(c, err);
     if (rc)
         return rc;
     c->l->metrics.unknown_fields += c->req.n_unknown_fields;
@@ -38,16 +84,6 @@ static int step_admit(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
-void work_encoded(struct encode *w)
-{
-    struct conn *c = (struct conn *)(void *)((char *)w - offsetof(struct conn, encode));
-    if (!c->call || c->replied) {
-        conn_release(c);
-        return;
-    }
-    conn_advance(c);
-}
-
 static int step_encode(struct conn *c, struct err *err)
 {
     int rc = encode_alloc(&c->encode, c->n_jobs, err);
@@ -61,11 +97,8 @@ static int step_encode(struct conn *c, struct err *err)
     }
     if (!texts)
         return CONN_NEXT;
-    c->encode.e = bridge_engine(c->l->bridge);
     c->encode.flags = ENCODE_SPECIAL | ENCODE_BOS;
-    c->encode.done = work_encoded;
-    rc = encode_start(&c->encode, &c->l->uv, err);
-    return rc ? rc : CONN_WAIT;
+    return work_start(c, encode_items, err);
 }
 
 static struct engine_request request_of(const struct conn *c, size_t i)
@@ -80,10 +113,9 @@ static struct engine_request request_of(const struct conn *c, size_t i)
 
 static int step_check(struct conn *c, struct err *err)
 {
-    if (c->encode.rc) {
-        *err = c->encode.err;
-        return c->encode.rc;
-    }
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
     c->jobs = mem_zalloc(c->n_jobs, sizeof *c->jobs);
     c->token_ns = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->token_ns);
     if (!c->jobs || !c->token_ns)
@@ -99,7 +131,7 @@ static int step_check(struct conn *c, struct err *err)
         if (c->jobs[i].n_ids == 0)
             return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
         struct engine_request r = request_of(c, i);
-        int rc = engine_check(bridge_engine(c->l->bridge), &r, err);
+        rc = engine_check(bridge_engine(c->l->bridge), &r, err);
         if (rc)
             return rc;
     }
@@ -154,8 +186,9 @@ static int step_submit(struct conn *c, struct err *err)
     return CONN_WAIT;
 }
 
-conn_step_fn *const work_completions[] = {
-    step_parse, step_admit, step_encode, step_check, step_open, step_submit, NULL};
+conn_step_fn *const work_completions[] = {step_parse,  step_parsed, step_admit,
+                                          step_encode, step_check,  step_open,
+                                          step_submit, NULL};
 
 /* ---- completions: events -> bytes ------------------------------------------- */
 

@@ -10,8 +10,13 @@
 /* NULL-terminated step table for conn.step. */
 extern conn_step_fn *const work_completions[];
 
-/* For encode.done: goes on with the conn that holds the work, or lets go of it. */
-void work_encoded(struct encode *w);
+/* Has `run` done by a worker; conn_advance follows, which asks work_failed first. Answers
+ * CONN_WAIT or, with nothing started, -code. */
+int work_start(struct conn *c, encode_fn *run, struct err *err);
+int work_failed(const struct conn *c, struct err *err);
+
+/* The conn that holds the work. */
+struct conn *work_conn(struct encode *w);
 
 /* Hands everything the engine said since to the conns it concerns. */
 void work_drain(struct loop *l);

@@ -5,16 +5,17 @@
  * run of letters that depends only on the prompt, the choice and the position, so every
  * test knows what must come. FAKE_STEP_US is the time one step takes, FAKE_LOAD_MS the
  * time opening takes, FAKE_LOAD_FAIL makes opening fail, FAKE_TOKEN_BYTES the length of a
- * token's text, FAKE_POISON a prompt byte whose request ends with FINISH_ERROR;
- * FAKE_MEM_FAIL makes one of the process's next n allocations fail at each encoding,
- * another one each time. Steps allocate nothing: the guard is on, so a callback that
- * allocates dies here.
+ * token's text, FAKE_POISON a prompt byte whose request ends with FINISH_ERROR,
+ * FAKE_ENCODE_MS the time encoding takes; FAKE_MEM_FAIL makes one of the process's next n
+ * allocations fail at each encoding, another one each time. Steps allocate nothing: the
+ * guard is on, so a callback that allocates dies here.
  */
 #include "engine/engine.h"
 
 #include "engine/base/list.h"
 #include "engine/base/mem.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,8 +141,10 @@ void engine_ids_free(struct ids *ids)
 int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
                   struct ids *out, struct err *err)
 {
-    (void)e, (void)flags;
+    (void)flags;
     static _Atomic long n_encoded;
+    sleep_us(1000 * knob("FAKE_ENCODE_MS", 0));
+    assert(e->info.vocab_size > 0); /* the engine is open, and stays so */
     long span = knob("FAKE_MEM_FAIL", 0);
     if (span)
         mem_fail_after(1 + n_encoded++ % span);
