@@ -61,6 +61,14 @@ static int read_config(struct pha *p, struct model *m, struct err *err)
     return model_rope(m, &p->rope, m->hp.head_dim, p->score == SCORE_COSINE, err);
 }
 
+/* ln(1 + e^x); far below zero it is e^x, where the sum would lose it. */
+static double softplus(double x)
+{
+    if (!(x <= 20)) /* NaN stays NaN */
+        return x;
+    return x < -20 ? math64_exp(x) : math64_log(1 + math64_exp(x));
+}
+
 /* w = softplus(mix) / Σ softplus(mix), in f64. */
 static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
 {
@@ -70,7 +78,12 @@ static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
     if (rc)
         return rc;
     for (int i = 0; i < 3; i++)
-        sum += w[i] = mix[i] > 20 ? mix[i] : math64_log(1 + math64_exp(mix[i]));
+        sum += w[i] = softplus(mix[i]);
+    if (!(sum > 0 && isfinite(sum)))
+        return err_set(err, ERR_FORMAT,
+                       "tensor %smix.weight: expected a finite sum above 0 of softplus, "
+                       "found %g of %g, %g, %g",
+                       b->prefix, sum, mix[0], mix[1], mix[2]);
     for (int i = 0; i < 3; i++)
         blk->branches[i].weight = (float)(w[i] / sum);
     return 0;
