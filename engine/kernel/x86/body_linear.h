@@ -11,9 +11,9 @@
 
 enum {
     FEW_ROWS = 4,
-    BLOCK_K = 256,               /* a panel's block: 32 KiB of f32, for the L2 cache */
+    BLOCK_K = 1024, /* a panel's block: at most 128 KiB of f32, for the L2 cache */
     BLOCK_STRIDE = BLOCK_K + 16, /* one cache line more: rows fall into different sets */
-    BLOCK_TILES = 4,
+    BLOCK_TILES = 2,
     BLOCK_ROWS = BLOCK_TILES * LINEAR_ROWS,
     PREFETCH_BYTES = 1024
 };
