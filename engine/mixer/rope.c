@@ -101,6 +101,12 @@ static int check(const struct rope_params *p, const struct rope_use *u, struct e
         return err_set(err, ERR_FORMAT, "RoPE width: dynamic scaling needs more than 2");
     if (p->kind != ROPE_LONG)
         return 0;
+    if (!isfinite(attention_factor(p, u)))
+        return err_set(
+            err, ERR_FORMAT,
+            "rope_scaling.original_max_position_embeddings: expected more than "
+            "1, found %g",
+            p->original);
     int rc = check_factors(p->short_factor, "short_factor", u->dim / 2, err);
     return rc ? rc : check_factors(p->long_factor, "long_factor", u->dim / 2, err);
 }

@@ -83,6 +83,9 @@ static void transxssm_keys_are_checked(void **state)
         {"\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,-1],"
          "\"long_factor\":[1,1]}",
          {"short_factor[1]", "a positive number", "expected"}},
+        {"\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],"
+         "\"long_factor\":[1,1],\"original_max_position_embeddings\":1}",
+         {"original_max_position_embeddings", "more than 1", "found 1"}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
