@@ -27,6 +27,12 @@ struct conn;
 enum { CONN_NEXT = 0, CONN_WAIT = 1, CONN_DONE = 2 };
 typedef int conn_step_fn(struct conn *c, struct err *err);
 
+/* What was heard of one choice. */
+struct told {
+    uint64_t token_ns; /* when its last token came */
+    int n_tokens;      /* counted in metrics.generated_tokens */
+};
+
 struct conn {
     struct list at;         /* in loop.conns */
     struct loop *l;         /* borrows */
@@ -53,11 +59,12 @@ struct conn {
     /* completions: work.c */
     struct completion_request req;
     struct completion *answer;
-    struct job *jobs;   /* owns, [n_jobs] */
-    uint64_t *token_ns; /* owns, [choices of all jobs]: last token */
+    struct job *jobs;  /* owns, [n_jobs] */
+    struct told *told; /* owns, [choices of all jobs] */
     size_t n_jobs, n_submitted, jobs_left;
     int admitted; /* jobs counted by admit that are not submitted yet */
-    uint64_t submit_ns, start_ns, first_ns;
+    uint64_t submit_ns, submit_steps, start_ns,
+        first_ns; /* steps: of the engine till then */
     bool started, cancelled;
     struct stream stream;
     struct completion_usage usage;

@@ -84,6 +84,15 @@ static void find_gone(struct loop *l)
 
 /* ---- requests under way ----------------------------------------------------- */
 
+/* A step takes in at its beginning and tells at its end: only one that began after the
+ * request, and has ended, left it waiting. An engine between steps has nothing to say. */
+static bool passed_over(const struct conn *c)
+{
+    struct engine_load load;
+    bridge_load(c->l->bridge, &load);
+    return load.steps >= c->submit_steps + 2 || !bridge_stuck(c->l->bridge, 0);
+}
+
 static void check_deadlines(struct conn *c, uint64_t now_ns)
 {
     const struct config *cfg = c->l->cfg;
@@ -93,7 +102,8 @@ static void check_deadlines(struct conn *c, uint64_t now_ns)
         work_cancel(c, FINISH_ABORT);
     } else if (older(c->began_ns, now_ns, cfg->request_timeout_s)) {
         work_cancel(c, FINISH_TIMEOUT);
-    } else if (!c->started && older(c->submit_ns, now_ns, cfg->queue_timeout_s)) {
+    } else if (!c->started && older(c->submit_ns, now_ns, cfg->queue_timeout_s) &&
+               passed_over(c)) {
         err_set(&c->fault, ERR_BUSY, "no room within %g seconds; retry later",
                 cfg->queue_timeout_s);
         c->l->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;

@@ -117,8 +117,8 @@ static int step_check(struct conn *c, struct err *err)
     if (rc)
         return rc;
     c->jobs = mem_zalloc(c->n_jobs, sizeof *c->jobs);
-    c->token_ns = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->token_ns);
-    if (!c->jobs || !c->token_ns)
+    c->told = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->told);
+    if (!c->jobs || !c->told)
         return err_set(err, ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < c->n_jobs; i++) {
         const struct prompt *p = &c->req.prompts.list[i];
@@ -167,7 +167,10 @@ static int step_open(struct conn *c, struct err *err)
 
 static int step_submit(struct conn *c, struct err *err)
 {
+    struct engine_load load;
+    bridge_load(c->l->bridge, &load);
     c->submit_ns = loop_now();
+    c->submit_steps = load.steps;
     for (size_t i = 0; i < c->n_jobs; i++) {
         struct job *j = &c->jobs[i];
         int rc = job_add(&c->l->jobs, j, err);
@@ -268,16 +271,17 @@ static void on_start(struct conn *c, struct job *j)
 static void on_token(struct conn *c, const struct event *ev)
 {
     uint64_t now = loop_now();
-    uint64_t *last = &c->token_ns[ev->choice];
+    struct told *told = &c->told[ev->choice];
     struct metrics *m = &c->l->metrics;
     m->generated_tokens++;
+    told->n_tokens++;
     if (!c->first_ns) {
         c->first_ns = now;
         metrics_time(m, TIMING_FIRST_TOKEN, (double)(now - c->began_ns) / 1e9);
     }
-    if (*last)
-        metrics_time(m, TIMING_INTER_TOKEN, (double)(now - *last) / 1e9);
-    *last = now;
+    if (told->token_ns)
+        metrics_time(m, TIMING_INTER_TOKEN, (double)(now - told->token_ns) / 1e9);
+    told->token_ns = now;
 }
 
 static void time_between(struct metrics *m, enum metrics_timing which, uint64_t from,
@@ -291,6 +295,9 @@ static void on_finish(struct conn *c, struct job *j, const struct event *ev)
 {
     struct metrics *m = &c->l->metrics;
     m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
+    int silent = ev->n_generated - c->told[ev->choice].n_tokens;
+    if (silent > 0) /* an end token, and what a stop string swallowed */
+        m->generated_tokens += (uint64_t)silent;
     if (--j->choices_left > 0)
         return;
     m->prompt_tokens += (uint64_t)ev->n_prompt;
@@ -394,5 +401,5 @@ void work_free(struct conn *c)
     tokenize_free(&c->text);
     encode_free(&c->encode);
     mem_free(c->jobs);
-    mem_free(c->token_ns);
+    mem_free(c->told);
 }

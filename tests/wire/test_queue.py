@@ -43,6 +43,16 @@ class Queue(unittest.TestCase):
             self.assertEqual(d.metric("ssmd_requests_waiting"), 0)
             running.close()
 
+    def test_a_step_longer_than_the_queue_may_wait(self):
+        """Who comes while a long step runs has not been turned away by it."""
+        with wire.Daemon("--max-seqs", 4, "--queue-timeout", 0.3,
+                         env={"FAKE_STEP_US": "1200000"}) as d:
+            running = d.open_stream(max_tokens=3000)
+            d.wait_metric("ssmd_requests_running", lambda v: v == 1)
+            status, _, e = d.complete(max_tokens=1)
+            self.assertEqual(status, 200, e)
+            running.close()
+
     def test_flood(self):
         """Every one of a burst is served or told 429; nothing hangs, nothing leaks."""
         with wire.Daemon("--max-seqs", 4, "--queue-limit", 20,
