@@ -11,7 +11,7 @@
 #ifndef ENGINE_RUN_SCHED_H
 #define ENGINE_RUN_SCHED_H
 
-#include "engine/run/seq.h"
+#include "engine/run/request.h"
 
 struct sched {
     struct list waiting, running; /* of struct request */

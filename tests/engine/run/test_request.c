@@ -1,6 +1,6 @@
 /* What a request may need: pages of its choices, for sizes that no server has. */
 #include "engine/kernel/kernel.h"
-#include "engine/run/seq.h"
+#include "engine/run/request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,102 @@
+/* Building requests, counting what they need, letting go. */
+#include "engine/run/request.h"
+
+#include "engine/base/mem.h"
+
+#include <string.h>
+
+static void *copy_array(struct arena *a, const void *src, size_t n, size_t size)
+{
+    void *p = arena_alloc(a, n * size + 1);
+    if (p && n)
+        memcpy(p, src, n * size);
+    return p;
+}
+
+static int copy_params(struct request *r, const struct engine_request *from,
+                       const struct seq_world *w, struct err *err)
+{
+    struct gen_params *g = &r->gen;
+    size_t n_eos = from->gen.ignore_eos ? 0 : (size_t)w->n_eos;
+    *g = from->gen;
+    g->bias = copy_array(&r->arena, g->bias, g->n_bias, sizeof *g->bias);
+    r->end_ids = arena_alloc(&r->arena, (n_eos + g->n_stop_ids + 1) * sizeof *r->end_ids);
+    if (!g->bias || !r->end_ids)
+        return err_set(err, ERR_MEMORY, "out of memory for a request");
+    if (n_eos)
+        memcpy(r->end_ids, w->eos_ids, n_eos * sizeof *r->end_ids);
+    if (g->n_stop_ids)
+        memcpy(r->end_ids + n_eos, g->stop_ids, g->n_stop_ids * sizeof *r->end_ids);
+    r->n_end_ids = (int)(n_eos + g->n_stop_ids);
+    g->stop_ids = NULL;
+    return 0;
+}
+
+static int init_seq(struct request *r, struct seq *s, const struct engine_request *from,
+                    const struct seq_world *w, struct err *err)
+{
+    int most = r->n_prompt + r->gen.max_tokens;
+    *s = (struct seq){.req = r, .choice = (int)(s - r->seqs), .slot = -1};
+    s->tokens = arena_alloc(&r->arena, (size_t)most * sizeof *s->tokens);
+    s->pages = arena_alloc(&r->arena, (size_t)seq_pages(most) * sizeof *s->pages);
+    if (!s->tokens || !s->pages)
+        return err_set(err, ERR_MEMORY, "out of memory for a sequence of %d tokens",
+                       most);
+    memcpy(s->tokens, from->ids, from->n_ids * sizeof *s->tokens);
+    s->n_tokens = r->n_prompt;
+    if (w->vocab) {
+        struct detok_stops stops = {from->gen.stops, from->gen.stop_lens,
+                                    from->gen.n_stops, from->gen.keep_stop};
+        int rc = detok_init(&s->detok, w->vocab, &stops, err);
+        if (rc)
+            return rc;
+        s->n_records = (uint32_t)detok_max_pending(&s->detok) + 1;
+    } else
+        s->n_records = 1;
+    if (r->gen.logprobs < 0)
+        return 0;
+    s->records = arena_alloc(&r->arena, s->n_records * sizeof *s->records);
+    return s->records ? 0
+                      : err_set(err, ERR_MEMORY, "out of memory for log-probabilities");
+}
+
+int request_new(struct request **out, const struct engine_request *from,
+                const struct seq_world *w, struct err *err)
+{
+    struct request *r = mem_zalloc(1, sizeof *r);
+    if (!r)
+        return err_set(err, ERR_MEMORY, "out of memory for a request");
+    arena_init(&r->arena);
+    list_init(&r->link);
+    r->id = from->id;
+    r->n_prompt = (int)from->n_ids;
+    int rc = copy_params(r, from, w, err);
+    if (rc == 0) {
+        r->seqs = arena_zalloc(&r->arena, (size_t)r->gen.n, sizeof *r->seqs);
+        if (!r->seqs)
+            rc = err_set(err, ERR_MEMORY, "out of memory for %d choices", r->gen.n);
+    }
+    for (int i = 0; rc == 0 && i < r->gen.n; i++)
+        rc = init_seq(r, &r->seqs[i], from, w, err);
+    r->n_live = r->gen.n;
+    if (rc)
+        request_free(r);
+    else
+        *out = r;
+    return rc;
+}
+
+void request_free(struct request *r)
+{
+    for (int i = 0; r->seqs && i < r->gen.n; i++)
+        detok_free(&r->seqs[i].detok);
+    arena_free(&r->arena);
+    mem_free(r);
+}
+
+int64_t request_pages(const struct request *r)
+{
+    int64_t each = seq_pages(r->n_prompt + r->gen.max_tokens),
+            shared = r->n_prompt / PAGE_TOKENS;
+    return each + (r->gen.n - 1) * (each - shared);
+}

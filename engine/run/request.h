@@ -1,0 +1,45 @@
+/*
+ * A request: what was asked for, and its sequences (one a choice).
+ *
+ * Built by request_new at submit with all memory it will ever need, in one arena and one
+ * block for the text of each choice; freed whole when its last choice has finished: no
+ * step allocates. Engine thread only.
+ */
+#ifndef ENGINE_RUN_REQUEST_H
+#define ENGINE_RUN_REQUEST_H
+
+#include "engine/base/arena.h"
+#include "engine/base/list.h"
+#include "engine/engine.h"
+#include "engine/run/seq.h"
+
+struct request {
+    struct list link;   /* in the scheduler's waiting or running list */
+    struct arena arena; /* owns everything below and this struct's arrays */
+    uint64_t id;
+    struct gen_params gen; /* pointers into the arena */
+    int n_prompt;
+    int32_t *end_ids; /* end tokens (unless ignore_eos) and stop ids */
+    int n_end_ids;
+    struct seq *seqs; /* [gen.n] */
+    int n_live;       /* choices that have not finished */
+    bool admitted, paused;
+    uint64_t submit_ns, admit_ns, prefill_ns, first_ns;
+};
+
+/* What a request needs to be built. */
+struct seq_world {
+    const struct vocab *vocab; /* NULL: events carry no text */
+    const int32_t *eos_ids;
+    int n_eos;
+};
+
+/* Copies the request. ERR_MEMORY, or the stop strings' errors; nothing is kept then. */
+int request_new(struct request **out, const struct engine_request *r,
+                const struct seq_world *w, struct err *err);
+void request_free(struct request *r); /* holds no slot or page any more */
+
+/* Worst case of the request: choices share the prompt's full pages. */
+int64_t request_pages(const struct request *r);
+
+#endif
