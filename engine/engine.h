@@ -102,7 +102,9 @@ struct logit_bias {
 };
 
 struct gen_params {
-    int max_tokens, min_tokens;    /* per choice; 0 allowed: only the prompt is read */
+    int max_tokens;                /* per choice; 0 allowed: only the prompt is read */
+    int min_tokens;                /* before an end token or stop id; a stop string that
+                                    * appears earlier still ends the text */
     float temperature;             /* 0 = greedy */
     float top_p, min_p, typical_p; /* 1, 0, 1 = off */
     int top_k;                     /* 0 = off */
@@ -175,14 +177,14 @@ void engine_load(const struct engine *e, struct engine_load *out); /* engine thr
 /* ---- scoring (the engine must be idle) -------------------------------------- */
 
 /* Logits f32 [vocab_size] of the prediction after ids[0..t], borrowed for the call;
- * non-zero stops and is returned. */
+ * non-zero stops, forgets the state and is returned. */
 typedef int engine_row_fn(void *arg, size_t t, const float *logits);
 
 /* Runs ids[0..n) as one sequence from position 0, cut into the given chunks (they sum to
  * n; NULL = steps of step_rows), calling row for each t in ascending order. The state is
  * kept, so that engine_score_more continues after it (t goes on counting); the next
  * engine_score, engine_submit or engine_close forgets it. ERR_ARGUMENT, ERR_CONTEXT,
- * ERR_BUSY when requests are live. */
+ * ERR_BUSY when requests are live, ERR_BUDGET when the pages end. */
 int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chunks,
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err);
 int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,

@@ -108,5 +108,9 @@ int score_run(struct score *s, struct runner *r, const struct score_run *j,
     s->seq.n_tokens += (int)j->n;
     for (size_t i = 0; rc == 0 && i < j->n_chunks; i++)
         rc = run_chunk(s, r, j->chunks[i], j, err);
-    return rc || j->n_chunks ? rc : run_chunk(s, r, (int)j->n, j, err);
+    if (rc == 0 && !j->n_chunks)
+        rc = run_chunk(s, r, (int)j->n, j, err);
+    if (rc)
+        score_end(s, r); /* what ran is no whole of what was given */
+    return rc;
 }

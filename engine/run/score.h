@@ -18,7 +18,8 @@ int score_begin(struct score *s, struct runner *r, struct err *err);
 void score_end(struct score *s, struct runner *r); /* accepts one that is not open */
 
 /* Appends ids and runs them in the given chunks (NULL: pieces of step_rows); see
- * engine_score. ERR_ARGUMENT, ERR_CONTEXT. */
+ * engine_score. ERR_ARGUMENT, ERR_CONTEXT leave all as it was; ERR_BUDGET and a row that
+ * stops end the scoring. */
 struct score_run {
     const int32_t *ids;
     size_t n;
