@@ -100,9 +100,17 @@ static int read_arguments(struct logits *l, const char *const *values, struct er
     return values[LOGITS_SPLIT] ? read_split(l, values[LOGITS_SPLIT], err) : 0;
 }
 
+/* Before anything is written: the last of the following ids is never run. */
 static int check_ids(const struct logits *l, struct err *err)
 {
     int vocab = engine_info(l->e)->vocab_size;
+    size_t context = (size_t)engine_info(l->e)->context_tokens;
+    size_t more = l->n_greedy > 0 ? (size_t)l->n_greedy - 1 : 0;
+    if (l->ids.n > context || more > context - l->ids.n)
+        return err_param(err, ERR_CONTEXT, "--ids",
+                         "--ids, --greedy: expected at most %zu tokens of context, "
+                         "found %zu",
+                         context, l->ids.n + more);
     for (size_t i = 0; i < l->ids.n; i++) {
         if (l->ids.list[i] >= vocab)
             return err_param(

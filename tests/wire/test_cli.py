@@ -268,6 +268,16 @@ class LogitsTest(CliCase):
         text = self.accepted("logits", "--model", folder.path, "--ids", "5,6", "--greedy", "8")
         self.assertEqual(json.loads(text), first)
 
+    def test_a_context_too_short_is_told_before_a_file_is_touched(self):
+        with tempfile.NamedTemporaryFile() as out:
+            out.write(b"kept")
+            out.flush()
+            self.refused("logits", "--model", TINY, "--out", out.name, "--ids", "1,2",
+                         "--context", "3", "--greedy", "3", says=["3", "4"])
+            self.assertEqual(pathlib.Path(out.name).read_bytes(), b"kept")
+            self.accepted("logits", "--model", TINY, "--out", out.name, "--ids", "1,2",
+                          "--context", "3", "--greedy", "2")
+
     def test_refusals(self):
         common = ["logits", "--model", TINY, "--out", "/dev/null"]
         self.refused(*common, says=["--ids"])
