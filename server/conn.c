@@ -49,7 +49,7 @@ static void add_cors(struct conn *c, struct http_reply *r)
         return;
     http_field(r, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
     http_field(r, "Access-Control-Allow-Headers",
-               "Authorization, Content-Type, X-Request-Id");
+               "Authorization, Content-Type, X-Request-Id, *");
     http_field(r, "Access-Control-Max-Age", "600");
 }
 
@@ -81,30 +81,41 @@ void conn_answer(struct conn *c, struct buf *body)
     conn_reply(c, &r);
 }
 
-static void fail_plain(struct conn *c, const struct err *err)
+/* An error's answer with the values its fields borrow. */
+struct refusal {
+    struct http_reply reply;
+    char retry[16];
+    struct buf allow; /* owns */
+};
+
+static void put_refusal(struct conn *c, const struct err *err, struct refusal *f)
 {
     const struct problem *p = problem_of(err->code);
-    struct http_reply r = {.status = p->status};
-    struct buf allow = {0};
-    char retry[16];
-    problem_body(err, &r.body);
-    http_field(&r, "Content-Type", "application/json");
+    *f = (struct refusal){.reply.status = p->status};
+    problem_body(err, &f->reply.body);
+    http_field(&f->reply, "Content-Type", "application/json");
     if (p->retry_after) {
         int seconds = p->status == 503 ? 1 : admit_retry_after(&c->l->admit, loop_now());
-        snprintf(retry, sizeof retry, "%d", seconds);
-        http_field(&r, "Retry-After", retry);
+        snprintf(f->retry, sizeof f->retry, "%d", seconds);
+        http_field(&f->reply, "Retry-After", f->retry);
     }
-    if (p->close && c->l->phase < LOOP_GRACE)
-        http_field(&r, "Connection", "close");
     if (p->challenge)
-        http_field(&r, "WWW-Authenticate", "Bearer");
+        http_field(&f->reply, "WWW-Authenticate", "Bearer");
     if (p->allow) {
-        route_allow(&c->route, &allow);
-        if (allow.len)
-            http_field(&r, "Allow", allow.data);
+        route_allow(&c->route, &f->allow);
+        if (f->allow.len)
+            http_field(&f->reply, "Allow", f->allow.data);
     }
-    conn_reply(c, &r);
-    buf_free(&allow);
+}
+
+static void fail_plain(struct conn *c, const struct err *err)
+{
+    struct refusal f;
+    put_refusal(c, err, &f);
+    if (problem_of(err->code)->close && c->l->phase < LOOP_GRACE)
+        http_field(&f.reply, "Connection", "close");
+    conn_reply(c, &f.reply);
+    buf_free(&f.allow);
 }
 
 void conn_fail(struct conn *c, const struct err *err)
@@ -136,21 +147,26 @@ void conn_open_stream(struct conn *c)
 
 void conn_give_up(struct conn *c, const struct err *err)
 {
-    const struct problem *p = problem_of(err->code);
-    struct buf body = {0}, out = {0};
-    problem_body(err, &body);
-    buf_printf(&out,
-               "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
-               "X-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n%s",
-               p->status, p->status == 408 ? "Request Timeout" : "Refused", c->request_id,
-               body.len, body.data ? body.data : "");
+    struct refusal f;
+    struct buf out = {0};
+    put_refusal(c, err, &f);
+    struct http_reply *r = &f.reply;
+    http_field(r, "Connection", "close");
+    http_field(r, "X-Request-Id", c->request_id);
+    add_cors(c, r);
+    buf_printf(&out, "HTTP/1.1 %d %s\r\n", r->status, http_phrase(r->status));
+    for (size_t i = 0; i < r->n_fields; i++)
+        buf_printf(&out, "%s: %s\r\n", r->fields[i].name, r->fields[i].value);
+    buf_printf(&out, "Content-Length: %zu\r\n\r\n", r->body.len);
+    buf_put(&out, r->body.data, r->body.len);
     c->replied = true;
-    c->status = p->status;
-    metrics_http(&c->l->metrics, c->route.label, p->status);
-    struct http_call *call = c->call;
-    http_shut(call->sock, out.failed ? "" : out.data, out.len);
-    http_cut(call);
-    buf_free(&body);
+    c->status = r->status;
+    metrics_http(&c->l->metrics, c->route.label, r->status);
+    bool whole = !out.failed && !r->body.failed;
+    http_shut(c->call->sock, whole ? out.data : "", whole ? out.len : 0);
+    http_cut(c->call);
+    buf_free(&r->body);
+    buf_free(&f.allow);
     buf_free(&out);
 }
 

@@ -343,6 +343,11 @@ void http_field(struct http_reply *r, const char *name, const char *value)
         r->fields[r->n_fields++] = (struct http_field){name, value};
 }
 
+const char *http_phrase(int status)
+{
+    return MHD_get_reason_phrase_for((unsigned)status);
+}
+
 void http_reply(struct http_call *call, struct http_reply *r)
 {
     struct MHD_Response *m = r->body.failed ? NULL : make_response(call, r);

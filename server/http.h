@@ -116,6 +116,9 @@ struct http_reply {
  */
 void http_field(struct http_reply *r, const char *name, const char *value);
 
+/* The status line's words for a status, such as "Not Found". */
+const char *http_phrase(int status);
+
 /* Answers the call, once; takes r->body. Without memory the connection is cut. */
 void http_reply(struct http_call *call, struct http_reply *r);
 

@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -206,6 +207,25 @@ class Slow(unittest.TestCase):
             self.assertEqual(wire.statuses(data), [408])
             self.assertIn(b'"error"', data)
             s.close()
+
+    def test_refused_with_the_body_to_come(self):
+        """Who is refused and then sends no more gets the whole answer all the same."""
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write("acme:secret\n")
+            f.flush()
+            with wire.Daemon("--api-keys-file", f.name) as d:
+                held = []
+                for method, path in (("POST", "/v1/completions"), ("PUT", "/tokenize")):
+                    held.append(d.connect())
+                    held[-1].sendall(wire.request(method, path, extra="Content-Length: 9\r\n"))
+                first, second = (wire.read_all(s) for s in held)
+                self.assertTrue(first.startswith(b"HTTP/1.1 401 Unauthorized\r\n"), first)
+                self.assertIn(b"\r\nWWW-Authenticate: Bearer\r\n", first)
+                self.assertIn(b"\r\nConnection: close\r\n", first)
+                self.assertTrue(second.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n"), second)
+                self.assertIn(b"\r\nAllow: POST, OPTIONS\r\n", second)
+                for s in held:
+                    s.close()
 
     def test_trickle(self):
         with wire.Daemon("--body-timeout", 1) as d:

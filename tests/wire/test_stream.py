@@ -189,6 +189,15 @@ class Options(unittest.TestCase):
                     self.assertNotIn("access-control-allow-credentials", head)
                     self.assertEqual(head["vary"], "Origin")
 
+    def test_preflight_lets_clients_name_their_headers(self):
+        """The official client sends a dozen X-Stainless headers from a browser."""
+        with wire.Daemon("--cors-allow-origins", "https://a.example") as d:
+            _, head, _ = d.call("OPTIONS", "/v1/completions",
+                                headers={"Origin": "https://a.example"})
+            allowed = head["access-control-allow-headers"].split(", ")
+            self.assertIn("Authorization", allowed)  # the star does not stand for it
+            self.assertIn("*", allowed)
+
     def test_idle_connection_is_closed(self):
         with wire.Daemon("--keepalive-idle", 1) as d:
             s = d.connect()
