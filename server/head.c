@@ -77,9 +77,10 @@ static int check_length(struct conn *c, struct err *err)
     return n != UINT64_MAX && n > c->l->cfg->max_body_bytes ? head_too_large(c, err) : 0;
 }
 
+/* Open routes answer in every phase. */
 static int check_phase(struct conn *c, struct err *err)
 {
-    if (strcmp(c->call->method, "POST") != 0)
+    if (c->route.open)
         return 0;
     enum loop_phase phase = c->l->phase;
     int rc = loop_accepts(c->l, err);

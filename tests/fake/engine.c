@@ -85,6 +85,9 @@ static void fill_info(struct engine *e)
     i->n_slots = i->max_seqs;
     i->n_pages = e->o.memory_bytes ? (int)(e->o.memory_bytes / i->page_bytes)
                                    : i->max_seqs * (i->context_tokens / PAGE_TOKENS);
+    i->longest_tokens = i->n_pages < i->context_tokens / PAGE_TOKENS
+                            ? i->n_pages * PAGE_TOKENS
+                            : i->context_tokens;
 }
 
 int engine_open(struct engine **out, const struct engine_options *o, struct err *err)

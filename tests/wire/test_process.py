@@ -57,8 +57,12 @@ class Start(unittest.TestCase):
             status, head, body = d.call("POST", "/v1/completions", {"prompt": "a"})
             self.assertEqual((status, head["connection"]), (503, "close"))
             self.assertIn("loading", json.loads(body)["error"]["message"])
+            self.assertEqual(d.call("GET", "/v1/models")[0], 503)
             self.assertEqual(d.metric("ssmd_ready"), 0)
             d.wait_line("ready")
+            self.assertEqual(json.loads(d.call("GET", "/v1/models")[2])["data"][0]
+                             ["max_model_len"], d.wait_line("memory")["context_tokens"])
+            self.assertGreater(d.wait_line("memory")["longest_tokens"], 0)
             self.assertEqual(d.call("GET", "/readyz")[0], 200)
             self.assertEqual(d.call("GET", "/health")[0], 200)
             self.assertEqual(d.complete()[0], 200)
