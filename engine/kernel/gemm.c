@@ -15,7 +15,7 @@
 enum {
     BLAS_ROWS = 32,        /* fewer rows are faster with our kernels, and exact */
     INLINE_MADDS = 20000,  /* less work than this is done before a worker is awake */
-    CHUNK_MADDS = 200000,  /* a chunk is worth its overhead from here on */
+    CHUNK_MADDS = 800000,  /* a chunk is worth its overhead from here on */
     CHUNKS_PER_THREAD = 4, /* enough for a disturbed core to be relieved by the others */
     MIN_CHUNK_ROWS = 64    /* rows are divided only in pieces that keep the kernel busy */
 };
@@ -108,12 +108,10 @@ static int part_begin(int whole, int i, int n)
     return (int)((int64_t)whole * i / n);
 }
 
-static void run_task(void *arg, int task, int thread)
+static void run_part(const struct job *j, int part)
 {
-    (void)thread;
-    const struct job *j = arg;
     struct linear_args a = j->whole;
-    int row_part = task / j->panel_parts, panel_part = task % j->panel_parts;
+    int row_part = part / j->panel_parts, panel_part = part % j->panel_parts;
     int row0 = part_begin(a.n_rows, row_part, j->row_parts);
     int n_panels = panel_count(a.n_out);
 
@@ -123,6 +121,22 @@ static void run_task(void *arg, int task, int thread)
     a.panel0 = part_begin(n_panels, panel_part, j->panel_parts);
     a.panel1 = part_begin(n_panels, panel_part + 1, j->panel_parts);
     j->linear(&a);
+}
+
+struct group {
+    struct job jobs[GEMM_GROUP];
+    int n;
+};
+
+/* Tasks are the parts of the first job, then those of the second, and so on. */
+static void run_task(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct group *group = arg;
+    const struct job *j = group->jobs;
+    for (; task >= j->row_parts * j->panel_parts; j++)
+        task -= j->row_parts * j->panel_parts;
+    run_part(j, task);
 }
 
 static int at_most(int64_t x, int limit)
@@ -159,25 +173,42 @@ static void blas_run(const struct gemm *g, const struct matrix *m,
     }
 }
 
+static struct job job_of(const struct gemm *g, const struct gemm_product *p, int n_rows)
+{
+    return (struct job){.linear = g->k->linear[p->m->type],
+                        .whole = {.panels = p->m->panels,
+                                  .bias = p->m->bias,
+                                  .x = p->x,
+                                  .y = p->y,
+                                  .ldx = p->ldx,
+                                  .ldy = p->ldy,
+                                  .n_in = p->m->n_in,
+                                  .n_out = p->m->n_out,
+                                  .n_rows = n_rows}};
+}
+
+void gemm_run_group(const struct gemm *g, const struct gemm_product *p, int n, int n_rows)
+{
+    struct group group = {.n = 0};
+    int n_tasks = 0;
+    for (int i = 0; i < n; i++) {
+        struct job j = job_of(g, &p[i], n_rows);
+        if (g->blas && p[i].m->rows && n_rows >= BLAS_ROWS) {
+            blas_run(g, p[i].m, &j.whole);
+            continue;
+        }
+        divide(&j, pool_threads(g->pool));
+        n_tasks += j.row_parts * j.panel_parts;
+        group.jobs[group.n++] = j;
+    }
+    pool_run(g->pool, run_task, &group, n_tasks);
+}
+
 void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size_t ldx,
               int n_rows, float *y, size_t ldy)
 {
-    struct job j = {.linear = g->k->linear[m->type],
-                    .whole = {.panels = m->panels,
-                              .bias = m->bias,
-                              .x = x,
-                              .y = y,
-                              .ldx = ldx,
-                              .ldy = ldy,
-                              .n_in = m->n_in,
-                              .n_out = m->n_out,
-                              .n_rows = n_rows}};
-    if (g->blas && m->rows && n_rows >= BLAS_ROWS) {
-        blas_run(g, m, &j.whole);
-        return;
-    }
-    divide(&j, pool_threads(g->pool));
-    pool_run(g->pool, run_task, &j, j.row_parts * j.panel_parts);
+    struct gemm_product p = {m, x, y, ldx, ldy};
+    gemm_run_group(g, &p, 1, n_rows);
 }
 
 void gemm_blas_threads(int n)

@@ -39,6 +39,21 @@ int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
 void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size_t ldx,
               int n_rows, float *y, size_t ldy);
 
+/* Several products of the same rows (projections that share an input) as one job of the
+ * pool: the threads meet once instead of n times. n <= GEMM_GROUP; the outputs do not
+ * overlap. */
+enum { GEMM_GROUP = 4 };
+
+struct gemm_product {
+    const struct matrix *m;
+    const float *x;
+    float *y;
+    size_t ldx, ldy; /* in floats */
+};
+
+void gemm_run_group(const struct gemm *g, const struct gemm_product *p, int n,
+                    int n_rows);
+
 /* Sets OpenBLAS's thread count; called at open with --math blas. */
 void gemm_blas_threads(int n);
 

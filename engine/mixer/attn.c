@@ -174,9 +174,8 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
     j.k = mixer_floats(c, rows * (size_t)a->k.n_out);
     j.v = mixer_floats(c, rows * (size_t)a->v.n_out);
     j.out = mixer_floats(c, rows * (size_t)a->q.n_out);
-    mixer_linear(c, &a->q, x, j.q);
-    mixer_linear(c, &a->k, x, j.k);
-    mixer_linear(c, &a->v, x, j.v);
+    mixer_linears(c, x, (const struct matrix *[]){&a->q, &a->k, &a->v},
+                  (float *[]){j.q, j.k, j.v}, 3);
     mixer_rows(c, store_rows, &j, 4 * (size_t)a->q.n_out);
     pool_run(c->gemm->pool, attend, &j, c->n_rows * a->n_kv_heads);
     mixer_linear(c, &a->o, j.out, y);

@@ -187,8 +187,8 @@ static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x,
     j.g = mixer_floats(c, rows * (size_t)l->n_gate);
     j.s = mixer_floats(c, rows * (size_t)l->n_channels);
     j.y = mixer_floats(c, rows * (size_t)l->n_channels);
-    mixer_linear(c, &l->v, x, j.v);
-    mixer_linear(c, &l->u, x, j.s);
+    mixer_linears(c, x, (const struct matrix *[]){&l->v, &l->u}, (float *[]){j.v, j.s},
+                  2);
     mixer_rows(c, activate_rows, &j, 8 * (size_t)(l->n_gate + l->n_channels));
     pool_run(c->gemm->pool, scan_block, &j, c->n_spans * l->n_blocks);
     mixer_linear(c, &l->c, j.y, j.g);

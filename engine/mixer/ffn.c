@@ -50,8 +50,8 @@ static void ffn_run(const struct mixer *mx, const struct ctx *c, const float *x,
     const struct ffn *f = mx->impl;
     size_t mark = arena_mark(c->scratch), n = (size_t)c->n_rows * (size_t)f->size;
     float *gate = mixer_floats(c, n), *up = mixer_floats(c, n);
-    mixer_linear(c, &f->gate, x, gate);
-    mixer_linear(c, &f->up, x, up);
+    mixer_linears(c, x, (const struct matrix *[]){&f->gate, &f->up},
+                  (float *[]){gate, up}, 2);
     struct ffn_job j = {f, gate, up};
     mixer_rows(c, gate_rows, &j, 4 * (size_t)f->size);
     mixer_linear(c, &f->down, gate, y);

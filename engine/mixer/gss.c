@@ -115,9 +115,8 @@ static void gss_run(const struct mixer *mx, const struct ctx *c, const float *x,
     j.f = mixer_floats(c, n);
     j.h = mixer_floats(c, n);
     j.n_blocks = (l->n_state + CHANNELS_PER_TASK - 1) / CHANNELS_PER_TASK;
-    mixer_linear(c, &l->g, x, j.g);
-    mixer_linear(c, &l->b, x, j.b);
-    mixer_linear(c, &l->f, x, j.f);
+    mixer_linears(c, x, (const struct matrix *[]){&l->g, &l->b, &l->f},
+                  (float *[]){j.g, j.b, j.f}, 3);
     mixer_rows(c, gate_rows, &j, 4 * (size_t)l->n_state);
     pool_run(c->gemm->pool, scan_block, &j, c->n_spans * j.n_blocks);
     mixer_rows(c, output_rows, &j, 4 * (size_t)l->n_state);

@@ -45,6 +45,16 @@ void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
     pool_run(c->gemm->pool, rows_task, &j, n_tasks);
 }
 
+void mixer_linears(const struct ctx *c, const float *x, const struct matrix *const *m,
+                   float *const *y, int n)
+{
+    struct gemm_product p[GEMM_GROUP];
+    for (int i = 0; i < n; i++)
+        p[i] =
+            (struct gemm_product){m[i], x, y[i], (size_t)m[i]->n_in, (size_t)m[i]->n_out};
+    gemm_run_group(c->gemm, p, n, c->n_rows);
+}
+
 void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y)
 {
     gemm_run(c->gemm, m, x, (size_t)m->n_in, c->n_rows, y, (size_t)m->n_out);

@@ -83,6 +83,10 @@ void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
 /* y = x · mᵀ for all rows, x and y with the matrix's own widths as strides. */
 void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y);
 
+/* The same for n <= GEMM_GROUP matrices that share x, as one job of the pool. */
+void mixer_linears(const struct ctx *c, const float *x, const struct matrix *const *m,
+                   float *const *y, int n);
+
 /* Bytes that mixer_floats takes for n floats. */
 size_t mixer_floats_bytes(size_t n);
 

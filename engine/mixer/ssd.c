@@ -122,10 +122,8 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
     j.y = mixer_floats(ctx, rows * (size_t)l->x.n_out);
     j.dt = mixer_floats(ctx, rows * (size_t)l->n_heads);
     j.decay = mixer_floats(ctx, rows * (size_t)l->n_heads);
-    mixer_linear(ctx, &l->c, u, j.c);
-    mixer_linear(ctx, &l->b, u, j.b);
-    mixer_linear(ctx, &l->x, u, j.x);
-    mixer_linear(ctx, &l->dt, u, j.dt);
+    mixer_linears(ctx, u, (const struct matrix *[]){&l->c, &l->b, &l->x, &l->dt},
+                  (float *[]){j.c, j.b, j.x, j.dt}, 4);
     mixer_rows(ctx, rotate_and_discretise, &j, 4 * (size_t)l->c.n_out);
     pool_run(ctx->gemm->pool, scan_head, &j, ctx->n_spans * l->n_heads);
     mixer_linear(ctx, &l->out, j.y, y);
