@@ -7,13 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A whole one keeps a point: it is no integer. */
+static void describe_real(double x, char *text, size_t cap)
+{
+    int n = snprintf(text, cap, "%.10g", x);
+    if (!strpbrk(text, ".e"))
+        snprintf(text + n, cap - (size_t)n, ".0");
+}
+
 /* What v is, in words or digits: a client's own string is never repeated. */
 static void describe(const struct json *v, char *text, size_t cap)
 {
     if (json_kind(v) == JK_INT)
         snprintf(text, cap, "%" PRId64, json_as_int(v));
     else if (json_kind(v) == JK_REAL)
-        snprintf(text, cap, "%.10g", json_as_number(v));
+        describe_real(json_as_number(v), text, cap);
     else if (json_kind(v) == JK_BOOL)
         snprintf(text, cap, "%s", json_as_bool(v) ? "true" : "false");
     else

@@ -275,11 +275,29 @@ static void what_cannot_be_honoured_is_refused(void **state)
     expect_ok("\"tool_choice\":\"none\"");
 }
 
+/* "must be an integer, not 1" would puzzle whoever sent 1.0. */
+static void a_whole_real_is_told_from_an_integer(void **state)
+{
+    (void)state;
+    static const char *const sent[] = {"1.0", "1e2", "1.5", "1e300"};
+    static const char *const told[] = {"not 1.0", "not 100.0", "not 1.5", "not 1e+300"};
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
+        char members[40];
+        struct completion_request r;
+        struct err err;
+        snprintf(members, sizeof members, "\"n\":%s", sent[i]);
+        assert_int_equal(parse(&r, &err, members), -ERR_ARGUMENT);
+        if (!strstr(err.text, told[i]))
+            fail_msg("%s: %s", sent[i], err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_numeric_field_keeps_its_limits),
         cmocka_unit_test(numbers_beyond_json_are_refused),
+        cmocka_unit_test(a_whole_real_is_told_from_an_integer),
         cmocka_unit_test(values_land_where_they_belong),
         cmocka_unit_test(defaults_are_those_of_the_contract),
         cmocka_unit_test(off_values_of_top_k_are_zero),
