@@ -260,8 +260,10 @@ def main():
     suite = (loader.loadTestsFromNames(ARGS.names, module) if ARGS.names
              else loader.loadTestsFromModule(module))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
-    failed = len(result.failures) + len(result.errors)
-    print("%d passed, %d failed" % (result.testsRun - failed - len(result.skipped), failed))
+    # A failed subtest names its test; a test counts once however many of its subtests failed.
+    failed = len({getattr(t, "test_case", t).id() for t, _ in result.failures + result.errors})
+    passed = max(0, result.testsRun - failed - len(result.skipped))
+    print("%d passed, %d failed" % (passed, failed))
     sys.exit(1 if failed else 0)
 
 
