@@ -65,6 +65,7 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
             rc = check_identical(m, t, type, err);
         if (rc)
             return rc;
+        m->n_params -= (int64_t)v * d; /* the embedding's, counted with it */
     }
     return gemm_pack(&m->head, b->arena, m->embed.type, m->embed.rows, v, d, b->blas,
                      err);

@@ -464,6 +464,11 @@ static void a_tied_head_must_be_the_embedding(void **state)
         else
             assert_int_equal(model_open(&model, m->dir, 0, false, &err), 0);
     }
+    int64_t n_params = model.n_params;
+    model_close(&model);
+    maker_transxssm(m, &tiny);
+    assert_int_equal(model_open(&model, m->dir, 0, false, &err), 0);
+    assert_true(n_params == model.n_params); /* the same numbers count once */
     model_close(&model);
     maker_tensor(m, "lm_head.weight", 2, turned, values, (struct maker_fill){0, 0});
     maker_transxssm(m, &tiny);
