@@ -118,10 +118,22 @@ static void fail_plain(struct conn *c, const struct err *err)
     buf_free(&f.allow);
 }
 
+/* What a client is not told. */
+static void log_fault(const struct conn *c, const struct err *err)
+{
+    struct buf id = {0}, text = {0};
+    buf_json_string(&id, c->request_id, strlen(c->request_id));
+    buf_json_string(&text, err->text, strlen(err->text));
+    if (!id.failed && !text.failed)
+        log_line(LOG_ERROR, "fault", "\"id\":%s,\"message\":%s", id.data, text.data);
+    buf_free(&id);
+    buf_free(&text);
+}
+
 void conn_fail(struct conn *c, const struct err *err)
 {
     if (problem_of(err->code)->status == 500)
-        log_text(LOG_ERROR, "fault", err->text);
+        log_fault(c, err);
     if (!c->replied) {
         fail_plain(c, err);
         return;

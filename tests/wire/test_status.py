@@ -147,10 +147,11 @@ class Fault(unittest.TestCase):
     def test_engine_fault(self):
         """A request that the engine gives up on: 500, in a stream an error event."""
         with wire.Daemon(env={"FAKE_POISON": "33"}) as d:
-            status, _, body = d.complete(prompt="!boom")
+            status, _, body = d.complete(prompt="!boom", headers={"X-Request-Id": "mine"})
             if status == 200:
                 self.skipTest("the engine has no faults to offer")
             self.assertEqual((status, body["error"]["type"]), (500, "server_error"))
+            self.assertEqual(d.wait_line("fault")["id"], "mine")
             s = d.open_stream(prompt="!boom")
             data, ended = wire.dechunk(wire.read_all_from(s))
             self.assertTrue(ended)
