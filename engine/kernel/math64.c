@@ -23,6 +23,8 @@ double math64_log(double x)
 {
     int e = 0;
     uint64_t u;
+    if (!(x > 0) || x > 0x1.fffffffffffffp1023)
+        return x == 0 ? -INFINITY : x > 0 ? x : NAN;
     if (x < 0x1p-1022) { /* subnormal: scale into the normal range */
         x *= 0x1p54;
         e = -54;

@@ -7,7 +7,7 @@
 #ifndef ENGINE_KERNEL_MATH64_H
 #define ENGINE_KERNEL_MATH64_H
 
-double math64_log(double x);           /* natural; x > 0 and finite */
+double math64_log(double x);           /* natural; -infinity at 0, NaN below */
 double math64_exp(double x);           /* 0 below -745, infinity above 709.78 */
 double math64_pow(double x, double y); /* x > 0 */
 
