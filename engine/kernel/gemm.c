@@ -15,7 +15,7 @@
 enum {
     BLAS_ROWS = 32,        /* fewer rows are faster with our kernels, and exact */
     INLINE_MADDS = 20000,  /* less work than this is done before a worker is awake */
-    CHUNK_MADDS = 800000,  /* a chunk is worth its overhead from here on */
+    CHUNK_MADDS = 400000,  /* a chunk is worth its overhead from here on */
     CHUNKS_PER_THREAD = 4, /* enough for a disturbed core to be relieved by the others */
     MIN_CHUNK_ROWS = 64    /* rows are divided only in pieces that keep the kernel busy */
 };
@@ -153,6 +153,7 @@ static void divide(struct job *j, int n_threads)
     if (n_threads == 1 || madds < INLINE_MADDS)
         return;
     int parts = at_most(madds / CHUNK_MADDS, CHUNKS_PER_THREAD * n_threads);
+    parts = (parts + n_threads - 1) / n_threads * n_threads; /* as many for each */
     parts = parts < n_threads ? n_threads : parts;
     j->panel_parts = at_most(n_panels, parts);
     if (j->panel_parts < 2 * n_threads)
