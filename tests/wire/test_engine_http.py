@@ -175,14 +175,20 @@ class Limits(Model):
 class Leaving(Model):
     def test_cancel_frees_everything(self):
         for n, prompt in ((1, "the"), (3, [65] * 2000)):
-            s = answers.Stream(self.d, {"prompt": prompt, "max_tokens": 1000, "n": n,
-                                        "ignore_eos": True, "temperature": 0})
-            s.read_events(2)
-            self.assertEqual(self.d.metric("ssmd_requests_running"), 1)
-            self.assertEqual(self.d.metric("ssmd_state_slots_used"), n)
-            self.assertGreater(self.d.metric("ssmd_kv_pages_used"), 0)
-            s.leave()
-            self.nothing_held()
+            self.assertTrue(any(self.left_while_running(n, prompt) for _ in range(20)),
+                            "no scrape met a running request")
+
+    def left_while_running(self, n, prompt):
+        """Leaves a stream; whether one scrape saw it running, with what it must hold."""
+        s = answers.Stream(self.d, {"prompt": prompt, "max_tokens": 1000, "n": n,
+                                    "ignore_eos": True, "temperature": 0})
+        s.read_events(2)
+        held = self.d.metrics()
+        s.leave()
+        self.nothing_held()
+        if held["ssmd_requests_running"] != 1 or held["ssmd_state_slots_used"] != n:
+            return False
+        return held["ssmd_kv_pages_used"] > 0
 
     def test_200_opens_and_aborts(self):
         self.complete(prompt="a")
