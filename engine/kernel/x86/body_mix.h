@@ -37,8 +37,13 @@ INLINE void score_tile(const struct attn_args *a, const struct block *b, const f
     for (int d = 0; d < a->head_dim; d++) {
         vec key[BLOCK_PAGES];
         UNROLL
-        for (int g = 0; g < pages; g++)
+        for (int g = 0; g < pages; g++) {
             key[g] = load_lanes(k[g] + d * PAGE_TOKENS, lanes);
+            /* V has as many lines as K and is wanted next. */
+            _mm_prefetch((const char *)(k[g] + d * PAGE_TOKENS) - a->k_offset +
+                             a->v_offset,
+                         _MM_HINT_T0);
+        }
         UNROLL
         for (int h = 0; h < heads; h++) {
             vec x = v_set1(q[h * a->head_dim + d]);
