@@ -33,6 +33,16 @@ struct engine {
 
 /* ---- opening ---------------------------------------------------------------- */
 
+static const enum quant_weights weights_asked[] = {
+    [ENGINE_WEIGHTS_OWN] = QUANT_OWN,   [ENGINE_WEIGHTS_F32] = QUANT_F32,
+    [ENGINE_WEIGHTS_BF16] = QUANT_BF16, [ENGINE_WEIGHTS_Q8] = QUANT_Q8,
+    [ENGINE_WEIGHTS_Q4] = QUANT_Q4,
+};
+static const enum kv_type kv_asked[] = {
+    [ENGINE_KV_F32] = KV_F32, [ENGINE_KV_F16] = KV_F16, [ENGINE_KV_Q8] = KV_Q8};
+static const char *const kv_names[] = {
+    [ENGINE_KV_F32] = "f32", [ENGINE_KV_F16] = "f16", [ENGINE_KV_Q8] = "q8"};
+
 static int check_options(struct engine_options *o, struct err *err)
 {
     o->max_seqs = o->max_seqs ? o->max_seqs : DEFAULT_SEQS;
@@ -63,6 +73,11 @@ static const char *weights_name(unsigned mask)
         return "f16";
     case 1u << DTYPE_BF16:
         return "bf16";
+    case 1u << DTYPE_Q8:
+        return "q8";
+    case 1u << DTYPE_Q4:
+    case 1u << DTYPE_Q4 | 1u << DTYPE_Q8: /* embedding and head are q8 then */
+        return "q4";
     default:
         return "mixed";
     }
@@ -77,6 +92,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .arch = m->hp.arch,
         .cpu = e->runner.gemm.k->name,
         .weights = weights_name(m->type_mask),
+        .kv = kv_names[o->kv],
         .model_hash = e->hash,
         .n_threads = o->n_threads,
         .max_seqs = o->max_seqs,
@@ -152,8 +168,15 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     struct engine *e = mem_zalloc(1, sizeof *e);
     if (!e)
         return err_set(err, ERR_MEMORY, "out of memory for the engine");
-    rc = model_open(&e->model, o.model_dir, o.context_tokens, o.math == ENGINE_MATH_BLAS,
-                    err);
+    const struct model_options mo = {
+        .dir = o.model_dir,
+        .shape = o.shape,
+        .context = o.context_tokens,
+        .blas = o.math == ENGINE_MATH_BLAS,
+        .weights = weights_asked[o.weights],
+        .kv = kv_asked[o.kv],
+    };
+    rc = model_open(&e->model, &mo, err);
     if (rc == 0 && !o.no_tokenizer)
         rc = open_vocab(e, o.model_dir, err);
     if (rc == 0)

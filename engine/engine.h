@@ -26,15 +26,29 @@ struct event;
 
 enum engine_math { ENGINE_MATH_EXACT, ENGINE_MATH_BLAS };
 
+/* What matrices are held as, and what attention's pages hold. */
+enum engine_weights {
+    ENGINE_WEIGHTS_OWN, /* as the file has them */
+    ENGINE_WEIGHTS_F32,
+    ENGINE_WEIGHTS_BF16,
+    ENGINE_WEIGHTS_Q8,
+    ENGINE_WEIGHTS_Q4
+};
+enum engine_kv { ENGINE_KV_F32, ENGINE_KV_F16, ENGINE_KV_Q8 };
+
 /* Called inside engine_step and engine_cancel, on the engine thread. The event and all it
  * points to are borrowed until the call returns. Must not call back into the engine. */
 typedef void engine_emit_fn(void *arg, const struct event *ev);
 
 struct engine_options {
-    const char *model_dir; /* folder with config.json and weights */
-    const char *cpu;       /* "c", "avx2", "avx512"; NULL = the best this machine has */
+    const char *model_dir; /* folder with config.json and weights; or */
+    const char *shape; /* a file with the keys of config.json: random weights, no text */
+    const char *cpu;   /* a kernel set's name; NULL = the best this machine has */
     enum engine_math math;
+    enum engine_weights weights;
+    enum engine_kv kv;
     int n_threads;      /* 0 = what affinity and cgroup allow */
+    bool pin;           /* bind each thread to a processor of its own */
     int context_tokens; /* 0 = max_position_embeddings */
     /* Budget of slots + pages; 0 = enough for max_seqs full contexts, at most half of
      * what the machine or cgroup has free. */
@@ -50,7 +64,8 @@ struct engine_options {
 struct engine_info {
     const char *arch;       /* config.json: model_type */
     const char *cpu;        /* kernel set in use */
-    const char *weights;    /* "f32", "bf16", "f16" or "mixed" */
+    const char *weights;    /* "f32", "bf16", "f16", "q8", "q4" or "mixed" */
+    const char *kv;         /* "f32", "f16" or "q8" */
     const char *model_hash; /* 16 hex digits over configuration and weights */
     int n_threads, max_seqs, step_rows;
     int vocab_size, context_tokens, page_tokens;

@@ -23,6 +23,13 @@ enum { CONFIG_FILE_MAX = 1 << 20 };
 static const char *const cpu_names[] = {"auto", "c", "avx2", "avx512", NULL};
 static const char *const math_names[] = {
     [ENGINE_MATH_EXACT] = "exact", [ENGINE_MATH_BLAS] = "blas", NULL};
+static const char *const weights_names[] = {
+    [ENGINE_WEIGHTS_OWN] = "own",   [ENGINE_WEIGHTS_F32] = "f32",
+    [ENGINE_WEIGHTS_BF16] = "bf16", [ENGINE_WEIGHTS_Q8] = "q8",
+    [ENGINE_WEIGHTS_Q4] = "q4",     NULL};
+static const char *const kv_names[] = {
+    [ENGINE_KV_F32] = "f32", [ENGINE_KV_F16] = "f16", [ENGINE_KV_Q8] = "q8", NULL};
+static const char *const switch_names[] = {"off", "on", NULL};
 static const char *const level_names[] = {[LOG_ERROR] = "error",
                                           [LOG_WARN] = "warn",
                                           [LOG_INFO] = "info",
@@ -60,12 +67,21 @@ static const struct option_row rows[] = {
     {"served_name", TEXT(served_name, 0, 200), "", SERVED, "NAME",
      "the model's id in the API; else the folder's name"},
 
+    {"shape", TEXT(shape, 0, 4000), "", MODEL, "FILE",
+     "keys of config.json: serve random weights of that shape"},
+
+    {"weights", CHOICE(weights, weights_names), "own", COMPUTING, "TYPE",
+     "hold matrices as own, f32, bf16, q8 or q4"},
+    {"kv", CHOICE(kv, kv_names), "f32", COMPUTING, "TYPE",
+     "hold attention's keys and values as f32, f16 or q8"},
     {"threads", INT(threads, 0, 1024), "0", COMPUTING, "N",
      "threads that compute; 0: all this process may use"},
     {"cpu", WORD(cpu, cpu_names), "auto", COMPUTING, "SET",
-     "kernels: auto, c, avx2, avx512; all give the same bits"},
+     "kernels: auto or a set's name; all give the same bits"},
     {"math", CHOICE(math, math_names), "exact", COMPUTING, "MODE",
      "exact, or blas: faster long prompts, bits not promised"},
+    {"pin", CHOICE(pin, switch_names), "off", COMPUTING, "WHEN",
+     "on: each computing thread has a processor of its own"},
     {"memory_bytes", BYTES(memory_bytes, 0, 0x1p46), "0", COMPUTING, "SIZE",
      "sequences' state, e.g. 512MiB; 0: what max_seqs need"},
     {"step_rows", INT(step_rows, 1, 8192), "256", COMPUTING, "N",
@@ -374,8 +390,12 @@ void config_engine_options(const struct config *cfg, struct engine_options *o)
 {
     *o = (struct engine_options){
         .model_dir = cfg->model,
+        .shape = cfg->shape[0] ? cfg->shape : NULL,
         .cpu = strcmp(cfg->cpu, "auto") == 0 ? NULL : cfg->cpu,
         .math = cfg->math,
+        .weights = cfg->weights,
+        .kv = cfg->kv,
+        .pin = cfg->pin != 0,
         .n_threads = cfg->threads,
         .context_tokens = cfg->context,
         .memory_bytes = cfg->memory_bytes,

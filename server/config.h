@@ -33,9 +33,13 @@ struct config {
     /* the model and how it is computed */
     const char *model; /* folder; never "" after config_load */
     const char
-        *served_name; /* never "" after config_load: the folder's name by default */
-    const char *cpu;  /* "auto", "c", "avx2", "avx512" */
+        *served_name;  /* never "" after config_load: the folder's name by default */
+    const char *cpu;   /* "auto" or a kernel set */
+    const char *shape; /* "" = none; else the model is this shape with random weights */
     enum engine_math math;
+    enum engine_weights weights;
+    enum engine_kv kv;
+    int pin;             /* 1 = each computing thread has its own processor */
     int threads;         /* 0 = what affinity and cgroup allow */
     int context;         /* tokens; 0 = the model's own */
     size_t memory_bytes; /* slots + pages; 0 = the engine's choice */

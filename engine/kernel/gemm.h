@@ -16,9 +16,11 @@
 struct matrix {
     enum dtype type;
     int n_in, n_out;
-    void *panels;      /* borrows until the model's arena ends */
-    const float *bias; /* [n_out] or NULL; borrows, likewise */
-    const float *rows; /* f32 [n_out][n_in] for BLAS, or NULL */
+    const void
+        *panels; /* borrows until the model ends: its arena or the file's mapping */
+    const uint16_t *scales; /* q8, q4: borrows likewise; else NULL */
+    const float *bias;      /* [n_out] or NULL; borrows, likewise */
+    const float *rows;      /* f32 [n_out][n_in] for BLAS, or NULL */
 };
 
 struct gemm {

@@ -21,9 +21,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PANEL = 32, PAGE_TOKENS = 16, LANES = 16, ATTN_BLOCK = 64 };
+enum { PANEL = 32, PAGE_TOKENS = 16, LANES = 16, ATTN_BLOCK = 64, QUANT_GROUP = 32 };
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_N };
+/* What a matrix is held as: floats, then the quantised formats. */
+enum dtype {
+    DTYPE_F32,
+    DTYPE_F16,
+    DTYPE_BF16,
+    DTYPE_FLOATS,
+    DTYPE_Q8 = DTYPE_FLOATS,
+    DTYPE_Q4,
+    DTYPE_N
+};
+
+/* What a K/V page holds: floats, halves, or bytes with an f16 scale for every token and
+ * 32 values of a head. */
+enum kv_type { KV_F32, KV_F16, KV_Q8, KV_N };
 
 /* y[r, o] = bias[o] + Σ_k x[r, k] w[o, k] for outputs of panels [panel0, panel1).
  * Weights are packed: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype,
@@ -39,6 +52,25 @@ struct linear_args {
     int n_in, n_out, n_rows;
     int panel0, panel1;
 };
+
+/* Quantised weights. Outputs in panels of 32, inputs in groups of 32 along k (the last
+ * one filled up); w = scale * q.
+ *   q8 codes [panel][group][8][32][4] of uint8: byte (j, o, i) is 128 + q of output
+ *      32p + o at k = 32g + 4j + i, q from -127 to 127
+ *   q4 codes [panel][group][4][32][4] of uint8: byte (j, o, i) holds two codes of output
+ *      32p + o: the low nibble of k = 32g + 4j + i, the high one of k = 32g + 16 + 4j +
+ * i; q = quant_levels[code] scales [panel][group][32] of f16 Both 64-byte aligned. Absent
+ * outputs have scale 0; an absent k meets an x of 0, so its code is free (128, or 0 as
+ * nibble).
+ *
+ * Rows of x are quantised in the same groups: m = max |x|; scale = m / 127, q = x * (127
+ * / m) rounded to the nearest even integer. A group whose m is below 1e-30 is scale 0
+ * and zeros; one with a NaN or an infinity is scale NaN and zeros, so that it reaches
+ * the sampler's check. An absent k is 0.
+ *
+ * y = Σ_g in ascending g of one fmaf chain from 0: fmaf((float)s, w_scale * x_scale, y)
+ * with s = Σ_k q_w q_x, exact in int32 in every set; bias added last. */
+extern const int8_t quant_levels[16];
 
 /* Attention of one token row for the query heads that share one K/V head, over n_keys
  * keys. Page t holds keys 16t … 16t+15 at pages + table[t]*page_bytes; in it K of this
@@ -102,7 +134,7 @@ struct dss_args {
 
 struct kernels {
     const char *name;
-    void (*linear[DTYPE_N])(const struct linear_args *);
+    void (*linear[DTYPE_FLOATS])(const struct linear_args *);
     void (*attn)(const struct attn_args *);
     void (*ssd)(const struct ssd_args *);
     void (*gss)(const struct gss_args *);
@@ -137,8 +169,8 @@ struct kernels {
     void (*softplus)(const float *x, size_t n, float *y); /* ln(1+e^x); x above 20 */
     void (*gelu)(const float *x, size_t n, float *y);     /* exact erf form */
     void (*gelu_tanh)(const float *x, size_t n, float *y);
-    void (*widen[DTYPE_N])(const void *x, size_t n, float *y); /* to f32, exact;
-                                                                * x at any address */
+    void (*widen[DTYPE_FLOATS])(const void *x, size_t n, float *y); /* to f32, exact;
+                                                                     * x at any address */
 };
 
 extern const struct kernels kernel_c, kernel_avx2, kernel_avx512;

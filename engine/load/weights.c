@@ -456,7 +456,7 @@ int weights_take(struct weights *w, const char *name, int n_dims, const int64_t 
                        want);
     struct tensor *t = &w->tensors[i];
     int d = dtype_of(t->dtype);
-    if (d >= DTYPE_N)
+    if (d >= DTYPE_FLOATS)
         return err_set(err, ERR_FORMAT,
                        "%s: tensor %.200s: expected F32, F16 or BF16, found %s", t->file,
                        name, t->dtype);

@@ -8,6 +8,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
 #include "engine/kernel/gemm.h"
+#include "engine/load/quant.h"
 #include "engine/load/weights.h"
 
 #include <stdbool.h>
@@ -17,7 +18,9 @@ struct bind {
     struct weights *weights;
     struct arena *arena; /* the model's lifetime */
     bool blas;
-    const char *prefix; /* e.g. "model.layers.3." */
+    enum quant_weights held; /* what matrices become */
+    enum kv_type kv;         /* what pages hold */
+    const char *prefix;      /* e.g. "model.layers.3." */
     int hidden_size;
 };
 

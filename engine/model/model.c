@@ -101,7 +101,7 @@ static void count_params(struct model *m)
         for (int d = 0; d < t->n_dims; d++)
             n *= t->shape[d];
         m->n_params += t->used ? n : 0;
-        for (unsigned d = 0; d < DTYPE_N; d++) {
+        for (unsigned d = 0; d < DTYPE_FLOATS; d++) {
             static const char *const names[] = {"F32", "F16", "BF16"};
             if (t->n_dims == 2 && strcmp(t->dtype, names[d]) == 0)
                 m->type_mask |= 1u << d;
@@ -176,6 +176,8 @@ static int build(struct model *m, struct err *err)
     struct bind b = {.weights = &m->weights,
                      .arena = &m->arena,
                      .blas = m->blas,
+                     .held = m->weights_ask,
+                     .kv = m->kv,
                      .prefix = "",
                      .hidden_size = m->hp.hidden_size};
     rc = arch->build(m, &b, err);
@@ -190,16 +192,17 @@ static int build(struct model *m, struct err *err)
     return 0;
 }
 
-int model_open(struct model *m, const char *dir, int context, bool blas, struct err *err)
+int model_open(struct model *m, const struct model_options *o, struct err *err)
 {
-    *m = (struct model){.blas = blas};
+    const char *dir = o->dir;
+    *m = (struct model){.blas = o->blas, .weights_ask = o->weights, .kv = o->kv};
     arena_init(&m->arena);
     int rc = hparams_open(&m->hp, dir, err);
     if (rc)
         return rc;
     if (!m->hp.head_dim && m->hp.hidden_size % m->hp.n_heads == 0)
         m->hp.head_dim = m->hp.hidden_size / m->hp.n_heads;
-    rc = fix_context(m, context, err);
+    rc = fix_context(m, o->context, err);
     if (rc == 0)
         rc = weights_open(&m->weights, dir, err);
     if (rc == 0)

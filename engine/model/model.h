@@ -12,6 +12,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
 #include "engine/load/hparams.h"
+#include "engine/load/quant.h"
 #include "engine/load/weights.h"
 #include "engine/mixer/norm.h"
 #include "engine/mixer/rope.h"
@@ -29,6 +30,8 @@ struct model {
     struct hparams hp;
     int context; /* positions served */
     bool blas;
+    enum quant_weights weights_ask;
+    enum kv_type kv;
     struct embedding embed;
     struct block *blocks; /* [hp.n_layers] */
     struct norm final_norm;
@@ -40,9 +43,17 @@ struct model {
     unsigned type_mask; /* bit per dtype that a matrix has */
 };
 
-/* context 0 = max_position_embeddings. ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept
- * then. */
-int model_open(struct model *m, const char *dir, int context, bool blas, struct err *err);
+struct model_options {
+    const char *dir;   /* folder with config.json and weights; or */
+    const char *shape; /* a file with the keys of config.json: random weights */
+    int context;       /* 0 = max_position_embeddings */
+    bool blas;
+    enum quant_weights weights; /* 0 = each tensor's own type */
+    enum kv_type kv;            /* 0 = f32 */
+};
+
+/* ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept then. */
+int model_open(struct model *m, const struct model_options *o, struct err *err);
 void model_close(struct model *m); /* accepts a zeroed struct */
 
 /* Helpers for arch files. The tensor as embedding; the head: tied to it (a head tensor

@@ -160,7 +160,7 @@ static void bench_streams(struct pool *pool, const float *w, const float *x, flo
     cpu_kernels(&r.k, NULL, NULL);
     printf("weights out of cache (%d MiB), GB/s of weights\n%6s %6s %10s %10s %10s\n",
            BIG >> 20, "type", "rows", levels[0], levels[1], "reading");
-    for (enum dtype type = 0; type < DTYPE_N; type++) {
+    for (enum dtype type = 0; type < DTYPE_FLOATS; type++) {
         struct matrix m[64];
         size_t bytes = gemm_panel_bytes(type, SIDE, SIDE);
         int n = (int)(BIG / bytes) < 64 ? (int)(BIG / bytes) : 64;

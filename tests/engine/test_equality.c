@@ -529,7 +529,10 @@ static void poisoned(const struct subject *s, struct rows *r)
     struct err err = {0};
     struct score sc = {0};
     const struct kernels *k;
-    assert_int_equal(model_open(&m, s->dir, s->context, false, &err), 0);
+    assert_int_equal(
+        model_open(&m, &(struct model_options){.dir = s->dir, .context = s->context},
+                   &err),
+        0);
     assert_int_equal(pool_open(&pool, 1, &err), 0);
     assert_int_equal(cpu_kernels(&k, best_cpu(), &err), 0);
     struct gemm gemm = {k, pool, false};

@@ -105,7 +105,7 @@ static void try_model(int which)
     snprintf(from + strlen(from), 128, "/%s/model.safetensors", models[which]);
     if (symlink(from, path))
         abort();
-    if (model_open(&m, dir, 64, false, &err) == 0)
+    if (model_open(&m, &(struct model_options){.dir = dir, .context = 64}, &err) == 0)
         model_close(&m);
     else if (!err.text[0])
         abort();

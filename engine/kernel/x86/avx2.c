@@ -203,4 +203,4 @@ INLINE __m256 fold_max(vec a)
     return _mm256_max_ps(a.lo, a.hi);
 }
 
-#include "engine/kernel/x86/body_table.h"
+#include "engine/kernel/body/table.h"

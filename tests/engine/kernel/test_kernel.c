@@ -231,7 +231,7 @@ static void test_linear_shapes(void **state)
 {
     (void)state;
     static const int ins[] = {1, 3, 16, 255, 256, 257, 600}, outs[] = {1, 17, 32, 33, 70};
-    for (enum dtype type = 0; type < DTYPE_N; type++)
+    for (enum dtype type = 0; type < DTYPE_FLOATS; type++)
         for (size_t i = 0; i < sizeof ins / sizeof *ins; i++)
             for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
                 struct shape s = {ins[i], outs[o], 1 + (int)(rng() % 20)};
@@ -242,7 +242,7 @@ static void test_linear_shapes(void **state)
 static void test_linear_rows(void **state)
 {
     (void)state;
-    for (enum dtype type = 0; type < DTYPE_N; type++) {
+    for (enum dtype type = 0; type < DTYPE_FLOATS; type++) {
         for (int rows = 1; rows <= 31; rows++)
             one_linear((struct shape){37, 40, rows}, type, PLAIN, 0, 2);
         for (int rows = 55; rows <= 115; rows += 12)
@@ -254,7 +254,7 @@ static void test_linear_hostile(void **state)
 {
     (void)state;
     for (enum kind kind = 0; kind < N_KINDS; kind++)
-        for (enum dtype type = 0; type < DTYPE_N; type++)
+        for (enum dtype type = 0; type < DTYPE_FLOATS; type++)
             for (int rows = 1; rows <= 16; rows += 5)
                 one_linear((struct shape){300, 45, rows}, type, kind, 0, 2);
 }

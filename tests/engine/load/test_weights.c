@@ -365,7 +365,7 @@ static void expect_model_fault(const struct maker *m, const char *const texts[])
 {
     struct model model;
     struct err err = {0};
-    if (model_open(&model, m->dir, 0, false, &err) == 0) {
+    if (model_open(&model, &(struct model_options){.dir = m->dir}, &err) == 0) {
         model_close(&model);
         fail_msg("opened, expected \"%s\"", texts[0]);
     }
@@ -416,7 +416,7 @@ static void a_model_whose_tensors_are_wrong_is_refused(void **state)
          {"lm_head.weight", "expected [11, 8]", "found nothing"}},
     };
     maker_llama(m, &tiny);
-    assert_int_equal(model_open(&model, m->dir, 0, false, NULL), 0);
+    assert_int_equal(model_open(&model, &(struct model_options){.dir = m->dir}, NULL), 0);
     model_close(&model);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         maker_llama(m, &tiny);
@@ -462,12 +462,13 @@ static void a_tied_head_must_be_the_embedding(void **state)
             expect_model_fault(
                 m, SAYS(file, "lm_head.weight", "tie_word_embeddings", "same values"));
         else
-            assert_int_equal(model_open(&model, m->dir, 0, false, &err), 0);
+            assert_int_equal(
+                model_open(&model, &(struct model_options){.dir = m->dir}, &err), 0);
     }
     int64_t n_params = model.n_params;
     model_close(&model);
     maker_transxssm(m, &tiny);
-    assert_int_equal(model_open(&model, m->dir, 0, false, &err), 0);
+    assert_int_equal(model_open(&model, &(struct model_options){.dir = m->dir}, &err), 0);
     assert_true(n_params == model.n_params); /* the same numbers count once */
     model_close(&model);
     maker_tensor(m, "lm_head.weight", 2, turned, values, (struct maker_fill){0, 0});

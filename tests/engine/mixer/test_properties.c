@@ -78,7 +78,8 @@ static void open_bench(struct bench *b)
     assert_int_equal(weights_open(&b->weights, b->maker.dir, &err), 0);
     assert_int_equal(rope_open(&b->rope, &b->arena, &p, &use, &err), 0);
     b->gemm = (struct gemm){&kernel_c, b->pool, false};
-    b->bind = (struct bind){&b->weights, &b->arena, false, "", D};
+    b->bind = (struct bind){
+        .weights = &b->weights, .arena = &b->arena, .prefix = "", .hidden_size = D};
 }
 
 static void close_bench(struct bench *b)
@@ -387,7 +388,7 @@ static void the_branches_of_pha_share_one(void **state)
     (void)state;
     maker_open(&m);
     maker_pha(&m, &sizes, "dss");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), 0);
+    assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err), 0);
     for (int i = 0; i < 3; i++) {
         const struct branch *br = model.blocks[i].branches;
         double sum = 0, all = 0;

@@ -53,7 +53,7 @@ static void expect_model(const char *more, int wanted, const char *const texts[]
     fclose(f);
     snprintf(text + n - 1, sizeof text - n, ",%s}", more);
     maker_text(&m, "config.json", text);
-    int rc = model_open(&model, m.dir, 0, false, &err);
+    int rc = model_open(&model, &(struct model_options){.dir = m.dir}, &err);
     if (rc == 0)
         model_close(&model);
     if (rc != wanted)
@@ -156,7 +156,8 @@ static void sizes_that_multiply_beyond_reason_are_refused(void **state)
                "{\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":8,"
                "\"num_hidden_layers\":1,\"num_attention_heads\":65536,\"head_dim\":65536,"
                "\"intermediate_size\":6,\"max_position_embeddings\":32}");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
+    assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
+                     -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "head_dim", "65536 x 65536"));
     maker_text(
         &m, "config.json",
@@ -164,13 +165,15 @@ static void sizes_that_multiply_beyond_reason_are_refused(void **state)
         "\"num_hidden_layers\":1,\"num_attention_heads\":65536,\"ssd_state_dim\":65536,"
         "\"rope_on_ssd\":false,\"rope_on_attn\":false,"
         "\"intermediate_size\":6,\"max_position_embeddings\":32}");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
+    assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
+                     -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "ssd_state_dim", "found 65536"));
     maker_text(&m, "config.json",
                "{\"model_type\":\"mamba\",\"vocab_size\":11,\"hidden_size\":8,"
                "\"num_hidden_layers\":1,\"num_attention_heads\":2,"
                "\"max_position_embeddings\":32,\"intermediate_size\":6}");
-    assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
+    assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
+                     -ERR_FORMAT);
     expect_texts(&err, SAYS("model_type", "TransXSSM, pha or llama", "\"mamba\""));
 }
 

@@ -52,7 +52,8 @@ static void shares_are_softplus_wherever_it_is(void **state)
         struct model model;
         double w[3], sum = 0;
         write_mix(mixes[i]);
-        assert_int_equal(model_open(&model, m.dir, 0, false, NULL), 0);
+        assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, NULL),
+                         0);
         for (int j = 0; j < 3; j++)
             sum += w[j] = log1p(exp(mixes[i][j]));
         for (int j = 0; j < 3; j++)
@@ -70,7 +71,8 @@ static void shares_that_do_not_exist_are_refused(void **state)
         struct model model;
         struct err err = {0};
         write_mix(mixes[i]);
-        assert_int_equal(model_open(&model, m.dir, 0, false, &err), -ERR_FORMAT);
+        assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
+                         -ERR_FORMAT);
         assert_non_null(strstr(err.text, "model.layers.0.mix.weight"));
     }
 }

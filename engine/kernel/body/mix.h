@@ -1,5 +1,5 @@
 /*
- * Body shared by the x86 sets: attention, and the recurrences of SSD, GSS and DSS.
+ * Body shared by the vector sets: attention, and the recurrences of SSD, GSS and DSS.
  *
  * Attention runs up to ATTN_HEADS query heads together, ATTN_TILE at a time, so that a
  * key or value is loaded once for several of them. Scores have keys along the lanes,

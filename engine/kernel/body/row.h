@@ -1,5 +1,5 @@
 /*
- * Body shared by the x86 sets: norms, reductions, rotary embedding and everything
+ * Body shared by the vector sets: norms, reductions, rotary embedding and everything
  * elementwise. A row is walked 16 elements at a time; the rest is one masked vector,
  * whose absent lanes read nothing, add +0 to a sum that is never -0, and write nothing.
  */

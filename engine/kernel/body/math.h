@@ -1,6 +1,7 @@
 /*
- * Body shared by the x86 sets: unrolling, horizontal joins, and the functions of math_c.c
- * on 16 lanes, step by step the same. Included once by each set, after its vector.
+ * Body shared by the vector sets: unrolling, horizontal joins, and the functions of
+ * math_c.c on 16 lanes, step by step the same. Included once by each set, after its
+ * vector.
  */
 #include "engine/kernel/poly.h"
 

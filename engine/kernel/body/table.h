@@ -1,11 +1,11 @@
-/* Body shared by the x86 sets: the other bodies, in the order of use, and the table of
+/* Body shared by the vector sets: the other bodies, in the order of use, and the table of
  * them. */
 
-#include "engine/kernel/x86/body_math.h"
+#include "engine/kernel/body/math.h"
 
-#include "engine/kernel/x86/body_linear.h"
-#include "engine/kernel/x86/body_mix.h"
-#include "engine/kernel/x86/body_row.h"
+#include "engine/kernel/body/linear.h"
+#include "engine/kernel/body/mix.h"
+#include "engine/kernel/body/row.h"
 
 const struct kernels SET_TABLE = {
     .name = SET_NAME,

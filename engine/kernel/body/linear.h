@@ -1,5 +1,5 @@
 /*
- * Body shared by the x86 sets: the linear layer.
+ * Body shared by the vector sets: the linear layer.
  *
  * A tile is a few rows times one panel, its sums in registers for the whole of a block of
  * k; one instance per number of rows and weight type. Between blocks of k the chains rest
@@ -119,7 +119,7 @@ INLINE void tile_whole(const struct tile *t, int rows, enum dtype type)
 
 LINEAR_EACH(TILE)
 
-static tile_fn *const tiles[LINEAR_ROWS + 1][DTYPE_N] = {LINEAR_EACH(ENTRY)};
+static tile_fn *const tiles[LINEAR_ROWS + 1][DTYPE_FLOATS] = {LINEAR_EACH(ENTRY)};
 
 static void copy_rows(float *to, size_t ld_to, const float *from, size_t ld_from,
                       int n_rows, size_t n)
