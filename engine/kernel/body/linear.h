@@ -68,7 +68,7 @@ INLINE void tile_part(const struct tile *t, int rows, int half0, int halves,
     for (; x < end; x++, w += PANEL * weight_bytes(type)) {
         vec v[2];
         if (PREFETCH(rows, type))
-            _mm_prefetch(w + PREFETCH_BYTES, _MM_HINT_T0);
+            v_prefetch(w + PREFETCH_BYTES);
         UNROLL
         for (int h = 0; h < halves; h++)
             v[h] = load_weights(w, (size_t)(h * LANES), type);

@@ -1,7 +1,7 @@
 /*
- * Body shared by the vector sets: unrolling, horizontal joins, and the functions of
- * math_c.c on 16 lanes, step by step the same. Included once by each set, after its
- * vector.
+ * Body shared by the vector sets: unrolling, and the functions of math_c.c on 16 lanes,
+ * step by step the same. Included once by each set, after its vector. A body knows no
+ * instructions, only the operations v_* that the set defines.
  */
 #include "engine/kernel/poly.h"
 
@@ -25,24 +25,6 @@ INLINE void store_lanes(float *p, vec x, size_t n)
         v_store(p, x);
     else
         v_store_n(p, x, n);
-}
-
-/* The fixed tree: s[i] += s[i+8], then +4, +2, +1. */
-INLINE float v_join(vec s)
-{
-    __m256 a = fold_add(s);
-    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
-}
-
-/* The greatest lane; unordered lanes and the sign of a zero are the caller's affair. */
-INLINE float v_greatest(vec s)
-{
-    __m256 a = fold_max(s);
-    __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    b = _mm_max_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_max_ss(b, _mm_movehdup_ps(b)));
 }
 
 /* v_min and v_max return their second operand when unordered, hence the constants first.

@@ -40,9 +40,8 @@ INLINE void score_tile(const struct attn_args *a, const struct block *b, const f
         for (int g = 0; g < pages; g++) {
             key[g] = load_lanes(k[g] + d * PAGE_TOKENS, lanes);
             /* V has as many lines as K and is wanted next. */
-            _mm_prefetch((const char *)(k[g] + d * PAGE_TOKENS) - a->k_offset +
-                             a->v_offset,
-                         _MM_HINT_T0);
+            v_prefetch((const char *)(k[g] + d * PAGE_TOKENS) - a->k_offset +
+                       a->v_offset);
         }
         UNROLL
         for (int h = 0; h < heads; h++) {

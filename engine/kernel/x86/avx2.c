@@ -203,4 +203,6 @@ INLINE __m256 fold_max(vec a)
     return _mm256_max_ps(a.lo, a.hi);
 }
 
+#include "engine/kernel/x86/fold.h"
+
 #include "engine/kernel/body/table.h"

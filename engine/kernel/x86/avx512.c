@@ -154,4 +154,6 @@ INLINE __m256 fold_max(vec a)
     return _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
 }
 
+#include "engine/kernel/x86/fold.h"
+
 #include "engine/kernel/body/table.h"
