@@ -145,7 +145,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         rc = pool_open(&e->pool, o->n_threads, err);
     if (rc)
         return rc;
-    struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS};
+    struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS, NULL};
     struct seq_world world = {e->vocab, m->hp.eos_ids, m->hp.n_eos};
     struct runner_options ro = {plan, o->step_rows, o->n_threads, o->emit, o->emit_arg};
     if (gemm.blas)

@@ -66,6 +66,23 @@ static bool usable(const struct level *l)
     return l->kernels && l->present();
 }
 
+const char *cpu_level(int i)
+{
+    return i < N_LEVELS ? levels[i].name : NULL;
+}
+
+static int unknown(const char *name, struct err *err)
+{
+    char names[100] = "";
+    for (int i = 0; i < N_LEVELS; i++) {
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s\"%s\"", i ? ", " : "",
+                 levels[i].name);
+    }
+    return err_param(err, ERR_ARGUMENT, "cpu", "cpu: expected one of %s, found \"%s\"",
+                     names, name);
+}
+
 int cpu_kernels(const struct kernels **out, const char *name, struct err *err)
 {
     for (int i = N_LEVELS - 1; i >= 0; i--) {
@@ -80,8 +97,7 @@ int cpu_kernels(const struct kernels **out, const char *name, struct err *err)
             return err_param(err, ERR_UNSUPPORTED, "cpu",
                              "cpu: this processor cannot run \"%s\"", name);
     }
-    return err_param(err, ERR_ARGUMENT, "cpu",
-                     "cpu: expected \"c\", \"avx2\" or \"avx512\", found \"%s\"", name);
+    return unknown(name, err);
 }
 
 /* Whole small file into buf with a NUL; false when it cannot be read. */

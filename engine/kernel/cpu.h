@@ -7,9 +7,12 @@
 #include "engine/base/err.h"
 #include "engine/kernel/kernel.h"
 
-/* name: "c", "avx2", "avx512", or NULL for the best. ERR_ARGUMENT for an unknown name
- * (param "cpu"), ERR_UNSUPPORTED when the processor lacks it. *out is constant and never
- * freed. */
+/* Names of the levels, best last, built here or not; NULL past the end. */
+const char *cpu_level(int i);
+
+/* name: one of the levels', or NULL for the best. ERR_ARGUMENT for an unknown name (param
+ * "cpu"; the text lists the names), ERR_UNSUPPORTED when the processor lacks it. *out is
+ * constant and never freed. */
 int cpu_kernels(const struct kernels **out, const char *name, struct err *err);
 
 /* Processors this process may use: affinity, then the cgroup's quota rounded up; >= 1. */

@@ -23,17 +23,34 @@ struct matrix {
     const float *rows;      /* f32 [n_out][n_in] for BLAS, or NULL */
 };
 
+/* Room for quantised rows, shared by all products; sized at open. */
+struct gemm_scratch {
+    char *block; /* owns */
+    size_t slot_bytes, rows_bytes;
+    uint64_t n_jobs; /* tells a thread whether its slot holds this job's rows */
+};
+
 struct gemm {
     const struct kernels *k;
     struct pool *pool;
     bool blas; /* hand products of >= 32 rows to OpenBLAS where m->rows exists */
+    struct gemm_scratch *scratch; /* borrows; may be NULL when no matrix is quantised */
 };
 
-/* Bytes of panels for the type and shape (last panel padded). */
+/* Bytes of panels (floats or codes) for the type and shape, last panel and group padded;
+ * and of a quantised matrix's scales. */
 size_t gemm_panel_bytes(enum dtype type, int n_in, int n_out);
+size_t gemm_scale_bytes(int n_in, int n_out);
 
-/* Packs w ([n_out][n_in], of type, any alignment) into m->panels taken from a; bias is
- * kept as it is. With blas also m->rows. ERR_MEMORY. */
+/* Scratch for products of up to max_rows rows over at most max_in inputs. More rows run
+ * too, in slices. ERR_MEMORY; close accepts a zeroed one. */
+int gemm_scratch_open(struct gemm_scratch *s, int max_in, int max_rows, int n_threads,
+                      struct err *err);
+void gemm_scratch_close(struct gemm_scratch *s);
+size_t gemm_scratch_bytes(int max_in, int max_rows, int n_threads);
+
+/* Packs w ([n_out][n_in], of a float type, any alignment) into m->panels taken from a;
+ * bias is kept as it is. With blas also m->rows. ERR_MEMORY. */
 int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
               int n_out, int n_in, bool blas, struct err *err);
 
@@ -41,20 +58,25 @@ int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
 void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size_t ldx,
               int n_rows, float *y, size_t ldy);
 
-/* Several products of the same rows (projections that share an input) as one job of the
- * pool: the threads meet once instead of n times. n <= GEMM_GROUP; the outputs do not
- * overlap. */
+/* Several products of the same rows (projections that share an input, so all of one
+ * n_in) as one job of the pool: the threads meet once instead of n times, and the rows
+ * are quantised once. n <= GEMM_GROUP; the outputs do not overlap. */
 enum { GEMM_GROUP = 4 };
 
 struct gemm_product {
     const struct matrix *m;
-    const float *x;
     float *y;
-    size_t ldx, ldy; /* in floats */
+    size_t ldy; /* in floats */
 };
 
-void gemm_run_group(const struct gemm *g, const struct gemm_product *p, int n,
-                    int n_rows);
+struct gemm_input {
+    const float *x;
+    size_t ldx; /* in floats */
+    int n_rows;
+};
+
+void gemm_run_group(const struct gemm *g, const struct gemm_input *in,
+                    const struct gemm_product *p, int n);
 
 /* Sets OpenBLAS's thread count; called at open with --math blas. */
 void gemm_blas_threads(int n);

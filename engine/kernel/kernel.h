@@ -9,10 +9,10 @@
  * s[1] (reductions).
  *  - A fused multiply-add is written where it is meant, in every set; never contracted.
  *  - exp, sigmoid, silu, softplus, gelu, gelu_tanh are our own polynomials (math_c.c
- * defines them, poly.h holds their numbers), no libm but fmaf and sqrtf; no reciprocal
- * estimates. Kernels allocate nothing, log nothing and touch only what they are given.
- * Pointers are float-aligned unless said; x and y may be equal only where "in place" is
- * said. NaN and infinity propagate; no -ffast-math.
+ * defines them, poly.h holds their numbers), no libm but fmaf, sqrtf and rintf; no
+ * reciprocal estimates. Kernels allocate nothing, log nothing and touch only what they
+ * are given. Pointers are float-aligned unless said; x and y may be equal only where "in
+ * place" is said. NaN and infinity propagate; no -ffast-math.
  */
 #ifndef ENGINE_KERNEL_KERNEL_H
 #define ENGINE_KERNEL_KERNEL_H
@@ -38,19 +38,15 @@ enum dtype {
  * 32 values of a head. */
 enum kv_type { KV_F32, KV_F16, KV_Q8, KV_N };
 
-/* y[r, o] = bias[o] + Σ_k x[r, k] w[o, k] for outputs of panels [panel0, panel1).
- * Weights are packed: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype,
- * 64-byte aligned, missing outputs zero. One fmaf chain over k from 0, bias added last.
- * Rows 1 … any; x row stride ldx, y row stride ldy (floats). Outputs >= n_out are not
- * written. */
-struct linear_args {
-    const void *panels;
-    const float *bias; /* [n_out] or NULL */
-    const float *x;
-    float *y;
-    size_t ldx, ldy;
-    int n_in, n_out, n_rows;
-    int panel0, panel1;
+/* Rows of x are quantised in groups of 32 along k, the last one filled up with zeros:
+ * m = max |x|; scale = m / 127, q = x * (127 / m) rounded to the nearest even integer. A
+ * group whose m is below 1e-30 is scale 0 and zeros; one with a NaN or an infinity is
+ * scale NaN and zeros, so that it reaches the sampler's check. offset = -128 Σ q: where a
+ * sum over weights stored as 128 + w begins. */
+struct quant_group {
+    int8_t q[QUANT_GROUP];
+    float scale;
+    int32_t offset;
 };
 
 /* Quantised weights. Outputs in panels of 32, inputs in groups of 32 along k (the last
@@ -59,18 +55,33 @@ struct linear_args {
  *      32p + o at k = 32g + 4j + i, q from -127 to 127
  *   q4 codes [panel][group][4][32][4] of uint8: byte (j, o, i) holds two codes of output
  *      32p + o: the low nibble of k = 32g + 4j + i, the high one of k = 32g + 16 + 4j +
- * i; q = quant_levels[code] scales [panel][group][32] of f16 Both 64-byte aligned. Absent
- * outputs have scale 0; an absent k meets an x of 0, so its code is free (128, or 0 as
- * nibble).
- *
- * Rows of x are quantised in the same groups: m = max |x|; scale = m / 127, q = x * (127
- * / m) rounded to the nearest even integer. A group whose m is below 1e-30 is scale 0
- * and zeros; one with a NaN or an infinity is scale NaN and zeros, so that it reaches
- * the sampler's check. An absent k is 0.
- *
- * y = Σ_g in ascending g of one fmaf chain from 0: fmaf((float)s, w_scale * x_scale, y)
- * with s = Σ_k q_w q_x, exact in int32 in every set; bias added last. */
+ *      i; q = quant_levels[code]
+ *   scales [panel][group][32] of f16
+ * Codes and scales are 64-byte aligned. Absent outputs have scale 0; an absent k meets an
+ * x of 0, so its code is free (128, or 0 as nibble). */
 extern const int8_t quant_levels[16];
+
+/* y[r, o] = bias[o] + Σ_k x[r, k] w[o, k] for outputs of panels [panel0, panel1); rows 1
+ * … any; y row stride ldy (floats). Outputs >= n_out are not written.
+ *
+ * Floats: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype, 64-byte aligned,
+ * missing outputs zero. One fmaf chain over k from 0, bias added last. x row stride ldx.
+ *
+ * q8 and q4: codes in panels, scales beside; the rows are quantised, at q, one behind the
+ * other in ceil(n_in / 32) groups each. y = Σ_g in ascending g of one fmaf chain from 0:
+ * fmaf((float)s, w_scale * x_scale, y) with s = Σ_k q_w q_x, exact in int32 in every set;
+ * bias added last. */
+struct linear_args {
+    const void *panels;
+    const uint16_t *scales;      /* q8, q4 */
+    const float *bias;           /* [n_out] or NULL */
+    const float *x;              /* floats */
+    const struct quant_group *q; /* q8, q4 */
+    float *y;
+    size_t ldx, ldy;
+    int n_in, n_out, n_rows;
+    int panel0, panel1;
+};
 
 /* Attention of one token row for the query heads that share one K/V head, over n_keys
  * keys. Page t holds keys 16t … 16t+15 at pages + table[t]*page_bytes; in it K of this
@@ -134,7 +145,9 @@ struct dss_args {
 
 struct kernels {
     const char *name;
-    void (*linear[DTYPE_FLOATS])(const struct linear_args *);
+    void (*linear[DTYPE_N])(const struct linear_args *);
+    /* One row of n values into ceil(n / 32) groups. */
+    void (*quantise)(const float *x, size_t n, struct quant_group *q);
     void (*attn)(const struct attn_args *);
     void (*ssd)(const struct ssd_args *);
     void (*gss)(const struct gss_args *);

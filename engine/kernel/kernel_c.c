@@ -103,7 +103,9 @@ static void widen_bf16(const void *x, size_t n, float *y)
 
 const struct kernels kernel_c = {
     .name = "c",
-    .linear = {linear_c_f32, linear_c_f16, linear_c_bf16},
+    .linear = {linear_c_f32, linear_c_f16, linear_c_bf16, quant_c_linear_q8,
+               quant_c_linear_q4},
+    .quantise = quant_c_row,
     .attn = mix_c_attn,
     .ssd = mix_c_ssd,
     .gss = mix_c_gss,

@@ -22,6 +22,11 @@ void linear_c_f32(const struct linear_args *a);
 void linear_c_f16(const struct linear_args *a);
 void linear_c_bf16(const struct linear_args *a);
 
+/* quant_c.c */
+void quant_c_row(const float *x, size_t n, struct quant_group *q);
+void quant_c_linear_q8(const struct linear_args *a);
+void quant_c_linear_q4(const struct linear_args *a);
+
 /* mix_c.c: what mixes tokens. */
 void mix_c_attn(const struct attn_args *a);
 void mix_c_ssd(const struct ssd_args *a);

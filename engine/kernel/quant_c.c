@@ -1,6 +1,106 @@
-/* The quantised formats' numbers and reference kernels. Any thread; no state. */
+/*
+ * The quantised formats' numbers, and the reference kernels over them: rows of x
+ * quantised in groups, and their products with q8 and q4 weights. Any thread; no state.
+ * It computes with signed weights and has no need of the groups' offsets.
+ */
 #include "engine/kernel/kernel_c.h"
+
+#include <math.h>
+
+static const float TINY = 1e-30f; /* 127 / m stays finite above it */
 
 /* The sixteen values of a q4 code. */
 const int8_t quant_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                  1,    13,   25,  38,  53,  69,  89,  113};
+
+/* max |x|; NaN when one is NaN or infinite. */
+static float magnitude(const float *x, size_t n)
+{
+    float m = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            return NAN;
+        m = fabsf(x[i]) > m ? fabsf(x[i]) : m;
+    }
+    return m;
+}
+
+static struct quant_group group_of(const float *x, size_t n)
+{
+    struct quant_group g = {.scale = 0};
+    float m = magnitude(x, n);
+    int sum = 0;
+    if (isnan(m))
+        g.scale = NAN;
+    if (!(m >= TINY))
+        return g;
+    g.scale = m / 127.0f;
+    float inverse = 127.0f / m;
+    for (size_t i = 0; i < n; i++) {
+        g.q[i] = (int8_t)rintf(x[i] * inverse);
+        sum += g.q[i];
+    }
+    g.offset = -128 * sum;
+    return g;
+}
+
+void quant_c_row(const float *x, size_t n, struct quant_group *q)
+{
+    for (size_t i = 0; i < n; i += QUANT_GROUP)
+        *q++ = group_of(x + i, n - i < QUANT_GROUP ? n - i : QUANT_GROUP);
+}
+
+/* The weight of output o at place k of a group that begins at codes. */
+typedef int weight_fn(const uint8_t *codes, int o, int k);
+
+static int weight_q8(const uint8_t *codes, int o, int k)
+{
+    return codes[(k / 4 * PANEL + o) * 4 + k % 4] - 128;
+}
+
+static int weight_q4(const uint8_t *codes, int o, int k)
+{
+    int byte = codes[(k / 4 % 4 * PANEL + o) * 4 + k % 4];
+    return quant_levels[k < QUANT_GROUP / 2 ? byte & 15 : byte >> 4];
+}
+
+static void one_panel(const struct linear_args *a, int panel, int row, weight_fn *weight,
+                      size_t group_bytes)
+{
+    size_t n_groups = ((size_t)a->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    size_t group0 = (size_t)panel * n_groups;
+    const uint8_t *codes = (const uint8_t *)a->panels + group0 * group_bytes;
+    const uint16_t *scales = a->scales + group0 * PANEL;
+    const struct quant_group *x = a->q + (size_t)row * n_groups;
+    float *y = a->y + (size_t)row * a->ldy + (size_t)panel * PANEL;
+    int n = a->n_out - panel * PANEL;
+    n = n < PANEL ? n : PANEL;
+
+    float sum[PANEL] = {0};
+    for (size_t g = 0; g < n_groups; g++, codes += group_bytes, scales += PANEL)
+        for (int o = 0; o < n; o++) {
+            int s = 0;
+            for (int k = 0; k < QUANT_GROUP; k++)
+                s += weight(codes, o, k) * x[g].q[k];
+            sum[o] = fmaf((float)s, math_c_from_f16(scales[o]) * x[g].scale, sum[o]);
+        }
+    for (int o = 0; o < n; o++)
+        y[o] = a->bias ? sum[o] + a->bias[panel * PANEL + o] : sum[o];
+}
+
+static void linear(const struct linear_args *a, weight_fn *weight, size_t group_bytes)
+{
+    for (int p = a->panel0; p < a->panel1; p++)
+        for (int r = 0; r < a->n_rows; r++)
+            one_panel(a, p, r, weight, group_bytes);
+}
+
+void quant_c_linear_q8(const struct linear_args *a)
+{
+    linear(a, weight_q8, QUANT_GROUP * PANEL);
+}
+
+void quant_c_linear_q4(const struct linear_args *a)
+{
+    linear(a, weight_q4, QUANT_GROUP * PANEL / 2);
+}

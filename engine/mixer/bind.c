@@ -86,6 +86,8 @@ int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_
         return rc;
     rc = gemm_pack(m, b->arena, type, t->data, n_out, n_in, b->blas, err);
     m->bias = offsets;
+    if (m->type >= DTYPE_FLOATS && b->quant_in && n_in > *b->quant_in)
+        *b->quant_in = n_in;
     return rc;
 }
 

@@ -22,6 +22,7 @@ struct bind {
     enum kv_type kv;         /* what pages hold */
     const char *prefix;      /* e.g. "model.layers.3." */
     int hidden_size;
+    int *quant_in; /* the most inputs of a quantised matrix so far; may be NULL */
 };
 
 /* prefix + name + ".weight" as [n_out, n_in] and, with bias, ".bias" as [n_out]. */

@@ -48,11 +48,11 @@ void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
 void mixer_linears(const struct ctx *c, const float *x, const struct matrix *const *m,
                    float *const *y, int n)
 {
+    const struct gemm_input in = {x, (size_t)m[0]->n_in, c->n_rows};
     struct gemm_product p[GEMM_GROUP];
     for (int i = 0; i < n; i++)
-        p[i] =
-            (struct gemm_product){m[i], x, y[i], (size_t)m[i]->n_in, (size_t)m[i]->n_out};
-    gemm_run_group(c->gemm, p, n, c->n_rows);
+        p[i] = (struct gemm_product){m[i], y[i], (size_t)m[i]->n_out};
+    gemm_run_group(c->gemm, &in, p, n);
 }
 
 void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y)

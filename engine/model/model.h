@@ -41,6 +41,7 @@ struct model {
     int64_t n_params;
     uint64_t hash;      /* over config.json and all weights */
     unsigned type_mask; /* bit per dtype that a matrix has */
+    int quant_in;       /* most inputs of a quantised matrix; 0: none is */
 };
 
 struct model_options {

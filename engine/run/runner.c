@@ -20,12 +20,18 @@ size_t runner_scratch_bytes(const struct model *m, int step_rows, int max_seqs)
     return model_scratch(m, step_rows, logits_cap(max_seqs));
 }
 
+/* Of quantised rows: none without a quantised matrix. */
+static size_t gemm_bytes(const struct model *m, int step_rows, int n_threads)
+{
+    return m->quant_in ? gemm_scratch_bytes(m->quant_in, step_rows, n_threads) : 0;
+}
+
 size_t runner_bytes(const struct model *m, int step_rows, int max_seqs, int n_threads)
 {
     size_t v = (size_t)m->hp.vocab_size;
     size_t a_row = v * sizeof(float) + sizeof(struct sample_out);
     return runner_scratch_bytes(m, step_rows, max_seqs) +
-           (size_t)logits_cap(max_seqs) * a_row +
+           gemm_bytes(m, step_rows, n_threads) + (size_t)logits_cap(max_seqs) * a_row +
            (size_t)n_threads * sample_bytes(m->hp.vocab_size);
 }
 
@@ -74,6 +80,10 @@ int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
         rc = open_samplers(r, g->k, err);
     if (rc == 0)
         rc = open_buffers(r, o->step_rows, err);
+    if (rc == 0 && m->quant_in)
+        rc = gemm_scratch_open(&r->gemm_scratch, m->quant_in, o->step_rows, o->n_threads,
+                               err);
+    r->gemm.scratch = &r->gemm_scratch;
     sched_init(&r->sched, &r->slots, &r->pages, o->step_rows);
     if (rc)
         runner_close(r);
@@ -100,6 +110,7 @@ void runner_close(struct runner *r)
     mem_free(r->head_rows);
     mem_free(r->prompt_out);
     arena_free(&r->scratch);
+    gemm_scratch_close(&r->gemm_scratch);
     batch_close(&r->batch);
     pages_close(&r->pages);
     slots_close(&r->slots);

@@ -19,6 +19,7 @@ struct runner {
     const struct model *model; /* borrows until close, as vocab, kernels and pool */
     struct seq_world world;
     struct gemm gemm;
+    struct gemm_scratch gemm_scratch; /* owns; used where a matrix is quantised */
     struct slots slots;
     struct pages pages;
     struct sched sched;

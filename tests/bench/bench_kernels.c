@@ -119,7 +119,8 @@ static void bench_products(struct pool *pool, struct arena *a, const float *w,
         void *arg[3] = {&p[0], &p[1], &p[2]};
         double t[3], flops = 2.0 * SIDE * SIDE * rows[i];
         for (int j = 0; j < 3; j++) {
-            p[j] = (struct product){{&kernel_c, pool, false}, &m, 1, 0, rows[i], x, w, y};
+            p[j] = (struct product){
+                {&kernel_c, pool, false, NULL}, &m, 1, 0, rows[i], x, w, y};
             if (j < 2)
                 cpu_kernels(&p[j].g.k, levels[j], NULL);
         }
@@ -175,8 +176,8 @@ static void bench_streams(struct pool *pool, const float *w, const float *x, flo
             void *arg[3] = {&p[0], &p[1], &r};
             double t[3];
             for (int j = 0; j < 2; j++) {
-                p[j] =
-                    (struct product){{NULL, pool, false}, m, n, 0, rows[i], x, NULL, y};
+                p[j] = (struct product){
+                    {NULL, pool, false, NULL}, m, n, 0, rows[i], x, NULL, y};
                 cpu_kernels(&p[j].g.k, levels[j], NULL);
             }
             alternate(run, arg, 3, t);

@@ -535,7 +535,7 @@ static void poisoned(const struct subject *s, struct rows *r)
         0);
     assert_int_equal(pool_open(&pool, 1, &err), 0);
     assert_int_equal(cpu_kernels(&k, best_cpu(), &err), 0);
-    struct gemm gemm = {k, pool, false};
+    struct gemm gemm = {k, pool, false, NULL};
     struct seq_world world = {NULL, NULL, 0};
     int n_pages = (s->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
     struct runner_options o = {{1, n_pages, 0, s->context}, 32, 1, NULL, NULL};

@@ -1,6 +1,8 @@
 /* Body shared by the vector sets: the other bodies, in the order of use, and the table of
  * them. */
 
+#include "engine/kernel/kernel_c.h"
+
 #include "engine/kernel/body/math.h"
 
 #include "engine/kernel/body/linear.h"
@@ -9,7 +11,8 @@
 
 const struct kernels SET_TABLE = {
     .name = SET_NAME,
-    .linear = {linear_f32, linear_f16, linear_bf16},
+    .linear = {linear_f32, linear_f16, linear_bf16, quant_c_linear_q8, quant_c_linear_q4},
+    .quantise = quant_c_row,
     .attn = attn,
     .ssd = ssd,
     .gss = gss,

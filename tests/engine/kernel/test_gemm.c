@@ -112,7 +112,7 @@ static void test_product(void **state)
                 float *x = random_floats((size_t)rows * ldx);
                 float *y = random_floats((size_t)rows * ldy);
                 float *bias = random_floats((size_t)outs[o]);
-                struct gemm g = {best, pool, false};
+                struct gemm g = {best, pool, false, NULL};
                 m.bias = o % 2 ? bias : NULL;
                 gemm_run(&g, &m, x, ldx, rows, y, ldy);
                 expect_close(&w, m.bias, x, ldx, rows, y, ldy);
@@ -142,9 +142,10 @@ static void check_division(int n_out, int n_in, int n_rows, int n_threads)
     float *x = random_floats((size_t)n_rows * in),
           *y = random_floats((size_t)n_rows * out);
     float *z = random_floats(out);
-    gemm_run(&(struct gemm){best, many, false}, &m, x, in, n_rows, y, out);
+    gemm_run(&(struct gemm){best, many, false, NULL}, &m, x, in, n_rows, y, out);
     for (int r = 0; r < n_rows; r++) {
-        gemm_run(&(struct gemm){best, one, false}, &m, x + (size_t)r * in, in, 1, z, out);
+        gemm_run(&(struct gemm){best, one, false, NULL}, &m, x + (size_t)r * in, in, 1, z,
+                 out);
         assert_memory_equal(z, y + (size_t)r * out, out * sizeof *z);
     }
     pool_close(one);
@@ -185,7 +186,7 @@ static void test_blas(void **state)
           *bias = random_floats(45);
     float rest = y[45]; /* between the rows */
     m.bias = bias;
-    struct gemm g = {best, pool, true};
+    struct gemm g = {best, pool, true, NULL};
     gemm_run(&g, &m, x, 72, 40, y, 50);
     expect_close(&w, bias, x, 72, 40, y, 50);
     assert_true(y[45] == rest);

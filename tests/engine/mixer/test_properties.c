@@ -77,7 +77,7 @@ static void open_bench(struct bench *b)
     assert_int_equal(pool_open(&b->pool, 2, &err), 0);
     assert_int_equal(weights_open(&b->weights, b->maker.dir, &err), 0);
     assert_int_equal(rope_open(&b->rope, &b->arena, &p, &use, &err), 0);
-    b->gemm = (struct gemm){&kernel_c, b->pool, false};
+    b->gemm = (struct gemm){&kernel_c, b->pool, false, NULL};
     b->bind = (struct bind){
         .weights = &b->weights, .arena = &b->arena, .prefix = "", .hidden_size = D};
 }
