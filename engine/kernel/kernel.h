@@ -83,23 +83,46 @@ struct linear_args {
     int panel0, panel1;
 };
 
-/* Attention of one token row for the query heads that share one K/V head, over n_keys
- * keys. Page t holds keys 16t … 16t+15 at pages + table[t]*page_bytes; in it K of this
- * head is [head_dim][16] floats at k_offset (token along the lanes) and V is
- * [16][head_dim] at v_offset. Scores are one fmaf chain over head_dim, times scale.
- * Online softmax over blocks of 64 keys at absolute positions (0–63, 64–127, …): m' =
- * max(m, block max), c = exp(m - m'), l = fmaf(l, c, reduce(p)) with p_j = exp(s_j - m')
- * and reduce the 16-partial sum over the 64 places (absent keys 0), o = o*c then o =
- * fmaf(p_j, v_j, o) in ascending j; out = o / l. Memory of absent keys is never used, not
- * even multiplied by 0. */
+/* K/V pages of 16 tokens. In page t, at pages + table[t]*page_bytes, K of one K/V head
+ * lies at k_offset and its V at v_offset, both 64-byte aligned:
+ *   f32  K floats [head_dim][16], the token along the lanes; V floats [16][head_dim]
+ *   f16  the same in halves, rounded to the nearest, ties to even
+ *   q8   K int8 [head_dim][16], then f16 scales [G][16]; V int8 [16][head_dim], then f16
+ *        scales [G][16]: a scale for every token and group of 32 values, G = ceil(
+ *        head_dim / 32). m = max |x| of the group; scale = m / 127 as half; q = x / scale
+ *        clamped to ±127, then rounded to the nearest even integer; all 0 when the scale
+ *        is 0. A group with a NaN or an infinity, or whose scale is beyond the halves, is
+ *        scale NaN and zeros, so that it reaches the sampler's check.
+ *
+ * Storing: rows i < n_rows of k and v (stride ld floats, [head_dim]) become the tokens at
+ * positions pos + i. Nothing else of a page is written. */
+struct kv_args {
+    char *pages;
+    const int32_t *table; /* by position / 16 */
+    size_t page_bytes, k_offset, v_offset;
+    const float *k, *v;
+    size_t ld;
+    int pos, n_rows, head_dim;
+};
+
+/* Attention of the query heads that share one K/V head, for n_rows tokens of a sequence:
+ * row r sees the first n_keys + r keys. A query's bits depend on no other query. Scores
+ * are one fmaf chain from 0 over head_dim (q8: over the codes of each group of 32, joined
+ * by one more chain from 0, s = fmaf(group's chain, scale, s)), times scale. Online
+ * softmax over blocks of 64 keys at absolute positions (0–63, 64–127, …): m' = max(m,
+ * block max), c = exp(m - m'), l = fmaf(l, c, reduce(p)) with p_j = exp(s_j - m') and
+ * reduce the 16-partial sum over the 64 places (absent keys 0), o = o*c then o =
+ * fmaf(p_j, v_j, o) in ascending j (q8: fmaf(p_j * scale, code, o)); out = o / l. Memory
+ * of absent keys is never used, not even multiplied by 0. */
 struct attn_args {
     const char *pages;
-    const int32_t *table; /* [ceil(n_keys / 16)] */
+    const int32_t *table; /* [ceil((n_keys + n_rows - 1) / 16)] */
     size_t page_bytes, k_offset, v_offset;
-    const float *q; /* [group][head_dim] */
-    float *out;     /* [group][head_dim] */
+    const float *q; /* row stride ld, [group][head_dim] */
+    float *out;     /* likewise */
+    size_t ld;
     float scale;
-    int n_keys, group, head_dim;
+    int n_keys, n_rows, group, head_dim;
 };
 
 /* SSD recurrence of one head over n_rows tokens (TransXSSM; arXiv 2506.09507), in place:
@@ -148,7 +171,8 @@ struct kernels {
     void (*linear[DTYPE_N])(const struct linear_args *);
     /* One row of n values into ceil(n / 32) groups. */
     void (*quantise)(const float *x, size_t n, struct quant_group *q);
-    void (*attn)(const struct attn_args *);
+    void (*kv_store[KV_N])(const struct kv_args *);
+    void (*attn[KV_N])(const struct attn_args *);
     void (*ssd)(const struct ssd_args *);
     void (*gss)(const struct gss_args *);
     void (*dss)(const struct dss_args *);

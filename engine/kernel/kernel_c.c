@@ -1,8 +1,8 @@
 /*
  * The reference kernel set: its table, and the elementwise kernels. Any thread; no state.
  * Speed is not its purpose: it defines the meaning, runs where no other set does, and is
- * what the tests hold the others against. The parts are math_c.c, linear_c.c, mix_c.c and
- * row_c.c.
+ * what the tests hold the others against. The parts are math_c.c, linear_c.c, attn_c.c,
+ * mix_c.c and row_c.c.
  */
 #include "engine/kernel/kernel_c.h"
 
@@ -106,7 +106,8 @@ const struct kernels kernel_c = {
     .linear = {linear_c_f32, linear_c_f16, linear_c_bf16, quant_c_linear_q8,
                quant_c_linear_q4},
     .quantise = quant_c_row,
-    .attn = mix_c_attn,
+    .kv_store = {attn_c_store_f32, attn_c_store_f16, attn_c_store_q8},
+    .attn = {attn_c_f32, attn_c_f16, attn_c_q8},
     .ssd = mix_c_ssd,
     .gss = mix_c_gss,
     .dss = mix_c_dss,

@@ -7,7 +7,7 @@
 
 #include "engine/kernel/kernel.h"
 
-/* math_c.c: our own functions of one float, and the exact widenings. */
+/* math_c.c: our own functions of one float, and conversions. */
 float math_c_exp(float x);
 float math_c_sigmoid(float x);
 float math_c_silu(float x);
@@ -16,6 +16,8 @@ float math_c_gelu(float x);
 float math_c_gelu_tanh(float x);
 float math_c_from_f16(uint16_t h);
 float math_c_from_bf16(uint16_t h);
+uint16_t math_c_to_f16(float x); /* to the nearest, ties to even */
+enum { MATH_C_F16_INF = 0x7c00, MATH_C_F16_NAN = 0x7e00 };
 
 /* linear_c.c */
 void linear_c_f32(const struct linear_args *a);
@@ -27,8 +29,15 @@ void quant_c_row(const float *x, size_t n, struct quant_group *q);
 void quant_c_linear_q8(const struct linear_args *a);
 void quant_c_linear_q4(const struct linear_args *a);
 
-/* mix_c.c: what mixes tokens. */
-void mix_c_attn(const struct attn_args *a);
+/* attn_c.c */
+void attn_c_f32(const struct attn_args *a);
+void attn_c_f16(const struct attn_args *a);
+void attn_c_q8(const struct attn_args *a);
+void attn_c_store_f32(const struct kv_args *a);
+void attn_c_store_f16(const struct kv_args *a);
+void attn_c_store_q8(const struct kv_args *a);
+
+/* mix_c.c: recurrences. */
 void mix_c_ssd(const struct ssd_args *a);
 void mix_c_gss(const struct gss_args *a);
 void mix_c_dss(const struct dss_args *a);

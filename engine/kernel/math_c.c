@@ -1,6 +1,6 @@
 /*
  * The reference set's functions of one float: exp, sigmoid, silu, softplus, gelu, and the
- * exact widenings of 16-bit floats. Any thread; no state. Nothing here calls libm but
+ * conversions of 16-bit floats. Any thread; no state. Nothing here calls libm but
  * fmaf. NaN stays NaN: every clamp is written so that an unordered comparison keeps the
  * argument.
  */
@@ -118,6 +118,22 @@ float math_c_from_f16(uint16_t h)
         return sign ? -magnitude : magnitude;
     }
     return float_of(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+/* To the nearest, ties to even; beyond the range infinity. A NaN keeps its sign and the
+ * upper bits of its payload, as the conversion instructions do. */
+uint16_t math_c_to_f16(float x)
+{
+    uint32_t u = bits_of(x), sign = u >> 16 & 0x8000, rest = u & 0x7fffffff;
+    if (rest > 0x7f800000)
+        return (uint16_t)(sign | MATH_C_F16_NAN | (rest >> 13 & 1023));
+    if (rest < 0x38800000) { /* below 2^-14: the half counts in steps of 2^-24 */
+        uint32_t steps = bits_of(fabsf(x) + 0.5f); /* 0.5 has an ulp of 2^-24 */
+        return (uint16_t)(sign | (steps - 0x3f000000));
+    }
+    uint32_t odd = rest >> 13 & 1;
+    uint32_t h = (rest - 0x38000000 + 0xfff + odd) >> 13;
+    return (uint16_t)(sign | (h < MATH_C_F16_INF ? h : MATH_C_F16_INF));
 }
 
 float math_c_from_bf16(uint16_t h)

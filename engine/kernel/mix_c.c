@@ -1,79 +1,10 @@
 /*
- * The reference kernels that mix tokens: attention over pages, and the recurrences of
- * SSD, GSS and DSS. Any thread; no state of their own. Rows of a recurrence run one after
- * the other in order; nothing is ever regrouped over time.
+ * The reference kernels of the recurrences: SSD, GSS and DSS. Any thread; no state of
+ * their own. Rows run one after the other in order; nothing is ever regrouped over time.
  */
 #include "engine/kernel/kernel_c.h"
 
 #include <math.h>
-
-static const float *key_page(const struct attn_args *a, int key)
-{
-    size_t page = (size_t)a->table[key / PAGE_TOKENS];
-    return (const float *)(const void *)(a->pages + page * a->page_bytes + a->k_offset);
-}
-
-static const float *value_row(const struct attn_args *a, int key)
-{
-    size_t page = (size_t)a->table[key / PAGE_TOKENS];
-    const char *at = a->pages + page * a->page_bytes + a->v_offset;
-    return (const float *)(const void *)at + key % PAGE_TOKENS * a->head_dim;
-}
-
-static float score(const struct attn_args *a, const float *q, int key)
-{
-    const float *k = key_page(a, key) + key % PAGE_TOKENS;
-    float s = 0.0f;
-    for (int d = 0; d < a->head_dim; d++)
-        s = fmaf(q[d], k[d * PAGE_TOKENS], s);
-    return s * a->scale;
-}
-
-/* What the online softmax carries from block to block, beside the output row. */
-struct softmax {
-    float m, l;
-};
-
-static void attn_block(const struct attn_args *a, const float *q, int key0,
-                       struct softmax *f, float *o)
-{
-    int n = a->n_keys - key0 < ATTN_BLOCK ? a->n_keys - key0 : ATTN_BLOCK;
-    float p[ATTN_BLOCK], partial[LANES] = {0}, m = f->m;
-
-    for (int j = 0; j < n; j++) {
-        p[j] = score(a, q, key0 + j);
-        m = p[j] > m ? p[j] : m; /* a NaN is lost here and comes back with its own p */
-    }
-    for (int j = 0; j < n; j++) {
-        p[j] = math_c_exp(p[j] - m);
-        partial[j % LANES] += p[j];
-    }
-    float c = math_c_exp(f->m - m);
-    f->m = m;
-    f->l = fmaf(f->l, c, row_c_join(partial));
-    for (int d = 0; d < a->head_dim; d++)
-        o[d] *= c;
-    for (int j = 0; j < n; j++) {
-        const float *v = value_row(a, key0 + j);
-        for (int d = 0; d < a->head_dim; d++)
-            o[d] = fmaf(p[j], v[d], o[d]);
-    }
-}
-
-void mix_c_attn(const struct attn_args *a)
-{
-    for (int g = 0; g < a->group; g++) {
-        const float *q = a->q + g * a->head_dim;
-        float *o = a->out + g * a->head_dim;
-        struct softmax f = {-INFINITY, 0.0f};
-        for (int d = 0; d < a->head_dim; d++)
-            o[d] = 0.0f;
-        for (int key = 0; key < a->n_keys; key += ATTN_BLOCK)
-            attn_block(a, q, key, &f, o);
-        for (int d = 0; d < a->head_dim; d++)
-            o[d] /= f.l;
-    }
-}
 
 void mix_c_ssd(const struct ssd_args *g)
 {

@@ -1,18 +1,23 @@
 /*
- * Attention. Two passes over the rows: every row's K and V go to their pages, then every
- * (row, K/V head) attends to the keys up to its own position. A row's result depends on
- * no other row, so any cut of the prompt gives the same bits.
+ * Attention. The step's rows are cut into pieces that share a page. Two passes over them:
+ * every piece's K and V go to its page, then every (piece, K/V head) attends, each row to
+ * the keys up to its own position. A row's result depends on no other row, so any cut of
+ * the prompt gives the same bits.
+ *
+ * In a page K and V of a head lie side by side: a head's walk over the pages reads one
+ * stretch of each.
  */
 #include "engine/mixer/attn.h"
 
 #include "engine/kernel/math64.h"
 
 #include <math.h>
-#include <string.h>
 
 struct attn {
     struct matrix q, k, v, o;
     int n_heads, n_kv_heads, head_dim, group;
+    enum kv_type kv;
+    size_t half_bytes; /* K or V of one head in a page */
     float scale;
     const struct rope *rope;  /* or NULL */
     const float *temperature; /* [H] τ of cosine scores, or NULL */
@@ -37,6 +42,17 @@ static int bind_temperature(struct attn *a, const char *name, const struct bind 
     return 0;
 }
 
+/* kernel.h says what a half of a page holds. */
+static size_t half_bytes(enum kv_type type, int head_dim)
+{
+    static const size_t each[KV_N] = {sizeof(float), sizeof(uint16_t), sizeof(int8_t)};
+    size_t n = (size_t)head_dim, groups = (n + QUANT_GROUP - 1) / QUANT_GROUP;
+    size_t bytes = n * PAGE_TOKENS * each[type];
+    if (type == KV_Q8)
+        bytes += groups * PAGE_TOKENS * sizeof(uint16_t);
+    return (bytes + 63) / 64 * 64;
+}
+
 static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
                      struct err *err)
 {
@@ -50,10 +66,12 @@ static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
                        .n_kv_heads = s->n_kv_heads,
                        .head_dim = s->head_dim,
                        .group = s->n_heads / s->n_kv_heads,
+                       .kv = b->kv,
+                       .half_bytes = half_bytes(b->kv, s->head_dim),
                        .scale = (float)(1 / sqrt(s->head_dim)),
                        .rope = s->rope};
     mx->impl = a;
-    mx->need.page_bytes = (size_t)narrow * 2 * PAGE_TOKENS * sizeof(float);
+    mx->need.page_bytes = (size_t)s->n_kv_heads * 2 * a->half_bytes;
     int rc = bind_matrix(&a->q, b, s->q, wide, d, s->bias, err);
     if (rc == 0)
         rc = bind_matrix(&a->k, b, s->k, narrow, d, s->bias, err);
@@ -66,12 +84,18 @@ static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
     return rc;
 }
 
+/* Rows of one span that share a page. */
+struct piece {
+    int span, row0, n_rows;
+};
+
 static size_t attn_scratch(const struct mixer *mx, int max_rows)
 {
     const struct attn *a = mx->impl;
     size_t rows = (size_t)max_rows;
     return 2 * mixer_floats_bytes(rows * (size_t)a->q.n_out) +
-           2 * mixer_floats_bytes(rows * (size_t)a->k.n_out);
+           2 * mixer_floats_bytes(rows * (size_t)a->k.n_out) +
+           mixer_floats_bytes(rows * sizeof(struct piece) / sizeof(float));
 }
 
 struct attn_job {
@@ -79,7 +103,23 @@ struct attn_job {
     const struct attn *a;
     const struct ctx *c;
     float *q, *k, *v, *out;
+    struct piece *pieces; /* [n_pieces], at most one a row */
+    int n_pieces;
 };
+
+static void cut(struct attn_job *j)
+{
+    for (int s = 0; s < j->c->n_spans; s++) {
+        const struct span *span = &j->c->spans[s];
+        int end = span->pos + span->n_rows;
+        for (int pos = span->pos, next; pos < end; pos = next) {
+            next = (pos / PAGE_TOKENS + 1) * PAGE_TOKENS;
+            next = next < end ? next : end;
+            j->pieces[j->n_pieces++] =
+                (struct piece){s, span->row0 + pos - span->pos, next - pos};
+        }
+    }
+}
 
 /* x / max(|x|, 1e-6) * s for one head. */
 static void normalise(const struct kernels *kn, float *x, int n, float s)
@@ -107,61 +147,76 @@ static void prepare_heads(const struct attn_job *j, int row0, int row1)
     }
 }
 
-/* K goes in with the token along the lanes, V as a row. */
-static void store_row(const struct attn_job *j, int row)
+static size_t k_offset(const struct attn_job *j, int head)
 {
-    const struct attn *a = j->a;
-    const struct ctx *c = j->c;
-    size_t hd = (size_t)a->head_dim, width = (size_t)a->k.n_out;
-    int pos = c->positions[row],
-        page = c->spans[c->row_span[row]].pages[pos / PAGE_TOKENS];
-    size_t lane = (size_t)(pos % PAGE_TOKENS);
-    float *base =
-        (float *)(void *)(c->pages + (size_t)page * c->page_bytes + j->mx->page_offset);
-    for (size_t h = 0; h < (size_t)a->n_kv_heads; h++) {
-        const float *k = j->k + (size_t)row * width + h * hd;
-        const float *v = j->v + (size_t)row * width + h * hd;
-        float *kp = base + h * hd * PAGE_TOKENS + lane;
-        float *vp = base + (width + h * hd) * PAGE_TOKENS + lane * hd;
-        for (size_t d = 0; d < hd; d++)
-            kp[d * PAGE_TOKENS] = k[d];
-        memcpy(vp, v, hd * sizeof *vp);
-    }
+    return j->mx->page_offset + (size_t)head * 2 * j->a->half_bytes;
 }
 
-static void store_rows(const void *arg, const struct ctx *c, int row0, int row1)
-{
-    (void)c;
-    const struct attn_job *j = arg;
-    prepare_heads(j, row0, row1);
-    for (int r = row0; r < row1; r++)
-        store_row(j, r);
-}
-
-static void attend(void *arg, int task, int thread)
+static void store_piece(void *arg, int task, int thread)
 {
     (void)thread;
     const struct attn_job *j = arg;
     const struct attn *a = j->a;
-    const struct ctx *c = j->c;
-    size_t row = (size_t)(task / a->n_kv_heads), h = (size_t)(task % a->n_kv_heads);
-    size_t hd = (size_t)a->head_dim, head_floats = hd * PAGE_TOKENS;
-    size_t at = row * (size_t)a->q.n_out + h * (size_t)a->group * hd;
-    size_t k_offset = j->mx->page_offset + h * head_floats * sizeof(float);
+    const struct piece *p = &j->pieces[task];
+    prepare_heads(j, p->row0, p->row0 + p->n_rows);
+    for (int h = 0; h < a->n_kv_heads; h++) {
+        size_t width = (size_t)a->k.n_out;
+        size_t at = (size_t)p->row0 * width + (size_t)(h * a->head_dim);
+        struct kv_args args = {
+            .pages = j->c->pages,
+            .table = j->c->spans[p->span].pages,
+            .page_bytes = j->c->page_bytes,
+            .k_offset = k_offset(j, h),
+            .v_offset = k_offset(j, h) + a->half_bytes,
+            .k = j->k + at,
+            .v = j->v + at,
+            .ld = width,
+            .pos = j->c->positions[p->row0],
+            .n_rows = p->n_rows,
+            .head_dim = a->head_dim,
+        };
+        j->c->gemm->k->kv_store[a->kv](&args);
+    }
+}
+
+/* The last pieces see the most keys and begin, so that no thread is left with one. */
+static void attend_piece(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct attn_job *j = arg;
+    const struct attn *a = j->a;
+    const struct piece *p = &j->pieces[j->n_pieces - 1 - task / a->n_kv_heads];
+    int h = task % a->n_kv_heads;
+    size_t width = (size_t)a->q.n_out;
+    size_t at = (size_t)p->row0 * width + (size_t)(h * a->group * a->head_dim);
     struct attn_args args = {
-        .pages = c->pages,
-        .table = c->spans[c->row_span[row]].pages,
-        .page_bytes = c->page_bytes,
-        .k_offset = k_offset,
-        .v_offset = k_offset + (size_t)a->n_kv_heads * head_floats * sizeof(float),
+        .pages = j->c->pages,
+        .table = j->c->spans[p->span].pages,
+        .page_bytes = j->c->page_bytes,
+        .k_offset = k_offset(j, h),
+        .v_offset = k_offset(j, h) + a->half_bytes,
         .q = j->q + at,
         .out = j->out + at,
+        .ld = width,
         .scale = a->scale,
-        .n_keys = c->positions[row] + 1,
+        .n_keys = j->c->positions[p->row0] + 1,
+        .n_rows = p->n_rows,
         .group = a->group,
         .head_dim = a->head_dim,
     };
-    c->gemm->k->attn(&args);
+    j->c->gemm->k->attn[a->kv](&args);
+}
+
+/* Storing a few rows takes less time than waking a thread. */
+static void store_pieces(struct attn_job *j)
+{
+    enum { WORTH_FLOATS = 16 * 1024 };
+    size_t floats = 4 * (size_t)j->a->q.n_out * (size_t)j->c->n_rows;
+    if (floats >= WORTH_FLOATS)
+        pool_run(j->c->gemm->pool, store_piece, j, j->n_pieces);
+    else
+        for (int i = 0; i < j->n_pieces; i++)
+            store_piece(j, i, 0);
 }
 
 static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x,
@@ -174,10 +229,12 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
     j.k = mixer_floats(c, rows * (size_t)a->k.n_out);
     j.v = mixer_floats(c, rows * (size_t)a->v.n_out);
     j.out = mixer_floats(c, rows * (size_t)a->q.n_out);
+    j.pieces = arena_alloc(c->scratch, rows * sizeof *j.pieces);
     mixer_linears(c, x, (const struct matrix *[]){&a->q, &a->k, &a->v},
                   (float *[]){j.q, j.k, j.v}, 3);
-    mixer_rows(c, store_rows, &j, 4 * (size_t)a->q.n_out);
-    pool_run(c->gemm->pool, attend, &j, c->n_rows * a->n_kv_heads);
+    cut(&j);
+    store_pieces(&j);
+    pool_run(c->gemm->pool, attend_piece, &j, j.n_pieces * a->n_kv_heads);
     mixer_linear(c, &a->o, j.out, y);
     arena_release(c->scratch, mark);
 }

@@ -1,7 +1,7 @@
 /*
  * Causal attention with grouped queries over K/V pages: query head h reads K/V head
- * floor(h * K / H). State: head_dim * 2 * K floats a token, in pages of PAGE_TOKENS
- * tokens.
+ * floor(h * K / H). State: head_dim * 2 * K values a token, in pages of PAGE_TOKENS
+ * tokens of the binding's kv type.
  */
 #ifndef ENGINE_MIXER_ATTN_H
 #define ENGINE_MIXER_ATTN_H

@@ -227,11 +227,13 @@ static void run_attn(void *arg)
                           PAGE_TOKENS * HEAD * sizeof(float),
                           s->x,
                           s->y,
+                          GROUP * HEAD,
                           0.125f,
                           KEYS,
+                          1,
                           GROUP,
                           HEAD};
-    s->k->attn(&a);
+    s->k->attn[KV_F32](&a);
 }
 
 static void run_sum_exp(void *arg)

@@ -5,6 +5,7 @@
 
 #include "engine/kernel/body/math.h"
 
+#include "engine/kernel/body/attn.h"
 #include "engine/kernel/body/linear.h"
 #include "engine/kernel/body/mix.h"
 #include "engine/kernel/body/row.h"
@@ -13,7 +14,8 @@ const struct kernels SET_TABLE = {
     .name = SET_NAME,
     .linear = {linear_f32, linear_f16, linear_bf16, quant_c_linear_q8, quant_c_linear_q4},
     .quantise = quant_c_row,
-    .attn = attn,
+    .kv_store = {attn_c_store_f32, attn_c_store_f16, attn_c_store_q8},
+    .attn = {attn_f32, attn_c_f16, attn_c_q8},
     .ssd = ssd,
     .gss = gss,
     .dss = dss,

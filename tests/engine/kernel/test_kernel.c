@@ -269,65 +269,6 @@ static void test_linear_writes_its_panels_only(void **state)
     }
 }
 
-/* ---- attention -------------------------------------------------------------- */
-
-static void run_attn(const struct kernels *k, const void *arg, float *y)
-{
-    struct attn_args a = *(const struct attn_args *)arg;
-    a.out = y;
-    k->attn(&a);
-}
-
-/* Pages lie in reverse order; absent keys hold NaN, and pages past the last are
- * unreadable. */
-static void one_attn(int n_keys, int group, int head_dim, enum kind kind)
-{
-    static int32_t table[64];
-    int n_pages = (n_keys + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    size_t half = (size_t)(PAGE_TOKENS * head_dim), page = 2 * half + 3;
-    float *pages = filled(0, (size_t)n_pages * page, kind);
-    for (int t = 0; t < n_pages; t++)
-        table[t] = n_pages - 1 - t;
-    for (int key = n_keys; key < n_pages * PAGE_TOKENS; key++)
-        for (int d = 0; d < head_dim; d++) {
-            float *p = pages + (size_t)table[key / PAGE_TOKENS] * page + 3;
-            p[d * PAGE_TOKENS + key % PAGE_TOKENS] = NAN;
-            p[half + (size_t)(key % PAGE_TOKENS * head_dim + d)] = NAN;
-        }
-    size_t n = (size_t)(group * head_dim);
-    struct attn_args a = {.pages = (const char *)pages,
-                          .table = table,
-                          .page_bytes = page * sizeof(float),
-                          .k_offset = 3 * sizeof(float),
-                          .v_offset = (3 + half) * sizeof(float),
-                          .q = filled(1, n, kind),
-                          .scale = 0.37f,
-                          .n_keys = n_keys,
-                          .group = group,
-                          .head_dim = head_dim};
-    compare(run_attn, &a, NULL, n, "attn");
-    if (kind != PLAIN)
-        return;
-    float *out = flush(2, n);
-    run_attn(&kernel_c, &a, out);
-    for (size_t i = 0; i < n; i++)
-        assert_true(isfinite(out[i]));
-}
-
-static void test_attn(void **state)
-{
-    (void)state;
-    static const int keys[] = {1, 15, 16, 17, 63, 64, 65, 100, 128, 333};
-    static const int dims[] = {1, 8, 17, 64, 80};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
-            one_attn(keys[i], 1 + (int)(rng() % 9), dims[j], PLAIN);
-    for (int group = 1; group <= 20; group++)
-        one_attn(77, group, 24, PLAIN);
-    for (enum kind kind = 0; kind < N_KINDS; kind++)
-        one_attn(150, 3, 20, kind);
-}
-
 /* ---- recurrences: state first in y, then the rows --------------------------- */
 
 static void run_ssd(const struct kernels *k, const void *arg, float *y)
@@ -645,7 +586,6 @@ int main(void)
         cmocka_unit_test(test_linear_rows),
         cmocka_unit_test(test_linear_hostile),
         cmocka_unit_test(test_linear_writes_its_panels_only),
-        cmocka_unit_test(test_attn),
         cmocka_unit_test(test_recurrences),
         cmocka_unit_test(test_recurrence_rows),
         cmocka_unit_test(test_row_kernels),

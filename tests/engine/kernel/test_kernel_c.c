@@ -161,11 +161,13 @@ static void test_attn(void **state)
                           PAGE_TOKENS * DIM * sizeof(float),
                           q,
                           out,
+                          GROUP * DIM,
                           0.5f,
                           KEYS,
+                          1,
                           GROUP,
                           DIM};
-    kernel_c.attn(&a);
+    kernel_c.attn[KV_F32](&a);
     for (int g = 0; g < GROUP; g++) {
         double o[DIM] = {0}, l = 0;
         for (int j = 0; j < KEYS; j++) {
