@@ -1,0 +1,192 @@
+/*
+ * What a vector is with AVX2: 16 lanes in two registers. Included by each set that has
+ * them; the bodies know no other operations than these.
+ */
+#include "engine/kernel/kernel.h"
+#include "engine/kernel/poly.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    __m256 lo, hi;
+} vec;
+
+static const int32_t lane_mask[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                             -1, -1, -1, -1, -1, -1, -1, -1};
+
+/* All ones in lanes [8 half, 8 half + 8) that are below n <= 16. */
+INLINE __m256i first_lanes(size_t n, size_t half)
+{
+    const int32_t *at = lane_mask + LANES - n + 8 * half;
+    return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
+INLINE vec v_zero(void)
+{
+    return (vec){_mm256_setzero_ps(), _mm256_setzero_ps()};
+}
+
+INLINE vec v_set1(float x)
+{
+    __m256 v = _mm256_set1_ps(x);
+    return (vec){v, v};
+}
+
+INLINE vec v_load(const float *p)
+{
+    return (vec){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+INLINE vec v_load_n(const float *p, size_t n)
+{
+    return (vec){_mm256_maskload_ps(p, first_lanes(n, 0)),
+                 _mm256_maskload_ps(p + 8, first_lanes(n, 1))};
+}
+
+INLINE void v_store(float *p, vec x)
+{
+    _mm256_storeu_ps(p, x.lo);
+    _mm256_storeu_ps(p + 8, x.hi);
+}
+
+INLINE void v_store_n(float *p, vec x, size_t n)
+{
+    _mm256_maskstore_ps(p, first_lanes(n, 0), x.lo);
+    _mm256_maskstore_ps(p + 8, first_lanes(n, 1), x.hi);
+}
+
+INLINE __m128i load_8_halves(const uint16_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+INLINE vec v_load_f16(const uint16_t *p)
+{
+    return (vec){_mm256_cvtph_ps(load_8_halves(p)),
+                 _mm256_cvtph_ps(load_8_halves(p + 8))};
+}
+
+INLINE __m256 widen_8_bf16(const uint16_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(load_8_halves(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+INLINE vec v_load_bf16(const uint16_t *p)
+{
+    return (vec){widen_8_bf16(p), widen_8_bf16(p + 8)};
+}
+
+INLINE vec v_add(vec a, vec b)
+{
+    return (vec){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+
+INLINE vec v_sub(vec a, vec b)
+{
+    return (vec){_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+
+INLINE vec v_mul(vec a, vec b)
+{
+    return (vec){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+
+INLINE vec v_div(vec a, vec b)
+{
+    return (vec){_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+
+INLINE vec v_fma(vec a, vec b, vec c) /* a b + c */
+{
+    return (vec){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+
+INLINE vec v_fnma(vec a, vec b, vec c) /* -a b + c */
+{
+    return (vec){_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)};
+}
+
+INLINE vec v_fms(vec a, vec b, vec c) /* a b - c */
+{
+    return (vec){_mm256_fmsub_ps(a.lo, b.lo, c.lo), _mm256_fmsub_ps(a.hi, b.hi, c.hi)};
+}
+
+INLINE vec v_min(vec a, vec b) /* a < b ? a : b */
+{
+    return (vec){_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
+
+INLINE vec v_max(vec a, vec b) /* a > b ? a : b */
+{
+    return (vec){_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+
+INLINE vec v_abs(vec a)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (vec){_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+
+INLINE __m256 half_if_greater(__m256 a, __m256 b, __m256 yes, __m256 no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
+}
+
+INLINE vec v_if_greater(vec a, vec b, vec yes, vec no) /* a > b ? yes : no */
+{
+    return (vec){half_if_greater(a.lo, b.lo, yes.lo, no.lo),
+                 half_if_greater(a.hi, b.hi, yes.hi, no.hi)};
+}
+
+INLINE vec v_keep_nan(vec nan, vec x) /* x where it is NaN, else nan */
+{
+    return (vec){_mm256_blendv_ps(nan.lo, x.lo, _mm256_cmp_ps(x.lo, x.lo, _CMP_UNORD_Q)),
+                 _mm256_blendv_ps(nan.hi, x.hi, _mm256_cmp_ps(x.hi, x.hi, _CMP_UNORD_Q))};
+}
+
+INLINE bool v_any_nan(vec a)
+{
+    __m256 lo = _mm256_cmp_ps(a.lo, a.lo, _CMP_UNORD_Q);
+    __m256 hi = _mm256_cmp_ps(a.hi, a.hi, _CMP_UNORD_Q);
+    return _mm256_movemask_ps(_mm256_or_ps(lo, hi)) != 0;
+}
+
+INLINE __m256 power_of_two(__m256i n)
+{
+    __m256i biased = _mm256_add_epi32(n, _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+
+INLINE __m256 half_scale(__m256 p, __m256 t)
+{
+    __m256i round = _mm256_castps_si256(_mm256_set1_ps(EXP_ROUND));
+    __m256i i = _mm256_sub_epi32(_mm256_castps_si256(t), round);
+    __m256i half = _mm256_srai_epi32(i, 1);
+    p = _mm256_mul_ps(p, power_of_two(half));
+    return _mm256_mul_ps(p, power_of_two(_mm256_sub_epi32(i, half)));
+}
+
+/* p * 2^n with one rounding, in two factors; t holds n in its low bits, above EXP_ROUND.
+ */
+INLINE vec v_scale(vec p, vec n, vec t)
+{
+    (void)n;
+    return (vec){half_scale(p.lo, t.lo), half_scale(p.hi, t.hi)};
+}
+
+INLINE __m256 fold_add(vec a)
+{
+    return _mm256_add_ps(a.lo, a.hi);
+}
+
+INLINE __m256 fold_max(vec a)
+{
+    return _mm256_max_ps(a.lo, a.hi);
+}
+
+#include "engine/kernel/x86/fold.h"

@@ -1,0 +1,143 @@
+/*
+ * What a vector is with AVX-512: 16 lanes in one register. Included by each set that has
+ * them; the bodies know no other operations than these.
+ */
+#include "engine/kernel/kernel.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef __m512 vec;
+
+INLINE __mmask16 first_lanes(size_t n) /* n <= 16 */
+{
+    return (__mmask16)((1u << n) - 1);
+}
+
+INLINE vec v_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+
+INLINE vec v_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+INLINE vec v_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+INLINE vec v_load_n(const float *p, size_t n)
+{
+    return _mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+
+INLINE void v_store(float *p, vec x)
+{
+    _mm512_storeu_ps(p, x);
+}
+
+INLINE void v_store_n(float *p, vec x, size_t n)
+{
+    _mm512_mask_storeu_ps(p, first_lanes(n), x);
+}
+
+INLINE vec v_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+INLINE vec v_load_bf16(const uint16_t *p)
+{
+    __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+INLINE vec v_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+INLINE vec v_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+INLINE vec v_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+INLINE vec v_div(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+INLINE vec v_fma(vec a, vec b, vec c) /* a b + c */
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+INLINE vec v_fnma(vec a, vec b, vec c) /* -a b + c */
+{
+    return _mm512_fnmadd_ps(a, b, c);
+}
+
+INLINE vec v_fms(vec a, vec b, vec c) /* a b - c */
+{
+    return _mm512_fmsub_ps(a, b, c);
+}
+
+INLINE vec v_min(vec a, vec b) /* a < b ? a : b */
+{
+    return _mm512_min_ps(a, b);
+}
+
+INLINE vec v_max(vec a, vec b) /* a > b ? a : b */
+{
+    return _mm512_max_ps(a, b);
+}
+
+INLINE vec v_abs(vec a)
+{
+    return _mm512_abs_ps(a);
+}
+
+INLINE vec v_if_greater(vec a, vec b, vec yes, vec no) /* a > b ? yes : no */
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), no, yes);
+}
+
+INLINE vec v_keep_nan(vec nan, vec x) /* x where it is NaN, else nan */
+{
+    return _mm512_mask_mov_ps(nan, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+}
+
+INLINE bool v_any_nan(vec a)
+{
+    return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q) != 0;
+}
+
+/* p * 2^n with one rounding; n an integer. t, the integer's bits, is not needed here. */
+INLINE vec v_scale(vec p, vec n, vec t)
+{
+    (void)t;
+    return _mm512_scalef_ps(p, n);
+}
+
+INLINE __m256 fold_add(vec a)
+{
+    return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+}
+
+INLINE __m256 fold_max(vec a)
+{
+    return _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+}
+
+#include "engine/kernel/x86/fold.h"
