@@ -5,6 +5,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
+#include "engine/kernel/limit.h"
 #include "engine/run/emit.h"
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
@@ -27,6 +28,7 @@ struct engine {
     struct pool *pool;   /* owns */
     struct runner runner;
     struct score score;
+    struct limit limit;
     struct engine_info info;
     char hash[17];
 };
@@ -177,7 +179,7 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
         .kv = kv_asked[o.kv],
     };
     rc = model_open(&e->model, &mo, err);
-    if (rc == 0 && !o.no_tokenizer)
+    if (rc == 0 && !o.no_tokenizer && !o.shape)
         rc = open_vocab(e, o.model_dir, err);
     if (rc == 0)
         rc = open_runner(e, &o, k, err);
@@ -194,6 +196,7 @@ void engine_close(struct engine *e)
         return;
     score_end(&e->score, &e->runner);
     runner_close(&e->runner);
+    limit_close(&e->limit);
     pool_close(e->pool);
     vocab_free(e->vocab);
     model_close(&e->model);
@@ -254,21 +257,25 @@ static int check_length(const struct engine *e, const struct engine_request *r,
 {
     const struct gen_params *g = &r->gen;
     size_t context = (size_t)e->info.context_tokens;
+    size_t n = r->n_ids + (size_t)r->seeded_tokens;
     if (r->n_ids == 0)
         return err_param(err, ERR_ARGUMENT, "prompt",
                          "prompt: expected at least one token");
+    if (r->seeded_tokens < 0)
+        return err_set(err, ERR_ARGUMENT, "expected seeded_tokens >= 0, found %d",
+                       r->seeded_tokens);
     if (g->max_tokens < 0 || g->n < 1 || g->logprobs > ENGINE_MAX_TOP ||
         g->n_stops > ENGINE_MAX_STOPS)
         return err_set(err, ERR_ARGUMENT,
                        "expected max_tokens >= 0, n >= 1, logprobs <= %d, "
                        "at most %d stop strings",
                        ENGINE_MAX_TOP, ENGINE_MAX_STOPS);
-    if (r->n_ids > context || (size_t)g->max_tokens > context - r->n_ids)
+    if (n > context || (size_t)g->max_tokens > context - n)
         return err_param(
             err, ERR_CONTEXT, "prompt",
             "this model's context is %zu tokens, but the request needs %zu (%zu in "
             "the prompt, %d to generate)",
-            context, r->n_ids + (size_t)g->max_tokens, r->n_ids, g->max_tokens);
+            context, n + (size_t)g->max_tokens, n, g->max_tokens);
     return 0;
 }
 
@@ -280,7 +287,7 @@ static int check_budget(const struct engine *e, const struct engine_request *r,
             err, ERR_BUDGET, "n",
             "this server holds %d sequences at once, but the request needs %d",
             e->info.n_slots, r->gen.n);
-    struct request shape = {.gen = r->gen, .n_prompt = (int)r->n_ids};
+    struct request shape = {.gen = r->gen, .n_prompt = r->seeded_tokens + (int)r->n_ids};
     int64_t need = e->info.page_bytes ? request_pages(&shape) : 0;
     if (need > e->info.n_pages)
         return err_param(
@@ -371,4 +378,36 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
     if (!e->score.open)
         return err_set(err, ERR_ARGUMENT, "engine_score_more without engine_score");
     return score_run(&e->score, &e->runner, &j, err);
+}
+
+/* ---- measuring -------------------------------------------------------------- */
+
+void engine_cost(const struct engine *e, const struct engine_batch *b,
+                 struct engine_cost *out)
+{
+    const struct cost_step step = {b->n_seqs, b->n_rows, b->depth};
+    struct cost sum = {0};
+    model_cost(&e->model, &step, b->n_sampled, &sum);
+    *out = (struct engine_cost){.weight_bytes = sum.weight_bytes,
+                                .state_bytes = sum.state_bytes,
+                                .kv_bytes = sum.kv_bytes,
+                                .int8_ops = sum.int8_ops,
+                                .f32_ops = sum.f32_ops};
+}
+
+int engine_limit(struct engine *e, enum engine_limit what, double *amount,
+                 struct err *err)
+{
+    static const enum limit_kind kinds[] = {[ENGINE_LIMIT_READ] = LIMIT_READ,
+                                            [ENGINE_LIMIT_F32] = LIMIT_F32,
+                                            [ENGINE_LIMIT_INT8] = LIMIT_INT8};
+    int rc = limit_open(&e->limit, err);
+    if (rc == 0)
+        *amount = limit_run(&e->limit, e->pool, kinds[what]);
+    return rc;
+}
+
+size_t engine_available(void)
+{
+    return plan_available();
 }

@@ -149,6 +149,9 @@ struct engine_request {
     uint64_t id;        /* chosen by the caller, unique among live requests */
     const int32_t *ids; /* [n_ids], n_ids >= 1; borrowed until submit returns */
     size_t n_ids;
+    int seeded_tokens; /* to measure at a depth: the ids begin at this position, behind a
+                        * state and pages of seeded values that nobody computed; counted
+                        * as prompt. Never set for a client's request. */
     struct gen_params gen;
 };
 
@@ -204,6 +207,36 @@ int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chun
                  size_t n_chunks, engine_row_fn *row, void *arg, struct err *err);
 int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,
                       void *arg, struct err *err);
+
+/* ---- measuring -------------------------------------------------------------- */
+
+/* What a step must read, write and compute at the least: n_seqs sequences with n_rows
+ * rows each from position depth on, logits for n_sampled rows. Bytes count the formats,
+ * not their layout; what is left out (norms, embedding rows) is below a hundredth. */
+struct engine_batch {
+    int n_seqs, n_rows, depth, n_sampled;
+};
+struct engine_cost {
+    double weight_bytes, state_bytes, kv_bytes;
+    double int8_ops, f32_ops; /* products with quantised weights; everything else */
+};
+void engine_cost(const struct engine *e, const struct engine_batch *b,
+                 struct engine_cost *out);
+
+/* The machine's own limits, as work for the engine's threads that nothing but memory or
+ * the processor's multipliers can hold up. Runs a piece of it and stores its bytes or
+ * operations; the caller takes the time. The first call may allocate: ERR_MEMORY. */
+enum engine_limit {
+    ENGINE_LIMIT_READ, /* bytes read from a buffer larger than caches */
+    ENGINE_LIMIT_F32,  /* operations of fused multiply-adds in registers */
+    ENGINE_LIMIT_INT8, /* the same of exact int8 multiply-adds into int32 */
+    ENGINE_LIMIT_N
+};
+int engine_limit(struct engine *e, enum engine_limit what, double *amount,
+                 struct err *err);
+
+/* Bytes that this process may still take; 0 = unknown. */
+size_t engine_available(void);
 
 /* ---- events ----------------------------------------------------------------- */
 

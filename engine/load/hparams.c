@@ -378,21 +378,30 @@ static int read_common(struct hparams *h, struct err *err)
     return 0;
 }
 
-int hparams_open(struct hparams *h, const char *dir, struct err *err)
+int hparams_open_file(struct hparams *h, const char *path, struct err *err)
 {
     *h = (struct hparams){.rms_eps = 1e-6, .rope = {.theta = 10000}, .bos_id = -1};
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
-        return err_set(err, ERR_ARGUMENT, "model folder: path longer than %zu bytes",
-                       sizeof path);
     int rc = json_load(&h->doc, path, CONFIG_MAX_BYTES, err);
     if (rc)
         return rc;
     rc = read_common(h, err);
-    if (rc)
+    if (rc) {
         err_prefix(err, "%.300s", path);
-    else
-        rc = read_generation(h, dir, err);
+        hparams_close(h);
+    }
+    return rc;
+}
+
+int hparams_open(struct hparams *h, const char *dir, struct err *err)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
+        return err_set(err, ERR_ARGUMENT, "model folder: path longer than %zu bytes",
+                       sizeof path);
+    int rc = hparams_open_file(h, path, err);
+    if (rc)
+        return rc;
+    rc = read_generation(h, dir, err);
     if (rc)
         hparams_close(h);
     return rc;

@@ -66,6 +66,8 @@ struct hparam_key {
 /* Loads dir/config.json and dir/generation_config.json (the latter wins for token ids).
  * On failure nothing is kept. */
 int hparams_open(struct hparams *h, const char *dir, struct err *err);
+/* One file with the keys of config.json, whatever its name. */
+int hparams_open_file(struct hparams *h, const char *path, struct err *err);
 void hparams_close(struct hparams *h);
 
 /* Reads the architecture's keys into out, then refuses every key that nobody knows. */

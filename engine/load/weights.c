@@ -2,6 +2,7 @@
 #include "engine/load/weights.h"
 
 #include "engine/base/mem.h"
+#include "engine/load/shape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -415,12 +416,15 @@ void weights_cool(const struct weights *w)
 {
     for (int i = 0; i < w->n_files; i++)
         madvise(w->files[i].map, w->files[i].map_bytes, MADV_DONTNEED);
+    if (w->shape)
+        shape_cool(w->shape);
 }
 
 void weights_close(struct weights *w)
 {
     for (int i = 0; i < w->n_files; i++)
         munmap(w->files[i].map, w->files[i].map_bytes);
+    shape_close(w->shape);
     strmap_free(&w->by_name);
     mem_free(w->tensors);
     arena_free(&w->arena);
@@ -448,6 +452,10 @@ const struct tensor *weights_find(const struct weights *w, const char *name)
 int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
                  const struct tensor **out, enum dtype *type, struct err *err)
 {
+    if (w->shape) {
+        *type = DTYPE_F32;
+        return shape_take(w, name, n_dims, shape, out, err);
+    }
     char want[128], found[128];
     int32_t i = strmap_get(&w->by_name, name, strlen(name), -1);
     print_shape(want, sizeof want, n_dims, shape);

@@ -40,6 +40,8 @@ struct weights_file {
     size_t map_bytes;
 };
 
+struct shape;
+
 struct weights {
     struct arena arena; /* owns names and tables */
     struct weights_file *files;
@@ -48,6 +50,7 @@ struct weights {
     size_t n_tensors, tensors_cap;
     struct strmap by_name;
     uint64_t hash; /* over the bytes of all files, in order */
+    struct shape *shape; /* owns; random weights (shape.h), NULL: files */
 };
 
 /* On failure nothing is kept; errors name the file, the tensor, expected and found. */
@@ -63,7 +66,8 @@ int weights_take(struct weights *w, const char *name, int n_dims, const int64_t 
 const struct tensor *weights_find(const struct weights *w, const char *name);
 
 /* Tells the system that the mapped pages are not needed for now: what was packed
- * elsewhere no longer counts as resident, what is still read comes back by itself. */
+ * elsewhere no longer counts as resident, what is still read comes back by itself; but
+ * random weights are gone then. */
 void weights_cool(const struct weights *w);
 
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */

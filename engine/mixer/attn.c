@@ -239,4 +239,23 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
     arena_release(c->scratch, mark);
 }
 
-const struct mixer_kind mixer_attn = {"attention", attn_bind, attn_scratch, attn_run};
+/* Bytes of n values in a page: f16 scales for every 32 bytes of q8. */
+static double kv_bytes(const struct attn *a, double n)
+{
+    static const double each[] = {[KV_F32] = 4, [KV_F16] = 2, [KV_Q8] = 34.0 / 32};
+    return n * each[a->kv];
+}
+
+static void attn_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+{
+    const struct attn *a = mx->impl;
+    double rows = cost_rows(s), last = (double)s->depth + s->n_rows;
+    double keys = rows * (s->depth + (s->n_rows + 1) / 2.0); /* visible, of all rows */
+    const struct matrix *const all[] = {&a->q, &a->k, &a->v, &a->o};
+    cost_linears(sum, all, 4, rows);
+    sum->kv_bytes += s->n_seqs * kv_bytes(a, 2.0 * a->k.n_out * last);
+    sum->f32_ops += 4.0 * a->q.n_out * keys;
+}
+
+const struct mixer_kind mixer_attn = {"attention", attn_bind, attn_scratch, attn_run,
+                                      attn_cost};

@@ -58,4 +58,11 @@ static void ffn_run(const struct mixer *mx, const struct ctx *c, const float *x,
     arena_release(c->scratch, mark);
 }
 
-const struct mixer_kind mixer_ffn = {"ffn", ffn_bind, ffn_scratch, ffn_run};
+static void ffn_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+{
+    const struct ffn *f = mx->impl;
+    const struct matrix *const all[] = {&f->gate, &f->up, &f->down};
+    cost_linears(sum, all, 3, cost_rows(s));
+}
+
+const struct mixer_kind mixer_ffn = {"ffn", ffn_bind, ffn_scratch, ffn_run, ffn_cost};

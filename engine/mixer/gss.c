@@ -124,4 +124,14 @@ static void gss_run(const struct mixer *mx, const struct ctx *c, const float *x,
     arena_release(c->scratch, mark);
 }
 
-const struct mixer_kind mixer_gss = {"gss", gss_bind, gss_scratch, gss_run};
+/* A channel's step is a fused product and a product. */
+static void gss_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+{
+    const struct gss *l = mx->impl;
+    const struct matrix *const all[] = {&l->g, &l->b, &l->f, &l->o};
+    cost_linears(sum, all, 4, cost_rows(s));
+    cost_state(sum, s, mx->need.fixed_bytes);
+    sum->f32_ops += 3.0 * l->n_state * cost_rows(s);
+}
+
+const struct mixer_kind mixer_gss = {"gss", gss_bind, gss_scratch, gss_run, gss_cost};

@@ -16,6 +16,7 @@
 #include "engine/base/err.h"
 #include "engine/kernel/gemm.h"
 #include "engine/mixer/bind.h"
+#include "engine/mixer/cost.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +60,8 @@ struct mixer_kind {
     /* y[r, :] from x[r, :] for all rows, both [n_rows, hidden_size]; advances the state.
      */
     void (*run)(const struct mixer *mx, const struct ctx *c, const float *x, float *y);
+    /* Adds what a step of these rows must read, write and compute. */
+    void (*cost)(const struct mixer *mx, const struct cost_step *s, struct cost *sum);
 };
 
 struct mixer {

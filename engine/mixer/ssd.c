@@ -130,4 +130,14 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
     arena_release(ctx->scratch, mark);
 }
 
-const struct mixer_kind mixer_ssd = {"ssd", ssd_bind, ssd_scratch, ssd_run};
+/* Each element of the state: a product and a fused one to advance, a fused one to read. */
+static void ssd_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+{
+    const struct ssd *l = mx->impl;
+    const struct matrix *const all[] = {&l->c, &l->b, &l->x, &l->dt, &l->out};
+    cost_linears(sum, all, 5, cost_rows(s));
+    cost_state(sum, s, mx->need.fixed_bytes);
+    sum->f32_ops += 5.0 * l->n_heads * l->head_dim * l->n_state * cost_rows(s);
+}
+
+const struct mixer_kind mixer_ssd = {"ssd", ssd_bind, ssd_scratch, ssd_run, ssd_cost};

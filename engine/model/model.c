@@ -3,6 +3,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/load/shape.h"
 #include "engine/model/arch.h"
 
 #include <stdio.h>
@@ -25,7 +26,8 @@ int model_bind_embed(struct model *m, const struct bind *b, const char *name, fl
         return rc;
     m->embed.scale = scale;
     m->embed.rows = t->data;
-    if ((uintptr_t)t->data % dtype_bytes(m->embed.type)) { /* a header of odd length */
+    bool odd = (uintptr_t)t->data % dtype_bytes(m->embed.type); /* length of the header */
+    if (odd || b->weights->shape) {
         void *copy = arena_alloc(b->arena, t->bytes);
         if (!copy)
             return err_set(err, ERR_MEMORY, "out of memory for %s", name);
@@ -149,12 +151,13 @@ static int fix_context(struct model *m, int context, struct err *err)
 
 /* Two models are the same when their configuration and every byte of their weights are.
  */
-static int hash_model(struct model *m, const char *dir, struct err *err)
+static int hash_model(struct model *m, const struct model_options *o, struct err *err)
 {
     enum { CONFIG_MAX_BYTES = 8 << 20 };
     char path[4096];
     struct buf text = {0};
-    snprintf(path, sizeof path, "%s/config.json", dir);
+    snprintf(path, sizeof path, o->shape ? "%s" : "%s/config.json",
+             o->shape ? o->shape : o->dir);
     int rc = file_read(&text, path, CONFIG_MAX_BYTES, err);
     if (rc == 0)
         m->hash = hash_bytes(text.data, text.len) * 31 + m->weights.hash;
@@ -195,23 +198,24 @@ static int build(struct model *m, struct err *err)
 
 int model_open(struct model *m, const struct model_options *o, struct err *err)
 {
-    const char *dir = o->dir;
     *m = (struct model){.blas = o->blas, .weights_ask = o->weights, .kv = o->kv};
     arena_init(&m->arena);
-    int rc = hparams_open(&m->hp, dir, err);
+    int rc = o->shape ? hparams_open_file(&m->hp, o->shape, err)
+                      : hparams_open(&m->hp, o->dir, err);
     if (rc)
         return rc;
     if (!m->hp.head_dim && m->hp.hidden_size % m->hp.n_heads == 0)
         m->hp.head_dim = m->hp.hidden_size / m->hp.n_heads;
     rc = fix_context(m, o->context, err);
     if (rc == 0)
-        rc = weights_open(&m->weights, dir, err);
+        rc = o->shape ? shape_open(&m->weights, err)
+                      : weights_open(&m->weights, o->dir, err);
     if (rc == 0)
-        rc = hash_model(m, dir, err);
+        rc = hash_model(m, o, err);
     if (rc == 0) {
         rc = build(m, err);
         if (rc)
-            err_prefix(err, "%.200s", dir);
+            err_prefix(err, "%.200s", o->shape ? o->shape : o->dir);
     }
     if (rc)
         model_close(m);
@@ -291,4 +295,26 @@ void model_head(const struct model *m, const struct ctx *c, const float *h,
     norm_rows(&m->final_norm, c->gemm->k, x, x, 0, n);
     gemm_run(c->gemm, &m->head, x, d, n, logits, (size_t)m->hp.vocab_size);
     arena_release(c->scratch, mark);
+}
+
+struct cost_job {
+    const struct cost_step *step;
+    struct cost *sum;
+};
+
+static void add_cost(struct mixer *mx, void *arg)
+{
+    const struct cost_job *j = arg;
+    mx->kind->cost(mx, j->step, j->sum);
+}
+
+void model_cost(const struct model *m, const struct cost_step *s, int n_sampled,
+                struct cost *sum)
+{
+    const struct matrix *const head[] = {&m->head};
+    struct cost_job j = {s, sum};
+    for (int i = 0; i < m->hp.n_layers; i++)
+        block_each_mixer(&m->blocks[i], add_cost, &j);
+    if (n_sampled)
+        cost_linears(sum, head, 1, n_sampled);
 }

@@ -67,6 +67,10 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
 int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
                struct err *err);
 
+/* Adds what a step must read, write and compute; the head runs for n_sampled rows. */
+void model_cost(const struct model *m, const struct cost_step *s, int n_sampled,
+                struct cost *sum);
+
 /* Scratch bytes of a step of max_rows rows with max_logits head rows. */
 size_t model_scratch(const struct model *m, int max_rows, int max_logits);
 

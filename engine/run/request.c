@@ -42,7 +42,8 @@ static int init_seq(struct request *r, struct seq *s, const struct engine_reques
     if (!s->tokens || !s->pages)
         return err_set(err, ERR_MEMORY, "out of memory for a sequence of %d tokens",
                        most);
-    memcpy(s->tokens, from->ids, from->n_ids * sizeof *s->tokens);
+    memset(s->tokens, 0, (size_t)r->n_seeded * sizeof *s->tokens);
+    memcpy(s->tokens + r->n_seeded, from->ids, from->n_ids * sizeof *s->tokens);
     s->n_tokens = r->n_prompt;
     if (w->vocab) {
         struct detok_stops stops = {from->gen.stops, from->gen.stop_lens,
@@ -69,7 +70,8 @@ int request_new(struct request **out, const struct engine_request *from,
     arena_init(&r->arena);
     list_init(&r->link);
     r->id = from->id;
-    r->n_prompt = (int)from->n_ids;
+    r->n_seeded = from->seeded_tokens;
+    r->n_prompt = r->n_seeded + (int)from->n_ids;
     int rc = copy_params(r, from, w, err);
     if (rc == 0) {
         r->seqs = arena_zalloc(&r->arena, (size_t)r->gen.n, sizeof *r->seqs);

@@ -18,7 +18,7 @@ struct request {
     struct arena arena; /* owns everything below and this struct's arrays */
     uint64_t id;
     struct gen_params gen; /* pointers into the arena */
-    int n_prompt;
+    int n_prompt, n_seeded; /* tokens of the prompt; the first of them, not computed */
     int32_t *end_ids; /* end tokens (unless ignore_eos) and stop ids */
     int n_end_ids;
     struct seq *seqs; /* [gen.n] */

@@ -3,6 +3,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/run/emit.h"
+#include "engine/run/seeded.h"
 
 #include <string.h>
 
@@ -300,6 +301,8 @@ static void run_head(struct runner *r, const struct ctx *c, const float *h)
 
 static void tell_start(void *arg, struct request *q)
 {
+    if (q->n_seeded)
+        seeded_start(arg, q);
     emit_start(arg, q);
 }
 

@@ -456,3 +456,28 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
     (void)e, (void)ids, (void)n, (void)row, (void)arg;
     return err_set(err, ERR_UNSUPPORTED, "the stand-in engine does not score");
 }
+
+/* ---- measuring: there is nothing to measure --------------------------------- */
+
+void engine_cost(const struct engine *e, const struct engine_batch *b,
+                 struct engine_cost *out)
+{
+    (void)e;
+    (void)b;
+    *out = (struct engine_cost){0};
+}
+
+int engine_limit(struct engine *e, enum engine_limit what, double *amount,
+                 struct err *err)
+{
+    (void)e;
+    (void)what;
+    (void)err;
+    *amount = 1;
+    return 0;
+}
+
+size_t engine_available(void)
+{
+    return 0;
+}

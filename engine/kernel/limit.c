@@ -1,0 +1,231 @@
+/*
+ * The loops. Each is written as assembler, so that no compiler takes the work away; the
+ * operands of arithmetic are zeros, for only time is wanted. Ten independent chains fill
+ * two units of a latency up to five.
+ */
+#include "engine/kernel/limit.h"
+
+#include "engine/base/mem.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    BUFFER_BYTES = 256 << 20,
+    PIECE_BYTES = 1 << 20, /* a task of reading */
+    TASKS = 16, /* of arithmetic, for each thread: a disturbed one is relieved */
+    CHAINS = 10,
+    LINE = 64
+};
+
+/* A loop of n rounds of CHAINS instruction groups; ops: operations of one group. */
+struct loop {
+    void (*run)(long n);
+    double ops;
+};
+
+#if defined(__x86_64__)
+
+#define TEN(GROUP)                                                                       \
+    GROUP("0")                                                                           \
+    GROUP("1") GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7")         \
+        GROUP("8") GROUP("9")
+#define REGISTERS                                                                        \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",      \
+        "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+
+#define FMA_512(I) "vfmadd231ps %%zmm10, %%zmm10, %%zmm" I "\n\t"
+#define FMA_256(I) "vfmadd231ps %%ymm10, %%ymm10, %%ymm" I "\n\t"
+#define DOT_512(I) "vpdpbusd %%zmm10, %%zmm10, %%zmm" I "\n\t"
+/* Bytes of one operand below 128 by sign and size: the pair sums of vpmaddubsw are exact.
+ */
+#define PAIR_512(I)                                                                      \
+    "vpmaddubsw %%zmm10, %%zmm10, %%zmm11\n\tvpmaddwd %%zmm10, %%zmm11, "                \
+    "%%zmm11\n\tvpaddd %%zmm11, %%zmm" I ", %%zmm" I "\n\t"
+#define PAIR_256(I)                                                                      \
+    "vpmaddubsw %%ymm10, %%ymm10, %%ymm11\n\tvpmaddwd %%ymm10, %%ymm11, "                \
+    "%%ymm11\n\tvpaddd %%ymm11, %%ymm" I ", %%ymm" I "\n\t"
+
+#define LOOP(NAME, TARGET, GROUP)                                                        \
+    __attribute__((target(TARGET), noinline)) static void NAME(long n)                   \
+    {                                                                                    \
+        __asm__ volatile("vzeroall" ::: REGISTERS);                                      \
+        for (; n > 0; n--)                                                               \
+            __asm__ volatile(TEN(GROUP)::: REGISTERS);                                   \
+        __asm__ volatile("vzeroupper" ::: REGISTERS);                                    \
+    }
+
+LOOP(fma_512, "avx512f", FMA_512)
+LOOP(fma_256, "avx2,fma", FMA_256)
+LOOP(dot_512, "avx512f,avx512vnni", DOT_512)
+LOOP(pair_512, "avx512bw", PAIR_512)
+LOOP(pair_256, "avx2", PAIR_256)
+
+__attribute__((target("sse2"))) static void read_128(const char *p, size_t n)
+{
+    for (const char *end = p + n; p < end; p += 2 * LINE)
+        __asm__ volatile("movaps (%0), %%xmm0\n\tmovaps 16(%0), %%xmm1\n\t"
+                         "movaps 32(%0), %%xmm2\n\tmovaps 48(%0), %%xmm3\n\t"
+                         "movaps 64(%0), %%xmm4\n\tmovaps 80(%0), %%xmm5\n\t"
+                         "movaps 96(%0), %%xmm6\n\tmovaps 112(%0), %%xmm7" ::"r"(p)
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "memory");
+}
+
+__attribute__((target("avx512f"))) static void read_512(const char *p, size_t n)
+{
+    for (const char *end = p + n; p < end; p += 4 * LINE)
+        __asm__ volatile("vmovaps (%0), %%zmm0\n\tvmovaps 64(%0), %%zmm1\n\t"
+                         "vmovaps 128(%0), %%zmm2\n\tvmovaps 192(%0), %%zmm3" ::"r"(p)
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+}
+
+static struct loop f32_loop(void)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f"))
+        return (struct loop){fma_512, 32};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return (struct loop){fma_256, 16};
+    return (struct loop){NULL, 0};
+}
+
+static struct loop int8_loop(void)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512vnni"))
+        return (struct loop){dot_512, 128};
+    if (__builtin_cpu_supports("avx512bw"))
+        return (struct loop){pair_512, 128};
+    if (__builtin_cpu_supports("avx2"))
+        return (struct loop){pair_256, 64};
+    return (struct loop){NULL, 0};
+}
+
+static void read_piece(const char *p, size_t n)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f"))
+        read_512(p, n);
+    else
+        read_128(p, n);
+}
+
+#elif defined(__aarch64__)
+
+#include <sys/auxv.h>
+
+#define TEN(GROUP)                                                                       \
+    GROUP("0")                                                                           \
+    GROUP("1") GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7")         \
+        GROUP("16") GROUP("17")
+#define REGISTERS                                                                        \
+    "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19"
+
+#define FMLA(I)  "fmla v" I ".4s, v18.4s, v18.4s\n\t"
+#define SDOT(I)  "sdot v" I ".4s, v18.16b, v18.16b\n\t"
+#define WIDEN(I) "smull v19.8h, v18.8b, v18.8b\n\tsadalp v" I ".4s, v19.8h\n\t"
+
+#define LOOP(NAME, EXTENSION, GROUP)                                                     \
+    __attribute__((noinline)) static void NAME(long n)                                   \
+    {                                                                                    \
+        for (__asm__ volatile("movi v18.4s, #0" ::: REGISTERS); n > 0; n--)              \
+            __asm__ volatile(EXTENSION TEN(GROUP)::: REGISTERS);                         \
+    }
+
+LOOP(fma_128, "", FMLA)
+LOOP(dot_128, ".arch_extension dotprod\n\t", SDOT)
+LOOP(widen_64, "", WIDEN)
+
+static struct loop f32_loop(void)
+{
+    return (struct loop){fma_128, 8};
+}
+
+static struct loop int8_loop(void)
+{
+    enum { HAS_DOTPROD = 1 << 20 }; /* HWCAP_ASIMDDP */
+    return getauxval(AT_HWCAP) & HAS_DOTPROD ? (struct loop){dot_128, 32}
+                                             : (struct loop){widen_64, 16};
+}
+
+static void read_piece(const char *p, size_t n)
+{
+    for (const char *end = p + n; p < end; p += LINE)
+        __asm__ volatile("ldp q0, q1, [%0]\n\tldp q2, q3, [%0, #32]" ::"r"(p)
+                         : "v0", "v1", "v2", "v3", "memory");
+}
+
+#else
+
+static struct loop f32_loop(void)
+{
+    return (struct loop){NULL, 0};
+}
+
+static struct loop int8_loop(void)
+{
+    return (struct loop){NULL, 0};
+}
+
+static void read_piece(const char *p, size_t n)
+{
+    const volatile uint64_t *x = (const volatile void *)p;
+    for (size_t i = 0; i < n / sizeof *x; i++)
+        (void)x[i];
+}
+
+#endif
+
+int limit_open(struct limit *l, struct err *err)
+{
+    if (l->buffer)
+        return 0;
+    l->buffer = mem_alloc(BUFFER_BYTES);
+    if (!l->buffer)
+        return err_set(err, ERR_MEMORY, "out of memory for %d bytes to read",
+                       (int)BUFFER_BYTES);
+    memset(l->buffer, 1,
+           BUFFER_BYTES); /* untouched pages would all be one page of zeros */
+    return 0;
+}
+
+void limit_close(struct limit *l)
+{
+    mem_free(l->buffer);
+    l->buffer = NULL;
+}
+
+static void read_task(void *arg, int task, int thread)
+{
+    (void)thread;
+    read_piece((const char *)arg + (size_t)task * PIECE_BYTES, PIECE_BYTES);
+}
+
+struct rounds {
+    struct loop loop;
+    long n;
+};
+
+static void loop_task(void *arg, int task, int thread)
+{
+    (void)task;
+    (void)thread;
+    const struct rounds *r = arg;
+    r->loop.run(r->n);
+}
+
+double limit_run(const struct limit *l, struct pool *p, enum limit_kind kind)
+{
+    if (kind == LIMIT_READ) {
+        pool_run(p, read_task, l->buffer, BUFFER_BYTES / PIECE_BYTES);
+        return BUFFER_BYTES;
+    }
+    struct rounds r = {kind == LIMIT_F32 ? f32_loop() : int8_loop(), 20000};
+    int n_tasks = TASKS * pool_threads(p);
+    if (!r.loop.run)
+        return 0;
+    pool_run(p, loop_task, &r, n_tasks);
+    return r.loop.ops * CHAINS * (double)r.n * n_tasks;
+}

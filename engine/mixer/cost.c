@@ -1,0 +1,31 @@
+/* Counting a step's bytes and operations. Numbers only, any thread. */
+#include "engine/mixer/cost.h"
+
+double cost_rows(const struct cost_step *s)
+{
+    return (double)s->n_seqs * s->n_rows;
+}
+
+/* A group of quantised weights has its scale with it; the last one of a row is whole. */
+static double weight_bytes(const struct matrix *m)
+{
+    static const double each[] = {[DTYPE_F32] = 4, [DTYPE_F16] = 2, [DTYPE_BF16] = 2};
+    static const double group[] = {[DTYPE_Q8] = 34, [DTYPE_Q4] = 18};
+    int groups = (m->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    return m->n_out *
+           (m->type < DTYPE_FLOATS ? m->n_in * each[m->type] : groups * group[m->type]);
+}
+
+void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows)
+{
+    for (int i = 0; i < n; i++) {
+        double ops = 2 * rows * m[i]->n_out * m[i]->n_in;
+        sum->weight_bytes += weight_bytes(m[i]);
+        *(m[i]->type < DTYPE_FLOATS ? &sum->f32_ops : &sum->int8_ops) += ops;
+    }
+}
+
+void cost_state(struct cost *sum, const struct cost_step *s, size_t fixed_bytes)
+{
+    sum->state_bytes += 2.0 * s->n_seqs * (double)fixed_bytes;
+}

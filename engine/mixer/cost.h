@@ -1,0 +1,34 @@
+/*
+ * What a step must do at the least, counted by what its formats hold, not by how they are
+ * laid out: the measure that a benchmark holds its figures against.
+ *
+ * Bytes: matrices once a step (f32 4 bytes a weight, f16 and bf16 2, q8 34 and q4 18 for
+ * 32 weights), each sequence's fixed state once read and once written, the keys and
+ * values it sees once read. Operations: 2 a weight and row, 4 a visible key and value of
+ * a query head's width, the recurrences their own. Norms, activations, vectors and the
+ * embedding's rows are left out: together they are below a hundredth. Any thread.
+ */
+#ifndef ENGINE_MIXER_COST_H
+#define ENGINE_MIXER_COST_H
+
+#include "engine/kernel/gemm.h"
+
+struct cost_step { /* n_seqs sequences with n_rows rows each, from position depth on */
+    int n_seqs, n_rows, depth;
+};
+
+struct cost {
+    double weight_bytes, state_bytes, kv_bytes;
+    double int8_ops, f32_ops; /* products with quantised weights; everything else */
+};
+
+/* All rows of the step. */
+double cost_rows(const struct cost_step *s);
+
+/* Adds n products with `rows` rows. */
+void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows);
+
+/* Adds one reading and one writing of every sequence's fixed state. */
+void cost_state(struct cost *sum, const struct cost_step *s, size_t fixed_bytes);
+
+#endif

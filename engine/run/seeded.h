@@ -1,0 +1,16 @@
+/*
+ * A sequence that begins in the middle: at a depth, with a state and pages that were
+ * filled instead of computed, so that a step at that depth can be measured without
+ * reading all that comes before. For measuring only. Engine thread; the filling is
+ * divided over the pool and allocates nothing.
+ */
+#ifndef ENGINE_RUN_SEEDED_H
+#define ENGINE_RUN_SEEDED_H
+
+#include "engine/run/runner.h"
+
+/* Gives the just admitted request the state after its n_seeded first tokens. The same
+ * request gets the same values. */
+void seeded_start(struct runner *r, struct request *q);
+
+#endif
