@@ -43,6 +43,7 @@ FENCES = [
     ("utf8proc.h", ["engine/text/*", "engine/load/*"]),
     ("pthread.h", ["engine/kernel/pool.c", "server/bridge.c"]),
     ("*mmintrin.h", ["engine/kernel/x86/*", "engine/kernel/cpu.c"]),
+    ("arm_neon.h", ["engine/kernel/arm/*"]),
     ("cpuid.h", ["engine/kernel/cpu.c"]),
     ("cmocka.h", ["tests/*"]),
 ]

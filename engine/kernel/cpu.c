@@ -45,19 +45,33 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512vl");
 }
 
+#define X86(set, present) &(set), present
+#else
+#define X86(set, present) NULL, NULL
+#endif
+
+#ifdef __aarch64__
+#include <sys/auxv.h>
+
+/* Vectors, and the dot product of bytes. */
+static bool has_neon(void)
+{
+    unsigned long need = HWCAP_ASIMD | HWCAP_ASIMDDP;
+    return (getauxval(AT_HWCAP) & need) == need;
+}
+
+#define ARM(set, present) &(set), present
+#else
+#define ARM(set, present) NULL, NULL
+#endif
+
 static const struct level levels[] = {
     /* best last */
     {"c", &kernel_c, always},
-    {"avx2", &kernel_avx2, has_avx2},
-    {"avx512", &kernel_avx512, has_avx512},
+    {"avx2", X86(kernel_avx2, has_avx2)},
+    {"avx512", X86(kernel_avx512, has_avx512)},
+    {"neon", ARM(kernel_neon, has_neon)},
 };
-#else
-static const struct level levels[] = {
-    {"c", &kernel_c, always},
-    {"avx2", NULL, NULL},
-    {"avx512", NULL, NULL},
-};
-#endif
 
 enum { N_LEVELS = sizeof levels / sizeof levels[0] };
 

@@ -2,7 +2,7 @@
  * Numbers live here: the table of kernels of one instruction set, and what each one
  * means.
  *
- * Every set (C, AVX2, AVX-512) computes the same bits. Rules that make it so:
+ * Every set (C, AVX2, AVX-512, NEON) computes the same bits. Rules that make it so:
  *  - A sum over k is one chain of fmaf in ascending k, starting at 0, per output
  * (linear), or 16 partial sums (element i goes to partial i mod 16, fmaf or add in
  * ascending i) joined as s[i] += s[i+8] (i<8), s[i] += s[i+4], s[i] += s[i+2], s[0] +
@@ -210,7 +210,7 @@ struct kernels {
                                                                      * x at any address */
 };
 
-extern const struct kernels kernel_c, kernel_avx2, kernel_avx512;
+extern const struct kernels kernel_c, kernel_avx2, kernel_avx512, kernel_neon;
 
 /* Accuracy asked of the polynomials (of the C set, hence of all): exp within 2 ulp over
  * the whole range (0 below -104, +inf above 88.73), others relative 4e-7 or absolute
