@@ -18,6 +18,29 @@ static void the_hash_is_xxh3(void **state)
     assert_true(hash_bytes("ab", 1) == hash_bytes("a", 1));
 }
 
+static void pieces_give_the_hash_of_the_whole(void **state)
+{
+    static unsigned char data[5000];
+    struct hash h = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i * i >> 3);
+    for (size_t piece = 1; piece < sizeof data; piece += 1 + piece / 3) {
+        assert_true(hash_begin(&h));
+        assert_true(hash_value(&h) == hash_bytes("", 0));
+        for (size_t at = 0, n; at < sizeof data; at += n) {
+            n = sizeof data - at < piece ? sizeof data - at : piece;
+            hash_put(&h, data + at, n);
+            assert_true(hash_value(&h) == hash_bytes(data, at + n));
+        }
+    }
+    hash_free(&h);
+    hash_free(&h);
+    mem_fail_after(1);
+    assert_false(hash_begin(&h));
+    mem_fail_after(0);
+}
+
 static void numbers_are_found_again(void **state)
 {
     struct map64 m;
@@ -121,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hash_is_xxh3),
+        cmocka_unit_test(pieces_give_the_hash_of_the_whole),
         cmocka_unit_test(numbers_are_found_again),
         cmocka_unit_test(strings_are_found_by_their_bytes),
         cmocka_unit_test(beginnings_are_not_taken_for_the_whole),
