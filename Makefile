@@ -38,8 +38,12 @@ LDFLAGS_ALL = $(filter -fsanitize%,$(CFLAGS_$(VARIANT))) $(LDFLAGS)
 LIBS        = $(PKG_LIBS) -lpthread -lm
 
 # Per-ISA flags: only these files may hold instructions beyond the baseline.
-ISA_engine/kernel/x86/avx2.c   := -O3 -mavx2 -mfma -mf16c
-ISA_engine/kernel/x86/avx512.c := -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
+AVX2   := -O3 -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+ISA_engine/kernel/x86/avx2.c    := $(AVX2)
+ISA_engine/kernel/x86/avxvnni.c := $(AVX2) -mavxvnni
+ISA_engine/kernel/x86/avx512.c  := $(AVX512)
+ISA_engine/kernel/x86/vnni.c    := $(AVX512) -mavx512vnni
 
 # clang takes minutes over their unrolled loops when it instruments them for fuzzing.
 ISA_ALSO_fuzz := -fno-sanitize=all

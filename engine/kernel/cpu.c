@@ -45,6 +45,18 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512vl");
 }
 
+static bool has_vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+/* Leaf 7.1, EAX bit 4; the registers are AVX2's. */
+static bool has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
 #define X86(set, present) &(set), present
 #else
 #define X86(set, present) NULL, NULL
@@ -69,7 +81,9 @@ static const struct level levels[] = {
     /* best last */
     {"c", &kernel_c, always},
     {"avx2", X86(kernel_avx2, has_avx2)},
+    {"avxvnni", X86(kernel_avxvnni, has_avxvnni)},
     {"avx512", X86(kernel_avx512, has_avx512)},
+    {"vnni", X86(kernel_vnni, has_vnni)},
     {"neon", ARM(kernel_neon, has_neon)},
 };
 

@@ -210,7 +210,8 @@ struct kernels {
                                                                      * x at any address */
 };
 
-extern const struct kernels kernel_c, kernel_avx2, kernel_avx512, kernel_neon;
+extern const struct kernels kernel_c, kernel_neon, kernel_avx2, kernel_avxvnni,
+    kernel_avx512, kernel_vnni;
 
 /* Accuracy asked of the polynomials (of the C set, hence of all): exp within 2 ulp over
  * the whole range (0 below -104, +inf above 88.73), others relative 4e-7 or absolute

@@ -9,32 +9,50 @@
 #include "engine/kernel/body/linear.h"
 #include "engine/kernel/body/mix.h"
 #include "engine/kernel/body/row.h"
+#ifdef QUANT_EACH
+#include "engine/kernel/body/quant.h"
+#include "engine/kernel/body/quantise.h"
+#else /* a set without operations on integers */
+#define quantise  quant_c_row
+#define linear_q8 quant_c_linear_q8
+#define linear_q4 quant_c_linear_q4
+#endif
 
-const struct kernels SET_TABLE = {
-    .name = SET_NAME,
-    .linear = {linear_f32, linear_f16, linear_bf16, quant_c_linear_q8, quant_c_linear_q4},
-    .quantise = quant_c_row,
-    .kv_store = {attn_c_store_f32, attn_c_store_f16, attn_c_store_q8},
-    .attn = {attn_f32, attn_c_f16, attn_c_q8},
-    .ssd = ssd,
-    .gss = gss,
-    .dss = dss,
-    .rmsnorm = rmsnorm,
-    .layernorm = layernorm,
-    .sum_squares = sum_squares,
-    .max = max_of,
-    .sum_exp = sum_exp,
-    .rope = rope,
-    .silu_mul = silu_mul,
-    .mul = mul,
-    .scale = scale,
-    .add = add,
-    .axpy = axpy,
-    .residual = residual,
-    .exp = exp_all,
-    .sigmoid = sigmoid,
-    .softplus = softplus,
-    .gelu = gelu,
-    .gelu_tanh = gelu_tanh,
-    .widen = {widen_f32, widen_f16, widen_bf16},
-};
+/* Everything but the quantised products, for which two sets of a processor may differ. */
+/* clang-format off */
+#define KERNELS(set_name, q8, q4)                                                       \
+    {                                                                                   \
+        .name = set_name,                                                               \
+        .linear = {linear_f32, linear_f16, linear_bf16, q8, q4},                        \
+        .quantise = quantise,                                                           \
+        .kv_store = {attn_c_store_f32, attn_c_store_f16, attn_c_store_q8},              \
+        .attn = {attn_f32, attn_c_f16, attn_c_q8},                                      \
+        .ssd = ssd,                                                                     \
+        .gss = gss,                                                                     \
+        .dss = dss,                                                                     \
+        .rmsnorm = rmsnorm,                                                             \
+        .layernorm = layernorm,                                                         \
+        .sum_squares = sum_squares,                                                     \
+        .max = max_of,                                                                  \
+        .sum_exp = sum_exp,                                                             \
+        .rope = rope,                                                                   \
+        .silu_mul = silu_mul,                                                           \
+        .mul = mul,                                                                     \
+        .scale = scale,                                                                 \
+        .add = add,                                                                     \
+        .axpy = axpy,                                                                   \
+        .residual = residual,                                                           \
+        .exp = exp_all,                                                                 \
+        .sigmoid = sigmoid,                                                             \
+        .softplus = softplus,                                                           \
+        .gelu = gelu,                                                                   \
+        .gelu_tanh = gelu_tanh,                                                         \
+        .widen = {widen_f32, widen_f16, widen_bf16},                                    \
+    }
+/* clang-format on */
+
+const struct kernels SET_TABLE = KERNELS(SET_NAME, linear_q8, linear_q4);
+
+#ifdef DOT_TABLE
+const struct kernels DOT_TABLE = KERNELS(DOT_NAME, DOT_Q8, DOT_Q4);
+#endif

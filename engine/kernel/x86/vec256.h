@@ -190,3 +190,17 @@ INLINE __m256 fold_max(vec a)
 }
 
 #include "engine/kernel/x86/fold.h"
+
+/* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
+ */
+INLINE int v_round_bytes(int8_t *to, vec low, vec high)
+{
+    __m256i a =
+        _mm256_packs_epi32(_mm256_cvtps_epi32(low.lo), _mm256_cvtps_epi32(low.hi));
+    __m256i b =
+        _mm256_packs_epi32(_mm256_cvtps_epi32(high.lo), _mm256_cvtps_epi32(high.hi));
+    __m256i all = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b),
+                                              _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)(void *)to, all);
+    return sum_bytes(all);
+}

@@ -141,3 +141,14 @@ INLINE __m256 fold_max(vec a)
 }
 
 #include "engine/kernel/x86/fold.h"
+
+/* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
+ */
+INLINE int v_round_bytes(int8_t *to, vec low, vec high)
+{
+    __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(low));
+    __m128i b = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(high));
+    __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+    _mm256_storeu_si256((__m256i *)(void *)to, all);
+    return sum_bytes(all);
+}
