@@ -29,6 +29,19 @@ enum cmd_perplexity_value { PERPLEXITY_JSON, PERPLEXITY_N };
  */
 int cmd_perplexity(const struct config *cfg, const char *const *values, const char *file);
 
+enum cmd_bench_value {
+    BENCH_PREFILL,
+    BENCH_DECODE,
+    BENCH_DEPTH,
+    BENCH_FORMAT,
+    BENCH_RUNS,
+    BENCH_JSON,
+    BENCH_N
+};
+
+/* Measures prefill and decoding beside the machine's own limits. */
+int cmd_bench(const struct config *cfg, const char *const *values);
+
 /* Writes "ssmd: <text>" to stderr, returns `code`. */
 int cmd_fail(enum cmd_exit code, const struct err *err);
 

@@ -321,19 +321,28 @@ static int default_model(struct config *cfg, struct err *err)
     return cfg->model ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
+/* The folder's name, or that of the shape's file without its ending. */
 static int default_name(struct config *cfg, struct err *err)
 {
     char path[PATH_MAX];
-    const char *full = realpath(cfg->model, path) ? path : cfg->model;
+    const char *given = cfg->shape[0] ? cfg->shape : cfg->model;
+    const char *full = realpath(given, path) ? path : given;
     const char *slash = strrchr(full, '/');
     const char *name = slash && slash[1] ? slash + 1 : full;
-    cfg->served_name = arena_strdup(&cfg->arena, name, strlen(name));
+    size_t len = strlen(name);
+    if (cfg->shape[0] && len > 5 && strcmp(name + len - 5, ".json") == 0)
+        len -= 5;
+    cfg->served_name = arena_strdup(&cfg->arena, name, len);
     return cfg->served_name ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
 static int settle(struct config *cfg, struct err *err)
 {
-    int rc = cfg->model[0] ? 0 : default_model(cfg, err);
+    if (cfg->shape[0] && cfg->model[0])
+        return err_param(err, ERR_ARGUMENT, "shape",
+                         "shape: expected no model beside it, found model \"%.200s\"",
+                         cfg->model);
+    int rc = cfg->model[0] || cfg->shape[0] ? 0 : default_model(cfg, err);
     if (rc == 0 && !cfg->served_name[0])
         rc = default_name(cfg, err);
     if (rc)
@@ -389,7 +398,7 @@ void config_help(unsigned groups, struct buf *out)
 void config_engine_options(const struct config *cfg, struct engine_options *o)
 {
     *o = (struct engine_options){
-        .model_dir = cfg->model,
+        .model_dir = cfg->shape[0] ? NULL : cfg->model,
         .shape = cfg->shape[0] ? cfg->shape : NULL,
         .cpu = strcmp(cfg->cpu, "auto") == 0 ? NULL : cfg->cpu,
         .math = cfg->math,

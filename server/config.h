@@ -31,7 +31,7 @@ struct config_input;
 /* Strings are never NULL: "" means not set. All of them are owned by `arena`. */
 struct config {
     /* the model and how it is computed */
-    const char *model; /* folder; never "" after config_load */
+    const char *model; /* folder; "" after config_load only with a shape */
     const char
         *served_name;  /* never "" after config_load: the folder's name by default */
     const char *cpu;   /* "auto" or a kernel set */

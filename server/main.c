@@ -55,6 +55,13 @@ static int run_logits(const struct config *cfg, const char *const *values,
     return cmd_logits(cfg, values);
 }
 
+static int run_bench(const struct config *cfg, const char *const *values,
+                     const char *operand)
+{
+    (void)operand;
+    return cmd_bench(cfg, values);
+}
+
 static int run_version(const struct config *cfg, const char *const *values,
                        const char *operand)
 {
@@ -78,6 +85,15 @@ static const struct config_flag perplexity_flags[] = {
     [PERPLEXITY_JSON] = {"--json", NULL, "print one JSON object and nothing else"},
 };
 
+static const struct config_flag bench_flags[] = {
+    [BENCH_PREFILL] = {"--prefill", "512,2048", "read prompts of these lengths"},
+    [BENCH_DECODE] = {"--decode", "1,16", "decode with so many sequences together"},
+    [BENCH_DEPTH] = {"--depth", "0,4096", "each case behind so many tokens of context"},
+    [BENCH_FORMAT] = {"--format", "f32,q8", "each case with these --weights"},
+    [BENCH_RUNS] = {"--runs", "5", "alternating runs of every case"},
+    [BENCH_JSON] = {"--json", NULL, "print one JSON object and nothing else"},
+};
+
 static const struct command commands[] = {
     {"serve", "[OPTION]...", "serve a model over HTTP (the default command)",
      "Loads the model and answers OpenAI-style requests until SIGTERM or SIGINT, then lets\n"
@@ -93,6 +109,11 @@ static const struct command commands[] = {
     {"logits", "--model DIR --ids 1,2,3 --out FILE", "write the model's raw predictions",
      "Needs no tokenizer. With --greedy the ids that follow go to standard output.\n",
      CONFIG_MODEL | CONFIG_COMPUTE, logits_flags, LOGITS_N, false, run_logits},
+    {"bench", "[--model DIR | --shape FILE] [OPTION]...",
+     "measure speed beside the machine's limits",
+     "Runs every case in turn, several times, and the machine's own limits between them: memory\n"
+     "read, f32 and int8 multiply-adds. A context is filled with made-up values, not computed.\n",
+     CONFIG_MODEL | CONFIG_COMPUTE, bench_flags, BENCH_N, false, run_bench},
     {"version", "", "print the version", "", 0, NULL, 0, false, run_version},
 };
 

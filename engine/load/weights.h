@@ -49,7 +49,7 @@ struct weights {
     struct tensor *tensors;
     size_t n_tensors, tensors_cap;
     struct strmap by_name;
-    uint64_t hash; /* over the bytes of all files, in order */
+    uint64_t hash;       /* over the bytes of all files, in order */
     struct shape *shape; /* owns; random weights (shape.h), NULL: files */
 };
 

@@ -130,7 +130,8 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
     arena_release(ctx->scratch, mark);
 }
 
-/* Each element of the state: a product and a fused one to advance, a fused one to read. */
+/* Each element of the state: a product and a fused one to advance, a fused one to read.
+ */
 static void ssd_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
 {
     const struct ssd *l = mx->impl;

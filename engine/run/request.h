@@ -17,9 +17,9 @@ struct request {
     struct list link;   /* in the scheduler's waiting or running list */
     struct arena arena; /* owns everything below and this struct's arrays */
     uint64_t id;
-    struct gen_params gen; /* pointers into the arena */
+    struct gen_params gen;  /* pointers into the arena */
     int n_prompt, n_seeded; /* tokens of the prompt; the first of them, not computed */
-    int32_t *end_ids; /* end tokens (unless ignore_eos) and stop ids */
+    int32_t *end_ids;       /* end tokens (unless ignore_eos) and stop ids */
     int n_end_ids;
     struct seq *seqs; /* [gen.n] */
     int n_live;       /* choices that have not finished */

@@ -1,0 +1,33 @@
+/*
+ * What a benchmark found, as a table for people or one JSON object. Main thread.
+ *
+ * Fractions are of the median run against the median of the limits measured in the same
+ * call: bytes over time over the read limit, and the sum of each kind of operation over
+ * its own limit over time.
+ */
+#ifndef SERVER_BENCH_REPORT_H
+#define SERVER_BENCH_REPORT_H
+
+#include "engine/base/buf.h"
+#include "server/bench_plan.h"
+#include "server/machine.h"
+
+struct bench_limits {
+    double samples[ENGINE_LIMIT_N][PLAN_RUNS_MOST + 1]; /* bytes or operations a second */
+    int n;
+};
+
+struct bench_report {
+    const char *shape;
+    const struct bench_plan *plan;
+    const struct bench_limits *limits;
+    const struct engine_info *info; /* of any of its engines */
+    struct machine before, after;
+    size_t peak_bytes; /* most memory the process had */
+    const char *order; /* in which the runs alternated */
+};
+
+void bench_report_table(const struct bench_report *r, struct buf *out);
+void bench_report_json(const struct bench_report *r, struct buf *out);
+
+#endif

@@ -1,0 +1,254 @@
+/*
+ * `ssmd bench`: tokens a second beside what the machine allows. Main thread.
+ *
+ * Each format has an engine of its own. Whole runs alternate: a round is one run of every
+ * case, formats side by side; the limits are measured before each round and after the
+ * last. When the engines do not fit into memory together only one is held at a time, and
+ * a round goes through the formats one after the other. The subtle point: memory is
+ * measured in a first round that also warms up, from the smallest case to the largest, so
+ * that what a case adds is its own.
+ */
+#include "engine/base/mem.h"
+#include "server/bench_report.h"
+#include "server/bench_run.h"
+#include "server/cmd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double FILL = 0.8; /* share of the free memory that is made use of */
+
+struct bench {
+    const struct config *cfg;
+    struct bench_plan plan;
+    struct bench_limits limits;
+    struct engine *engines[PLAN_LIST_MOST]; /* owns; by format, NULL = not open */
+    struct bench_events events;
+    size_t resident[PLAN_LIST_MOST]; /* of each format's engine */
+    bool together;                   /* every engine stays open */
+    struct engine_info info;         /* of the last one opened */
+    struct arena arena;              /* owns the plan's cases */
+};
+
+/* ---- engines ---------------------------------------------------------------- */
+
+static int open_with(struct bench *b, int format, size_t memory_bytes, struct err *err)
+{
+    struct engine_options o;
+    config_engine_options(b->cfg, &o);
+    o.weights = b->plan.formats[format];
+    o.max_seqs = b->plan.max_seqs;
+    o.context_tokens = b->plan.context;
+    o.memory_bytes = memory_bytes;
+    o.no_tokenizer = true;
+    o.emit = bench_run_event;
+    o.emit_arg = &b->events;
+    int rc = engine_open(&b->engines[format], &o, err);
+    if (rc)
+        return rc;
+    b->info = *engine_info(b->engines[format]);
+    for (int i = 0; i < b->plan.n_cases; i++)
+        if (b->plan.cases[i].format == format)
+            bench_plan_fit(&b->plan.cases[i], &b->info);
+    return 0;
+}
+
+/* Bytes of the largest case that memory could hold though the engine's own choice does
+ * not; 0 = its choice is enough. */
+static size_t better_budget(const struct bench *b, int format)
+{
+    size_t most = 0, room = (size_t)(FILL * (double)engine_available());
+    for (int i = 0; i < b->plan.n_cases; i++) {
+        const struct bench_case *c = &b->plan.cases[i];
+        size_t need = bench_plan_sequences_bytes(c, &b->info);
+        if (c->format == format && !c->fits && need <= room && need > most)
+            most = need;
+    }
+    return most ? most + (size_t)b->info.n_slots * b->info.slot_bytes : 0;
+}
+
+static void close_engine(struct bench *b, int format)
+{
+    engine_close(b->engines[format]);
+    b->engines[format] = NULL;
+}
+
+static int open_engine(struct bench *b, int format, struct err *err)
+{
+    if (b->engines[format])
+        return 0;
+    for (int i = 0; i < b->plan.n_formats && !b->together; i++)
+        close_engine(b, i);
+    size_t before = machine_resident(), given = b->cfg->memory_bytes;
+    int rc = open_with(b, format, given, err);
+    size_t budget = rc || given ? 0 : better_budget(b, format);
+    if (budget) {
+        close_engine(b, format);
+        rc = open_with(b, format, budget, err);
+    }
+    size_t after = machine_resident();
+    b->resident[format] = after > before ? after - before : 0;
+    return rc;
+}
+
+/* After the first engine: whether one like it for every format has room. */
+static void choose_order(struct bench *b, size_t room)
+{
+    size_t most = 0;
+    for (int i = 0; i < b->plan.n_cases; i++) {
+        const struct bench_case *c = &b->plan.cases[i];
+        if (c->format == 0 && c->fits && c->memory_bytes > most)
+            most = c->memory_bytes;
+    }
+    b->together = (double)most * b->plan.n_formats <= FILL * (double)room;
+}
+
+/* The i-th case of a round. */
+static struct bench_case *case_at(const struct bench *b, int i)
+{
+    int n = b->plan.n_formats, each = b->plan.n_cases / n;
+    return &b->plan.cases[b->together ? i : i % each * n + i / each];
+}
+
+/* ---- rounds ----------------------------------------------------------------- */
+
+static int by_memory(const void *pa, const void *pb)
+{
+    const struct bench_case *const *a = pa, *const *b = pb;
+    if ((*a)->format != (*b)->format)
+        return (*a)->format - (*b)->format;
+    return (*a)->memory_bytes < (*b)->memory_bytes   ? -1
+           : (*a)->memory_bytes > (*b)->memory_bytes ? 1
+                                                     : 0;
+}
+
+static int warm_up(struct bench *b, struct bench_case *c, struct err *err)
+{
+    struct bench_engine on = {b->engines[c->format], &b->events};
+    size_t before = machine_resident();
+    int rc = bench_run_warm_up(&on, c, err);
+    size_t after = machine_resident();
+    b->resident[c->format] += after > before ? after - before : 0;
+    c->resident_bytes = b->resident[c->format];
+    return rc;
+}
+
+static int first_round(struct bench *b, struct err *err)
+{
+    size_t n = (size_t)b->plan.n_cases, room = engine_available();
+    struct bench_case **order = arena_alloc(&b->arena, n * sizeof *order);
+    if (!order)
+        return err_set(err, ERR_MEMORY, "out of memory for %zu cases", n);
+    int rc = open_engine(b, 0, err);
+    if (rc)
+        return rc;
+    choose_order(b, room);
+    for (size_t i = 0; i < n; i++)
+        order[i] = &b->plan.cases[i];
+    for (int f = 0; rc == 0 && f < b->plan.n_formats; f++) {
+        rc = open_engine(b, f, err);
+        qsort(order, n, sizeof *order, by_memory);
+        for (size_t i = 0; rc == 0 && i < n; i++)
+            if (order[i]->format == f && order[i]->fits)
+                rc = warm_up(b, order[i], err);
+    }
+    return rc;
+}
+
+static int measure_limits(struct bench *b, struct err *err)
+{
+    int open = 0, rc = 0;
+    while (!b->engines[open])
+        open++;
+    for (int i = 0; rc == 0 && i < ENGINE_LIMIT_N; i++)
+        rc = bench_run_limit(b->engines[open], (enum engine_limit)i,
+                             &b->limits.samples[i][b->limits.n], err);
+    b->limits.n++;
+    return rc;
+}
+
+static int round_of(struct bench *b, int run, struct err *err)
+{
+    int rc = measure_limits(b, err);
+    for (int i = 0; rc == 0 && i < b->plan.n_cases; i++) {
+        struct bench_case *c = case_at(b, i);
+        if (!c->fits)
+            continue;
+        rc = open_engine(b, c->format, err);
+        struct bench_engine on = {b->engines[c->format], &b->events};
+        if (rc == 0)
+            rc = bench_run_case(&on, c, &c->seconds[run], err);
+    }
+    return rc;
+}
+
+static int run_all(struct bench *b, struct err *err)
+{
+    bool tell = isatty(STDERR_FILENO) == 1;
+    int rc = first_round(b, err);
+    for (int run = 0; rc == 0 && run < b->plan.n_runs; run++) {
+        if (tell)
+            fprintf(stderr, "\rround %d of %d", run + 1, b->plan.n_runs);
+        rc = round_of(b, run, err);
+    }
+    if (tell)
+        fputs("\r\033[K", stderr);
+    return rc ? rc : measure_limits(b, err);
+}
+
+/* ---- the command ------------------------------------------------------------ */
+
+static int print(const struct bench_report *r, bool json, struct err *err)
+{
+    struct buf out = {0};
+    (json ? bench_report_json : bench_report_table)(r, &out);
+    int rc = 0;
+    if (out.failed || fputs(out.data, stdout) < 0 || fflush(stdout) != 0)
+        rc = err_set(err, ERR_IO, "standard output: %s", strerror(errno));
+    buf_free(&out);
+    return rc;
+}
+
+static int bench(struct bench *b, const char *const *values, struct err *err)
+{
+    struct bench_report r = {.shape = b->cfg->served_name,
+                             .plan = &b->plan,
+                             .limits = &b->limits,
+                             .info = &b->info};
+    machine_look(&r.before);
+    int rc = run_all(b, err);
+    machine_look(&r.after);
+    r.peak_bytes = machine_resident_peak();
+    r.order = b->plan.n_formats == 1 ? "cases in turn"
+              : b->together          ? "formats side by side in every round"
+                                     : "formats one after the other in every round";
+    return rc ? rc : print(&r, values[BENCH_JSON] != NULL, err);
+}
+
+int cmd_bench(const struct config *cfg, const char *const *values)
+{
+    struct bench *b = mem_zalloc(1, sizeof *b);
+    struct err err = {0};
+    if (!b) {
+        err_set(&err, ERR_MEMORY, "out of memory for a benchmark");
+        return cmd_fail(CMD_FAILED, &err);
+    }
+    b->cfg = cfg;
+    arena_init(&b->arena);
+    const struct bench_lists lists = {.prefill = values[BENCH_PREFILL],
+                                      .decode = values[BENCH_DECODE],
+                                      .depth = values[BENCH_DEPTH],
+                                      .format = values[BENCH_FORMAT],
+                                      .runs = values[BENCH_RUNS]};
+    int rc = bench_plan_make(&b->plan, &lists, cfg->weights, &b->arena, &err);
+    if (rc == 0)
+        rc = bench(b, values, &err);
+    for (int i = 0; i < b->plan.n_formats; i++)
+        close_engine(b, i);
+    arena_free(&b->arena);
+    mem_free(b);
+    return rc ? cmd_fail(cmd_blame(&err), &err) : CMD_OK;
+}
