@@ -26,6 +26,7 @@ BASE   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-fra
           -DSSMD_VERSION='"$(VERSION)"' -DSSMD_DATADIR='"$(PREFIX)/share/ssmd"'
 
 CFLAGS_release := -O2 -g
+CFLAGS_arm     := -O2 -g
 CFLAGS_test    := -O1 -g -DSSMD_TEST
 CFLAGS_asan    := -O1 -g -DSSMD_TEST -fsanitize=address
 CFLAGS_ubsan   := -O1 -g -DSSMD_TEST -fsanitize=undefined -fno-sanitize-recover=all
@@ -44,14 +45,17 @@ ISA_engine/kernel/x86/avx2.c    := $(AVX2)
 ISA_engine/kernel/x86/avxvnni.c := $(AVX2) -mavxvnni
 ISA_engine/kernel/x86/avx512.c  := $(AVX512)
 ISA_engine/kernel/x86/vnni.c    := $(AVX512) -mavx512vnni
+# gcc's first scheduling pass moves more loads up than the 32 registers hold.
+ISA_engine/kernel/arm/neon.c   := -O3 -march=armv8.2-a+dotprod $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 
 # clang takes minutes over their unrolled loops when it instruments them for fuzzing.
 ISA_ALSO_fuzz := -fno-sanitize=all
 
-ENGINE := $(wildcard engine/*.c engine/*/*.c)
-ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
-ENGINE += $(wildcard engine/kernel/x86/*.c)
-endif
+# What the compiler builds for, which need not be this machine.
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+ISA     := $(if $(filter x86_64-% amd64-%,$(MACHINE)),x86)$(if $(filter aarch64-%,$(MACHINE)),arm)
+
+ENGINE := $(wildcard engine/*.c engine/*/*.c $(ISA:%=engine/kernel/%/*.c))
 API    := $(wildcard api/*.c)
 SERVER := $(wildcard server/*.c)
 LIB    := $(ENGINE) $(API) $(filter-out server/main.c,$(SERVER))
@@ -69,11 +73,17 @@ PEER     := $(wildcard tests/clients/*/*.c)
 PEER_BIN := $(patsubst %.c,$(B)/%,$(PEER))
 BENCH    := $(wildcard tests/bench/bench_*.c)
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
+
+# The kernels' check needs no library, so that it can be built for any machine.
+CHECK     := $(wildcard tests/kernels/*.c engine/kernel/*_c.c $(ISA:%=engine/kernel/%/*.c)) \
+             engine/kernel/cpu.c engine/base/err.c
+CHECK_BIN := $(B)/tests/kernels/check_kernels
 C_FILES   = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-build deps-test run test suite unit check bench asan ubsan tsan fuzz \
-        fuzz-bin layers lint format image-test install clean help
+        fuzz-bin check-kernels bench-kernels check-arm layers lint format image-test install \
+        clean help
 
 # A make within make, silent about directories, with as many jobs as there are processors.
 SUBMAKE = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc))
@@ -119,6 +129,10 @@ $(PEER_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+$(CHECK_BIN): $(call obj,$(CHECK))
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lm
+
 $(FUZZ_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
@@ -160,7 +174,7 @@ run: deps-build ## install what is missing, build, serve models/default (PORT=80
 test: deps-test ## install what is missing, build and run every test
 	$(SUBMAKE) VARIANT=test suite
 
-suite: unit $(PEER_BIN) $(B)/ssmd $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
+suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
 	@$(PYTHON) tests/run.py --build $(B) --model models/default $(ARGS)
 
 asan: deps-test ## every test under AddressSanitizer
@@ -181,6 +195,23 @@ bench: ## run the benchmarks of tests/bench
 	$(SUBMAKE) all $(patsubst %.c,build/release/%,$(BENCH))
 	build/release/tests/bench/bench_kernels
 	build/release/tests/bench/bench_engine models/default
+
+check-kernels: deps-build ## every kernel set of this processor against the C set, bit for bit
+	$(SUBMAKE) build/release/tests/kernels/check_kernels
+	@build/release/tests/kernels/check_kernels $(ARGS)
+
+bench-kernels: deps-build ## the speed of every kernel, by set
+	$(SUBMAKE) build/release/tests/kernels/check_kernels
+	@build/release/tests/kernels/check_kernels --bench $(ARGS)
+
+# Built by a cross compiler, run by an emulator; then the digests of both processors' outputs.
+ARM_BIN := build/arm/tests/kernels/check_kernels
+check-arm: deps-build ## the NEON set under an emulator, against C and against this processor
+	@./deploy/packages.sh $(PACKAGES_ARM)
+	$(SUBMAKE) build/release/tests/kernels/check_kernels
+	$(SUBMAKE) VARIANT=arm CC=aarch64-linux-gnu-gcc LDFLAGS=-static PKG_CFLAGS= $(ARM_BIN)
+	@$(PYTHON) tests/kernels/same_digests.py build/release/tests/kernels/check_kernels \
+	    qemu-aarch64 -cpu max $(ARM_BIN)
 
 check: layers lint test ## layers, lint and test
 

@@ -3,7 +3,8 @@
 
     run.py --build build/test [--model models/default] [--only PATTERN]
 
-A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c), a Python script
+A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c, and
+tests/kernels/check_kernels), a Python script
 tests/{golden,wire,deploy}/test_*.py or a node script tests/clients/*/test_*.{js,mjs}. Scripts
 get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
 over the stand-in engine of tests/fake. A tests/clients/*/compare.js gets the path of the C
@@ -29,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/test_*.py",
            "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs",
            "tests/clients/*/compare.js", "tests/deploy/test_*.py"]
+KERNELS = ROOT / "tests/kernels/check_kernels.c"
 SHOWN_LINES = 200
 
 CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.M)
@@ -60,7 +62,7 @@ def given(args, script):
 def commands(args):
     """(name, command, working folder) of every unit test, then of every script."""
     units, scripts = [], []
-    for source in sorted(ROOT.glob("tests/**/test_*.c")):
+    for source in sorted(ROOT.glob("tests/**/test_*.c")) + [KERNELS]:
         name = source.relative_to(ROOT).with_suffix("")
         units.append((str(name), [str(ROOT / args.build / name)], ROOT))
     for pattern in SCRIPTS:

@@ -13,7 +13,8 @@
 
 #define SET_NAME    "neon"
 #define SET_TABLE   kernel_neon
-#define LINEAR_EACH UP_TO_6 /* numbers of rows, 1 to LINEAR_ROWS */
+#define LINEAR_EACH UP_TO_6       /* numbers of rows, 1 to LINEAR_ROWS */
+#define QUANT_EACH  QUANT_UP_TO_4 /* numbers of rows, 1 to QUANT_ROWS */
 #define INLINE      static inline __attribute__((always_inline))
 
 /* Register tiles, of 32 registers of a quarter of a vector. */
@@ -22,7 +23,9 @@ enum {
     LINEAR_WIDE = 2, /* rows up to which both halves of a panel run together */
     ATTN_PAGES = 1,  /* pages of keys x 4 query heads */
     ATTN_VECS = 1,   /* vectors of head_dim x 4 query heads */
-    SSD_VECS = 1     /* vectors of the head x 4 chains over the state */
+    SSD_VECS = 1,    /* vectors of the head x 4 chains over the state */
+    QUANT_ROWS = 4,  /* rows x one half of a panel: 16 sums of integers, 4 codes */
+    QUANT_WIDE = 2   /* rows up to which both halves of a panel run together */
 };
 
 typedef struct {
@@ -230,6 +233,90 @@ INLINE float v_greatest(vec s)
 INLINE void v_prefetch(const void *p)
 {
     __builtin_prefetch(p);
+}
+
+/* ---- bytes ------------------------------------------------------------------ */
+
+typedef struct {
+    int32x4_t a, b, c, d;
+} ivec;
+
+typedef struct {
+    int8x16_t a, b, c, d;
+} vcodes;
+
+typedef int8x16_t vquad;
+
+INLINE int8x16_t round_16(vec x)
+{
+    int16x8_t low =
+        vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(x.a)), vqmovn_s32(vcvtnq_s32_f32(x.b)));
+    int16x8_t high =
+        vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(x.c)), vqmovn_s32(vcvtnq_s32_f32(x.d)));
+    return vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
+}
+
+/* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
+ */
+INLINE int v_round_bytes(int8_t *to, vec low, vec high)
+{
+    int8x16_t a = round_16(low), b = round_16(high);
+    vst1q_s8(to, a);
+    vst1q_s8(to + 16, b);
+    return vaddlvq_s8(a) + vaddlvq_s8(b);
+}
+
+/* The weights' codes are 128 + q; the dot product here wants q itself. */
+INLINE int8x16_t signed_16(const uint8_t *p)
+{
+    return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128)));
+}
+
+INLINE vcodes v_codes(const uint8_t *p)
+{
+    return (vcodes){signed_16(p), signed_16(p + 16), signed_16(p + 32),
+                    signed_16(p + 48)};
+}
+
+INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
+{
+    int8x16_t levels = vld1q_s8(quant_levels);
+    uint8x16_t nibble = vdupq_n_u8(15);
+    uint8x16_t a = vld1q_u8(p), b = vld1q_u8(p + 16);
+    uint8x16_t c = vld1q_u8(p + 32), d = vld1q_u8(p + 48);
+    *low = (vcodes){
+        vqtbl1q_s8(levels, vandq_u8(a, nibble)), vqtbl1q_s8(levels, vandq_u8(b, nibble)),
+        vqtbl1q_s8(levels, vandq_u8(c, nibble)), vqtbl1q_s8(levels, vandq_u8(d, nibble))};
+    *high = (vcodes){
+        vqtbl1q_s8(levels, vshrq_n_u8(a, 4)), vqtbl1q_s8(levels, vshrq_n_u8(b, 4)),
+        vqtbl1q_s8(levels, vshrq_n_u8(c, 4)), vqtbl1q_s8(levels, vshrq_n_u8(d, 4))};
+}
+
+/* Four bytes of a row, everywhere. */
+INLINE vquad v_quad(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+
+/* Weights are signed: there is no offset to make good. */
+INLINE ivec v_begin(int32_t offset)
+{
+    int32x4_t zero = vdupq_n_s32(0);
+    (void)offset;
+    return (ivec){zero, zero, zero, zero};
+}
+
+INLINE ivec v_dot(ivec s, vcodes w, vquad x)
+{
+    return (ivec){vdotq_s32(s.a, w.a, x), vdotq_s32(s.b, w.b, x), vdotq_s32(s.c, w.c, x),
+                  vdotq_s32(s.d, w.d, x)};
+}
+
+INLINE vec v_float(ivec s)
+{
+    return EACH_1(vcvtq_f32_s32, s);
 }
 
 #include "engine/kernel/body/table.h"
