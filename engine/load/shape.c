@@ -79,14 +79,21 @@ void shape_close(struct shape *s)
     mem_free(s);
 }
 
-/* A block of the width with room for n values behind any shift, or NULL. */
+/* A block of the width with room for n values behind any shift, or NULL. The next one of
+ * a width is at least twice as large: they stay few whatever order tensors come in. */
 static const struct block *block_for(struct shape *s, int64_t n_in, size_t n)
 {
-    for (int i = 0; i < s->n_blocks; i++)
-        if (s->blocks[i].n_in == n_in && s->blocks[i].n >= n + SLACK)
-            return &s->blocks[i];
+    if (n > PTRDIFF_MAX / sizeof(float) - SLACK)
+        return NULL;
     struct block b = {.n_in = n_in, .n = n + SLACK};
-    if (s->n_blocks == MAX_BLOCKS || n > PTRDIFF_MAX / sizeof *b.data - SLACK)
+    for (int i = 0; i < s->n_blocks; i++) {
+        if (s->blocks[i].n_in != n_in)
+            continue;
+        if (s->blocks[i].n >= n + SLACK)
+            return &s->blocks[i];
+        b.n = b.n > 2 * s->blocks[i].n ? b.n : 2 * s->blocks[i].n;
+    }
+    if (s->n_blocks == MAX_BLOCKS)
         return NULL;
     b.data = mem_alloc(b.n * sizeof *b.data);
     if (!b.data)
