@@ -1,0 +1,233 @@
+/* State objects in files: out of one place of the pools into another, and every way a
+ * file or a disk can be wrong. */
+#include "engine/base/mem.h"
+#include "engine/state/file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEPTH = 77, TOKENS = DEPTH + 1, PAGES = 5, SLOT = 704, PAGE = 320, POOL = 12 };
+
+static const struct object_kind kind = {.model_hash = 1,
+                                        .slot_bytes = SLOT,
+                                        .page_bytes = PAGE,
+                                        .vocab_size = 1000,
+                                        .max_tokens = 100};
+
+/* A slot, a pool and the places in it that belong to the sequence. */
+struct place {
+    char slot[SLOT], pool[POOL * PAGE];
+    int32_t table[PAGES];
+};
+
+static struct file_state state_of(struct place *p)
+{
+    return (struct file_state){p->slot, p->pool, p->table};
+}
+
+static void fill(struct place *p, const int32_t table[PAGES])
+{
+    memset(p, 0x5A, sizeof *p);
+    memcpy(p->table, table, sizeof p->table);
+    for (int i = 0; i < SLOT; i++)
+        p->slot[i] = (char)(i * 3);
+    for (int page = 0; page < PAGES; page++)
+        for (int i = 0; i < PAGE; i++)
+            p->pool[table[page] * PAGE + i] = (char)(page * 31 + i);
+}
+
+static const int32_t from_table[PAGES] = {3, 4, 9, 8, 0};
+static const int32_t to_table[PAGES] = {11, 2, 3, 4, 7};
+
+static int new_file(void)
+{
+    char path[] = "/tmp/ssmd-file-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    unlink(path);
+    return fd;
+}
+
+static int save(int fd, struct err *err)
+{
+    struct place from;
+    struct object_head h;
+    int32_t tokens[TOKENS];
+    for (int i = 0; i < TOKENS; i++)
+        tokens[i] = 999 - i;
+    fill(&from, from_table);
+    object_head(&h, &kind, "t", DEPTH, TOKENS);
+    struct file_state s = state_of(&from);
+    return file_save(fd, &h, tokens, &kind, &s, err);
+}
+
+/* Opens and loads; 0 and the content checked, or the error's code. */
+static enum err_code load(int fd, struct err *err)
+{
+    struct place to, expected;
+    struct object_head h;
+    int32_t *tokens = NULL;
+    *err = (struct err){0};
+    int rc = file_open(&h, &tokens, fd, &kind, "t", err);
+    memset(&to, 0x5A, sizeof to);
+    memcpy(to.table, to_table, sizeof to.table);
+    struct file_state s = state_of(&to);
+    if (rc == 0) {
+        assert_int_equal(h.depth, DEPTH);
+        assert_int_equal(h.n_tokens, TOKENS);
+        for (int i = 0; i < TOKENS; i++)
+            assert_int_equal(tokens[i], 999 - i);
+        rc = file_load(fd, &h, &kind, &s, err);
+    }
+    file_free(tokens);
+    fill(&expected, to_table);
+    if (rc == 0)
+        assert_memory_equal(&to, &expected, sizeof to);
+    assert_int_equal(rc, -(int)err->code);
+    return err->code;
+}
+
+static void a_state_goes_out_and_comes_in_elsewhere(void **state)
+{
+    (void)state;
+    struct err err;
+    int fd = new_file();
+    assert_int_equal(save(fd, &err), 0);
+    assert_int_equal(load(fd, &err), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), (off_t)object_bytes(&kind, DEPTH, TOKENS));
+    assert_int_equal(load(fd, &err), 0); /* wherever the descriptor stands */
+    close(fd);
+}
+
+static void a_state_without_pages_is_its_slot(void **state)
+{
+    (void)state;
+    struct object_kind bare = kind;
+    struct object_head h;
+    struct err err;
+    char slot[SLOT], back[SLOT];
+    int32_t token = 7, *tokens;
+    bare.page_bytes = 0;
+    memset(slot, 0x11, sizeof slot);
+    int fd = new_file();
+    object_head(&h, &bare, "", 1, 1);
+    struct file_state from = {slot, NULL, NULL}, to = {back, NULL, NULL};
+    assert_int_equal(file_save(fd, &h, &token, &bare, &from, &err), 0);
+    assert_int_equal(file_open(&h, &tokens, fd, &bare, "", &err), 0);
+    assert_int_equal(file_load(fd, &h, &bare, &to, &err), 0);
+    assert_memory_equal(slot, back, SLOT);
+    file_free(tokens);
+    close(fd);
+}
+
+static void every_bit_of_a_file_counts(void **state)
+{
+    (void)state;
+    struct err err;
+    int fd = new_file();
+    assert_int_equal(save(fd, &err), 0);
+    off_t len = lseek(fd, 0, SEEK_END);
+    for (off_t at = 0; at < len; at++) {
+        char byte, other;
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        for (int bit = 0; bit < 8; bit++) {
+            other = (char)(byte ^ 1 << bit);
+            assert_int_equal(pwrite(fd, &other, 1, at), 1);
+            assert_int_equal(load(fd, &err), ERR_CONFLICT);
+        }
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    assert_int_equal(load(fd, &err), 0);
+    close(fd);
+}
+
+static void every_length_but_its_own_is_found(void **state)
+{
+    (void)state;
+    struct err err;
+    int fd = new_file();
+    assert_int_equal(save(fd, &err), 0);
+    off_t len = lseek(fd, 0, SEEK_END);
+    assert_int_equal(ftruncate(fd, len + 1), 0);
+    assert_int_equal(load(fd, &err), ERR_CONFLICT);
+    for (off_t n = len - 1; n >= 0; n -= 1 + n / 50) {
+        assert_int_equal(ftruncate(fd, n), 0);
+        assert_int_equal(load(fd, &err), ERR_CONFLICT);
+    }
+    close(fd);
+}
+
+/* A file that shrinks between its head and its body. */
+static void a_body_that_ends_early_is_found(void **state)
+{
+    (void)state;
+    struct err err;
+    struct place to;
+    struct object_head h;
+    int32_t *tokens;
+    int fd = new_file();
+    assert_int_equal(save(fd, &err), 0);
+    assert_int_equal(file_open(&h, &tokens, fd, &kind, "t", &err), 0);
+    assert_int_equal(ftruncate(fd, (off_t)h.bytes - 1), 0);
+    memcpy(to.table, to_table, sizeof to.table);
+    struct file_state s = state_of(&to);
+    assert_int_equal(file_load(fd, &h, &kind, &s, &err), -ERR_CONFLICT);
+    file_free(tokens);
+    close(fd);
+}
+
+static void a_disk_that_refuses_is_an_error_of_io(void **state)
+{
+    (void)state;
+    struct err err;
+    int fd = open("/dev/full", O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(save(fd, &err), -ERR_IO);
+    close(fd);
+    fd = new_file();
+    assert_int_equal(save(fd, &err), 0);
+    int none = fd;
+    close(fd);
+    assert_int_equal(save(none, &err), -ERR_IO);
+    assert_int_equal(load(none, &err), ERR_IO);
+}
+
+static void without_memory_nothing_is_kept(void **state)
+{
+    (void)state;
+    struct err err;
+    int fd = new_file();
+    for (long n = 1; n < 3; n++) { /* the checksum's, the head's */
+        mem_fail_after(n);
+        assert_int_equal(save(fd, &err), -ERR_MEMORY);
+        mem_fail_after(0);
+    }
+    assert_int_equal(save(fd, &err), 0);
+    for (long n = 1; n < 3; n++) {
+        mem_fail_after(n);
+        assert_int_equal(load(fd, &err), ERR_MEMORY);
+        mem_fail_after(0);
+    }
+    assert_int_equal(load(fd, &err), 0);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_goes_out_and_comes_in_elsewhere),
+        cmocka_unit_test(a_state_without_pages_is_its_slot),
+        cmocka_unit_test(every_bit_of_a_file_counts),
+        cmocka_unit_test(every_length_but_its_own_is_found),
+        cmocka_unit_test(a_body_that_ends_early_is_found),
+        cmocka_unit_test(a_disk_that_refuses_is_an_error_of_io),
+        cmocka_unit_test(without_memory_nothing_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
