@@ -46,9 +46,10 @@ static int open_with(struct bench *b, int format, size_t memory_bytes, struct er
     o.no_tokenizer = true;
     o.emit = bench_run_event;
     o.emit_arg = &b->events;
-    int rc = engine_open(&b->engines[format], &o, err);
-    if (rc)
-        return rc;
+    if (engine_open(&b->engines[format], &o, err) != 0) {
+        err->code = ERR_ARGUMENT; /* whatever is wrong with a model, it is the wrong one */
+        return -(int)err->code;
+    }
     b->info = *engine_info(b->engines[format]);
     for (int i = 0; i < b->plan.n_cases; i++)
         if (b->plan.cases[i].format == format)

@@ -29,8 +29,9 @@ struct loop {
 
 #define TEN(GROUP)                                                                       \
     GROUP("0")                                                                           \
-    GROUP("1") GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7")         \
-        GROUP("8") GROUP("9")
+    GROUP("1")                                                                           \
+    GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7") GROUP("8")         \
+        GROUP("9")
 #define REGISTERS                                                                        \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",      \
         "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
@@ -118,8 +119,9 @@ static void read_piece(const char *p, size_t n)
 
 #define TEN(GROUP)                                                                       \
     GROUP("0")                                                                           \
-    GROUP("1") GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7")         \
-        GROUP("16") GROUP("17")
+    GROUP("1")                                                                           \
+    GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7") GROUP("16")        \
+        GROUP("17")
 #define REGISTERS                                                                        \
     "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19"
 
