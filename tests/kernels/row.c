@@ -3,6 +3,7 @@
  * kernels and the widenings. Every width up to a few vectors, hostile values, and for
  * functions of one float all of their range.
  */
+#include "engine/kernel/poly.h"
 #include "tests/kernels/case.h"
 #include "tests/kernels/input.h"
 
@@ -85,11 +86,31 @@ static void row_cases(const struct subject *s, visit_fn *visit)
     one_row(s, visit, 2048, PLAIN, 2048e-9);
 }
 
+/* The floats around the places where a function changes its form. */
+static void edge_case(const struct subject *s, visit_fn *visit)
+{
+    static const float edges[] = {0.0f,     EXP_HIGH,  EXP_LOW,   -104.0f,
+                                  -87.336f, 88.7228f,  -LOG_LN2,  SOFTPLUS_LINEAR,
+                                  ERFC_MAX, -ERFC_MAX, LOG_SPLIT, 0.88137359f};
+    enum { N = sizeof edges / sizeof *edges, NEAR = 33 };
+    input_begin(s->name, number++);
+    float *a = input_floats(0, N * NEAR, PLAIN);
+    for (int32_t i = 0; i < N * NEAR; i++) {
+        int32_t bits;
+        memcpy(&bits, &edges[i / NEAR], sizeof bits);
+        bits += i % NEAR - NEAR / 2;
+        memcpy(&a[i], &bits, sizeof bits);
+    }
+    struct row r = {.a = a, .b = input_floats(1, N * NEAR, PLAIN), .n = N * NEAR};
+    visit_row(s, visit, &r, r.n, NULL, 0);
+}
+
 /* Every exponent and sign, many mantissas. */
 static void function_cases(const struct subject *s, visit_fn *visit)
 {
     enum { CHUNK = 4096 };
     row_cases(s, visit);
+    edge_case(s, visit);
     for (uint32_t chunk = 0; chunk < 64; chunk++) {
         input_begin(s->name, number++);
         struct row r = {.n = CHUNK};
