@@ -103,6 +103,30 @@ INLINE vec v_load_bf16(const uint16_t *p)
                  widen_4_bf16(p + 12)};
 }
 
+INLINE vec v_load_i8(const int8_t *p)
+{
+    int8x16_t bytes = vld1q_s8(p);
+    int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+    return (vec){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
+                 vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+                 vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+                 vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))};
+}
+
+INLINE void store_4_halves(uint16_t *p, float32x4_t x)
+{
+    vst1_u8((uint8_t *)p, vreinterpret_u8_f16(vcvt_f16_f32(x)));
+}
+
+/* To the nearest, ties to even. */
+INLINE void v_store_f16(uint16_t *p, vec x)
+{
+    store_4_halves(p, x.a);
+    store_4_halves(p + 4, x.b);
+    store_4_halves(p + 8, x.c);
+    store_4_halves(p + 12, x.d);
+}
+
 INLINE vec v_add(vec a, vec b)
 {
     return EACH_2(vaddq_f32, a, b);

@@ -1,251 +1,453 @@
 /*
  * Body shared by the vector sets: attention.
  *
- * Up to ATTN_HEADS query heads run together, ATTN_TILE at a time, so that a key or value
- * is loaded once for several of them. Scores have keys along the lanes, values have
- * head_dim along the lanes; neither needs a sum across lanes.
+ * Up to ATTN_BATCH queries walk over the keys together, ATTN_TILE of them at a time in
+ * registers, so that a key or value is read, and widened, once for several. Scores have
+ * keys along the lanes, values have head_dim along the lanes; neither needs a sum across
+ * lanes. Queries of a batch may see different numbers of keys: scores of keys that one
+ * does not see are computed with the others' and thrown away, values are not touched.
  */
 
-enum { ATTN_TILE = 4, ATTN_HEADS = 16, BLOCK_PAGES = ATTN_BLOCK / PAGE_TOKENS };
+enum { ATTN_TILE = 4, ATTN_BATCH = 16, BLOCK_PAGES = ATTN_BLOCK / PAGE_TOKENS };
 
-/* What lies between the blocks of up to ATTN_HEADS heads, beside the output rows. */
-struct heads {
-    float m[ATTN_HEADS], l[ATTN_HEADS], c[ATTN_HEADS];
-    _Alignas(64) float p[ATTN_HEADS][ATTN_BLOCK]; /* scores, then their exponentials */
+/* Queries that walk together, and what the online softmax carries from block to block
+ * beside the rows of results. */
+struct batch {
+    const struct attn_args *a;
+    const float *q[ATTN_BATCH];
+    float *o[ATTN_BATCH];
+    int n_keys[ATTN_BATCH]; /* that it sees */
+    int n;
+    _Alignas(64) float m[ATTN_BATCH], l[ATTN_BATCH], c[ATTN_BATCH];
+    _Alignas(64) float p[ATTN_BATCH][ATTN_BLOCK]; /* scores, then their exponentials */
 };
 
-/* A block of keys: its pages, and how many keys the last of them has. */
+/* A block of keys from key0 on. Pages that no query of the batch sees are page 0 again:
+ * what is computed with them is thrown away. */
 struct block {
     const char *page[BLOCK_PAGES];
-    int n_pages, n_keys;
+    int key0, n_pages;
 };
 
-/* Scores of `heads` heads against `pages` pages from page0 on, of `lanes` keys each. */
-INLINE void score_tile(const struct attn_args *a, const struct block *b, const float *q,
-                       float (*s)[ATTN_BLOCK], int page0, int heads, int pages,
-                       size_t lanes)
+/* Queries [first, first + n) of the batch: at compile time, how many. */
+struct heads {
+    int first, n;
+};
+
+/* Widened values i … of a half. */
+INLINE vec load_page(enum kv_type type, const char *half, size_t i, size_t n)
 {
-    vec sum[ATTN_TILE][BLOCK_PAGES];
-    const float *k[BLOCK_PAGES];
-    UNROLL
-    for (int g = 0; g < pages; g++) {
-        k[g] = (const float *)(const void *)(b->page[page0 + g] + a->k_offset);
-        UNROLL
-        for (int h = 0; h < heads; h++)
-            sum[h][g] = v_zero();
+    if (type == KV_F32)
+        return load_lanes((const float *)(const void *)half + i, n);
+    if (type == KV_F16) {
+        const uint16_t *at = (const uint16_t *)(const void *)half + i;
+        uint16_t whole[LANES] = {0};
+        if (n == LANES)
+            return v_load_f16(at);
+        memcpy(whole, at, n * sizeof *at);
+        return v_load_f16(whole);
     }
-    for (int d = 0; d < a->head_dim; d++) {
+    const int8_t *at = (const int8_t *)half + i;
+    int8_t whole[LANES] = {0};
+    if (n == LANES)
+        return v_load_i8(at);
+    memcpy(whole, at, n);
+    return v_load_i8(whole);
+}
+
+/* q8: the scales of the page's tokens for group g of head_dim. */
+INLINE vec load_scales(const struct attn_args *a, const char *half, int g)
+{
+    const char *scales = half + (size_t)(a->head_dim + 2 * g) * PAGE_TOKENS;
+    return v_load_f16((const uint16_t *)(const void *)scales);
+}
+
+/* ---- scores ----------------------------------------------------------------- */
+
+/* s[h][g] = Σ q[d] k[d] over [d0, d1), for pages page0 + g. */
+INLINE void score_chain(enum kv_type type, const struct batch *f, struct heads t,
+                        const char *const *half, int d0, int d1, vec (*s)[BLOCK_PAGES])
+{
+    UNROLL
+    for (int h = 0; h < t.n; h++) {
+        UNROLL
+        for (int g = 0; g < ATTN_PAGES; g++)
+            s[h][g] = v_zero();
+    }
+    for (int d = d0; d < d1; d++) {
         vec key[BLOCK_PAGES];
         UNROLL
-        for (int g = 0; g < pages; g++) {
-            key[g] = load_lanes(k[g] + d * PAGE_TOKENS, lanes);
-            /* V has as many lines as K and is wanted next. */
-            v_prefetch((const char *)(k[g] + d * PAGE_TOKENS) - a->k_offset +
-                       a->v_offset);
-        }
+        for (int g = 0; g < ATTN_PAGES; g++)
+            key[g] = load_page(type, half[g], (size_t)(d * PAGE_TOKENS), LANES);
         UNROLL
-        for (int h = 0; h < heads; h++) {
-            vec x = v_set1(q[h * a->head_dim + d]);
+        for (int h = 0; h < t.n; h++) {
+            vec x = v_set1(f->q[t.first + h][d]);
             UNROLL
-            for (int g = 0; g < pages; g++)
-                sum[h][g] = v_fma(x, key[g], sum[h][g]);
+            for (int g = 0; g < ATTN_PAGES; g++)
+                s[h][g] = v_fma(x, key[g], s[h][g]);
         }
     }
-    vec scale_by = v_set1(a->scale);
+}
+
+INLINE void score_plain(enum kv_type type, struct batch *f, struct heads t,
+                        const char *const *half, int page0)
+{
+    vec s[ATTN_TILE][BLOCK_PAGES], scale = v_set1(f->a->scale);
+    score_chain(type, f, t, half, 0, f->a->head_dim, s);
     UNROLL
-    for (int h = 0; h < heads; h++) {
+    for (int h = 0; h < t.n; h++) {
         UNROLL
-        for (int g = 0; g < pages; g++)
-            store_lanes(&s[h][(page0 + g) * PAGE_TOKENS], v_mul(sum[h][g], scale_by),
-                        lanes);
+        for (int g = 0; g < ATTN_PAGES; g++)
+            v_store(&f->p[t.first + h][(page0 + g) * PAGE_TOKENS], v_mul(s[h][g], scale));
     }
 }
 
-/* Scores of all keys of the block; absent places hold -infinity. */
-INLINE void score_heads(const struct attn_args *a, const struct block *b, const float *q,
-                        float (*s)[ATTN_BLOCK], int heads)
+INLINE void score_groups(struct batch *f, struct heads t, const char *const *half,
+                         int page0)
 {
-    int whole = b->n_keys / PAGE_TOKENS, page = 0;
-    size_t rest = (size_t)(b->n_keys % PAGE_TOKENS);
-    for (; page + ATTN_PAGES <= whole; page += ATTN_PAGES)
-        score_tile(a, b, q, s, page, heads, ATTN_PAGES, LANES);
-    for (; page < whole; page++)
-        score_tile(a, b, q, s, page, heads, 1, LANES);
-    for (; page < BLOCK_PAGES; page++, rest = 0) {
-        for (int h = 0; h < heads; h++)
-            v_store(&s[h][page * PAGE_TOKENS], v_set1(-INFINITY));
-        if (rest)
-            score_tile(a, b, q, s, page, heads, 1, rest);
+    int hd = f->a->head_dim;
+    vec s[ATTN_TILE][BLOCK_PAGES];
+    for (int d = 0, group = 0; d < hd; d += QUANT_GROUP, group++) {
+        int end = d + QUANT_GROUP < hd ? d + QUANT_GROUP : hd;
+        score_chain(KV_Q8, f, t, half, d, end, s);
+        UNROLL
+        for (int g = 0; g < ATTN_PAGES; g++) {
+            vec scale = load_scales(f->a, half[g], group);
+            UNROLL
+            for (int h = 0; h < t.n; h++) {
+                float *p = &f->p[t.first + h][(page0 + g) * PAGE_TOKENS];
+                vec sum = v_fma(s[h][g], scale, d ? v_load(p) : v_zero());
+                v_store(p, end < hd ? sum : v_mul(sum, v_set1(f->a->scale)));
+            }
+        }
     }
 }
 
-/* The online softmax of one head: scores become exponentials. An absent place's is 0. */
-INLINE void soften(struct heads *f, int h)
+/* Scores of a tile against all pages of the block. */
+INLINE void score_tile(enum kv_type type, struct batch *f, struct heads t,
+                       const struct block *b)
 {
-    float *p = f->p[h];
+    for (int page = 0; page < b->n_pages; page += ATTN_PAGES) {
+        const char *half[BLOCK_PAGES];
+        UNROLL
+        for (int g = 0; g < ATTN_PAGES; g++)
+            half[g] = b->page[page + g] + f->a->k_offset;
+        if (type == KV_Q8)
+            score_groups(f, t, half, page);
+        else
+            score_plain(type, f, t, half, page);
+    }
+}
+
+/* ---- softmax ---------------------------------------------------------------- */
+
+/* Places of keys from n on hold -infinity. */
+INLINE void hide(float *p, int n)
+{
+    vec hidden = v_set1(-INFINITY);
+    for (int at = n / LANES * LANES; at < ATTN_BLOCK; at += LANES) {
+        vec s = v_load(p + at);
+        v_store(p + at, hidden);
+        if (at < n)
+            v_store_n(p + at, s, (size_t)(n - at));
+    }
+}
+
+/* Keys of the block that query h sees. */
+INLINE int seen(const struct batch *f, const struct block *b, int h)
+{
+    int n = f->n_keys[h] - b->key0;
+    n = n < 0 ? 0 : n;
+    return n < ATTN_BLOCK ? n : ATTN_BLOCK;
+}
+
+/* The block's greatest score of query h. */
+INLINE float greatest(const float *p)
+{
     vec v[BLOCK_PAGES];
     UNROLL
     for (int g = 0; g < BLOCK_PAGES; g++)
         v[g] = v_load(p + g * LANES);
-    float m = v_greatest(v_max(v_max(v[0], v[1]), v_max(v[2], v[3])));
-    m = m > f->m[h] ? m : f->m[h];
+    return v_greatest(v_max(v_max(v[0], v[1]), v_max(v[2], v[3])));
+}
+
+/* Scores become exponentials; their sum. A hidden place's is 0. */
+INLINE float exponentials(float *p, float m)
+{
     vec sum = v_zero(), vm = v_set1(m);
     UNROLL
     for (int g = 0; g < BLOCK_PAGES; g++) {
-        v[g] = v_exp(v_sub(v[g], vm));
-        v_store(p + g * LANES, v[g]);
-        sum = v_add(sum, v[g]);
+        vec v = v_exp(v_sub(v_load(p + g * LANES), vm));
+        v_store(p + g * LANES, v);
+        sum = v_add(sum, v);
     }
-    float c[LANES];
-    v_store(c, v_exp(v_set1(f->m[h] - m)));
-    f->c[h] = c[0];
-    f->m[h] = m;
-    f->l[h] = fmaf(f->l[h], c[0], v_join(sum));
+    return v_join(sum);
 }
 
-/* o = o c + Σ p v for `heads` heads over `vecs` vectors of head_dim; the last has
- * `lanes`. */
-INLINE void value_tile(const struct attn_args *a, const struct block *b, const float *c,
-                       float (*p)[ATTN_BLOCK], float *o, size_t d, int heads, int vecs,
-                       size_t lanes)
+/* The online softmax of all queries; what is one number a query has queries along the
+ * lanes. */
+static void soften(struct batch *f, const struct block *b)
+{
+    _Alignas(64) float most[ATTN_BATCH], sum[ATTN_BATCH];
+    for (int h = 0; h < f->n; h++) {
+        if (seen(f, b, h) < ATTN_BLOCK)
+            hide(f->p[h], seen(f, b, h));
+        most[h] = greatest(f->p[h]);
+    }
+    for (int h = f->n; h < ATTN_BATCH; h++)
+        most[h] = sum[h] = 0.0f;
+    vec before = v_load(f->m), m = v_load(most);
+    m = v_if_greater(m, before, m, before);
+    v_store(f->m, m);
+    vec c = v_exp(v_sub(before, m));
+    v_store(f->c, c);
+    for (int h = 0; h < f->n; h++)
+        sum[h] = exponentials(f->p[h], f->m[h]);
+    v_store(f->l, v_fma(v_load(f->l), c, v_load(sum)));
+}
+
+/* ---- values ----------------------------------------------------------------- */
+
+enum { VALUE_GROUPS = (ATTN_VECS * LANES + QUANT_GROUP - 1) / QUANT_GROUP };
+
+/* Part of head_dim: `vecs` vectors from d on, the last of `lanes`. */
+struct part {
+    size_t d, lanes;
+    int vecs;
+};
+
+/* Keys of a block whose values are added, and whether the sum is rescaled before. */
+struct keys {
+    int from, to;
+};
+
+/* What the weights of keys are multiplied with: in q8 the scale of the part's groups. */
+INLINE void weigh(const struct batch *f, struct heads t, const struct block *b,
+                  struct part part, float (*w)[VALUE_GROUPS][ATTN_BLOCK])
+{
+    for (int page = 0; page < b->n_pages; page++)
+        for (int g = 0; g < (part.vecs + 1) / 2; g++) {
+            vec scale = load_scales(f->a, b->page[page] + f->a->v_offset,
+                                    (int)part.d / QUANT_GROUP + g);
+            UNROLL
+            for (int h = 0; h < t.n; h++) {
+                const float *p = &f->p[t.first + h][page * PAGE_TOKENS];
+                v_store(&w[h][g][page * PAGE_TOKENS], v_mul(v_load(p), scale));
+            }
+        }
+}
+
+/* o = o c + Σ p v, or without c where the block has been begun. */
+INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
+                       const struct block *b, struct part part, struct keys keys)
 {
     vec sum[ATTN_TILE][ATTN_VECS];
+    float w[ATTN_TILE][VALUE_GROUPS][ATTN_BLOCK];
+    if (type == KV_Q8)
+        weigh(f, t, b, part, w);
     UNROLL
-    for (int h = 0; h < heads; h++) {
-        vec vc = v_set1(c[h]);
+    for (int h = 0; h < t.n; h++) {
+        vec c = v_set1(keys.from ? 1.0f : f->c[t.first + h]);
         UNROLL
-        for (int i = 0; i < vecs; i++)
-            sum[h][i] = v_mul(load_lanes(o + h * a->head_dim + i * LANES, lanes), vc);
+        for (int i = 0; i < part.vecs; i++)
+            sum[h][i] =
+                v_mul(load_lanes(f->o[t.first + h] + part.d + i * LANES, part.lanes), c);
     }
-    for (int j = 0; j < b->n_keys; j++) {
-        const char *page = b->page[j / PAGE_TOKENS] + a->v_offset;
-        const float *v = (const float *)(const void *)page;
-        v += (size_t)(j % PAGE_TOKENS * a->head_dim) + d;
+    for (int j = keys.from; j < keys.to; j++) {
+        const char *half = b->page[j / PAGE_TOKENS] + f->a->v_offset;
+        size_t at = (size_t)(j % PAGE_TOKENS * f->a->head_dim) + part.d;
         vec value[ATTN_VECS];
         UNROLL
-        for (int i = 0; i < vecs; i++)
-            value[i] = load_lanes(v + i * LANES, lanes);
+        for (int i = 0; i < part.vecs; i++)
+            value[i] = load_page(type, half, at + (size_t)i * LANES, part.lanes);
         UNROLL
-        for (int h = 0; h < heads; h++) {
-            vec x = v_set1(p[h][j]);
+        for (int h = 0; h < t.n; h++) {
             UNROLL
-            for (int i = 0; i < vecs; i++)
-                sum[h][i] = v_fma(x, value[i], sum[h][i]);
+            for (int i = 0; i < part.vecs; i++) {
+                float p = type == KV_Q8 ? w[h][i / 2][j] : f->p[t.first + h][j];
+                sum[h][i] = v_fma(v_set1(p), value[i], sum[h][i]);
+            }
         }
     }
     UNROLL
-    for (int h = 0; h < heads; h++) {
+    for (int h = 0; h < t.n; h++) {
         UNROLL
-        for (int i = 0; i < vecs; i++)
-            store_lanes(o + h * a->head_dim + i * LANES, sum[h][i], lanes);
+        for (int i = 0; i < part.vecs; i++)
+            store_lanes(f->o[t.first + h] + part.d + i * LANES, sum[h][i], part.lanes);
     }
 }
 
-INLINE void value_heads(const struct attn_args *a, const struct block *b, const float *c,
-                        float (*p)[ATTN_BLOCK], float *o, int heads)
+INLINE void value_parts(enum kv_type type, struct batch *f, struct heads t,
+                        const struct block *b, struct keys keys)
 {
-    size_t d = 0, n = (size_t)a->head_dim;
+    size_t d = 0, n = (size_t)f->a->head_dim;
     for (; d + ATTN_VECS * LANES <= n; d += ATTN_VECS * LANES)
-        value_tile(a, b, c, p, o + d, d, heads, ATTN_VECS, LANES);
+        value_tile(type, f, t, b, (struct part){d, LANES, ATTN_VECS}, keys);
     for (; d + LANES <= n; d += LANES)
-        value_tile(a, b, c, p, o + d, d, heads, 1, LANES);
+        value_tile(type, f, t, b, (struct part){d, LANES, 1}, keys);
     if (d < n)
-        value_tile(a, b, c, p, o + d, d, heads, 1, n - d);
+        value_tile(type, f, t, b, (struct part){d, n - d, 1}, keys);
 }
 
-static void score_any(const struct attn_args *a, const struct block *b, const float *q,
-                      float (*s)[ATTN_BLOCK], int heads)
+/* ---- one page type ---------------------------------------------------------- */
+
+typedef void score_fn(struct batch *f, struct heads t, const struct block *b);
+typedef void value_fn(struct batch *f, struct heads t, const struct block *b,
+                      struct keys keys);
+
+struct page_type {
+    score_fn *score;
+    value_fn *value;
+};
+
+INLINE void score_any(enum kv_type type, struct batch *f, struct heads t,
+                      const struct block *b)
 {
-    switch (heads) {
+    switch (t.n) {
     case 1:
-        score_heads(a, b, q, s, 1);
+        score_tile(type, f, (struct heads){t.first, 1}, b);
         break;
     case 2:
-        score_heads(a, b, q, s, 2);
+        score_tile(type, f, (struct heads){t.first, 2}, b);
         break;
     case 3:
-        score_heads(a, b, q, s, 3);
+        score_tile(type, f, (struct heads){t.first, 3}, b);
         break;
     default:
-        score_heads(a, b, q, s, ATTN_TILE);
+        score_tile(type, f, (struct heads){t.first, ATTN_TILE}, b);
     }
 }
 
-static void value_any(const struct attn_args *a, const struct block *b, const float *c,
-                      float (*p)[ATTN_BLOCK], float *o, int heads)
+INLINE void value_any(enum kv_type type, struct batch *f, struct heads t,
+                      const struct block *b, struct keys keys)
 {
-    switch (heads) {
+    switch (t.n) {
     case 1:
-        value_heads(a, b, c, p, o, 1);
+        value_parts(type, f, (struct heads){t.first, 1}, b, keys);
         break;
     case 2:
-        value_heads(a, b, c, p, o, 2);
+        value_parts(type, f, (struct heads){t.first, 2}, b, keys);
         break;
     case 3:
-        value_heads(a, b, c, p, o, 3);
+        value_parts(type, f, (struct heads){t.first, 3}, b, keys);
         break;
     default:
-        value_heads(a, b, c, p, o, ATTN_TILE);
+        value_parts(type, f, (struct heads){t.first, ATTN_TILE}, b, keys);
     }
 }
 
-static void attn_block(const struct attn_args *a, const struct block *b, struct heads *f,
-                       int head0, int n_heads)
+#define PAGE_TYPE(name, type)                                                            \
+    static void score_##name(struct batch *f, struct heads t, const struct block *b)     \
+    {                                                                                    \
+        score_any(type, f, t, b);                                                        \
+    }                                                                                    \
+    static void value_##name(struct batch *f, struct heads t, const struct block *b,     \
+                             struct keys keys)                                           \
+    {                                                                                    \
+        value_any(type, f, t, b, keys);                                                  \
+    }                                                                                    \
+    static const struct page_type page_##name = {score_##name, value_##name};
+
+PAGE_TYPE(f32, KV_F32)
+PAGE_TYPE(f16, KV_F16)
+PAGE_TYPE(q8, KV_Q8)
+
+/* ---- all together ----------------------------------------------------------- */
+
+/* Keys that all queries of the tile see, then the rest of each. */
+static void add_values(struct batch *f, struct heads t, const struct block *b,
+                       const struct page_type *type)
 {
-    const float *q = a->q + head0 * a->head_dim;
-    float *o = a->out + head0 * a->head_dim;
-    for (int h = 0; h < n_heads; h += ATTN_TILE) {
-        int n = n_heads - h < ATTN_TILE ? n_heads - h : ATTN_TILE;
-        score_any(a, b, q + h * a->head_dim, &f->p[h], n);
-    }
-    for (int h = 0; h < n_heads; h++)
-        soften(f, h);
-    for (int h = 0; h < n_heads; h += ATTN_TILE) {
-        int n = n_heads - h < ATTN_TILE ? n_heads - h : ATTN_TILE;
-        value_any(a, b, &f->c[h], &f->p[h], o + h * a->head_dim, n);
+    int all = ATTN_BLOCK;
+    for (int h = t.first; h < t.first + t.n; h++)
+        all = seen(f, b, h) < all ? seen(f, b, h) : all;
+    if (all > 0)
+        type->value(f, t, b, (struct keys){0, all});
+    for (int h = t.first; h < t.first + t.n; h++)
+        if (seen(f, b, h) > all)
+            type->value(f, (struct heads){h, 1}, b, (struct keys){all, seen(f, b, h)});
+}
+
+static void attend_block(struct batch *f, const struct block *b,
+                         const struct page_type *type)
+{
+    for (int h = 0; h < f->n; h += ATTN_TILE)
+        type->score(f, (struct heads){h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE}, b);
+    soften(f, b);
+    for (int h = 0; h < f->n; h += ATTN_TILE)
+        add_values(f, (struct heads){h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE}, b,
+                   type);
+}
+
+/* The block of keys from key0 on, of n keys in all. */
+static void find_block(const struct attn_args *a, int key0, int n, struct block *b)
+{
+    int pages = (n - key0 + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    b->key0 = key0;
+    b->n_pages = pages < BLOCK_PAGES ? pages : BLOCK_PAGES;
+    for (int g = 0; g < BLOCK_PAGES; g++) {
+        int at = key0 / PAGE_TOKENS + (g < b->n_pages ? g : 0);
+        b->page[g] = a->pages + (size_t)a->table[at] * a->page_bytes;
     }
 }
 
-static void find_block(const struct attn_args *a, int key0, struct block *b)
+/* Queries [first, first + n) of all rows: query i is head i mod group of row i / group.
+ */
+static void begin(struct batch *f, const struct attn_args *a, int first, int n)
 {
-    b->n_keys = a->n_keys - key0 < ATTN_BLOCK ? a->n_keys - key0 : ATTN_BLOCK;
-    b->n_pages = (b->n_keys + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    for (int g = 0; g < b->n_pages; g++) {
-        size_t page = (size_t)a->table[key0 / PAGE_TOKENS + g];
-        b->page[g] = a->pages + page * a->page_bytes;
+    f->a = a;
+    f->n = n;
+    for (int i = 0; i < n; i++) {
+        int row = (first + i) / a->group, head = (first + i) % a->group;
+        size_t at = (size_t)row * a->ld + (size_t)(head * a->head_dim);
+        f->q[i] = a->q + at;
+        f->o[i] = a->out + at;
+        f->n_keys[i] = a->n_keys + row;
+        memset(f->o[i], 0, (size_t)a->head_dim * sizeof *f->o[i]);
+    }
+    v_store(f->m, v_set1(-INFINITY));
+    v_store(f->l, v_zero());
+}
+
+static void finish(const struct batch *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        float *o = f->o[i];
+        vec l = v_set1(f->l[i]);
+        for (size_t d = 0, n = (size_t)f->a->head_dim; d < n; d += LANES) {
+            size_t lanes = n - d < LANES ? n - d : LANES;
+            store_lanes(o + d, v_div(load_lanes(o + d, lanes), l), lanes);
+        }
     }
 }
 
-static void attn_heads(const struct attn_args *a, int head0, int n_heads)
+static void attend(const struct attn_args *a, const struct page_type *type)
 {
-    struct heads f;
+    int n = a->n_rows * a->group;
+    struct batch f;
     struct block b;
-    float *o = a->out + head0 * a->head_dim;
-    size_t n = (size_t)n_heads * (size_t)a->head_dim;
-    for (size_t i = 0; i < n; i++)
-        o[i] = 0.0f;
-    for (int h = 0; h < n_heads; h++) {
-        f.m[h] = -INFINITY;
-        f.l[h] = 0.0f;
+    for (int first = 0; first < n; first += ATTN_BATCH) {
+        begin(&f, a, first, n - first < ATTN_BATCH ? n - first : ATTN_BATCH);
+        int n_keys = f.n_keys[f.n - 1];
+        for (int key = 0; key < n_keys; key += ATTN_BLOCK) {
+            find_block(a, key, n_keys, &b);
+            attend_block(&f, &b, type);
+        }
+        finish(&f);
     }
-    for (int key = 0; key < a->n_keys; key += ATTN_BLOCK) {
-        find_block(a, key, &b);
-        attn_block(a, &b, &f, head0, n_heads);
-    }
-    for (int h = 0; h < n_heads; h++)
-        for (int d = 0; d < a->head_dim; d++)
-            o[h * a->head_dim + d] /= f.l[h];
 }
 
 static void attn_f32(const struct attn_args *a)
 {
-    struct attn_args row = *a;
-    row.n_rows = 1;
-    for (int r = 0; r < a->n_rows; r++) {
-        row.q = a->q + (size_t)r * a->ld;
-        row.out = a->out + (size_t)r * a->ld;
-        row.n_keys = a->n_keys + r;
-        for (int h = 0; h < a->group; h += ATTN_HEADS)
-            attn_heads(&row, h, a->group - h < ATTN_HEADS ? a->group - h : ATTN_HEADS);
-    }
+    attend(a, &page_f32);
+}
+
+static void attn_f16(const struct attn_args *a)
+{
+    attend(a, &page_f16);
+}
+
+static void attn_q8(const struct attn_args *a)
+{
+    attend(a, &page_q8);
 }

@@ -26,7 +26,7 @@
         .linear = {linear_f32, linear_f16, linear_bf16, q8, q4},                        \
         .quantise = quantise,                                                           \
         .kv_store = {attn_c_store_f32, attn_c_store_f16, attn_c_store_q8},              \
-        .attn = {attn_f32, attn_c_f16, attn_c_q8},                                      \
+        .attn = {attn_f32, attn_f16, attn_q8},                                          \
         .ssd = ssd,                                                                     \
         .gss = gss,                                                                     \
         .dss = dss,                                                                     \

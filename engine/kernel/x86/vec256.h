@@ -81,6 +81,25 @@ INLINE vec v_load_bf16(const uint16_t *p)
     return (vec){widen_8_bf16(p), widen_8_bf16(p + 8)};
 }
 
+INLINE __m256 widen_8_i8(const int8_t *p)
+{
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)p);
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+
+INLINE vec v_load_i8(const int8_t *p)
+{
+    return (vec){widen_8_i8(p), widen_8_i8(p + 8)};
+}
+
+/* To the nearest, ties to even. */
+INLINE void v_store_f16(uint16_t *p, vec x)
+{
+    enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x.lo, NEAREST));
+    _mm_storeu_si128((__m128i *)(void *)(p + 8), _mm256_cvtps_ph(x.hi, NEAREST));
+}
+
 INLINE vec v_add(vec a, vec b)
 {
     return (vec){_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
