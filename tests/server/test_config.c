@@ -398,7 +398,10 @@ static void served_name_follows_the_folder(void **state)
     } cases[] = {{"--model=/nonexistent/my-model", "my-model"},
                  {"--model=configs", "configs"},
                  {"--model=configs/", "configs"},
-                 {"--model=configs/../tests/.", "tests"}};
+                 {"--model=configs/../tests/.", "tests"},
+                 {"--shape=/nonexistent/a-shape.json", "a-shape"},
+                 {"--shape=configs/shapes/pha-180m.json", "pha-180m"},
+                 {"--shape=plain", "plain"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config cfg;
         struct err err;
@@ -407,6 +410,24 @@ static void served_name_follows_the_folder(void **state)
         assert_string_equal(cfg.served_name, cases[i].name);
         config_free(&cfg);
     }
+}
+
+static void a_shape_stands_alone(void **state)
+{
+    (void)state;
+    struct config cfg;
+    struct err err;
+    struct engine_options o;
+    struct start both = {NULL, {NULL}, {"--shape=a.json", "--model=b", NULL}};
+    assert_int_equal(load(&cfg, &both, &err), -ERR_ARGUMENT);
+    assert_string_equal(err.param, "shape");
+    config_free(&cfg);
+    struct start alone = {NULL, {NULL}, {"--shape=a.json", NULL}};
+    assert_int_equal(load(&cfg, &alone, &err), 0);
+    config_engine_options(&cfg, &o);
+    assert_null(o.model_dir);
+    assert_string_equal(o.shape, "a.json");
+    config_free(&cfg);
 }
 
 int main(void)
@@ -422,6 +443,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_reads_back),
         cmocka_unit_test(a_command_has_its_own_flags_and_keys),
         cmocka_unit_test(served_name_follows_the_folder),
+        cmocka_unit_test(a_shape_stands_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
