@@ -47,7 +47,8 @@ static int open_with(struct bench *b, int format, size_t memory_bytes, struct er
     o.emit = bench_run_event;
     o.emit_arg = &b->events;
     if (engine_open(&b->engines[format], &o, err) != 0) {
-        err->code = ERR_ARGUMENT; /* whatever is wrong with a model, it is the wrong one */
+        /* Whatever is wrong with a model, it is the wrong one. */
+        err->code = ERR_ARGUMENT;
         return -(int)err->code;
     }
     b->info = *engine_info(b->engines[format]);

@@ -27,11 +27,11 @@ struct loop {
 
 #if defined(__x86_64__)
 
-#define TEN(GROUP)                                                                       \
-    GROUP("0")                                                                           \
-    GROUP("1")                                                                           \
-    GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7") GROUP("8")         \
-        GROUP("9")
+/* clang-format off */
+#define TEN(GROUP) \
+    GROUP("0") GROUP("1") GROUP("2") GROUP("3") GROUP("4") \
+    GROUP("5") GROUP("6") GROUP("7") GROUP("8") GROUP("9")
+/* clang-format on */
 #define REGISTERS                                                                        \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",      \
         "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
@@ -39,8 +39,8 @@ struct loop {
 #define FMA_512(I) "vfmadd231ps %%zmm10, %%zmm10, %%zmm" I "\n\t"
 #define FMA_256(I) "vfmadd231ps %%ymm10, %%ymm10, %%ymm" I "\n\t"
 #define DOT_512(I) "vpdpbusd %%zmm10, %%zmm10, %%zmm" I "\n\t"
-/* Bytes of one operand below 128 by sign and size: the pair sums of vpmaddubsw are exact.
- */
+/* Exact as long as one operand is below 128 in size: then no pair of vpmaddubsw
+ * saturates. */
 #define PAIR_512(I)                                                                      \
     "vpmaddubsw %%zmm10, %%zmm10, %%zmm11\n\tvpmaddwd %%zmm10, %%zmm11, "                \
     "%%zmm11\n\tvpaddd %%zmm11, %%zmm" I ", %%zmm" I "\n\t"
@@ -117,11 +117,11 @@ static void read_piece(const char *p, size_t n)
 
 #include <sys/auxv.h>
 
-#define TEN(GROUP)                                                                       \
-    GROUP("0")                                                                           \
-    GROUP("1")                                                                           \
-    GROUP("2") GROUP("3") GROUP("4") GROUP("5") GROUP("6") GROUP("7") GROUP("16")        \
-        GROUP("17")
+/* clang-format off */
+#define TEN(GROUP) \
+    GROUP("0") GROUP("1") GROUP("2") GROUP("3") GROUP("4") \
+    GROUP("5") GROUP("6") GROUP("7") GROUP("16") GROUP("17")
+/* clang-format on */
 #define REGISTERS                                                                        \
     "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19"
 
@@ -132,7 +132,8 @@ static void read_piece(const char *p, size_t n)
 #define LOOP(NAME, EXTENSION, GROUP)                                                     \
     __attribute__((noinline)) static void NAME(long n)                                   \
     {                                                                                    \
-        for (__asm__ volatile("movi v18.4s, #0" ::: REGISTERS); n > 0; n--)              \
+        __asm__ volatile("movi v18.4s, #0" ::: REGISTERS);                               \
+        for (; n > 0; n--)                                                               \
             __asm__ volatile(EXTENSION TEN(GROUP)::: REGISTERS);                         \
     }
 
