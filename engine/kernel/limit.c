@@ -138,7 +138,7 @@ static void read_piece(const char *p, size_t n)
     }
 
 LOOP(fma_128, "", FMLA)
-LOOP(dot_128, ".arch_extension dotprod\n\t", SDOT)
+LOOP(dot_128, ".arch armv8.2-a+dotprod\n\t", SDOT)
 LOOP(widen_64, "", WIDEN)
 
 static struct loop f32_loop(void)
