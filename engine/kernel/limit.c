@@ -125,10 +125,9 @@ static void read_piece(const char *p, size_t n)
 #define REGISTERS                                                                        \
     "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19"
 
+/* sdot is written by its code: not every assembler is told of the extension. */
 #define FMLA(I)  "fmla v" I ".4s, v18.4s, v18.4s\n\t"
-/* sdot v<I>.4s, v18.16b, v18.16b, by its code: not every assembler is told of it. */
-#define SDOT(I)  ".inst 0x4e929640 + " I "
-"
+#define SDOT(I)  ".inst 0x4e929640 + " I "\n\t"
 #define WIDEN(I) "smull v19.8h, v18.8b, v18.8b\n\tsadalp v" I ".4s, v19.8h\n\t"
 
 #define LOOP(NAME, GROUP)                                                                \
@@ -139,9 +138,13 @@ static void read_piece(const char *p, size_t n)
             __asm__ volatile(TEN(GROUP)::: REGISTERS);                                   \
     }
 
-    LOOP(fma_128, FMLA) LOOP(dot_128, SDOT) LOOP(widen_64, WIDEN)
+/* clang-format off */
+LOOP(fma_128, FMLA)
+LOOP(dot_128, SDOT)
+LOOP(widen_64, WIDEN)
+/* clang-format on */
 
-        static struct loop f32_loop(void)
+static struct loop f32_loop(void)
 {
     return (struct loop){fma_128, 8};
 }
