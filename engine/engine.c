@@ -89,11 +89,13 @@ static void fill_info(struct engine *e, const struct engine_options *o,
                       const struct plan *p)
 {
     const struct model *m = &e->model;
+    struct holding held;
+    model_holding(m, &held);
     snprintf(e->hash, sizeof e->hash, "%016llx", (unsigned long long)m->hash);
     e->info = (struct engine_info){
         .arch = m->hp.arch,
         .cpu = e->runner.gemm.k->name,
-        .weights = weights_name(m->type_mask),
+        .weights = weights_name(held.types),
         .kv = kv_names[o->kv],
         .model_hash = e->hash,
         .n_threads = o->n_threads,
@@ -107,7 +109,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .n_layers = m->hp.n_layers,
         .hidden_size = m->hp.hidden_size,
         .n_params = m->n_params,
-        .weights_bytes = m->arena.used_bytes,
+        .weights_bytes = model_weights_bytes(m),
         .slot_bytes = m->slot_bytes,
         .page_bytes = m->page_bytes,
         .scratch_bytes = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads),
@@ -115,6 +117,10 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .n_pages = e->runner.pages.n,
         .has_tokenizer = e->vocab != NULL,
     };
+    for (enum dtype t = DTYPE_F32; t < DTYPE_N; t++)
+        if (held.bytes[t])
+            e->info.formats[e->info.n_formats++] =
+                (struct engine_format){quant_name(t), held.bytes[t]};
 }
 
 static int open_vocab(struct engine *e, const char *dir, struct err *err)
@@ -139,7 +145,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         .max_seqs = o->max_seqs,
         .context = m->context,
         .budget = o->memory_bytes,
-        .fixed = m->arena.used_bytes + scratch,
+        .fixed = model_weights_bytes(m) + scratch,
         .later = scratch,
     };
     int rc = plan_make(&plan, &ask, plan_available(), err);

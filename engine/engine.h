@@ -60,6 +60,12 @@ struct engine_options {
     void *emit_arg;
 };
 
+struct engine_format {
+    const char *name; /* "q8" */
+    size_t bytes;
+};
+enum { ENGINE_MAX_FORMATS = 5 };
+
 /* Constant after open. Strings are owned by the engine. */
 struct engine_info {
     const char *arch;       /* config.json: model_type */
@@ -74,6 +80,9 @@ struct engine_info {
     int n_layers, hidden_size;
     int64_t n_params;
     size_t weights_bytes; /* as held in memory */
+    /* The same by what they are held as, matrices' types and f32 for the rest. */
+    struct engine_format formats[ENGINE_MAX_FORMATS];
+    int n_formats;
     size_t slot_bytes, page_bytes, scratch_bytes;
     int n_slots, n_pages;
     bool has_tokenizer;

@@ -1,13 +1,79 @@
 /*
- * Weight formats: what a matrix may be held as, whatever its file says.
+ * Weight formats: what a matrix may be held as, whatever its file says, and how floats
+ * become q8 and q4. Opening thread; pure functions of their arguments, so that the same
+ * checkpoint gives the same codes on every machine.
+ *
+ * A matrix is [n_out][n_in]. Quantised, its outputs lie in panels of 32 and its inputs in
+ * groups of 32, both filled up at the end; P panels, G groups:
+ *   q8 codes  uint8 [P][G][8][32][4]: byte (p, g, j, o, i) is 128 + q of output 32p + o
+ * at input 32g + 4j + i, q from -127 to 127 (a byte is never 0) q4 codes  uint8
+ * [P][G][4][32][4]: byte (p, g, j, o, i) holds two codes of output 32p + o, the low
+ * nibble that of input 32g + 4j + i, the high nibble that of input 32g + 16 + 4j + i; q =
+ * quant_levels[code] scales    f16 [P][G][32] for both; the weight is scale * q, rounded
+ * to f32 quant_levels is -127 -100 -78 -62 -47 -33 -21 -9 2 13 24 36 50 65 82 106; where
+ * it comes from is said where it is defined. Places of absent outputs have scale 0; codes
+ * of absent inputs are 128 in q8 and 0 in q4 and meet no input.
+ *
+ * In a safetensors file a quantised tensor X (a name that ends in ".weight") is two
+ * tensors: "X.q8" or "X.q4" of dtype U8 and "X.scale" of dtype F16, in the shapes above.
+ * The file's __metadata__ says "ssmd.layout": "1", the version of all this, and for each
+ * X "ssmd.shape.X": "[n_out,n_in]", which the panels do not tell. X itself is absent.
+ * Everything else of the checkpoint is as it was. Arrays that begin at a multiple of 64
+ * bytes of the file are used where they lie; others are copied.
+ *
+ * How codes are chosen is not part of the format. Here: q8 rounds w / scale to the
+ * nearest with scale = max |w| / 127 of the group, as f16. q4 takes the scale with the
+ * least squared error among max |w| / 127 times 0.74, 0.8 … 1.4, of both signs (the
+ * levels are not symmetric), then that of least squares for the codes found, twice; each
+ * as f16.
  */
 #ifndef ENGINE_LOAD_QUANT_H
 #define ENGINE_LOAD_QUANT_H
 
+#include "engine/base/err.h"
 #include "engine/kernel/kernel.h"
 
 /* What --weights asks for. Own: each tensor's type in the file, quantised files
  * included. */
 enum quant_weights { QUANT_OWN, QUANT_F32, QUANT_BF16, QUANT_Q8, QUANT_Q4 };
+
+/* What a matrix is for. A table (embedding, head) is q8 where others are q4. An exact one
+ * makes steps or decays, where an error grows with the context: it is never rounded. */
+enum quant_role { QUANT_MATRIX, QUANT_TABLE, QUANT_EXACT };
+
+/* A matrix of fewer outputs is not quantised: most of its panel would be absent. */
+enum { QUANT_MIN_OUT = 32 };
+
+/* A quantised matrix; codes and scales as above, 64-byte aligned for the kernels. */
+struct packed {
+    enum dtype type;
+    int n_out, n_in;
+    const uint8_t *codes;   /* [quant_code_bytes]; both borrow from whoever made them */
+    const uint16_t *scales; /* [quant_scale_bytes] bytes */
+};
+
+/* By type, n_out and n_in alone. */
+size_t quant_code_bytes(const struct packed *m);
+size_t quant_scale_bytes(const struct packed *m);
+
+/* The type that a float matrix of type own is held as. */
+enum dtype quant_target(enum quant_weights ask, enum quant_role role, enum dtype own,
+                        int n_out);
+
+/* "f32", "f16", "bf16", "q8", "q4". */
+const char *quant_name(enum dtype type);
+
+/* Converts n floats of one type to another, to the nearest, ties to even; from any
+ * address. to: F32 or BF16. */
+void quant_floats(enum dtype to, void *dst, enum dtype from, const void *src, size_t n);
+
+/* Quantises w ([n_out][n_in] of the float type from, any address) into codes and scales.
+ * m has type, n_in and n_out. ERR_FORMAT for a weight that is not finite or whose scale
+ * an f16 cannot hold. */
+int quant_pack(const struct packed *m, uint8_t *codes, uint16_t *scales, enum dtype from,
+               const void *w, struct err *err);
+
+/* The weights of one output, f32 [n_in]. Any thread. */
+void quant_row(const struct packed *m, int row, float *out);
 
 #endif

@@ -143,6 +143,7 @@ int shape_take(struct weights *w, const char *name, int n_dims, const int64_t *s
                          .dtype = "F32",
                          .n_dims = n_dims,
                          .bytes = n * sizeof(float),
+                         .n_values = (int64_t)n,
                          .used = true};
     memcpy(t->shape, shape, (size_t)n_dims * sizeof *shape);
     t->data = make(w, t, n);

@@ -124,6 +124,7 @@ static int read_tensor(struct tensor *t, const struct json *v, size_t data_bytes
                        "data_offsets: expected %zu bytes for %zu values of %s, found %zu",
                        bytes, count, dtypes[d].name, t->bytes);
     t->dtype = dtypes[d].name;
+    t->n_values = (int64_t)count;
     return 0;
 }
 
@@ -143,11 +144,48 @@ static struct tensor *push_tensor(struct weights *w)
     return t;
 }
 
+/* One text of __metadata__. Only our own are read; shards may repeat one, but not
+ * otherwise. */
+static int read_note(void *arg, const char *key, size_t len, const struct json *v)
+{
+    struct header_reader *r = arg;
+    struct weights *w = r->w;
+    const char *text = json_as_string(v, NULL), *before = weights_note(w, key);
+    if (strncmp(key, "ssmd.", 5) != 0)
+        return 0;
+    if (!text || strlen(key) != len)
+        return err_set(r->err, ERR_FORMAT, "__metadata__: %.200s: expected a text", key);
+    if (before && strcmp(before, text) != 0)
+        return err_set(
+            r->err, ERR_FORMAT,
+            "__metadata__: %.200s: expected \"%.60s\" as before, found \"%.60s\"", key,
+            before, text);
+    if (before)
+        return 0;
+    if (w->n_texts == w->texts_cap) {
+        size_t cap = w->texts_cap ? w->texts_cap * 2 : 64;
+        const char **grown =
+            mem_grow(w->texts, w->n_texts * sizeof *grown, cap * sizeof *grown);
+        if (!grown)
+            return err_set(r->err, ERR_MEMORY, "out of memory for metadata");
+        w->texts = grown;
+        w->texts_cap = cap;
+    }
+    char *name = arena_strdup(&w->arena, key, len);
+    char *copy = arena_strdup(&w->arena, text, strlen(text));
+    if (!w->notes.cap && !strmap_init(&w->notes, 64))
+        return err_set(r->err, ERR_MEMORY, "out of memory for metadata");
+    if (!name || !copy || !strmap_put(&w->notes, name, len, (int32_t)w->n_texts))
+        return err_set(r->err, ERR_MEMORY, "out of memory for metadata");
+    w->texts[w->n_texts++] = copy;
+    return 0;
+}
+
 static int read_member(void *arg, const char *key, size_t len, const struct json *v)
 {
     struct header_reader *r = arg;
     if (strcmp(key, "__metadata__") == 0)
-        return 0;
+        return json_each(v, read_note, r);
     if (strlen(key) != len || len == 0)
         return err_set(r->err, ERR_FORMAT, "tensor name: expected text without NUL");
     struct tensor *t = push_tensor(r->w);
@@ -412,12 +450,41 @@ int weights_open(struct weights *w, const char *dir, struct err *err)
     return rc;
 }
 
+/* Drops whole pages between two places of a file. */
+static void cool(const struct weights_file *f, size_t begin, size_t end)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    begin = (begin + page - 1) / page * page;
+    end = end == f->map_bytes ? end : end / page * page;
+    if (begin < end)
+        madvise((char *)f->map + begin, end - begin, MADV_DONTNEED);
+}
+
 void weights_cool(const struct weights *w)
 {
-    for (int i = 0; i < w->n_files; i++)
-        madvise(w->files[i].map, w->files[i].map_bytes, MADV_DONTNEED);
+    size_t t = 0; /* the tensors of a file stand together, in its order */
+    for (int i = 0; i < w->n_files; i++) {
+        const struct weights_file *f = &w->files[i];
+        size_t done = 0;
+        for (; t < w->n_tensors && w->tensors[t].file_index == i; t++) {
+            size_t begin = (size_t)((const char *)w->tensors[t].data - (char *)f->map);
+            if (!w->tensors[t].kept)
+                continue;
+            cool(f, done, begin);
+            done = begin + w->tensors[t].bytes;
+        }
+        cool(f, done, f->map_bytes);
+    }
     if (w->shape)
         shape_cool(w->shape);
+}
+
+size_t weights_kept_bytes(const struct weights *w)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < w->n_tensors; i++)
+        sum += w->tensors[i].kept ? w->tensors[i].bytes : 0;
+    return sum;
 }
 
 void weights_close(struct weights *w)
@@ -426,6 +493,8 @@ void weights_close(struct weights *w)
         munmap(w->files[i].map, w->files[i].map_bytes);
     shape_close(w->shape);
     strmap_free(&w->by_name);
+    strmap_free(&w->notes);
+    mem_free(w->texts);
     mem_free(w->tensors);
     arena_free(&w->arena);
     *w = (struct weights){0};
@@ -449,6 +518,30 @@ const struct tensor *weights_find(const struct weights *w, const char *name)
     return i < 0 ? NULL : &w->tensors[i];
 }
 
+const char *weights_note(const struct weights *w, const char *key)
+{
+    int32_t i = strmap_get(&w->notes, key, strlen(key), -1);
+    return i < 0 ? NULL : w->texts[i];
+}
+
+static int find_shaped(struct weights *w, const char *name, int n_dims,
+                       const int64_t *shape, struct tensor **out, struct err *err)
+{
+    char want[128], found[128];
+    int32_t i = strmap_get(&w->by_name, name, strlen(name), -1);
+    print_shape(want, sizeof want, n_dims, shape);
+    if (i < 0)
+        return err_set(err, ERR_FORMAT, "tensor %.200s: expected %s, found nothing", name,
+                       want);
+    struct tensor *t = *out = &w->tensors[i];
+    if (t->n_dims == n_dims &&
+        memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape) == 0)
+        return 0;
+    print_shape(found, sizeof found, t->n_dims, t->shape);
+    return err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected shape %s, found %s",
+                   t->file, name, want, found);
+}
+
 int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
                  const struct tensor **out, enum dtype *type, struct err *err)
 {
@@ -456,28 +549,41 @@ int weights_take(struct weights *w, const char *name, int n_dims, const int64_t 
         *type = DTYPE_F32;
         return shape_take(w, name, n_dims, shape, out, err);
     }
-    char want[128], found[128];
-    int32_t i = strmap_get(&w->by_name, name, strlen(name), -1);
-    print_shape(want, sizeof want, n_dims, shape);
-    if (i < 0)
-        return err_set(err, ERR_FORMAT, "tensor %.200s: expected %s, found nothing", name,
-                       want);
-    struct tensor *t = &w->tensors[i];
-    int d = dtype_of(t->dtype);
+    struct tensor *t = NULL;
+    int rc = find_shaped(w, name, n_dims, shape, &t, err);
+    int d = t ? dtype_of(t->dtype) : 0;
     if (d >= DTYPE_FLOATS)
-        return err_set(err, ERR_FORMAT,
-                       "%s: tensor %.200s: expected F32, F16 or BF16, found %s", t->file,
-                       name, t->dtype);
-    if (t->n_dims != n_dims ||
-        memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape) != 0) {
-        print_shape(found, sizeof found, t->n_dims, t->shape);
-        return err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected shape %s, found %s",
-                       t->file, name, want, found);
-    }
+        rc = err_set(err, ERR_FORMAT,
+                     "%s: tensor %.200s: expected F32, F16 or BF16, found %s", t->file,
+                     name, t->dtype);
+    if (rc)
+        return rc;
     t->used = true;
     *out = t;
     *type = (enum dtype)d;
     return 0;
+}
+
+enum dtype weights_dtype(const struct tensor *t)
+{
+    return (enum dtype)dtype_of(t->dtype);
+}
+
+void weights_keep(struct weights *w, const struct tensor *t)
+{
+    w->tensors[t - w->tensors].kept = true;
+}
+
+int weights_take_raw(struct weights *w, const char *name, const char *dtype, int n_dims,
+                     const int64_t *shape, struct tensor **out, struct err *err)
+{
+    int rc = find_shaped(w, name, n_dims, shape, out, err);
+    if (rc == 0 && strcmp((*out)->dtype, dtype) != 0)
+        rc = err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected %s, found %s",
+                     (*out)->file, name, dtype, (*out)->dtype);
+    if (rc == 0)
+        (*out)->used = true;
+    return rc;
 }
 
 int weights_finish(const struct weights *w, struct err *err)

@@ -30,8 +30,11 @@ struct tensor {
     int64_t shape[TENSOR_MAX_DIMS];
     const void *data;    /* into the mapping; any alignment */
     size_t bytes, begin; /* begin: offset in the file's data section */
+    int64_t n_values;    /* parameters it stands for */
     int file_index;
     bool used;
+    bool kept; /* read where it lies as long as the model is open */
+    bool twin; /* repeats another tensor, which counts */
 };
 
 struct weights_file {
@@ -49,6 +52,9 @@ struct weights {
     struct tensor *tensors;
     size_t n_tensors, tensors_cap;
     struct strmap by_name;
+    struct strmap notes; /* "ssmd.…" of the headers' __metadata__: index into texts */
+    const char **texts;  /* [n_texts]; owns the array, the texts are the arena's */
+    size_t n_texts, texts_cap;
     uint64_t hash;       /* over the bytes of all files, in order */
     struct shape *shape; /* owns; random weights (shape.h), NULL: files */
 };
@@ -62,13 +68,29 @@ void weights_close(struct weights *w); /* accepts a zeroed struct */
 int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
                  const struct tensor **out, enum dtype *type, struct err *err);
 
+/* The same for a tensor of bytes or halves: dtype "U8" or "F16". */
+int weights_take_raw(struct weights *w, const char *name, const char *dtype, int n_dims,
+                     const int64_t *shape, struct tensor **out, struct err *err);
+
+/* The type of a tensor that weights_take gave. */
+enum dtype weights_dtype(const struct tensor *t);
+
+/* The tensor is read where it lies from now on. */
+void weights_keep(struct weights *w, const struct tensor *t);
+
+/* What the metadata says under a key that begins with "ssmd.", or NULL. */
+const char *weights_note(const struct weights *w, const char *key);
+
 /* NULL when there is none; does not mark it as used. */
 const struct tensor *weights_find(const struct weights *w, const char *name);
 
-/* Tells the system that the mapped pages are not needed for now: what was packed
- * elsewhere no longer counts as resident, what is still read comes back by itself; but
- * random weights are gone then. */
+/* Tells the system that the mapped pages are not needed for now, those of tensors that
+ * are kept excepted: what was packed elsewhere no longer counts as resident. Random
+ * weights are gone then. */
 void weights_cool(const struct weights *w);
+
+/* Bytes of the tensors that are kept in the mapping. */
+size_t weights_kept_bytes(const struct weights *w);
 
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */
 int weights_finish(const struct weights *w, struct err *err);

@@ -33,7 +33,7 @@ static int ssd_bind(struct mixer *mx, const void *spec, const struct bind *bd,
     if (rc == 0)
         rc = bind_matrix(&l->x, bd, s->x, hp, d, s->bias, err);
     if (rc == 0)
-        rc = bind_matrix(&l->dt, bd, s->dt, s->n_heads, d, s->bias, err);
+        rc = bind_exact(&l->dt, bd, s->dt, s->n_heads, d, s->bias, err);
     if (rc == 0)
         rc = bind_matrix(&l->out, bd, s->out, d, hp, s->bias, err);
     if (rc == 0)

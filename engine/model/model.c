@@ -16,33 +16,72 @@ static size_t dtype_bytes(enum dtype type)
 
 /* ---- parts that arch files ask for ------------------------------------------ */
 
+/* The embedding as floats: where they lie in the mapping, or a copy of them. */
+static int bind_rows(struct model *m, const struct bind *b, enum dtype own,
+                     struct err *err)
+{
+    struct embedding *e = &m->embed;
+    const struct tensor *t = e->source;
+    size_t width = dtype_bytes(e->type), n = (size_t)t->n_values;
+    bool odd = (uintptr_t)t->data % width; /* length of the header */
+    e->rows = t->data;
+    if (e->type != own || odd || b->weights->shape) {
+        void *copy = arena_alloc(b->arena, n * width);
+        if (!copy)
+            return err_set(err, ERR_MEMORY, "out of memory for %.200s", t->name);
+        if (e->type == own)
+            memcpy(copy, t->data, t->bytes);
+        else
+            quant_floats(e->type, copy, own, t->data, n);
+        e->rows = copy;
+    } else
+        weights_keep(b->weights, t);
+    struct bound x = {
+        .name = t->name,
+        .source = t,
+        .role = QUANT_TABLE,
+        .m = {.type = e->type, .n_out = m->hp.vocab_size, .n_in = m->hp.hidden_size}};
+    return bind_record(b, &x, err);
+}
+
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err)
 {
-    const int64_t shape[] = {m->hp.vocab_size, m->hp.hidden_size};
-    const struct tensor *t = NULL;
-    int rc = weights_take(b->weights, name, 2, shape, &t, &m->embed.type, err);
-    if (rc)
-        return rc;
-    m->embed.scale = scale;
-    m->embed.rows = t->data;
-    bool odd = (uintptr_t)t->data % dtype_bytes(m->embed.type); /* length of the header */
-    if (odd || b->weights->shape) {
-        void *copy = arena_alloc(b->arena, t->bytes);
-        if (!copy)
-            return err_set(err, ERR_MEMORY, "out of memory for %s", name);
-        m->embed.rows = memcpy(copy, t->data, t->bytes);
+    struct embedding *e = &m->embed;
+    int v = m->hp.vocab_size, d = m->hp.hidden_size;
+    const int64_t shape[] = {v, d};
+    enum dtype own = DTYPE_F32;
+    *e = (struct embedding){.type = DTYPE_N, .scale = scale};
+    if (!packed_has(b->weights, name)) {
+        int rc = weights_take(b->weights, name, 2, shape, &e->source, &own, err);
+        if (rc)
+            return rc;
+        e->type = quant_target(b->held, QUANT_TABLE, own, v);
     }
-    return 0;
+    if (e->type < DTYPE_FLOATS)
+        return bind_rows(m, b, own, err);
+    struct matrix x = {.type = DTYPE_N};
+    int rc = bind_table(&x, b, name, v, d, err);
+    e->type = x.type;
+    e->table = (struct packed){x.type, v, d, x.panels, x.scales};
+    return rc;
 }
 
-static int check_identical(const struct model *m, const struct tensor *t, enum dtype type,
-                           struct err *err)
+/* A head that stands in the file beside an embedding it is tied to. */
+static int check_twin(struct model *m, const struct bind *b, const char *name,
+                      struct err *err)
 {
-    size_t n = (size_t)m->hp.vocab_size * (size_t)m->hp.hidden_size;
-    if (type == m->embed.type &&
-        memcmp(t->data, m->embed.rows, n * dtype_bytes(type)) == 0)
+    const int64_t shape[] = {m->hp.vocab_size, m->hp.hidden_size};
+    const struct tensor *t = NULL, *embed = m->embed.source;
+    enum dtype type = DTYPE_F32;
+    int rc = weights_take(b->weights, name, 2, shape, &t, &type, err);
+    if (rc)
+        return rc;
+    if (embed && type == weights_dtype(embed) &&
+        memcmp(t->data, embed->data, t->bytes) == 0) {
+        b->weights->tensors[t - b->weights->tensors].twin = true;
         return 0;
+    }
     return err_set(
         err, ERR_FORMAT,
         "%s: tensor %s: tie_word_embeddings is set: expected the same values as the "
@@ -54,20 +93,20 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
                     bool tied_default, struct err *err)
 {
     int v = m->hp.vocab_size, d = m->hp.hidden_size;
-    if (!(m->hp.tied < 0 ? tied_default : m->hp.tied))
-        return bind_matrix(&m->head, b, name, v, d, false, err);
     char full[128];
     snprintf(full, sizeof full, "%s.weight", name);
-    if (weights_find(b->weights, full)) {
-        const int64_t shape[] = {v, d};
-        const struct tensor *t = NULL;
-        enum dtype type = DTYPE_F32;
-        int rc = weights_take(b->weights, full, 2, shape, &t, &type, err);
-        if (rc == 0)
-            rc = check_identical(m, t, type, err);
-        if (rc)
-            return rc;
-        m->n_params -= (int64_t)v * d; /* the embedding's, counted with it */
+    m->tied = m->hp.tied < 0 ? tied_default : m->hp.tied;
+    if (!m->tied)
+        return bind_table(&m->head, b, full, v, d, err);
+    int rc = weights_find(b->weights, full) ? check_twin(m, b, full, err) : 0;
+    const struct packed *q = &m->embed.table;
+    if (rc || !m->embed.rows) {
+        m->head = (struct matrix){.type = q->type,
+                                  .n_in = d,
+                                  .n_out = v,
+                                  .panels = q->codes,
+                                  .scales = q->scales};
+        return rc;
     }
     return gemm_pack(&m->head, b->arena, m->embed.type, m->embed.rows, v, d, b->blas,
                      err);
@@ -99,15 +138,7 @@ static void count_params(struct model *m)
 {
     for (size_t i = 0; i < m->weights.n_tensors; i++) {
         const struct tensor *t = &m->weights.tensors[i];
-        int64_t n = 1;
-        for (int d = 0; d < t->n_dims; d++)
-            n *= t->shape[d];
-        m->n_params += t->used ? n : 0;
-        for (unsigned d = 0; d < DTYPE_FLOATS; d++) {
-            static const char *const names[] = {"F32", "F16", "BF16"};
-            if (t->n_dims == 2 && strcmp(t->dtype, names[d]) == 0)
-                m->type_mask |= 1u << d;
-        }
+        m->n_params += t->used && !t->twin ? t->n_values : 0;
     }
 }
 
@@ -165,6 +196,14 @@ static int hash_model(struct model *m, const struct model_options *o, struct err
     return rc;
 }
 
+/* Other formats than the file's give other values. */
+static void hash_formats(struct model *m)
+{
+    for (const struct bound *x = m->bound.first; x; x = x->next)
+        if (x->source && x->m.type != weights_dtype(x->source))
+            m->hash = m->hash * 31 + (uint64_t)x->m.type + 1;
+}
+
 static int build(struct model *m, struct err *err)
 {
     const struct arch *arch = NULL;
@@ -183,7 +222,8 @@ static int build(struct model *m, struct err *err)
                      .kv = m->kv,
                      .prefix = "",
                      .hidden_size = m->hp.hidden_size,
-                     .quant_in = &m->quant_in};
+                     .quant_in = &m->quant_in,
+                     .list = &m->bound};
     rc = arch->build(m, &b, err);
     if (rc == 0)
         rc = weights_finish(&m->weights, err);
@@ -192,6 +232,7 @@ static int build(struct model *m, struct err *err)
     for (int i = 0; i < m->hp.n_layers; i++)
         block_each_mixer(&m->blocks[i], place_mixer, m);
     count_params(m);
+    hash_formats(m);
     weights_cool(&m->weights);
     return 0;
 }
@@ -220,6 +261,40 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
     if (rc)
         model_close(m);
     return rc;
+}
+
+static size_t held_bytes(const struct matrix *x)
+{
+    if (!x->panels) /* the rows of an embedding */
+        return (size_t)x->n_out * (size_t)x->n_in * dtype_bytes(x->type);
+    return gemm_panel_bytes(x->type, x->n_in, x->n_out) +
+           (x->scales ? gemm_scale_bytes(x->n_in, x->n_out) : 0);
+}
+
+static void hold(struct holding *h, const struct matrix *x)
+{
+    size_t bytes = held_bytes(x);
+    h->bytes[DTYPE_F32] -= bytes;
+    h->bytes[x->type] += bytes;
+}
+
+void model_holding(const struct model *m, struct holding *out)
+{
+    unsigned others = 0;
+    *out = (struct holding){.bytes = {[DTYPE_F32] = model_weights_bytes(m)}};
+    for (const struct bound *x = m->bound.first; x; x = x->next) {
+        bool never = x->role == QUANT_EXACT || x->m.n_out < QUANT_MIN_OUT;
+        *(never ? &others : &out->types) |= 1u << x->m.type;
+        hold(out, &x->m);
+    }
+    if (m->tied && m->embed.rows) /* the same values once more, in panels */
+        hold(out, &m->head);
+    out->types = out->types ? out->types : others;
+}
+
+size_t model_weights_bytes(const struct model *m)
+{
+    return m->arena.used_bytes + weights_kept_bytes(&m->weights);
 }
 
 void model_close(struct model *m)
@@ -268,7 +343,11 @@ static void embed_rows(const void *arg, const struct ctx *c, int row0, int row1)
     size_t d = (size_t)j->m->hp.hidden_size, row_bytes = d * dtype_bytes(e->type);
     for (int r = row0; r < row1; r++) {
         float *h = j->h + (size_t)r * d;
-        k->widen[e->type]((const char *)e->rows + (size_t)j->ids[r] * row_bytes, d, h);
+        if (e->rows)
+            k->widen[e->type]((const char *)e->rows + (size_t)j->ids[r] * row_bytes, d,
+                              h);
+        else
+            quant_row(&e->table, j->ids[r], h);
         if (e->scale != 1)
             k->scale(h, e->scale, d, h);
     }

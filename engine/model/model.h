@@ -20,8 +20,18 @@
 
 struct embedding {
     enum dtype type;
-    const void *rows; /* [V][D] of type, aligned to it; borrows from mapping or arena */
-    float scale;      /* 1: none */
+    const void *rows;    /* [V][D] of type, aligned to it; borrows from mapping or arena.
+                          * NULL: quantised, rows are taken out of the table */
+    struct packed table; /* quantised; a tied head shares it */
+    const struct tensor *source; /* its floats in the file, or NULL */
+    float scale;                 /* 1: none */
+};
+
+/* What matrices and vectors are held as. */
+struct holding {
+    unsigned types; /* bit per dtype that a matrix has; those that are never quantised
+                     * count only where there is no other */
+    size_t bytes[DTYPE_N]; /* of weights, codes with their scales */
 };
 
 struct model {
@@ -36,12 +46,13 @@ struct model {
     struct block *blocks; /* [hp.n_layers] */
     struct norm final_norm;
     struct matrix head;
+    bool tied;         /* the head is the embedding's */
     size_t slot_bytes; /* fixed state of one sequence */
     size_t page_bytes; /* K/V of PAGE_TOKENS tokens; 0 without attention */
     int64_t n_params;
-    uint64_t hash;      /* over config.json and all weights */
-    unsigned type_mask; /* bit per dtype that a matrix has */
-    int quant_in;       /* most inputs of a quantised matrix; 0: none is */
+    uint64_t hash;          /* over config.json and all weights */
+    struct bind_list bound; /* every matrix, in the arena */
+    int quant_in;           /* most inputs of a quantised matrix; 0: none is */
 };
 
 struct model_options {
@@ -56,6 +67,10 @@ struct model_options {
 /* ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept then. */
 int model_open(struct model *m, const struct model_options *o, struct err *err);
 void model_close(struct model *m); /* accepts a zeroed struct */
+
+/* What the weights are held as, and their bytes in memory, the mapping's included. */
+void model_holding(const struct model *m, struct holding *out);
+size_t model_weights_bytes(const struct model *m);
 
 /* Helpers for arch files. The tensor as embedding; the head: tied to it (a head tensor
  * that is present must be identical) or a matrix of its own. */

@@ -1,0 +1,38 @@
+/*
+ * Quantised tensors in safetensors: taking them out of a file, and writing a file.
+ * The format is described in quant.h. Opening thread.
+ *
+ * Refuses whatever does not follow it to the letter: a version it does not know, a
+ * missing half, another shape, codes that no quantiser makes. Arrays that lie at
+ * multiples of 64 bytes are borrowed from the mapping, which is why a written file has
+ * them there.
+ */
+#ifndef ENGINE_LOAD_PACKED_H
+#define ENGINE_LOAD_PACKED_H
+
+#include "engine/load/quant.h"
+#include "engine/load/weights.h"
+
+/* Whether the file has this tensor ("….weight") quantised instead of as floats. */
+bool packed_has(const struct weights *w, const char *name);
+
+/* Takes both parts: m->type, codes and scales, of m->n_out x m->n_in. They borrow from
+ * the mapping (and are kept) or, where misaligned, from the arena. ERR_FORMAT,
+ * ERR_MEMORY. */
+int packed_take(struct packed *m, struct weights *w, struct arena *a, const char *name,
+                struct err *err);
+
+/* One tensor to write; everything borrows until packed_save returns. */
+struct packed_item {
+    const char *name;
+    enum dtype type;          /* what it becomes */
+    const struct packed *m;   /* q8, q4: its codes and scales; else NULL */
+    const struct tensor *raw; /* otherwise: the tensor to copy or to convert */
+};
+
+/* Writes a safetensors file that did not exist, and syncs it. On failure it is removed
+ * again: ERR_IO naming the path, ERR_MEMORY. *bytes: its size. */
+int packed_save(const char *path, const struct packed_item *items, size_t n,
+                size_t *bytes, struct err *err);
+
+#endif

@@ -1,0 +1,360 @@
+/*
+ * Quantising, one tile at a time: the 32 inputs of a group by the 32 outputs of a panel,
+ * outputs along the lanes. Everything that belongs to an output is then a column, sums
+ * run over the inputs in ascending order, and the compiler makes vectors of the inner
+ * loops without changing a bit.
+ */
+#include "engine/load/quant.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { F16_INF = 0x7c00, TILE_WEIGHTS = PANEL * QUANT_GROUP };
+
+enum dtype quant_target(enum quant_weights ask, enum quant_role role, enum dtype own,
+                        int n_out)
+{
+    bool fine = role != QUANT_EXACT && n_out >= QUANT_MIN_OUT;
+    switch (ask) {
+    case QUANT_F32:
+        return DTYPE_F32;
+    case QUANT_BF16:
+        return role == QUANT_EXACT ? own : DTYPE_BF16;
+    case QUANT_Q8:
+        return fine ? DTYPE_Q8 : own;
+    case QUANT_Q4:
+        return !fine ? own : role == QUANT_TABLE ? DTYPE_Q8 : DTYPE_Q4;
+    default:
+        return own;
+    }
+}
+
+const char *quant_name(enum dtype type)
+{
+    static const char *const names[DTYPE_N] = {[DTYPE_F32] = "f32",
+                                               [DTYPE_F16] = "f16",
+                                               [DTYPE_BF16] = "bf16",
+                                               [DTYPE_Q8] = "q8",
+                                               [DTYPE_Q4] = "q4"};
+    return names[type];
+}
+
+static size_t tile_bytes_of(enum dtype type)
+{
+    return type == DTYPE_Q8 ? TILE_WEIGHTS : TILE_WEIGHTS / 2;
+}
+
+static size_t tile_count(const struct packed *m)
+{
+    size_t panels = ((size_t)m->n_out + PANEL - 1) / PANEL;
+    return panels * (((size_t)m->n_in + QUANT_GROUP - 1) / QUANT_GROUP);
+}
+
+size_t quant_code_bytes(const struct packed *m)
+{
+    return tile_count(m) * tile_bytes_of(m->type);
+}
+
+size_t quant_scale_bytes(const struct packed *m)
+{
+    return tile_count(m) * PANEL * sizeof *m->scales;
+}
+
+/* ---- floats ----------------------------------------------------------------- */
+
+static uint32_t bits_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static float from_f16(uint16_t h)
+{
+    float x;
+    kernel_c.widen[DTYPE_F16](&h, 1, &x);
+    return x;
+}
+
+/* To the nearest, ties to even; infinity beyond the range and for a NaN. */
+static uint16_t to_f16(float x)
+{
+    uint32_t u = bits_of(x), sign = u >> 16 & 0x8000, rest = u & 0x7fffffff;
+    if (rest < 0x38800000) /* below 2^-14 in steps of 2^-24, the ulp of 0.5 */
+        return (uint16_t)(sign | (bits_of(fabsf(x) + 0.5f) - 0x3f000000));
+    uint32_t h = (rest - 0x38000000 + 0xfff + (rest >> 13 & 1)) >> 13;
+    return (uint16_t)(sign | (h < F16_INF ? h : F16_INF));
+}
+
+static uint16_t to_bf16(float x)
+{
+    uint32_t u = bits_of(x);
+    if ((u & 0x7fffffff) > 0x7f800000)
+        return (uint16_t)(u >> 16 | 0x40); /* a NaN stays one */
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+void quant_floats(enum dtype to, void *dst, enum dtype from, const void *src, size_t n)
+{
+    enum { PIECE = 256 };
+    float piece[PIECE];
+    const char *s = src;
+    size_t width = from == DTYPE_F32 ? 4 : 2;
+    for (size_t at = 0; at < n; at += PIECE) {
+        size_t m = n - at < PIECE ? n - at : PIECE;
+        kernel_c.widen[from](s + at * width, m, piece);
+        if (to == DTYPE_F32)
+            memcpy((float *)dst + at, piece, m * sizeof *piece);
+        else
+            for (size_t i = 0; i < m; i++)
+                ((uint16_t *)dst)[at + i] = to_bf16(piece[i]);
+    }
+}
+
+/* ---- a tile ----------------------------------------------------------------- */
+
+struct tile {
+    float w[QUANT_GROUP][PANEL]; /* absent places are 0 */
+    float most[PANEL];           /* max |w| of each output; NaN or infinite if one is */
+    int n_k;                     /* inputs that are there */
+};
+
+struct source {
+    const char *w;
+    enum dtype type;
+    size_t n_out, n_in;
+};
+
+static void tile_load(struct tile *t, const struct source *s, size_t panel, size_t group)
+{
+    size_t o0 = panel * PANEL, k0 = group * QUANT_GROUP;
+    size_t n_o = s->n_out - o0 < PANEL ? s->n_out - o0 : PANEL;
+    size_t n_k = s->n_in - k0 < QUANT_GROUP ? s->n_in - k0 : QUANT_GROUP;
+    size_t width = s->type == DTYPE_F32 ? 4 : 2;
+    float row[QUANT_GROUP];
+    t->n_k = (int)n_k;
+    if (n_o < PANEL || n_k < QUANT_GROUP)
+        memset(t->w, 0, sizeof t->w);
+    for (size_t o = 0; o < n_o; o++) {
+        kernel_c.widen[s->type](s->w + ((o0 + o) * s->n_in + k0) * width, n_k, row);
+        for (size_t k = 0; k < n_k; k++)
+            t->w[k][o] = row[k];
+    }
+}
+
+/* Magnitudes order as their bits do, infinities and NaNs above all. */
+static void tile_measure(struct tile *t)
+{
+    int32_t most[PANEL] = {0};
+    for (int k = 0; k < QUANT_GROUP; k++)
+        for (int o = 0; o < PANEL; o++) {
+            int32_t u;
+            memcpy(&u, &t->w[k][o], sizeof u);
+            u &= 0x7fffffff;
+            most[o] = u > most[o] ? u : most[o];
+        }
+    memcpy(t->most, most, sizeof most);
+}
+
+static int tile_check(const struct tile *t, size_t panel, struct err *err)
+{
+    for (int o = 0; o < PANEL; o++)
+        if (to_f16(t->most[o] / 127.0f) >= F16_INF)
+            return err_set(err, ERR_FORMAT,
+                           "row %zu: expected finite weights up to 8e6 to quantise, "
+                           "found %g",
+                           panel * PANEL + (size_t)o, (double)t->most[o]);
+    return 0;
+}
+
+/* ---- q8 --------------------------------------------------------------------- */
+
+/* The nearest f16 to m / 127, or the next one where a code would leave ±127, as it can
+ * among the denormals. */
+static uint16_t q8_scale(float m)
+{
+    uint16_t h = to_f16(m / 127.0f);
+    return m > 0 && m >= 127.5f * from_f16(h) ? (uint16_t)(h + 1) : h;
+}
+
+static void q8_tile(const struct tile *t, uint8_t *codes, uint16_t *scales)
+{
+    /* Adding it leaves the nearest integer in the low bits, ties to even. */
+    const float round = 0x1.8p23f;
+    float scale[PANEL];
+    for (int o = 0; o < PANEL; o++) {
+        scales[o] = q8_scale(t->most[o]);
+        scale[o] = scales[o] ? from_f16(scales[o]) : 1.0f;
+    }
+    for (int k = 0; k < QUANT_GROUP; k++)
+        for (int o = 0; o < PANEL; o++) {
+            float x = t->w[k][o] / scale[o] + round;
+            uint32_t u;
+            memcpy(&u, &x, sizeof u);
+            codes[(k / 4 * PANEL + o) * 4 + k % 4] = (uint8_t)(u + 128);
+        }
+}
+
+/* ---- q4 --------------------------------------------------------------------- */
+
+/* The nearest level of x by a table over steps of a half, where all boundaries lie. */
+enum { STEPS = 1024, STEP_ZERO = STEPS / 2 };
+
+struct nearest {
+    float level[STEPS];
+    uint8_t code[STEPS];
+};
+
+static void nearest_make(struct nearest *n)
+{
+    for (int i = 0, c = 0; i < STEPS; i++) {
+        /* Step i is x from (i - 512) / 2 up to the next half. */
+        while (c < 15 && i - STEP_ZERO >= quant_levels[c] + quant_levels[c + 1])
+            c++;
+        n->code[i] = (uint8_t)c;
+        n->level[i] = quant_levels[c];
+    }
+}
+
+/* Far out lies the last level; a scale that is denormal can be that far off. */
+static int step_of(float x)
+{
+    x = x < 255.0f ? x : 255.0f;
+    x = x > -255.0f ? x : -255.0f;
+    return (int)(x * 2.0f + (float)STEP_ZERO);
+}
+
+/* The best scale of each output so far. */
+struct search {
+    const struct tile *t;
+    const struct nearest *n;
+    float error[PANEL];
+    uint16_t scale[PANEL];
+};
+
+static void inverses(const uint16_t *scale, float *s, float *inverse)
+{
+    for (int o = 0; o < PANEL; o++) {
+        s[o] = from_f16(scale[o]);
+        inverse[o] = s[o] != 0 ? 1.0f / s[o] : 0.0f;
+    }
+}
+
+/* Keeps the scale of each output that is better than what it has. */
+static void search_try(struct search *x, const uint16_t *scale)
+{
+    float s[PANEL], inverse[PANEL], error[PANEL] = {0};
+    inverses(scale, s, inverse);
+    for (int k = 0; k < QUANT_GROUP; k++)
+        for (int o = 0; o < PANEL; o++) {
+            float w = x->t->w[k][o];
+            float d = w - s[o] * x->n->level[step_of(w * inverse[o])];
+            error[o] += d * d;
+        }
+    for (int o = 0; o < PANEL; o++)
+        if (error[o] < x->error[o]) {
+            x->error[o] = error[o];
+            x->scale[o] = scale[o];
+        }
+}
+
+static void search_factors(struct search *x)
+{
+    static const float factors[] = {0.74f, 0.80f, 0.86f, 0.92f, 0.98f, 1.04f,
+                                    1.10f, 1.16f, 1.22f, 1.28f, 1.34f, 1.40f};
+    uint16_t scale[PANEL];
+    for (size_t i = 0; i < 2 * sizeof factors / sizeof *factors; i++) {
+        float f = i % 2 ? -factors[i / 2] : factors[i / 2];
+        for (int o = 0; o < PANEL; o++)
+            scale[o] = to_f16(x->t->most[o] / 127.0f * f);
+        search_try(x, scale);
+    }
+}
+
+/* The scale of least squares for the codes of the best one. */
+static void search_refine(struct search *x)
+{
+    float s[PANEL], inverse[PANEL], wq[PANEL] = {0}, qq[PANEL] = {0};
+    uint16_t scale[PANEL];
+    inverses(x->scale, s, inverse);
+    for (int k = 0; k < x->t->n_k; k++)
+        for (int o = 0; o < PANEL; o++) {
+            float w = x->t->w[k][o];
+            float q = x->n->level[step_of(w * inverse[o])];
+            wq[o] += w * q;
+            qq[o] += q * q;
+        }
+    for (int o = 0; o < PANEL; o++)
+        scale[o] = to_f16(wq[o] / qq[o]);
+    search_try(x, scale);
+}
+
+static void q4_tile(const struct tile *t, const struct nearest *n, uint8_t *codes,
+                    uint16_t *scales)
+{
+    struct search x = {.t = t, .n = n};
+    float s[PANEL], inverse[PANEL];
+    for (int o = 0; o < PANEL; o++)
+        x.error[o] = INFINITY;
+    search_factors(&x);
+    search_refine(&x);
+    search_refine(&x);
+    memcpy(scales, x.scale, sizeof x.scale);
+    inverses(scales, s, inverse);
+    memset(codes, 0, PANEL * QUANT_GROUP / 2);
+    for (int k = 0; k < t->n_k; k++)
+        for (int o = 0; o < PANEL; o++) {
+            int code = n->code[step_of(t->w[k][o] * inverse[o])];
+            uint8_t *at = codes + (k % 16 / 4 * PANEL + o) * 4 + k % 4;
+            *at = (uint8_t)(*at | code << (k < 16 ? 0 : 4));
+        }
+}
+
+/* ---- a matrix --------------------------------------------------------------- */
+
+int quant_pack(const struct packed *m, uint8_t *codes, uint16_t *scales, enum dtype from,
+               const void *w, struct err *err)
+{
+    struct source s = {w, from, (size_t)m->n_out, (size_t)m->n_in};
+    size_t tile_bytes = tile_bytes_of(m->type);
+    size_t panels = (s.n_out + PANEL - 1) / PANEL;
+    size_t groups = (s.n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    struct nearest nearest;
+    struct tile t;
+    nearest_make(&nearest);
+    for (size_t p = 0; p < panels; p++)
+        for (size_t g = 0; g < groups; g++) {
+            tile_load(&t, &s, p, g);
+            tile_measure(&t);
+            int rc = tile_check(&t, p, err);
+            if (rc)
+                return rc;
+            if (m->type == DTYPE_Q8)
+                q8_tile(&t, codes, scales);
+            else
+                q4_tile(&t, &nearest, codes, scales);
+            codes += tile_bytes;
+            scales += PANEL;
+        }
+    return 0;
+}
+
+void quant_row(const struct packed *m, int row, float *out)
+{
+    size_t groups = ((size_t)m->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    size_t tile_bytes = tile_bytes_of(m->type);
+    size_t tile = (size_t)(row / PANEL) * groups, o = (size_t)(row % PANEL);
+    for (size_t k = 0; k < (size_t)m->n_in; k++) {
+        size_t g = tile + k / QUANT_GROUP, in = k % QUANT_GROUP;
+        const uint8_t *c = m->codes + g * tile_bytes;
+        float scale = from_f16(m->scales[g * PANEL + o]);
+        int q;
+        if (m->type == DTYPE_Q8)
+            q = c[(in / 4 * PANEL + o) * 4 + in % 4] - 128;
+        else
+            q = quant_levels[c[(in % 16 / 4 * PANEL + o) * 4 + in % 4] >>
+                                 (in < 16 ? 0 : 4) &
+                             15];
+        out[k] = scale * (float)q;
+    }
+}
