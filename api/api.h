@@ -23,6 +23,7 @@ struct api_limits {
     int vocab_size;            /* ids are 0..vocab_size-1 */
     int context_tokens;        /* prompt + max_tokens of one sequence */
     bool has_tokenizer;        /* without one, prompts are ids */
+    bool has_states;           /* there is a directory of state objects */
     size_t max_prompts;        /* prompts in one request */
     size_t max_choices;        /* prompts * max(n, best_of) */
     int64_t max_answer_tokens; /* prompts * max(n, best_of) * max_tokens */
@@ -38,6 +39,10 @@ enum api_kind {
     API_MODEL,       /* models.h: models_one; the route's argument is the id */
     API_TOKENIZE,    /* tokenize.h */
     API_DETOKENIZE,  /* tokenize.h */
+    API_STATES,      /* states.h: the list; and one of them, by the route's argument */
+    API_STATE_GET,
+    API_STATE_PUT,
+    API_STATE_DELETE,
     API_LIVEZ,
     API_READYZ, /* /readyz and /health */
     API_METRICS

@@ -43,6 +43,7 @@ struct completion {
     struct buf scratch; /* a text in two halves, made one */
     bool failed, ended;
     enum finish_reason why;
+    struct states_told told; /* borrows the names */
 };
 
 /* One element of `choices`, before it is written. */
@@ -323,11 +324,29 @@ static void put_usage(const struct completion *c, struct buf *out)
     struct completion_usage u;
     completion_usage(c, &u);
     buf_printf(out,
-               "\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
+               ",\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
                ",\"total_tokens\":%" PRIu64
-               ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}}",
+               ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}",
                u.prompt_tokens, u.generated_tokens, u.prompt_tokens + u.generated_tokens,
                u.cached_tokens);
+}
+
+void completion_states(struct completion *c, const struct states_told *told)
+{
+    c->told = *told;
+}
+
+static bool has_told(const struct completion *c)
+{
+    return c->told.loaded || c->told.saved;
+}
+
+static void put_told(const struct completion *c, struct buf *out)
+{
+    if (!has_told(c))
+        return;
+    buf_puts(out, ",\"state\":");
+    states_put_told(&c->told, out);
 }
 
 /* A candidate's mean log-probability; one without tokens is the worst. */
@@ -372,11 +391,14 @@ static void put_part(struct completion *c, size_t part, struct buf *out)
 
 static void close_stream(struct completion *c, struct buf *out)
 {
-    if (c->req->include_usage) {
+    if (c->req->include_usage || has_told(c)) {
         sse_begin(out);
         buf_put(out, c->head.data, c->head.len);
-        buf_puts(out, "],");
-        put_usage(c, out);
+        buf_putc(out, ']');
+        if (c->req->include_usage)
+            put_usage(c, out);
+        put_told(c, out);
+        buf_putc(out, '}');
         sse_end(out);
     }
     sse_done(out);
@@ -392,8 +414,10 @@ void completion_close(struct completion *c, struct buf *out)
         buf_put(out, c->head.data, c->head.len);
         for (size_t i = 0; i < c->n_parts; i++)
             put_part(c, i, out);
-        buf_puts(out, "],");
+        buf_putc(out, ']');
         put_usage(c, out);
+        put_told(c, out);
+        buf_putc(out, '}');
     }
     c->ended = true;
 }

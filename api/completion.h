@@ -49,8 +49,13 @@ bool completion_finished(const struct completion *c);
  * failed and is ended by completion_error (streamed) or a plain error response. */
 bool completion_failed(const struct completion *c, enum finish_reason *why);
 
+/* What became of the states that the request asked for; before completion_close. The
+ * names are borrowed until then. */
+void completion_states(struct completion *c, const struct states_told *told);
+
 /* The end of a finished answer: the JSON object, or, streamed, the usage chunk when asked
- * for and [DONE]. */
+ * for and [DONE]. What became of states stands beside `usage`, in a stream without that
+ * in a chunk of its own, like it without choices. */
 void completion_close(struct completion *c, struct buf *out);
 
 /* The end of a failed stream: one {"error":…} event, without [DONE]. Later events are

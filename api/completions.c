@@ -74,6 +74,7 @@ static const struct field fields[] = {
     {"user", FIELD_STRING, AT(req.user), .max = MAX_NAME_BYTES},
     {"cache_salt", FIELD_STRING, AT(req.cache_salt), .max = MAX_NAME_BYTES},
     {"return_token_ids", FIELD_BOOL, AT(req.return_token_ids)},
+    {"state", FIELD_OTHER, AT(req.state), .read = states_read_wish},
     {"response_format", FIELD_OTHER, .read = read_response_format},
     {"tool_choice", FIELD_OTHER, .read = read_tool_choice},
     {"tools", FIELD_REFUSED, .why = "tools are not called here"},
@@ -98,6 +99,30 @@ static int check_choices(const struct landing *l, struct err *err)
     if (r->gen.max_tokens == 0 && !r->echo)
         return err_param(err, ERR_ARGUMENT, "max_tokens",
                          "`max_tokens` may be 0 only together with `echo`");
+    return 0;
+}
+
+/* A state is that of one sequence; the prompt of one that is loaded is not read. */
+static int check_state(const struct completion_request *r,
+                       const struct api_limits *limits, struct err *err)
+{
+    const struct states_wish *w = &r->state;
+    const char *field = w->load ? "state.load" : "state.save";
+    if (!w->load && !w->save)
+        return 0;
+    if (!limits->has_states)
+        return err_param(err, ERR_UNSUPPORTED, "state",
+                         "`state` is not supported: this server keeps no states");
+    if (r->prompts.n > 1)
+        return err_param(err, ERR_ARGUMENT, field, "`%s` is for one prompt, not %zu",
+                         field, r->prompts.n);
+    if (w->save && r->gen.n > 1)
+        return err_param(err, ERR_ARGUMENT, "state.save",
+                         "`state.save` is for one choice, not %d", r->gen.n);
+    if (w->load && r->gen.prompt_logprobs)
+        return err_param(err, ERR_ARGUMENT, "state.load",
+                         "`state.load` and `echo` with `logprobs` exclude each other: "
+                         "what a state holds is not read again");
     return 0;
 }
 
@@ -157,6 +182,8 @@ static int check(struct landing *l, struct sampling *s, const struct api_limits 
     r->gen.n = r->best_of;
     r->gen.logprobs = r->best_of > r->n && r->logprobs < 0 ? 0 : r->logprobs;
     r->gen.prompt_logprobs = r->echo && r->logprobs >= 0;
+    if (rc == 0)
+        rc = check_state(r, limits, err);
     if (rc == 0)
         rc = check_context(r, limits, err);
     return rc ? rc : check_budget(r, limits, err);

@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "api/prompt.h"
+#include "api/states.h"
 #include "engine/base/arena.h"
 #include "engine/engine.h"
 
@@ -29,6 +30,7 @@ struct completion_request {
     const char *model;      /* NULL = left out */
     const char *user;       /* NULL = left out; at most 512 bytes */
     const char *cache_salt; /* NULL = left out; at most 512 bytes */
+    struct states_wish state;
     size_t n_unknown_fields;
 };
 

@@ -26,7 +26,7 @@ static void every_endpoint_is_found(void **state)
         if (strcmp(e->method, "GET") == 0)
             assert_int_equal(find(&r, "HEAD", e->path), 0);
     }
-    assert_true(n >= 9);
+    assert_true(n >= 13);
 }
 
 static void only_probes_and_metrics_are_open(void **state)
@@ -85,6 +85,9 @@ static void a_wrong_method_says_which_are_allowed(void **state)
     buf_reset(&b);
     api_allow("/v1/models/x", 12, &b);
     assert_string_equal(b.data, "GET, HEAD, OPTIONS");
+    buf_reset(&b);
+    api_allow("/v1/states/x", 12, &b);
+    assert_string_equal(b.data, "GET, HEAD, PUT, DELETE, OPTIONS");
     buf_reset(&b);
     api_allow("/nothing", 8, &b);
     assert_int_equal(b.len, 0);

@@ -186,6 +186,53 @@ static void usage_is_a_chunk_when_asked_for(void **state)
     finish(&t);
 }
 
+static void states_are_told_beside_the_usage(void **state)
+{
+    (void)state;
+    static const struct states_told told = {.loaded = "a",
+                                            .loaded_depth = 7,
+                                            .saved = "b",
+                                            .saved_depth = 9,
+                                            .saved_bytes = 5000000000};
+    static const char said[] = "\"state\":{\"loaded\":{\"name\":\"a\",\"depth\":7},"
+                               "\"saved\":{\"name\":\"b\",\"depth\":9,"
+                               "\"bytes\":5000000000}}}";
+    static const char usage[] =
+        "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1,\"total_tokens\":3,"
+        "\"prompt_tokens_details\":{\"cached_tokens\":1}},";
+    static const struct {
+        const char *body;
+        bool stream, usage;
+    } kinds[] = {
+        {"{\"prompt\":\"a\"}", false, true},
+        {"{\"prompt\":\"a\",\"stream\":true}", true, false},
+        {"{\"prompt\":\"a\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
+         true, true},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct trial t;
+        struct buf expected = {0};
+        start(&t, kinds[i].body);
+        end(&t, 0, FINISH_STOP, 1);
+        buf_reset(&t.out);
+        completion_states(t.c, &told);
+        completion_close(t.c, &t.out);
+        buf_printf(&expected, "%s%s],%s%s", HEAD,
+                   kinds[i].stream ? ""
+                                   : "{\"index\":0,\"text\":\"\",\"logprobs\":null,"
+                                     "\"finish_reason\":\"stop\"}",
+                   kinds[i].usage ? usage : "", said);
+        if (kinds[i].stream) {
+            expect_chunk(&t, expected.data);
+            expect_chunk(&t, "[DONE]");
+        } else {
+            json_same(expected.data, t.out.data, t.out.len);
+        }
+        buf_free(&expected);
+        finish(&t);
+    }
+}
+
 static void choices_of_several_prompts_keep_their_index(void **state)
 {
     (void)state;
@@ -557,6 +604,7 @@ int main(void)
         cmocka_unit_test(a_whole_answer),
         cmocka_unit_test(a_stream),
         cmocka_unit_test(usage_is_a_chunk_when_asked_for),
+        cmocka_unit_test(states_are_told_beside_the_usage),
         cmocka_unit_test(choices_of_several_prompts_keep_their_index),
         cmocka_unit_test(offsets_follow_the_text_in_characters),
         cmocka_unit_test(a_scored_prompt),

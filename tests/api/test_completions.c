@@ -327,9 +327,63 @@ static void memory_may_run_out_anywhere(void **state)
     assert_true(failures >= 1);
 }
 
+static void states_are_named(void **state)
+{
+    (void)state;
+    static const struct api_limits keeps = {.served_name = "tiny",
+                                            .vocab_size = 512,
+                                            .context_tokens = 64,
+                                            .has_tokenizer = true,
+                                            .has_states = true,
+                                            .max_prompts = 64,
+                                            .max_choices = 256,
+                                            .max_answer_tokens = 1000};
+    static const struct {
+        const char *fields, *param; /* param NULL: fine */
+        enum err_code code;
+    } cases[] = {
+        {"\"state\":{\"load\":\"a.b-C_9\",\"save\":\"-\"}", NULL, ERR_NONE},
+        {"\"state\":{\"load\":\"a\"},\"n\":3", NULL, ERR_NONE},
+        {"\"state\":{\"load\":\"a\"},\"echo\":true", NULL, ERR_NONE},
+        {"\"state\":{}", NULL, ERR_NONE},
+        {"\"state\":null", NULL, ERR_NONE},
+        {"\"state\":{\"load\":null}", NULL, ERR_NONE},
+        {"\"state\":\"a\"", "state", ERR_ARGUMENT},
+        {"\"state\":{\"load\":7}", "state.load", ERR_ARGUMENT},
+        {"\"state\":{\"load\":\"\"}", "state.load", ERR_ARGUMENT},
+        {"\"state\":{\"load\":\"http://x/v1/states/a\"}", "state.load", ERR_ARGUMENT},
+        {"\"state\":{\"save\":\"../a\"}", "state.save", ERR_ARGUMENT},
+        {"\"state\":{\"save\":\"a\"},\"n\":2", "state.save", ERR_ARGUMENT},
+        {"\"state\":{\"save\":\"a\"},\"best_of\":2", "state.save", ERR_ARGUMENT},
+        {"\"state\":{\"load\":\"a\"},\"echo\":true,\"logprobs\":1", "state.load",
+         ERR_ARGUMENT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct completion_request r;
+        struct err err = {0};
+        char body[256];
+        int n = snprintf(body, sizeof body, "{\"prompt\":\"x\",%s}", cases[i].fields);
+        int rc = completions_parse(&r, &keeps, body, (size_t)n, &err);
+        if (rc != -(int)cases[i].code ||
+            (rc && strcmp(err.param, cases[i].param ? cases[i].param : "") != 0))
+            fail_msg("%s: %d %s: %s", body, rc, err.param, err.text);
+        if (rc == 0)
+            completions_free(&r);
+    }
+    expect_error("{\"prompt\":\"x\",\"state\":{\"save\":\"a\"}}", ERR_UNSUPPORTED,
+                 "state");
+    static const char many[] = "{\"prompt\":[\"x\",\"y\"],\"state\":{\"save\":\"a\"}}";
+    struct completion_request r;
+    struct err err;
+    assert_int_equal(completions_parse(&r, &keeps, many, sizeof many - 1, &err),
+                     -ERR_ARGUMENT);
+    assert_string_equal(err.param, "state.save");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(states_are_named),
         cmocka_unit_test(a_body_is_one_json_object),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(all_four_shapes_of_prompt_are_read),

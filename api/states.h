@@ -1,0 +1,58 @@
+/*
+ * State objects on the wire: their names, the list of a tenant's objects, the object that
+ * was stored, and the `state` member of a completion request. Any thread.
+ *
+ * A name is [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}: never a path, never hidden, never a URL.
+ */
+#ifndef API_STATES_H
+#define API_STATES_H
+
+#include "api/fields.h"
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STATES_NAME_BYTES = 64 }; /* at most, without the NUL */
+
+bool states_is_name(const char *name, size_t len);
+
+/* ERR_ARGUMENT with param = field ("" for the path's) unless it is a name. */
+int states_check_name(const char *field, const char *name, size_t len, struct err *err);
+
+/* One object as JSON: {"name","object":"state","bytes","depth","created"}. depth below 1:
+ * null, it cannot be gone on from here. */
+struct states_object {
+    const char *name;
+    uint64_t bytes;
+    int depth;
+    int64_t created; /* unix seconds */
+};
+void states_put(const struct states_object *o, struct buf *out);
+
+/* The list: states_put of each between these two, by commas. */
+void states_list_begin(struct buf *out);
+void states_list_end(struct buf *out);
+
+/* `state` of a completion request; NULL: not asked for. Both borrow from the request's
+ * arena and are names. */
+struct states_wish {
+    const char *load, *save;
+};
+
+/* A `struct states_wish` at f->at. */
+int states_read_wish(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+                     void *into, struct err *err);
+
+/* What a completion tells of its states; a NULL name: nothing. */
+struct states_told {
+    const char *loaded, *saved;
+    int loaded_depth, saved_depth;
+    uint64_t saved_bytes;
+};
+/* {"loaded":{"name","depth"},"saved":{"name","depth","bytes"}}, absent parts left out. */
+void states_put_told(const struct states_told *t, struct buf *out);
+
+#endif

@@ -1,0 +1,277 @@
+/* openat and its kin, from the directory downward. */
+#include "server/store.h"
+
+#include "api/states.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DIR_NAME_BYTES = 256, FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
+
+int store_io_error(struct err *err, const char *what)
+{
+    return err_set(err, ERR_IO, "state directory: %s: %s", what, strerror(errno));
+}
+
+/* ---- tenants ---------------------------------------------------------------- */
+
+static void tenant_dir(char out[DIR_NAME_BYTES], const char *tenant)
+{
+    size_t n = 2;
+    memcpy(out, "t-", 3);
+    for (; *tenant && n + 4 <= DIR_NAME_BYTES; tenant++) {
+        char c = *tenant;
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                     (c >= '0' && c <= '9') || c == '_' || c == '-';
+        n += (size_t)snprintf(out + n, DIR_NAME_BYTES - n, plain ? "%c" : "=%02X",
+                              (unsigned char)c);
+    }
+}
+
+/* The tenant's directory, or -ERR_NOT_FOUND without one. */
+static int find_tenant(const struct store *s, const char *tenant, struct err *err)
+{
+    char name[DIR_NAME_BYTES];
+    tenant_dir(name, tenant);
+    int fd = openat(s->fd, name, FIND_FLAGS | O_DIRECTORY);
+    if (fd >= 0)
+        return fd;
+    return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
+                           : store_io_error(err, "a tenant's directory");
+}
+
+int store_make_tenant(const struct store *s, const char *tenant, struct err *err)
+{
+    char name[DIR_NAME_BYTES];
+    tenant_dir(name, tenant);
+    if (mkdirat(s->fd, name, 0700) == 0)
+        fsync(s->fd);
+    else if (errno != EEXIST)
+        return store_io_error(err, "a tenant's directory");
+    return find_tenant(s, tenant, err);
+}
+
+/* ---- walking ---------------------------------------------------------------- */
+
+typedef int entry_fn(void *arg, int dir_fd, const char *name, struct err *err);
+
+/* Calls fn for every entry of a directory until it answers non-zero; returns that. */
+static int each(int dir_fd, entry_fn *fn, void *arg, struct err *err)
+{
+    int copy = openat(dir_fd, ".", FIND_FLAGS | O_DIRECTORY);
+    DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!d) {
+        int rc = store_io_error(err, "listing");
+        if (copy >= 0)
+            close(copy);
+        return rc;
+    }
+    int rc = 0;
+    const struct dirent *e;
+    while (rc == 0 && (e = readdir(d)))
+        rc = fn(arg, dir_fd, e->d_name, err);
+    closedir(d);
+    return rc;
+}
+
+/* The same for every tenant's directory, with that directory. */
+struct tenants {
+    entry_fn *fn;
+    void *arg;
+};
+
+static int enter_tenant(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    const struct tenants *t = arg;
+    int fd =
+        strncmp(name, "t-", 2) == 0 ? openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY) : -1;
+    if (fd < 0)
+        return 0;
+    int rc = each(fd, t->fn, t->arg, err);
+    close(fd);
+    return rc;
+}
+
+bool store_is_object(const char *name)
+{
+    return states_is_name(name, strlen(name));
+}
+
+/* ---- opening ---------------------------------------------------------------- */
+
+/* A writer holds its temporary's lock from before its first byte to the rename. */
+static int remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    (void)arg, (void)err;
+    if (strncmp(name, STORE_TEMP, sizeof STORE_TEMP - 1) != 0)
+        return 0;
+    int fd = openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir_fd, name, 0) != 0 &&
+        errno != ENOENT)
+        log_text(LOG_WARN, "state_leftover", strerror(errno));
+    close(fd);
+    return 0;
+}
+
+int store_open(struct store *s, const struct store_options *o, struct err *err)
+{
+    *s = (struct store){.fd = -1, .o = *o};
+    if (mkdir(o->dir, 0700) != 0 && errno != EEXIST)
+        return err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
+                         strerror(errno));
+    s->fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->fd < 0)
+        return err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
+                         strerror(errno));
+    struct tenants t = {remove_stale, NULL};
+    int rc = each(s->fd, enter_tenant, &t, err);
+    if (rc)
+        store_close(s);
+    return rc;
+}
+
+void store_close(struct store *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+/* A regular file's descriptor; anything else is not there. */
+static int open_object(int dir_fd, const char *name, struct stat *st, struct err *err)
+{
+    int fd = store_is_object(name) ? openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK) : -1;
+    bool absent =
+        !store_is_object(name) || (fd < 0 && (errno == ENOENT || errno == ELOOP));
+    if (fd < 0 && !absent)
+        return store_io_error(err, "an object");
+    if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return err_set(err, ERR_NOT_FOUND, "there is no such state object");
+}
+
+int store_read(const struct store *s, const char *tenant, const char *name,
+               uint64_t *bytes, struct err *err)
+{
+    struct stat st;
+    int dir_fd = find_tenant(s, tenant, err);
+    if (dir_fd < 0)
+        return dir_fd;
+    int fd = open_object(dir_fd, name, &st, err);
+    close(dir_fd);
+    if (fd >= 0 && bytes)
+        *bytes = (uint64_t)st.st_size;
+    return fd;
+}
+
+int store_remove(const struct store *s, const char *tenant, const char *name,
+                 struct err *err)
+{
+    struct stat st;
+    int dir_fd = find_tenant(s, tenant, err);
+    if (dir_fd < 0)
+        return dir_fd;
+    int fd = open_object(dir_fd, name, &st, err), rc = fd < 0 ? fd : 0;
+    if (rc == 0 && unlinkat(dir_fd, name, 0) != 0)
+        rc = errno == ENOENT
+                 ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
+                 : store_io_error(err, "removing an object");
+    if (rc == 0 && fsync(dir_fd) != 0)
+        rc = store_io_error(err, "removing an object");
+    if (fd >= 0)
+        close(fd);
+    close(dir_fd);
+    return rc;
+}
+
+/* ---- listing ---------------------------------------------------------------- */
+
+struct listing {
+    struct store_entry *list; /* owns */
+    size_t n, cap;
+};
+
+static int add_entry(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    struct listing *l = arg;
+    struct stat st;
+    if (!store_is_object(name) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(st.st_mode))
+        return 0;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        void *more = mem_grow(l->list, l->n * sizeof *l->list, cap * sizeof *l->list);
+        if (!more)
+            return err_set(err, ERR_MEMORY, "out of memory for a list");
+        l->list = more;
+        l->cap = cap;
+    }
+    struct store_entry *e = &l->list[l->n++];
+    *e = (struct store_entry){.bytes = (uint64_t)st.st_size, .created = st.st_mtime};
+    memcpy(e->name, name, strlen(name) + 1);
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct store_entry *)a)->name,
+                  ((const struct store_entry *)b)->name);
+}
+
+int store_list(const struct store *s, const char *tenant, struct store_entry **out,
+               size_t *n, struct err *err)
+{
+    struct listing l = {0};
+    int dir_fd = find_tenant(s, tenant, err);
+    int rc = dir_fd < 0 ? dir_fd : each(dir_fd, add_entry, &l, err);
+    if (dir_fd >= 0)
+        close(dir_fd);
+    if (rc && rc != -ERR_NOT_FOUND) {
+        mem_free(l.list);
+        return rc;
+    }
+    if (l.n)
+        qsort(l.list, l.n, sizeof *l.list, by_name);
+    *out = l.list;
+    *n = l.n;
+    return 0;
+}
+
+/* ---- what is used ----------------------------------------------------------- */
+
+/* Adds what a file takes; temporaries have their size from the beginning. */
+static int add_bytes(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    uint64_t *sum = arg;
+    struct stat st;
+    (void)err;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+        *sum += (uint64_t)st.st_size;
+    return 0;
+}
+
+int store_used(int dir_fd, uint64_t *sum, struct err *err)
+{
+    return each(dir_fd, add_bytes, sum, err);
+}
+
+int store_used_by_all(const struct store *s, uint64_t *sum, struct err *err)
+{
+    struct tenants t = {add_bytes, sum};
+    return each(s->fd, enter_tenant, &t, err);
+}
