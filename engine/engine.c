@@ -6,6 +6,7 @@
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/limit.h"
+#include "engine/model/export.h"
 #include "engine/run/emit.h"
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
@@ -416,4 +417,20 @@ int engine_limit(struct engine *e, enum engine_limit what, double *amount,
 size_t engine_available(void)
 {
     return plan_available();
+}
+
+/* ---- converting ------------------------------------------------------------- */
+
+int engine_convert(const char *model_dir, enum engine_weights weights, const char *path,
+                   struct engine_converted *out, struct err *err)
+{
+    const struct model_options o = {.dir = model_dir, .weights = weights_asked[weights]};
+    struct model m;
+    int rc = model_open(&m, &o, err);
+    if (rc)
+        return rc;
+    out->n_params = m.n_params;
+    rc = export_model(&m, path, &out->bytes, err);
+    model_close(&m);
+    return rc;
 }

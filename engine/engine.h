@@ -247,6 +247,19 @@ int engine_limit(struct engine *e, enum engine_limit what, double *amount,
 /* Bytes that this process may still take; 0 = unknown. */
 size_t engine_available(void);
 
+/* ---- converting ------------------------------------------------------------- */
+
+struct engine_converted {
+    int64_t n_params;
+    size_t bytes; /* of the file */
+};
+
+/* Reads a model folder as engine_open would with these weights, and writes what it then
+ * holds as one safetensors file at path, which must not exist; nothing is left there on
+ * failure. The same folder with this file in its place computes the same logits. */
+int engine_convert(const char *model_dir, enum engine_weights weights, const char *path,
+                   struct engine_converted *out, struct err *err);
+
 /* ---- events ----------------------------------------------------------------- */
 
 enum event_kind {

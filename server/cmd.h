@@ -25,9 +25,9 @@ int cmd_logits(const struct config *cfg, const char *const *values);
 
 enum cmd_perplexity_value { PERPLEXITY_JSON, PERPLEXITY_N };
 
-/* Scores a text file and prints how well the model predicts it. file: NULL = not given.
- */
-int cmd_perplexity(const struct config *cfg, const char *const *values, const char *file);
+/* Scores the text file operands[0] and prints how well the model predicts it. */
+int cmd_perplexity(const struct config *cfg, const char *const *values,
+                   const char *const *operands);
 
 enum cmd_bench_value {
     BENCH_PREFILL,
@@ -41,6 +41,13 @@ enum cmd_bench_value {
 
 /* Measures prefill and decoding beside the machine's own limits. */
 int cmd_bench(const struct config *cfg, const char *const *values);
+
+enum cmd_quantize_value { QUANTIZE_WEIGHTS, QUANTIZE_N };
+
+/* Writes the model folder operands[0] with weights of --weights as the new folder
+ * operands[1]. */
+int cmd_quantize(const struct config *cfg, const char *const *values,
+                 const char *const *operands);
 
 /* Writes "ssmd: <text>" to stderr, returns `code`. */
 int cmd_fail(enum cmd_exit code, const struct err *err);

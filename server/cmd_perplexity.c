@@ -203,8 +203,10 @@ static int run(struct scoring *s, const struct config *cfg, const char *path,
     return rc;
 }
 
-int cmd_perplexity(const struct config *cfg, const char *const *values, const char *file)
+int cmd_perplexity(const struct config *cfg, const char *const *values,
+                   const char *const *operands)
 {
+    const char *file = operands[0];
     struct scoring s = {.bar = isatty(STDERR_FILENO) == 1};
     struct buf text = {0}, out = {0};
     struct measure measures[N_MEASURES];

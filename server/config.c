@@ -207,10 +207,13 @@ static int take_flag(struct walk *w, struct err *err)
 static int take_operand(struct walk *w, struct err *err)
 {
     const char *arg = w->in->argv[w->at];
-    if (!w->in->operand || *w->in->operand)
-        return err_param(err, ERR_ARGUMENT, arg, "unexpected argument \"%.80s\"", arg);
-    *w->in->operand = arg;
-    return 0;
+    for (size_t i = 0; w->in->operand && i <= w->in->more_operands; i++) {
+        if (w->in->operand[i])
+            continue;
+        w->in->operand[i] = arg;
+        return 0;
+    }
+    return err_param(err, ERR_ARGUMENT, arg, "unexpected argument \"%.80s\"", arg);
 }
 
 static int walk_flags(struct walk *w, struct err *err)

@@ -113,6 +113,7 @@ struct config_input {
     const char *
         *values; /* out, [n_flags]: borrows from argv; "" for a switch; NULL = absent */
     const char **operand; /* out, NULL until found; a NULL pointer: none is accepted */
+    size_t more_operands; /* operand has room for 1 + this many */
 };
 
 /* Fills *cfg; config_free ends it, also after a failure. ERR_ARGUMENT with param = the

@@ -16,7 +16,7 @@
 
 extern char **environ;
 
-enum { MAX_FLAGS = 8 };
+enum { MAX_FLAGS = 8, MAX_OPERANDS = 2 };
 
 struct command {
     const char *name;
@@ -26,48 +26,49 @@ struct command {
     unsigned groups;     /* configuration keys taken as flags */
     const struct config_flag *flags;
     size_t n_flags;
-    bool takes_operand;
-    int (*run)(const struct config *cfg, const char *const *values, const char *operand);
+    int n_operands; /* at most MAX_OPERANDS */
+    int (*run)(const struct config *cfg, const char *const *values,
+               const char *const *operands);
 };
 
 /* ---- commands --------------------------------------------------------------- */
 
 static int run_serve(const struct config *cfg, const char *const *values,
-                     const char *operand)
+                     const char *const *operands)
 {
     (void)values;
-    (void)operand;
+    (void)operands;
     return cmd_serve(cfg);
 }
 
 static int run_check(const struct config *cfg, const char *const *values,
-                     const char *operand)
+                     const char *const *operands)
 {
     (void)values;
-    (void)operand;
+    (void)operands;
     return cmd_check(cfg);
 }
 
 static int run_logits(const struct config *cfg, const char *const *values,
-                      const char *operand)
+                      const char *const *operands)
 {
-    (void)operand;
+    (void)operands;
     return cmd_logits(cfg, values);
 }
 
 static int run_bench(const struct config *cfg, const char *const *values,
-                     const char *operand)
+                     const char *const *operands)
 {
-    (void)operand;
+    (void)operands;
     return cmd_bench(cfg, values);
 }
 
 static int run_version(const struct config *cfg, const char *const *values,
-                       const char *operand)
+                       const char *const *operands)
 {
     (void)cfg;
     (void)values;
-    (void)operand;
+    (void)operands;
     puts("ssmd " SSMD_VERSION);
     return CMD_OK;
 }
@@ -94,27 +95,36 @@ static const struct config_flag bench_flags[] = {
     [BENCH_JSON] = {"--json", NULL, "print one JSON object and nothing else"},
 };
 
+static const struct config_flag quantize_flags[] = {
+    [QUANTIZE_WEIGHTS] = {"--weights", "TYPE", "f32, bf16, q8 or q4"},
+};
+
 static const struct command commands[] = {
     {"serve", "[OPTION]...", "serve a model over HTTP (the default command)",
      "Loads the model and answers OpenAI-style requests until SIGTERM or SIGINT, then lets\n"
      "running requests finish and exits.\n",
-     CONFIG_ALL, NULL, 0, false, run_serve},
+     CONFIG_ALL, NULL, 0, 0, run_serve},
     {"check", "[OPTION]...", "check a configuration and a model folder without serving",
      "Reads the configuration, opens the model and prints what it is and what it would use.\n",
-     CONFIG_ALL, NULL, 0, false, run_check},
+     CONFIG_ALL, NULL, 0, 0, run_check},
     {"perplexity", "[--model DIR] [--json] FILE", "score a text file with the model",
      "Cuts the text's tokens into windows of at most --context tokens and prints tokens, nats,\n"
      "perplexity per token and per word, and bits per byte. FILE is plain text.\n",
-     CONFIG_MODEL | CONFIG_COMPUTE, perplexity_flags, PERPLEXITY_N, true, cmd_perplexity},
+     CONFIG_MODEL | CONFIG_COMPUTE, perplexity_flags, PERPLEXITY_N, 1, cmd_perplexity},
     {"logits", "--model DIR --ids 1,2,3 --out FILE", "write the model's raw predictions",
      "Needs no tokenizer. With --greedy the ids that follow go to standard output.\n",
-     CONFIG_MODEL | CONFIG_COMPUTE, logits_flags, LOGITS_N, false, run_logits},
+     CONFIG_MODEL | CONFIG_COMPUTE, logits_flags, LOGITS_N, 0, run_logits},
     {"bench", "[--model DIR | --shape FILE] [OPTION]...",
      "measure speed beside the machine's limits",
      "Runs every case in turn, several times, and the machine's own limits between them: memory\n"
      "read, f32 and int8 multiply-adds. A context is filled with made-up values, not computed.\n",
-     CONFIG_MODEL | CONFIG_COMPUTE, bench_flags, BENCH_N, false, run_bench},
-    {"version", "", "print the version", "", 0, NULL, 0, false, run_version},
+     CONFIG_MODEL | CONFIG_COMPUTE, bench_flags, BENCH_N, 0, run_bench},
+    {"quantize", "MODEL OUT --weights TYPE", "write a model folder with other weights",
+     "OUT is a new folder: MODEL's files, and its weights in one model.safetensors, where q8\n"
+     "and q4 are laid out to be used in place. Opened with --weights own or the same TYPE it\n"
+     "computes what MODEL computes with --weights TYPE, bit for bit.\n",
+     0, quantize_flags, QUANTIZE_N, 2, cmd_quantize},
+    {"version", "", "print the version", "", 0, NULL, 0, 0, run_version},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -234,7 +244,7 @@ static int refuse(const struct command *cmd, const struct err *err)
 
 static int run(const struct command *cmd, char *const *argv)
 {
-    const char *values[MAX_FLAGS] = {0}, *operand = NULL;
+    const char *values[MAX_FLAGS] = {0}, *operands[MAX_OPERANDS] = {0};
     struct config_input in = {
         .argv = argv,
         .envp = environ,
@@ -242,7 +252,8 @@ static int run(const struct command *cmd, char *const *argv)
         .flags = cmd->flags,
         .n_flags = cmd->n_flags,
         .values = values,
-        .operand = cmd->takes_operand ? &operand : NULL,
+        .operand = cmd->n_operands ? operands : NULL,
+        .more_operands = cmd->n_operands ? (size_t)cmd->n_operands - 1 : 0,
     };
     struct config cfg;
     struct err err = {0};
@@ -254,7 +265,7 @@ static int run(const struct command *cmd, char *const *argv)
     else if (cfg.print_config)
         rc = print_config(&cfg);
     else
-        rc = cmd->run(&cfg, values, operand);
+        rc = cmd->run(&cfg, values, operands);
     config_free(&cfg);
     return rc;
 }

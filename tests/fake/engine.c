@@ -481,3 +481,12 @@ size_t engine_available(void)
 {
     return 0;
 }
+
+/* ---- converting ------------------------------------------------------------- */
+
+int engine_convert(const char *model_dir, enum engine_weights weights, const char *path,
+                   struct engine_converted *out, struct err *err)
+{
+    (void)model_dir, (void)weights, (void)path, (void)out;
+    return err_set(err, ERR_UNSUPPORTED, "the stand-in engine has no weights");
+}

@@ -370,23 +370,29 @@ static void a_command_has_its_own_flags_and_keys(void **state)
     char *other[] = {(char *)"--port=1", NULL},
          *twice[] = {(char *)"a", (char *)"b", NULL};
     char *env[] = {(char *)"SSMD_PORT=1", NULL};
-    const char *values[2] = {0}, *operand = NULL;
-    struct config_input in = {good, env, CONFIG_MODEL, flags, 2, values, &operand};
+    const char *values[2] = {0}, *operand[2] = {0};
+    struct config_input in = {good, env, CONFIG_MODEL, flags, 2, values, operand, 0};
     struct config cfg;
     struct err err = {0};
     assert_int_equal(config_load(&cfg, &in, &err), 0);
     assert_string_equal(values[0], "-1,2");
     assert_string_equal(values[1], "");
-    assert_string_equal(operand, "file");
+    assert_string_equal(operand[0], "file");
     assert_int_equal(cfg.context, 9);
     config_free(&cfg);
     in.argv = other;
     assert_true(config_load(&cfg, &in, &err) < 0);
     config_free(&cfg);
-    operand = NULL;
+    operand[0] = NULL;
     in.argv = twice;
     assert_true(config_load(&cfg, &in, &err) < 0);
     assert_non_null(strstr(err.text, "\"b\""));
+    config_free(&cfg);
+    operand[0] = NULL;
+    in.more_operands = 1;
+    assert_int_equal(config_load(&cfg, &in, &err), 0);
+    assert_string_equal(operand[0], "a");
+    assert_string_equal(operand[1], "b");
     config_free(&cfg);
 }
 

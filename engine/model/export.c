@@ -1,0 +1,75 @@
+/* Every tensor that the model took is one item: copied, converted, or as its panels. */
+#include "engine/model/export.h"
+
+#include "engine/base/mem.h"
+
+#include <string.h>
+
+/* Tensors of the file that bound matrices stand for. */
+struct lists {
+    struct packed *packed;     /* owns; one for each quantised item */
+    struct packed_item *items; /* owns */
+    size_t n, n_packed;
+};
+
+/* Whether t is the matrix or the part of it that stands for the whole (its codes). */
+static bool is_codes(const char *name, const struct bound *x)
+{
+    size_t n = strlen(x->name);
+    return strncmp(name, x->name, n) == 0 &&
+           (strcmp(name + n, ".q8") == 0 || strcmp(name + n, ".q4") == 0);
+}
+
+static bool is_scale(const char *name, const struct bound *x)
+{
+    size_t n = strlen(x->name);
+    return strncmp(name, x->name, n) == 0 && strcmp(name + n, ".scale") == 0;
+}
+
+static void add(struct lists *l, const struct packed_item *it)
+{
+    l->items[l->n++] = *it;
+}
+
+static void add_matrix(struct lists *l, const struct bound *x)
+{
+    struct packed_item it = {.name = x->name, .type = x->m.type, .raw = x->source};
+    if (x->m.type >= DTYPE_FLOATS) {
+        it.m = &l->packed[l->n_packed];
+        l->packed[l->n_packed++] =
+            (struct packed){x->m.type, x->m.n_out, x->m.n_in, x->m.panels, x->m.scales};
+    }
+    add(l, &it);
+}
+
+static void add_tensor(struct lists *l, const struct model *m, const struct tensor *t)
+{
+    for (const struct bound *x = m->bound.first; x; x = x->next) {
+        if (x->source == t || (!x->source && is_codes(t->name, x))) {
+            add_matrix(l, x);
+            return;
+        }
+        if (!x->source && is_scale(t->name, x))
+            return;
+    }
+    struct packed_item it = {.name = t->name, .type = weights_dtype(t), .raw = t};
+    add(l, &it);
+}
+
+int export_model(const struct model *m, const char *path, size_t *bytes, struct err *err)
+{
+    const struct weights *w = &m->weights;
+    struct lists l = {.packed = mem_zalloc(w->n_tensors, sizeof *l.packed),
+                      .items = mem_zalloc(w->n_tensors, sizeof *l.items)};
+    int rc = l.packed && l.items ? 0
+                                 : err_set(err, ERR_MEMORY,
+                                           "out of memory for %zu tensors", w->n_tensors);
+    for (size_t i = 0; rc == 0 && i < w->n_tensors; i++)
+        if (w->tensors[i].used && !w->tensors[i].twin)
+            add_tensor(&l, m, &w->tensors[i]);
+    if (rc == 0)
+        rc = packed_save(path, l.items, l.n, bytes, err);
+    mem_free(l.packed);
+    mem_free(l.items);
+    return rc;
+}
