@@ -1,4 +1,4 @@
-/* The page pool: a stack of free ids and a count a page. */
+/* The page pool: a stack of free ids and two counts a page. */
 #include "engine/state/pages.h"
 
 #include "engine/base/mem.h"
@@ -14,7 +14,8 @@ int pages_open(struct pages *p, int n, size_t page_bytes, struct err *err)
     p->base = mem_alloc((size_t)n * page_bytes);
     p->free = mem_alloc((size_t)n * sizeof *p->free);
     p->refs = mem_zalloc((size_t)n, sizeof *p->refs);
-    if (!p->base || !p->free || !p->refs) {
+    p->held = mem_zalloc((size_t)n, sizeof *p->held);
+    if (!p->base || !p->free || !p->refs || !p->held) {
         pages_close(p);
         return err_set(err, ERR_MEMORY, "out of memory for %d pages of %zu bytes", n,
                        page_bytes);
@@ -30,6 +31,7 @@ void pages_close(struct pages *p)
     mem_free(p->base);
     mem_free(p->free);
     mem_free(p->refs);
+    mem_free(p->held);
     *p = (struct pages){0};
 }
 
@@ -47,6 +49,22 @@ void pages_unreserve(struct pages *p, int n)
     assert(p->n_reserved >= 0);
 }
 
+static bool is_idle(const struct pages *p, int32_t page)
+{
+    return p->refs[page] > 0 && p->refs[page] == p->held[page];
+}
+
+static void count(struct pages *p, int32_t page, int refs, int held)
+{
+    p->n_idle -= is_idle(p, page);
+    p->refs[page] += refs;
+    p->held[page] += held;
+    p->n_idle += is_idle(p, page);
+    assert(p->held[page] >= 0 && p->held[page] <= p->refs[page]);
+    if (p->refs[page] == 0)
+        p->free[p->n_free++] = page;
+}
+
 int32_t pages_take(struct pages *p)
 {
     assert(p->n_free > 0 && p->n_reserved > 0);
@@ -59,14 +77,25 @@ int32_t pages_take(struct pages *p)
 void pages_share(struct pages *p, int32_t page)
 {
     assert(p->refs[page] > 0);
-    p->refs[page]++;
+    count(p, page, 1, 0);
 }
 
 void pages_drop(struct pages *p, int32_t page)
 {
     assert(p->refs[page] > 0);
-    if (--p->refs[page] == 0)
-        p->free[p->n_free++] = page;
+    count(p, page, -1, 0);
+}
+
+void pages_hold(struct pages *p, int32_t page)
+{
+    assert(p->refs[page] > 0);
+    count(p, page, 1, 1);
+}
+
+void pages_let(struct pages *p, int32_t page)
+{
+    assert(p->refs[page] > 0);
+    count(p, page, -1, -1);
 }
 
 void pages_copy(struct pages *p, int32_t to, int32_t from)
@@ -77,5 +106,5 @@ void pages_copy(struct pages *p, int32_t to, int32_t from)
 
 int pages_used(const struct pages *p)
 {
-    return p->n - p->n_free;
+    return p->n - p->n_free - p->n_idle;
 }

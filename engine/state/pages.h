@@ -3,8 +3,10 @@
  * one block sized at open. Engine thread only.
  *
  * A sequence reserves its worst case before it runs and takes pages one by one out of
- * that reservation, so taking never fails and nothing is preempted. A shared page is
- * written by nobody: only full pages are shared.
+ * that reservation, so taking never fails and nothing is preempted. Sequences share full
+ * pages only, which nobody writes. A checkpoint may hold a page that one sequence still
+ * fills: rows are only ever added behind the checkpoint's own. A page that checkpoints
+ * alone hold is idle: it is somebody's as soon as they are evicted.
  */
 #ifndef ENGINE_STATE_PAGES_H
 #define ENGINE_STATE_PAGES_H
@@ -19,8 +21,10 @@ struct pages {
     char *base; /* owns; [n][page_bytes], 64-byte aligned */
     size_t page_bytes;
     int n, n_free, n_reserved;
+    int n_idle;    /* held by checkpoints and nobody else */
     int32_t *free; /* owns; stack of free pages */
     int32_t *refs; /* owns; [n] */
+    int32_t *held; /* owns; [n] of refs, the checkpoints' */
 };
 
 /* ERR_MEMORY. n = 0 or page_bytes = 0 is a pool without pages. */
@@ -33,7 +37,9 @@ void pages_unreserve(struct pages *p, int n);
 int32_t pages_take(struct pages *p); /* out of the caller's reservation */
 void pages_share(struct pages *p, int32_t page);
 void pages_drop(struct pages *p, int32_t page); /* free when nobody holds it */
+void pages_hold(struct pages *p, int32_t page); /* as share and drop, by a checkpoint */
+void pages_let(struct pages *p, int32_t page);
 void pages_copy(struct pages *p, int32_t to, int32_t from);
-int pages_used(const struct pages *p);
+int pages_used(const struct pages *p); /* by sequences: neither free nor idle */
 
 #endif

@@ -3,6 +3,7 @@
 #include "engine/state/plan.h"
 
 #include "engine/kernel/kernel.h"
+#include "engine/state/prefix.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -132,35 +133,104 @@ static size_t mib(size_t bytes)
     return (bytes + (1 << 20) - 1) >> 20;
 }
 
+/* ---- the plan --------------------------------------------------------------- */
+
+enum {
+    CHECKPOINT_PAGES = 16, /* a checkpoint's own, behind the one above it */
+    MOST_CHECKPOINTS = 1 << 16,
+    MOST_PAGES = INT32_MAX
+};
+
+/* What a plan is made of, in bytes with all that is kept beside a slot or page. */
+struct costs {
+    size_t slot, page;
+    size_t seqs; /* all sequences' slots, and what does not depend on numbers */
+    size_t most; /* pages that sequences can use */
+    size_t least;
+};
+
+static size_t sum(size_t a, size_t b)
+{
+    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+static struct costs costs_of(const struct plan_ask *ask)
+{
+    struct costs c = {.slot = ask->slot_bytes, .page = ask->page_bytes};
+    size_t per_seq = (size_t)(ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    c.most = ask->page_bytes ? smaller((size_t)ask->max_seqs * per_seq, INT32_MAX) : 0;
+    if (ask->prefix) {
+        bool paged = ask->page_bytes != 0;
+        c.slot = sum(c.slot, prefix_slot_bytes(paged));
+        c.page += paged ? prefix_page_bytes() : 0;
+        c.seqs = prefix_fixed_bytes(ask->context);
+    }
+    c.seqs = sum(c.seqs, product((size_t)ask->max_seqs, c.slot));
+    c.least = sum(sum(c.seqs, c.page), ask->checkpoints);
+    return c;
+}
+
+/* Without a budget: full contexts, and as many slots again with a quarter of the pages
+ * for checkpoints. */
+static size_t wanted(const struct plan_ask *ask, const struct costs *c)
+{
+    size_t pages = product(c->most, c->page);
+    size_t share = ask->prefix ? sum(c->seqs, pages / 4) : 0;
+    return sum(sum(c->seqs, pages), ask->checkpoints ? ask->checkpoints : share);
+}
+
+static int refuse(const struct plan_ask *ask, const struct costs *c, size_t budget,
+                  struct err *err)
+{
+    const char *key = ask->checkpoints ? "checkpoint_bytes" : "memory_bytes";
+    return err_param(
+        err, ERR_BUDGET, key,
+        "memory plan: expected at least %zu MiB (%d slots of %zu KiB, one page of %zu "
+        "KiB and %zu MiB of checkpoints), found %zu MiB; lower max_seqs%s or raise "
+        "memory_bytes",
+        mib(c->least), ask->max_seqs, ask->slot_bytes >> 10, ask->page_bytes >> 10,
+        mib(ask->checkpoints), mib(budget), ask->checkpoints ? ", checkpoint_bytes" : "");
+}
+
+/* Slots for checkpoints: out of what they were given, else what is left when every
+ * sequence has its pages, but at least a quarter. Each comes with pages of its own. */
+static size_t count_checkpoints(const struct plan_ask *ask, const struct costs *c,
+                                size_t budget)
+{
+    size_t left = budget - c->least, pages = product(c->most, c->page);
+    size_t share = left > pages ? left - pages : 0;
+    share = share > left / 4 ? share : left / 4;
+    if (ask->checkpoints)
+        share = ask->checkpoints;
+    return ask->prefix ? share / sum(c->slot, CHECKPOINT_PAGES * c->page) : 0;
+}
+
 int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
               struct err *err)
 {
-    size_t slots = product((size_t)ask->max_seqs, ask->slot_bytes);
-    int per_seq = (ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    size_t most = smaller((size_t)ask->max_seqs * (size_t)per_seq, INT32_MAX);
-    size_t wanted = slots + product(most, ask->page_bytes);
+    struct costs c = costs_of(ask);
+    size_t want = wanted(ask, &c);
     if (available)
         available = available > ask->later ? available - ask->later : 1;
-    size_t half = available ? available / 2 : wanted;
-    size_t budget = ask->budget ? ask->budget : wanted < half ? wanted : half;
+    size_t half = available ? available / 2 : want;
+    size_t budget = ask->budget ? ask->budget : smaller(want, half);
     if (available && ask->budget && budget > available)
         return err_param(
             err, ERR_BUDGET, "memory_bytes",
             "memory plan: %zu MiB for slots and pages exceed the %zu MiB that "
             "this machine or cgroup has available beside %zu MiB of weights and scratch",
             mib(budget), mib(available), mib(ask->fixed));
-    size_t least = slots + ask->page_bytes;
-    if (budget < least)
-        return err_param(
-            err, ERR_BUDGET, "memory_bytes",
-            "memory plan: expected at least %zu MiB (%d slots of %zu KiB and one "
-            "page of %zu KiB), found %zu MiB; lower max_seqs or raise memory_bytes",
-            mib(least), ask->max_seqs, ask->slot_bytes >> 10, ask->page_bytes >> 10,
-            mib(budget));
-    size_t fits = ask->page_bytes ? (budget - slots) / ask->page_bytes : 0;
-    p->n_slots = ask->max_seqs;
-    p->n_pages = (int)(fits < most ? fits : most);
-    p->bytes = slots + (size_t)p->n_pages * ask->page_bytes;
+    if (budget < c.least)
+        return refuse(ask, &c, budget, err);
+    size_t extra = smaller(count_checkpoints(ask, &c, budget), MOST_CHECKPOINTS);
+    size_t fits = c.page ? (budget - c.seqs - extra * c.slot) / c.page : 0;
+    *p = (struct plan){.n_slots = ask->max_seqs, .n_checkpoints = (int)extra};
+    p->n_pages =
+        (int)smaller(fits, smaller(c.most + extra * CHECKPOINT_PAGES, MOST_PAGES));
+    p->bytes = c.seqs + extra * c.slot + (size_t)p->n_pages * c.page;
+    if (ask->prefix)
+        p->n_nodes = prefix_nodes(p->n_slots + (int)extra, p->n_pages, ask->context);
+    int per_seq = (ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
     bool whole = !ask->page_bytes || p->n_pages >= per_seq;
     p->longest_tokens = whole ? ask->context : p->n_pages * PAGE_TOKENS;
     return 0;

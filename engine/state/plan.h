@@ -2,25 +2,33 @@
  * The memory plan: how many slots and pages the byte budget holds. Made once at open,
  * before anything is allocated; printed by the server and refused when it exceeds the
  * machine.
+ *
+ * Sequences come first: max_seqs slots, then pages. Checkpoints fill whatever of these is
+ * free at a moment; beyond that a share of the budget buys slots and pages for them.
  */
 #ifndef ENGINE_STATE_PLAN_H
 #define ENGINE_STATE_PLAN_H
 
 #include "engine/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct plan_ask {
     size_t slot_bytes, page_bytes; /* of one slot, one page */
     int max_seqs, context;
-    size_t budget; /* bytes for slots + pages; 0 = choose */
-    size_t fixed;  /* weights and scratch, for the message */
-    size_t later;  /* of these, bytes that are not taken yet */
+    size_t budget;      /* bytes for slots + pages; 0 = choose */
+    bool prefix;        /* checkpoints are kept */
+    size_t checkpoints; /* bytes of budget for them; 0 = choose */
+    size_t fixed;       /* weights and scratch, for the message */
+    size_t later;       /* of these, bytes that are not taken yet */
 };
 
 struct plan {
     int n_slots, n_pages;
-    size_t bytes;       /* slots + pages */
+    int n_checkpoints;  /* slots beyond n_slots */
+    int n_nodes;        /* of stored paths; 0 without checkpoints */
+    size_t bytes;       /* slots + pages + what checkpoints are found by */
     int longest_tokens; /* longest context that one sequence can have */
 };
 
@@ -32,8 +40,9 @@ size_t plan_available(void);
  * it leave, read under the cgroups' mount; SIZE_MAX without a limit. */
 size_t plan_group(const char *membership, const char *mount);
 
-/* ERR_BUDGET with all figures when slots and one page do not fit, or when a given budget
- * exceeds what the machine has. available: as plan_available says, 0 = do not check. */
+/* ERR_BUDGET with all figures when slots, one page and given checkpoints do not fit, or
+ * when a given budget exceeds what the machine has. available: as plan_available says, 0
+ * = do not check. */
 int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
               struct err *err);
 

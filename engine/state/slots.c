@@ -36,6 +36,15 @@ int32_t slots_take(struct slots *s)
     return slot;
 }
 
+int32_t slots_dup(struct slots *s, int32_t from)
+{
+    if (s->n_free == 0)
+        return -1;
+    int32_t slot = s->free[--s->n_free];
+    slots_copy(s, slot, from);
+    return slot;
+}
+
 void slots_drop(struct slots *s, int32_t slot)
 {
     s->free[s->n_free++] = slot;

@@ -74,6 +74,32 @@ static void a_shared_page_is_free_when_nobody_holds_it(void **state)
     pages_close(&p);
 }
 
+static void a_page_that_checkpoints_alone_hold_is_idle(void **state)
+{
+    struct pages p;
+    (void)state;
+    assert_int_equal(pages_open(&p, N, BYTES, NULL), 0);
+    assert_true(pages_reserve(&p, 1));
+    int32_t page = pages_take(&p);
+    pages_hold(&p, page);
+    pages_hold(&p, page);
+    assert_int_equal(p.n_idle, 0);
+    assert_int_equal(pages_used(&p), 1);
+    pages_drop(&p, page); /* the sequence ends */
+    assert_int_equal(p.n_idle, 1);
+    assert_int_equal(pages_used(&p), 0);
+    assert_int_equal(p.n_free, N - 1);
+    pages_share(&p, page); /* another one begins with it */
+    assert_int_equal(p.n_idle, 0);
+    pages_let(&p, page);
+    pages_let(&p, page);
+    assert_int_equal(pages_used(&p), 1);
+    pages_drop(&p, page);
+    assert_int_equal(p.n_free, N);
+    assert_int_equal(p.n_idle, 0);
+    pages_close(&p);
+}
+
 static void a_copy_is_the_whole_page_and_no_more(void **state)
 {
     struct pages p;
@@ -129,6 +155,7 @@ int main(void)
         cmocka_unit_test(a_page_is_taken_from_a_reservation_and_comes_back),
         cmocka_unit_test(what_is_reserved_by_one_is_not_given_to_another),
         cmocka_unit_test(a_shared_page_is_free_when_nobody_holds_it),
+        cmocka_unit_test(a_page_that_checkpoints_alone_hold_is_idle),
         cmocka_unit_test(a_copy_is_the_whole_page_and_no_more),
         cmocka_unit_test(a_pool_without_pages_is_a_pool),
         cmocka_unit_test(memory_that_runs_out_leaves_nothing),

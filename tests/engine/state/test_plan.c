@@ -1,6 +1,7 @@
 /* The memory plan: what fits into a budget, and the refusals with their figures. */
 #include "engine/kernel/kernel.h"
 #include "engine/state/plan.h"
+#include "engine/state/radix.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,6 +99,74 @@ static void a_model_without_attention_needs_no_pages(void **state)
     assert_int_equal(p.n_pages, 0);
     assert_int_equal(p.longest_tokens, ask.context);
     assert_int_equal(p.bytes, 4 * MIB);
+}
+
+/* What a plan is paid with: nothing is given away twice. */
+static void expect_within(const struct plan *p, const struct plan_ask *ask)
+{
+    size_t slots = (size_t)(p->n_slots + p->n_checkpoints);
+    size_t nodes = (size_t)p->n_nodes * radix_node_bytes();
+    size_t held = slots * ask->slot_bytes + (size_t)p->n_pages * ask->page_bytes + nodes;
+    assert_true(held <= p->bytes);
+    assert_true(p->bytes < held + held / 100 + 64 * 1024); /* roots, checkpoints */
+}
+
+static void checkpoints_have_a_share(void **state)
+{
+    struct plan_ask ask = ask_of(0);
+    struct plan p;
+    (void)state;
+    ask.prefix = true;
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.n_slots, 4);
+    assert_true(p.n_pages >= 32); /* sequences lose nothing */
+    assert_in_range(p.n_checkpoints, 1, 4);
+    expect_within(&p, &ask);
+    ask.budget = 20 * MIB; /* more than sequences can use: the rest is for checkpoints */
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_true(p.n_pages >= 32);
+    assert_in_range(p.bytes, 16 * MIB, 20 * MIB); /* one more would not fit */
+    expect_within(&p, &ask);
+    ask.budget = 9 * MIB; /* less: a quarter of what is there beside slots */
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.n_slots, 4);
+    assert_in_range(p.n_pages, 15, 19);
+    assert_true(p.bytes <= 9 * MIB);
+    expect_within(&p, &ask);
+}
+
+static void checkpoints_of_a_model_without_pages_are_slots(void **state)
+{
+    struct plan_ask ask = ask_of(40 * (size_t)MIB);
+    struct plan p;
+    (void)state;
+    ask.page_bytes = 0;
+    ask.prefix = true;
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.n_pages, 0);
+    assert_in_range(p.n_slots + p.n_checkpoints, 39, 40);
+    expect_within(&p, &ask);
+}
+
+static void bytes_for_checkpoints_are_kept_or_refused(void **state)
+{
+    struct plan_ask ask = ask_of(0);
+    struct plan p;
+    struct err err = {0};
+    (void)state;
+    ask.prefix = true;
+    ask.checkpoints = 50 * (size_t)MIB;
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.n_checkpoints, 9); /* of a slot and 16 pages each */
+    assert_in_range(p.n_pages, 32 + 9 * 16 - 1, 32 + 9 * 16);
+    expect_within(&p, &ask);
+    assert_int_equal(plan_make(&p, &ask, 100 * MIB, &err), -ERR_BUDGET);
+    assert_string_equal(err.param, "checkpoint_bytes");
+    assert_non_null(strstr(err.text, "50 MiB of checkpoints"));
+    ask.checkpoints = 1; /* too little for one: what is free is all they have */
+    assert_int_equal(plan_make(&p, &ask, 100 * MIB, NULL), 0);
+    assert_int_equal(p.n_checkpoints, 0);
+    expect_within(&p, &ask);
 }
 
 static void what_is_taken_later_is_not_given_away(void **state)
@@ -235,6 +304,9 @@ int main(void)
         cmocka_unit_test(a_budget_is_spent_on_slots_then_pages),
         cmocka_unit_test(what_does_not_fit_is_refused_with_figures),
         cmocka_unit_test(a_model_without_attention_needs_no_pages),
+        cmocka_unit_test(checkpoints_have_a_share),
+        cmocka_unit_test(checkpoints_of_a_model_without_pages_are_slots),
+        cmocka_unit_test(bytes_for_checkpoints_are_kept_or_refused),
         cmocka_unit_test(what_is_taken_later_is_not_given_away),
         cmocka_unit_test(no_product_overflows),
         cmocka_unit_test_setup_teardown(every_group_above_this_one_binds, make_dir,

@@ -48,6 +48,11 @@ static void slots_do_not_overlap_and_a_copy_is_whole(void **state)
         assert_int_equal(slots_at(&s, b)[i], 1);
         assert_int_equal(slots_at(&s, c)[i], 3);
     }
+    assert_int_equal(slots_dup(&s, a), -1);
+    slots_drop(&s, c);
+    c = slots_dup(&s, a);
+    for (int i = 0; i < BYTES; i++)
+        assert_int_equal(slots_at(&s, c)[i], 1);
     slots_close(&s);
 }
 

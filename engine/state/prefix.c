@@ -1,0 +1,421 @@
+/* Which checkpoints there are, and which goes first. */
+#include "engine/state/prefix.h"
+
+#include "engine/base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    NONE = -1,
+    SPARE_NODES = 4,     /* a slot */
+    UNPAGED_NODES = 32,  /* a slot, where no page pays for them */
+    NODES_PER_SLOT = 32, /* without pages: paths of this many times PAGE_TOKENS */
+    MOST_ELSEWHERE = 64, /* salts that are looked at for the counters */
+    MOST_HITS = 15       /* more make a checkpoint no dearer */
+};
+
+/* How likely a checkpoint is wanted again, by kind. */
+static const double likely[PREFIX_KINDS] = {
+    [PREFIX_INTERVAL] = 1.0 / 16, [PREFIX_PASSED] = 1.0 / 16, [PREFIX_PROMPT] = 1.0 / 4,
+    [PREFIX_TURN] = 1.0 / 2,      [PREFIX_ANSWER] = 1,        [PREFIX_JUNCTION] = 1};
+
+/* ---- opening ---------------------------------------------------------------- */
+
+int prefix_open(struct prefix *p, const struct prefix_options *o, struct slots *slots,
+                struct pages *pages, struct err *err)
+{
+    *p = (struct prefix){.slots = slots,
+                         .pages = pages,
+                         .cap_bytes = o->cap_bytes ? o->cap_bytes : SIZE_MAX,
+                         .any_depth = o->any_depth,
+                         .kept = NONE};
+    p->checkpoints = mem_alloc((size_t)slots->n * sizeof *p->checkpoints);
+    if (!p->checkpoints)
+        return err_set(err, ERR_MEMORY, "out of memory for %d checkpoints", slots->n);
+    for (int i = 0; i < slots->n; i++)
+        p->checkpoints[i].node = NONE;
+    int rc = radix_open(&p->radix, o->n_nodes, slots->n + 1, pages, err);
+    if (rc)
+        prefix_close(p);
+    return rc;
+}
+
+void prefix_close(struct prefix *p)
+{
+    if (p->radix.nodes)
+        prefix_clear(p);
+    radix_close(&p->radix);
+    mem_free(p->checkpoints);
+    *p = (struct prefix){0};
+}
+
+/* Beside a node a page, or paths of some length where there are no pages: cuts at
+ * checkpoints and junctions, and two paths of ghosts. */
+static int slot_nodes(bool paged)
+{
+    return paged ? SPARE_NODES : SPARE_NODES + UNPAGED_NODES;
+}
+
+static int fixed_nodes(int context)
+{
+    return 2 * (context / PAGE_TOKENS + 2);
+}
+
+int prefix_nodes(int n_slots, int n_pages, int context)
+{
+    int64_t n = (int64_t)slot_nodes(n_pages > 0) * n_slots + n_pages;
+    n += fixed_nodes(context);
+    return n < INT32_MAX / 2 ? (int)n : INT32_MAX / 2;
+}
+
+size_t prefix_slot_bytes(bool paged)
+{
+    return sizeof(struct checkpoint) + radix_root_bytes() +
+           (size_t)slot_nodes(paged) * radix_node_bytes();
+}
+
+size_t prefix_page_bytes(void)
+{
+    return radix_node_bytes();
+}
+
+size_t prefix_fixed_bytes(int context)
+{
+    return radix_root_bytes() + (size_t)fixed_nodes(context) * radix_node_bytes();
+}
+
+/* ---- finding ---------------------------------------------------------------- */
+
+struct walk {
+    const struct prefix *p;
+    const struct prefix_path *path;
+    struct prefix_match *m;
+};
+
+/* Takes note of the node's first k tokens, which belong to the path. */
+static void pass(const struct walk *w, int32_t at, int k)
+{
+    const struct radix_node *d = &w->p->radix.nodes[at];
+    struct prefix_match *m = w->m;
+    m->last = at;
+    m->n_in_last = k;
+    m->known += k;
+    if (w->p->any_depth && d->live) {
+        m->depth = m->known;
+        m->node = at;
+        m->slot = NONE;
+    }
+    if (k < d->n)
+        return;
+    if (d->slot != NONE) {
+        m->depth = m->known;
+        m->node = at;
+        m->slot = d->slot;
+    } else if (d->lost)
+        m->evicted = m->known;
+}
+
+static void follow(const struct walk *w, int32_t root)
+{
+    const struct radix *x = &w->p->radix;
+    const struct prefix_path *path = w->path;
+    w->m->last = root;
+    for (int32_t at = root, k; w->m->known < path->n; at = w->m->last) {
+        const int32_t *rest = path->tokens + w->m->known;
+        int32_t next = radix_child(x, at, rest[0]);
+        if (next == NONE)
+            return;
+        k = radix_match(x, next, rest, path->n - w->m->known);
+        pass(w, next, k);
+        if (k < x->nodes[next].n)
+            return;
+    }
+}
+
+static const struct prefix_match no_match = {.node = NONE, .slot = NONE, .last = NONE};
+
+void prefix_find(const struct prefix *p, const struct prefix_path *path,
+                 struct prefix_match *m)
+{
+    int32_t root = radix_find_root(&p->radix, &path->key);
+    *m = no_match;
+    if (root == NONE)
+        return;
+    follow(&(struct walk){p, path, m}, root);
+    if (m->depth && m->depth == path->n && m->slot == NONE)
+        m->depth--; /* without its last row there is nothing to sample from */
+    if (m->evicted <= m->depth)
+        m->evicted = 0;
+}
+
+int prefix_elsewhere(const struct prefix *p, const struct prefix_path *path)
+{
+    const struct radix *x = &p->radix;
+    const struct radix_key *key = &path->key;
+    int depth = 0, left = MOST_ELSEWHERE;
+    for (int i = 0; i < x->n_roots && left > 0; i++) {
+        const struct radix_root *r = &x->roots[i];
+        if (r->node == NONE || r->tenant_len != key->tenant_len ||
+            memcmp(r->key, key->bytes, key->tenant_len) != 0 ||
+            (r->len == key->len && memcmp(r->key, key->bytes, key->len) == 0))
+            continue;
+        struct prefix_match m = no_match;
+        follow(&(struct walk){p, path, &m}, r->node);
+        depth = m.depth > depth ? m.depth : depth;
+        left--;
+    }
+    return depth;
+}
+
+int prefix_beyond(const struct prefix *p, const struct prefix_match *m, int32_t *out,
+                  int cap)
+{
+    const struct radix *x = &p->radix;
+    int n = 0, skip = m->n_in_last;
+    for (int32_t at = m->last; at != NONE && n < cap; at = x->nodes[at].recent) {
+        for (int i = skip; i < x->nodes[at].n && n < cap; i++)
+            out[n++] = x->nodes[at].tokens[i];
+        skip = 0;
+    }
+    return n;
+}
+
+void prefix_hit(struct prefix *p, const struct prefix_match *m)
+{
+    p->counts.hits++;
+    if (m->slot == NONE)
+        return;
+    struct checkpoint *c = &p->checkpoints[m->slot];
+    c->used_ns = p->now_ns;
+    c->n_hits++;
+}
+
+/* ---- what they take, and who goes first ------------------------------------- */
+
+size_t prefix_used_bytes(const struct prefix *p)
+{
+    return (size_t)p->n * p->slots->slot_bytes +
+           (size_t)p->pages->n_idle * p->pages->page_bytes;
+}
+
+static int pages_of(int depth)
+{
+    return (depth + PAGE_TOKENS - 1) / PAGE_TOKENS;
+}
+
+size_t prefix_state_bytes(const struct prefix *p, int depth)
+{
+    return p->slots->slot_bytes + (size_t)pages_of(depth) * p->pages->page_bytes;
+}
+
+/* The greater, the sooner it is evicted. */
+static double staleness(const struct prefix *p, const struct checkpoint *c)
+{
+    int above = c->above == NONE ? 0 : p->checkpoints[c->above].depth;
+    int hits = c->n_hits < MOST_HITS ? c->n_hits : MOST_HITS;
+    double bytes = (double)p->slots->slot_bytes;
+    if (p->radix.nodes[c->node].live == 1) /* else others hold its pages, too */
+        bytes += (double)(pages_of(c->depth) - above / PAGE_TOKENS) *
+                 (double)p->pages->page_bytes;
+    double saves = (double)(c->depth - above) * likely[c->kind] * (1 + hits);
+    return (double)(p->now_ns - c->used_ns + 1) * bytes / saves;
+}
+
+static void forget(struct prefix *p, int32_t slot)
+{
+    struct checkpoint *c = &p->checkpoints[slot];
+    for (int i = 0; i < p->slots->n; i++)
+        if (p->checkpoints[i].node != NONE && p->checkpoints[i].above == slot)
+            p->checkpoints[i].above = c->above;
+    int32_t node = c->node;
+    c->node = NONE;
+    p->radix.nodes[node].slot = NONE;
+    p->n--;
+    radix_unpin(&p->radix, node);
+}
+
+static void evict(struct prefix *p, int32_t slot)
+{
+    p->radix.nodes[p->checkpoints[slot].node].lost = true;
+    forget(p, slot);
+    slots_drop(p->slots, slot);
+    p->counts.evicted++;
+}
+
+/* False: there is nothing to evict. */
+static bool evict_one(struct prefix *p)
+{
+    int32_t worst = NONE;
+    double most = 0;
+    for (int32_t i = 0; p->n && i < p->slots->n; i++) {
+        if (p->checkpoints[i].node == NONE || i == p->kept)
+            continue;
+        double x = staleness(p, &p->checkpoints[i]);
+        if (worst == NONE || x > most) {
+            worst = i;
+            most = x;
+        }
+    }
+    if (worst != NONE)
+        evict(p, worst);
+    return worst != NONE;
+}
+
+void prefix_trim(struct prefix *p)
+{
+    while (prefix_used_bytes(p) > p->cap_bytes && evict_one(p))
+        ;
+}
+
+void prefix_clear(struct prefix *p)
+{
+    while (evict_one(p))
+        ;
+}
+
+static int free_pages(const struct pages *p)
+{
+    return p->n_free - p->n_reserved;
+}
+
+bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t kept)
+{
+    int others = p->n - (kept != NONE);
+    if (p->slots->n_free + others < n_slots ||
+        free_pages(p->pages) + p->pages->n_idle < n_pages)
+        return false;
+    p->kept = kept;
+    while ((p->slots->n_free < n_slots || free_pages(p->pages) < n_pages) && evict_one(p))
+        ;
+    p->kept = NONE;
+    return p->slots->n_free >= n_slots && free_pages(p->pages) >= n_pages;
+}
+
+void prefix_free_page(struct prefix *p, int32_t page, int32_t kept)
+{
+    p->kept = kept;
+    while (p->pages->held[page] > 0 && evict_one(p))
+        ;
+    p->kept = NONE;
+}
+
+void prefix_detach(struct prefix *p, int32_t slot)
+{
+    forget(p, slot);
+}
+
+/* ---- keeping ---------------------------------------------------------------- */
+
+bool prefix_full(const struct prefix *p)
+{
+    return p->slots->n_free == 0 ||
+           prefix_used_bytes(p) + p->slots->slot_bytes > p->cap_bytes;
+}
+
+/* The pinned end of the path; -1: a checkpoint is there already, or there is no room. */
+static int32_t claim(struct prefix *p, const struct prefix_path *path)
+{
+    struct radix *x = &p->radix;
+    int32_t node = radix_pin(x, &path->key, path->tokens, path->n);
+    while (node == NONE && evict_one(p))
+        node = radix_pin(x, &path->key, path->tokens, path->n);
+    if (node == NONE || x->nodes[node].slot == NONE)
+        return node;
+    p->checkpoints[x->nodes[node].slot].used_ns = p->now_ns;
+    radix_unpin(x, node);
+    return NONE;
+}
+
+static int32_t next_above(const struct prefix *p, int32_t node)
+{
+    const struct radix_node *nodes = p->radix.nodes;
+    for (int32_t at = nodes[node].parent; at >= 0; at = nodes[at].parent)
+        if (nodes[at].slot != NONE)
+            return nodes[at].slot;
+    return NONE;
+}
+
+/* Tells the checkpoints below a new one that it is above them. */
+static void adopt(struct prefix *p, int32_t slot)
+{
+    const struct checkpoint *c = &p->checkpoints[slot];
+    const struct radix_node *nodes = p->radix.nodes;
+    if (nodes[c->node].live == 1)
+        return;
+    for (int i = 0; i < p->slots->n; i++) {
+        struct checkpoint *d = &p->checkpoints[i];
+        if (i == slot || d->node == NONE || d->above != c->above || d->depth <= c->depth)
+            continue;
+        int32_t at = d->node;
+        while (at >= 0 && at != c->node && nodes[at].start >= c->depth)
+            at = nodes[at].parent;
+        if (at == c->node)
+            d->above = slot;
+    }
+}
+
+/* The conversation goes on from its new end: the end of its last answer is wanted again
+ * only by a branch. */
+static void pass_on(struct prefix *p, const struct checkpoint *c)
+{
+    for (int32_t at = c->above; at != NONE; at = p->checkpoints[at].above) {
+        struct checkpoint *d = &p->checkpoints[at];
+        if (d->kind != PREFIX_ANSWER)
+            continue;
+        if (d->n_hits <= 1 && p->radix.nodes[d->node].n_children == 1)
+            d->kind = PREFIX_PASSED;
+        return;
+    }
+}
+
+static void enter(struct prefix *p, const struct checkpoint *c, int32_t slot,
+                  const int32_t *table)
+{
+    struct radix_node *node = &p->radix.nodes[c->node];
+    p->checkpoints[slot] = *c;
+    p->checkpoints[slot].above = next_above(p, c->node);
+    p->checkpoints[slot].used_ns = p->now_ns;
+    node->slot = slot;
+    node->lost = false;
+    radix_attach(&p->radix, c->node, table);
+    p->n++;
+    p->counts.created++;
+    adopt(p, slot);
+    if (c->kind == PREFIX_ANSWER)
+        pass_on(p, &p->checkpoints[slot]);
+}
+
+bool prefix_keep(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
+                 int32_t slot, const int32_t *table)
+{
+    struct checkpoint c = {.node = claim(p, path), .depth = path->n, .kind = kind};
+    if (c.node == NONE)
+        return false;
+    bool room = true;
+    while (room && prefix_full(p))
+        room = evict_one(p);
+    if (!room) {
+        radix_unpin(&p->radix, c.node);
+        return false;
+    }
+    enter(p, &c, slots_dup(p->slots, slot), table);
+    return true;
+}
+
+bool prefix_give(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
+                 int32_t slot, const int32_t *table)
+{
+    struct checkpoint c = {.node = claim(p, path), .depth = path->n, .kind = kind};
+    if (c.node == NONE)
+        return false;
+    bool room = true;
+    while (room && prefix_used_bytes(p) + p->slots->slot_bytes > p->cap_bytes)
+        room = evict_one(p);
+    if (!room) {
+        radix_unpin(&p->radix, c.node);
+        return false;
+    }
+    enter(p, &c, slot, table);
+    return true;
+}

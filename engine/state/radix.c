@@ -1,0 +1,357 @@
+/* Nodes, their buckets and the list of ghost leaves. Every node is in one of three
+ * places: free, in a bucket under its parent, or a root. */
+#include "engine/state/radix.h"
+
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <string.h>
+
+enum { NONE = -1 };
+
+/* ---- opening ---------------------------------------------------------------- */
+
+static int bits_for(int n)
+{
+    int bits = 4;
+    while (bits < 30 && 1 << bits < n)
+        bits++;
+    return bits;
+}
+
+int radix_open(struct radix *x, int n_nodes, int n_roots, struct pages *pages,
+               struct err *err)
+{
+    *x = (struct radix){.pages = pages,
+                        .n_nodes = n_nodes,
+                        .n_roots = n_roots,
+                        .bits = bits_for(n_nodes),
+                        .free = NONE,
+                        .oldest = NONE,
+                        .newest = NONE};
+    size_t n_buckets = (size_t)1 << x->bits;
+    x->nodes = mem_alloc((size_t)n_nodes * sizeof *x->nodes);
+    x->roots = mem_alloc((size_t)n_roots * sizeof *x->roots);
+    x->buckets = mem_alloc(n_buckets * sizeof *x->buckets);
+    if (!x->nodes || !x->roots || !x->buckets) {
+        radix_close(x);
+        return err_set(err, ERR_MEMORY, "out of memory for %d nodes of stored prefixes",
+                       n_nodes);
+    }
+    memset(x->buckets, 0xFF, n_buckets * sizeof *x->buckets);
+    for (int32_t i = n_nodes; i-- > 0; x->free = i)
+        x->nodes[i].chain = x->free;
+    for (int i = 0; i < n_roots; i++)
+        x->roots[i].node = NONE;
+    return 0;
+}
+
+void radix_close(struct radix *x)
+{
+    mem_free(x->nodes);
+    mem_free(x->roots);
+    mem_free(x->buckets);
+    *x = (struct radix){0};
+}
+
+size_t radix_node_bytes(void)
+{
+    return sizeof(struct radix_node) + 2 * sizeof(int32_t); /* buckets: a power of two */
+}
+
+size_t radix_root_bytes(void)
+{
+    return sizeof(struct radix_root);
+}
+
+/* ---- children --------------------------------------------------------------- */
+
+static int32_t *bucket(const struct radix *x, int32_t parent, int32_t token)
+{
+    uint64_t key = (uint64_t)(uint32_t)parent << 32 | (uint32_t)token;
+    key = (key ^ key >> 29) * 0x9E3779B97F4A7C15u;
+    return &x->buckets[key >> (64 - x->bits)];
+}
+
+int32_t radix_child(const struct radix *x, int32_t node, int32_t token)
+{
+    int32_t at = *bucket(x, node, token);
+    while (at != NONE && (x->nodes[at].parent != node || x->nodes[at].tokens[0] != token))
+        at = x->nodes[at].chain;
+    return at;
+}
+
+int radix_match(const struct radix *x, int32_t node, const int32_t *tokens, int n)
+{
+    const struct radix_node *d = &x->nodes[node];
+    int most = n < d->n ? n : d->n, k = 0;
+    while (k < most && d->tokens[k] == tokens[k])
+        k++;
+    return k;
+}
+
+static void link_child(struct radix *x, int32_t parent, int32_t child)
+{
+    struct radix_node *c = &x->nodes[child];
+    int32_t *head = bucket(x, parent, c->tokens[0]);
+    c->parent = parent;
+    c->chain = *head;
+    *head = child;
+    x->nodes[parent].n_children++;
+    x->nodes[parent].recent = child;
+}
+
+static void unlink_child(struct radix *x, int32_t child)
+{
+    struct radix_node *c = &x->nodes[child];
+    int32_t *at = bucket(x, c->parent, c->tokens[0]);
+    while (*at != child)
+        at = &x->nodes[*at].chain;
+    *at = c->chain;
+    struct radix_node *parent = &x->nodes[c->parent];
+    parent->n_children--;
+    if (parent->recent == child)
+        parent->recent = NONE;
+}
+
+/* ---- ghosts ----------------------------------------------------------------- */
+
+static void unlist(struct radix *x, int32_t node)
+{
+    struct radix_node *d = &x->nodes[node];
+    if (!d->listed)
+        return;
+    *(d->older != NONE ? &x->nodes[d->older].newer : &x->oldest) = d->newer;
+    *(d->newer != NONE ? &x->nodes[d->newer].older : &x->newest) = d->older;
+    d->listed = false;
+}
+
+static bool is_ghost_leaf(const struct radix_node *d)
+{
+    return d->live == 0 && d->n_children == 0;
+}
+
+static void list_newest(struct radix *x, int32_t node)
+{
+    struct radix_node *d = &x->nodes[node];
+    if (d->listed || !is_ghost_leaf(d))
+        return;
+    d->older = x->newest;
+    d->newer = NONE;
+    *(x->newest != NONE ? &x->nodes[x->newest].newer : &x->oldest) = node;
+    x->newest = node;
+    d->listed = true;
+}
+
+/* A node whose last child was taken back is as old as that. */
+static void list_oldest(struct radix *x, int32_t node)
+{
+    struct radix_node *d = &x->nodes[node];
+    if (d->listed || !is_ghost_leaf(d))
+        return;
+    d->older = NONE;
+    d->newer = x->oldest;
+    *(x->oldest != NONE ? &x->nodes[x->oldest].older : &x->newest) = node;
+    x->oldest = node;
+    d->listed = true;
+}
+
+static void reclaim_oldest(struct radix *x)
+{
+    int32_t node = x->oldest;
+    struct radix_node *d = &x->nodes[node];
+    assert(d->page == NONE && d->slot == NONE);
+    unlist(x, node);
+    if (d->parent < 0) {
+        x->roots[-1 - d->parent].node = NONE;
+    } else {
+        int32_t parent = d->parent;
+        unlink_child(x, node);
+        list_oldest(x, parent);
+    }
+    d->chain = x->free;
+    x->free = node;
+}
+
+static int32_t take_node(struct radix *x)
+{
+    if (x->free == NONE && x->oldest != NONE)
+        reclaim_oldest(x);
+    int32_t node = x->free;
+    if (node == NONE)
+        return NONE;
+    x->free = x->nodes[node].chain;
+    x->nodes[node] =
+        (struct radix_node){.page = NONE, .slot = NONE, .recent = NONE, .chain = NONE};
+    return node;
+}
+
+static void pin_one(struct radix *x, int32_t node)
+{
+    if (x->nodes[node].live++ == 0)
+        unlist(x, node);
+}
+
+static void unpin_one(struct radix *x, int32_t node)
+{
+    struct radix_node *d = &x->nodes[node];
+    assert(d->live > 0);
+    if (--d->live)
+        return;
+    if (d->page != NONE)
+        pages_let(x->pages, d->page);
+    d->page = NONE;
+    list_newest(x, node);
+}
+
+/* ---- roots ------------------------------------------------------------------ */
+
+int32_t radix_find_root(const struct radix *x, const struct radix_key *key)
+{
+    uint64_t hash = hash_bytes(key->bytes, key->len);
+    for (int i = 0; i < x->n_roots; i++) {
+        const struct radix_root *r = &x->roots[i];
+        if (r->node != NONE && r->hash == hash && r->len == key->len &&
+            memcmp(r->key, key->bytes, key->len) == 0)
+            return r->node;
+    }
+    return NONE;
+}
+
+/* Every root that is not live hangs on ghosts alone, so one becomes free. */
+static int free_root(struct radix *x)
+{
+    for (;;) {
+        for (int i = 0; i < x->n_roots; i++)
+            if (x->roots[i].node == NONE)
+                return i;
+        assert(x->oldest != NONE);
+        reclaim_oldest(x);
+    }
+}
+
+static int32_t make_root(struct radix *x, const struct radix_key *key)
+{
+    assert(key->len <= RADIX_KEY_BYTES);
+    int32_t node = take_node(x);
+    if (node == NONE)
+        return NONE;
+    int i = free_root(x);
+    struct radix_root *r = &x->roots[i];
+    r->node = node;
+    r->len = key->len;
+    r->tenant_len = key->tenant_len;
+    r->hash = hash_bytes(key->bytes, key->len);
+    memcpy(r->key, key->bytes, key->len);
+    x->nodes[node].parent = -1 - i;
+    return node;
+}
+
+/* ---- paths ------------------------------------------------------------------ */
+
+/* A new child of a pinned node, with as many tokens as its page has room for. */
+static int32_t add_child(struct radix *x, int32_t parent, const int32_t *tokens, int n)
+{
+    int32_t node = take_node(x);
+    if (node == NONE)
+        return NONE;
+    struct radix_node *d = &x->nodes[node];
+    d->start = x->nodes[parent].start + x->nodes[parent].n;
+    int room = PAGE_TOKENS - d->start % PAGE_TOKENS;
+    d->n = n < room ? n : room;
+    memcpy(d->tokens, tokens, (size_t)d->n * sizeof *tokens);
+    link_child(x, parent, node);
+    return node;
+}
+
+/* Cuts a node after k tokens; the new upper half is answered, the lower one stays what it
+ * was to its checkpoint and its children. */
+static int32_t split(struct radix *x, int32_t node, int k)
+{
+    pin_one(x, node); /* a ghost must not be taken back for its own half */
+    int32_t upper = take_node(x);
+    if (upper == NONE) {
+        unpin_one(x, node);
+        return NONE;
+    }
+    struct radix_node *d = &x->nodes[node], *u = &x->nodes[upper];
+    int32_t parent = d->parent;
+    unlink_child(x, node);
+    memcpy(u->tokens, d->tokens, (size_t)k * sizeof *d->tokens);
+    u->n = k;
+    u->start = d->start;
+    u->live = d->live;
+    u->page = d->page;
+    if (u->page != NONE)
+        pages_hold(x->pages, u->page);
+    link_child(x, parent, upper);
+    d->n -= k;
+    d->start += k;
+    memmove(d->tokens, d->tokens + k, (size_t)d->n * sizeof *d->tokens);
+    link_child(x, upper, node);
+    unpin_one(x, node);
+    unpin_one(x, upper);
+    return upper;
+}
+
+/* The node below `at` that begins tokens[0..n) and is no longer than they are. */
+static int32_t next_of(struct radix *x, int32_t at, const int32_t *tokens, int n)
+{
+    int32_t next = radix_child(x, at, tokens[0]);
+    if (next == NONE)
+        return add_child(x, at, tokens, n);
+    int k = radix_match(x, next, tokens, n);
+    return k < x->nodes[next].n ? split(x, next, k) : next;
+}
+
+int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *tokens,
+                  int n)
+{
+    int32_t at = radix_find_root(x, key);
+    if (at == NONE)
+        at = make_root(x, key);
+    if (at == NONE)
+        return NONE;
+    pin_one(x, at);
+    for (int depth = 0; depth < n; depth += x->nodes[at].n) {
+        int32_t next = next_of(x, at, tokens + depth, n - depth);
+        if (next == NONE) {
+            radix_unpin(x, at);
+            return NONE;
+        }
+        pin_one(x, next);
+        at = next;
+    }
+    return at;
+}
+
+void radix_attach(struct radix *x, int32_t node, const int32_t *table)
+{
+    struct radix_node *d = &x->nodes[node];
+    if (x->pages->page_bytes == 0)
+        return;
+    for (; d->parent >= 0 && d->page == NONE; d = &x->nodes[d->parent]) {
+        d->page = table[d->start / PAGE_TOKENS];
+        pages_hold(x->pages, d->page);
+    }
+}
+
+void radix_unpin(struct radix *x, int32_t node)
+{
+    for (int32_t parent; node >= 0; node = parent) {
+        parent = x->nodes[node].parent;
+        unpin_one(x, node);
+    }
+}
+
+void radix_table(const struct radix *x, int32_t node, int32_t *table)
+{
+    int last = INT_MAX;
+    for (; x->nodes[node].parent >= 0; node = x->nodes[node].parent) {
+        int i = x->nodes[node].start / PAGE_TOKENS;
+        if (i < last)
+            table[last = i] = x->nodes[node].page;
+    }
+}
