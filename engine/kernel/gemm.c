@@ -20,14 +20,21 @@
 #include <string.h>
 
 enum {
-    BLAS_ROWS = 32,        /* fewer rows are faster with our kernels, and exact */
-    INLINE_MADDS = 20000,  /* less work than this is done before a worker is awake */
-    CHUNK_MADDS = 400000,  /* a chunk is worth its overhead from here on */
-    CHUNKS_PER_THREAD = 4, /* enough for a disturbed core to be relieved by the others */
-    MIN_CHUNK_ROWS = 64,   /* rows are divided only in pieces that keep the kernel busy */
-    SLOT_GROUPS = 512,     /* up to here every thread quantises all rows for itself */
-    SLOT_HEAD = 64         /* the number of the job whose rows the slot holds */
+    BLAS_ROWS = 32,       /* fewer rows are faster with our kernels, and exact */
+    SLOT_GROUPS = 512,    /* up to here every thread quantises all rows for itself */
+    SLOT_HEAD = 64,       /* the number of the job whose rows the slot holds */
+    INLINE_WORK = 20000,  /* less than this is done before a worker is awake */
+    TASK_WORK = 32 << 10, /* a task is worth its overhead from here on; in bytes read */
+    MADDS_A_BYTE = 8,     /* done in the time in which a byte is read */
+    UNITS_A_THREAD = 32,  /* with fewer panels the rows are divided too */
+    PART_BLOCKS = 2,      /* but not in smaller parts */
+    TASKS_CAP = 256
 };
+
+static int at_most(int64_t x, int limit)
+{
+    return x < limit ? (int)x : limit;
+}
 
 static size_t element_bytes(enum dtype type)
 {
@@ -164,17 +171,21 @@ void gemm_scratch_close(struct gemm_scratch *s)
 
 /* ---- a group of products ---------------------------------------------------- */
 
-/* A product cut into row_parts x panel_parts tasks. */
 struct job {
     struct linear_args whole;
     void (*linear)(const struct linear_args *);
-    int row_parts, panel_parts;
-    bool quantised;
+    enum dtype type;
+    int n_panels;
 };
 
+/* The products are cut into units, a panel of outputs times a part of the rows, all
+ * panels of the first part of the rows before those of the second. A task is a run of
+ * units. */
 struct group {
     struct job jobs[GEMM_GROUP];
-    int n;
+    int n, n_panels; /* of all jobs together */
+    int row_parts, n_tasks;
+    int begin[TASKS_CAP + 1]; /* units of task i: [begin[i], begin[i + 1]) */
     const struct gemm *g;
     struct gemm_input in;
     size_t n_groups;       /* of a quantised row */
@@ -182,13 +193,20 @@ struct group {
     uint64_t number;       /* of this job, for the slots */
 };
 
-static void quantise_rows(const struct group *group, int row0, int row1,
-                          struct quant_group *q)
+static void quantise_block(const struct group *group, int block, struct quant_group *all)
 {
     const struct gemm_input *in = &group->in;
-    size_t n = (size_t)group->jobs[0].whole.n_in;
-    for (int r = row0; r < row1; r++, q += group->n_groups)
-        group->g->k->quantise(in->x + (size_t)r * in->ldx, n, q);
+    int row0 = block * QUANT_BLOCK;
+    int rows = in->n_rows - row0 < QUANT_BLOCK ? in->n_rows - row0 : QUANT_BLOCK;
+    struct quant_group *q = all + (size_t)row0 * group->n_groups;
+    for (int r = 0; r < rows; r++)
+        group->g->k->quantise(in->x + (size_t)(row0 + r) * in->ldx,
+                              (size_t)group->jobs[0].whole.n_in, q + r, (size_t)rows);
+}
+
+static int block_count(int n_rows)
+{
+    return (n_rows + QUANT_BLOCK - 1) / QUANT_BLOCK;
 }
 
 static const struct quant_group *quantised_rows(const struct group *group, int thread)
@@ -199,51 +217,56 @@ static const struct quant_group *quantised_rows(const struct group *group, int t
     char *slot = s->block + (size_t)thread * s->slot_bytes;
     uint64_t *number = (uint64_t *)(void *)slot;
     struct quant_group *q = (struct quant_group *)(void *)(slot + SLOT_HEAD);
-    if (*number != group->number)
-        quantise_rows(group, 0, group->in.n_rows, q);
+    for (int i = 0; *number != group->number && i < block_count(group->in.n_rows); i++)
+        quantise_block(group, i, q);
     *number = group->number;
     return q;
 }
 
-/* The first of `whole` things that belongs to part i of n. */
-static int part_begin(int whole, int i, int n)
+/* Parts of the rows begin at whole blocks. */
+static int part_row(const struct group *group, int part)
 {
-    return (int)((int64_t)whole * i / n);
+    int n_rows = group->in.n_rows;
+    int64_t block = (int64_t)block_count(n_rows) * part / group->row_parts;
+    return at_most(block * QUANT_BLOCK, n_rows);
 }
 
-static void run_part(const struct group *group, const struct job *j, int part, int thread)
+static void run_piece(const struct group *group, const struct job *j, int part,
+                      int thread, const int panels[2])
 {
     struct linear_args a = j->whole;
-    int row_part = part / j->panel_parts, panel_part = part % j->panel_parts;
-    int row0 = part_begin(a.n_rows, row_part, j->row_parts);
-    int n_panels = panel_count(a.n_out);
-
-    a.n_rows = part_begin(a.n_rows, row_part + 1, j->row_parts) - row0;
-    if (j->quantised)
+    int row0 = part_row(group, part);
+    a.n_rows = part_row(group, part + 1) - row0;
+    if (is_quantised(j->type))
         a.q = quantised_rows(group, thread) + (size_t)row0 * group->n_groups;
     else
         a.x += (size_t)row0 * a.ldx;
     a.y += (size_t)row0 * a.ldy;
-    a.panel0 = part_begin(n_panels, panel_part, j->panel_parts);
-    a.panel1 = part_begin(n_panels, panel_part + 1, j->panel_parts);
+    a.panel0 = panels[0];
+    a.panel1 = panels[1];
     j->linear(&a);
 }
 
-/* Tasks are the parts of the first job, then those of the second, and so on. */
 static void run_task(void *arg, int task, int thread)
 {
     const struct group *group = arg;
-    const struct job *j = group->jobs;
-    for (; task >= j->row_parts * j->panel_parts; j++)
-        task -= j->row_parts * j->panel_parts;
-    run_part(group, j, task, thread);
+    int unit = group->begin[task], end = group->begin[task + 1];
+    while (unit < end) {
+        int part = unit / group->n_panels, panel = unit % group->n_panels;
+        const struct job *j = group->jobs;
+        for (; panel >= j->n_panels; j++)
+            panel -= j->n_panels;
+        int panel1 = at_most((int64_t)panel + end - unit, j->n_panels);
+        run_piece(group, j, part, thread, (const int[]){panel, panel1});
+        unit += panel1 - panel;
+    }
 }
 
 static void quantise_task(void *arg, int task, int thread)
 {
     (void)thread;
     const struct group *group = arg;
-    quantise_rows(group, task, task + 1, group->q + (size_t)task * group->n_groups);
+    quantise_block(group, task, group->q);
 }
 
 /* Rows for quantised products: here and now where they are many, else later. */
@@ -258,30 +281,46 @@ static void prepare_rows(struct group *group)
         return;
     char *rows = s->block + (size_t)pool_threads(g->pool) * s->slot_bytes;
     group->q = (struct quant_group *)(void *)rows;
-    pool_run(g->pool, quantise_task, group, group->in.n_rows);
+    pool_run(g->pool, quantise_task, group, block_count(group->in.n_rows));
 }
 
-static int at_most(int64_t x, int limit)
+/* Work of a whole group: what is read, or where rows are many what is multiplied. */
+static int64_t work_of(const struct group *group)
 {
-    return x < limit ? (int)x : limit;
+    int64_t sum = 0;
+    for (int i = 0; i < group->n; i++) {
+        const struct linear_args *a = &group->jobs[i].whole;
+        int64_t bytes = (int64_t)gemm_panel_bytes(group->jobs[i].type, a->n_in, a->n_out);
+        int64_t madds = (int64_t)a->n_in * a->n_out * a->n_rows;
+        sum += bytes > madds / MADDS_A_BYTE ? bytes : madds / MADDS_A_BYTE;
+    }
+    return sum;
 }
 
-static void divide(struct job *j, int n_threads)
+/* Tasks get smaller towards the end: long runs stream best, short ones let the threads
+ * end together. */
+static void divide(struct group *group, int n_threads)
 {
-    const struct linear_args *a = &j->whole;
-    int64_t madds = (int64_t)a->n_rows * a->n_out * a->n_in;
-    int n_panels = panel_count(a->n_out);
-    j->row_parts = j->panel_parts = 1;
-    if (n_threads == 1 || madds < INLINE_MADDS)
-        return;
-    int parts = at_most(madds / CHUNK_MADDS, CHUNKS_PER_THREAD * n_threads);
-    parts = (parts + n_threads - 1) / n_threads * n_threads; /* as many for each */
-    parts = parts < n_threads ? n_threads : parts;
-    j->panel_parts = at_most(n_panels, parts);
-    if (j->panel_parts < 2 * n_threads)
-        j->row_parts = at_most(a->n_rows / MIN_CHUNK_ROWS, parts / j->panel_parts);
-    if (j->row_parts < 1)
-        j->row_parts = 1;
+    int64_t work = work_of(group);
+    group->row_parts = 1;
+    if (n_threads > 1 && group->n_panels < UNITS_A_THREAD * n_threads) {
+        int parts = (UNITS_A_THREAD * n_threads + group->n_panels - 1) / group->n_panels;
+        group->row_parts = at_most(parts, block_count(group->in.n_rows) / PART_BLOCKS);
+    }
+    if (group->row_parts < 1)
+        group->row_parts = 1;
+    int n = group->row_parts * group->n_panels, unit = 0, i = 0;
+    int least = at_most(TASK_WORK * n / (work + 1) + 1, n);
+    least = least > 2 * n / TASKS_CAP ? least : 2 * n / TASKS_CAP + 1;
+    if (n_threads == 1 || work < INLINE_WORK)
+        least = n;
+    while (unit < n) {
+        int some = (n - unit) / (2 * n_threads);
+        group->begin[i++] = unit;
+        unit += at_most(some > least ? some : least, n - unit);
+    }
+    group->begin[i] = n;
+    group->n_tasks = i;
 }
 
 static void blas_run(const struct gemm *g, const struct matrix *m,
@@ -301,7 +340,8 @@ static struct job job_of(const struct gemm *g, const struct gemm_input *in,
 {
     const struct matrix *m = p->m;
     return (struct job){.linear = g->k->linear[m->type],
-                        .quantised = is_quantised(m->type),
+                        .type = m->type,
+                        .n_panels = panel_count(m->n_out),
                         .whole = {.panels = m->panels,
                                   .scales = m->scales,
                                   .bias = m->bias,
@@ -318,23 +358,28 @@ static struct job job_of(const struct gemm *g, const struct gemm_input *in,
 static void run_slice(const struct gemm *g, const struct gemm_input *in,
                       const struct gemm_product *p, int n)
 {
-    struct group group = {.g = g, .in = *in};
-    int n_tasks = 0;
+    struct group group;
     bool quantised = false;
+    group.g = g;
+    group.in = *in;
+    group.q = NULL;
+    group.n = group.n_panels = 0;
     for (int i = 0; i < n; i++) {
         struct job j = job_of(g, in, &p[i]);
         if (g->blas && p[i].m->rows && in->n_rows >= BLAS_ROWS) {
             blas_run(g, p[i].m, &j.whole);
             continue;
         }
-        divide(&j, pool_threads(g->pool));
-        n_tasks += j.row_parts * j.panel_parts;
-        quantised |= j.quantised;
+        quantised |= is_quantised(j.type);
+        group.n_panels += j.n_panels;
         group.jobs[group.n++] = j;
     }
+    if (group.n == 0)
+        return;
     if (quantised)
         prepare_rows(&group);
-    pool_run(g->pool, run_task, &group, n_tasks);
+    divide(&group, pool_threads(g->pool));
+    pool_run(g->pool, run_task, &group, group.n_tasks);
 }
 
 static int slice_rows(const struct gemm *g, const struct gemm_input *in,

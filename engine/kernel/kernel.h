@@ -21,7 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PANEL = 32, PAGE_TOKENS = 16, LANES = 16, ATTN_BLOCK = 64, QUANT_GROUP = 32 };
+enum { PANEL = 32, PAGE_TOKENS = 16, LANES = 16, ATTN_BLOCK = 64 };
+enum { QUANT_GROUP = 32, QUANT_BLOCK = 32 };
 
 /* What a matrix is held as: floats, then the quantised formats. */
 enum dtype {
@@ -42,7 +43,10 @@ enum kv_type { KV_F32, KV_F16, KV_Q8, KV_N };
  * m = max |x|; scale = m / 127, q = x * (127 / m) rounded to the nearest even integer. A
  * group whose m is below 1e-30 is scale 0 and zeros; one with a NaN or an infinity is
  * scale NaN and zeros, so that it reaches the sampler's check. offset = -128 Σ q: where a
- * sum over weights stored as 128 + w begins. */
+ * sum over weights stored as 128 + w begins.
+ *
+ * Quantised rows lie in blocks of 32 (the last may have fewer), a block as [group][row of
+ * the block], so that a group of all its rows is read in one go. */
 struct quant_group {
     int8_t q[QUANT_GROUP];
     float scale;
@@ -67,10 +71,9 @@ extern const int8_t quant_levels[16];
  * Floats: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype, 64-byte aligned,
  * missing outputs zero. One fmaf chain over k from 0, bias added last. x row stride ldx.
  *
- * q8 and q4: codes in panels, scales beside; the rows are quantised, at q, one behind the
- * other in ceil(n_in / 32) groups each. y = Σ_g in ascending g of one fmaf chain from 0:
- * fmaf((float)s, w_scale * x_scale, y) with s = Σ_k q_w q_x, exact in int32 in every set;
- * bias added last. */
+ * q8 and q4: codes in panels, scales beside; the quantised rows at q. y = Σ_g in
+ * ascending g of one fmaf chain from 0: fmaf((float)s, w_scale * x_scale, y) with s = Σ_k
+ * q_w q_x, exact in int32 in every set; bias added last. */
 struct linear_args {
     const void *panels;
     const uint16_t *scales;      /* q8, q4 */
@@ -169,8 +172,8 @@ struct dss_args {
 struct kernels {
     const char *name;
     void (*linear[DTYPE_N])(const struct linear_args *);
-    /* One row of n values into ceil(n / 32) groups. */
-    void (*quantise)(const float *x, size_t n, struct quant_group *q);
+    /* One row of n values into ceil(n / 32) groups, `stride` groups apart. */
+    void (*quantise)(const float *x, size_t n, struct quant_group *q, size_t stride);
     void (*kv_store[KV_N])(const struct kv_args *);
     void (*attn[KV_N])(const struct attn_args *);
     void (*ssd)(const struct ssd_args *);

@@ -25,7 +25,7 @@ void linear_c_f16(const struct linear_args *a);
 void linear_c_bf16(const struct linear_args *a);
 
 /* quant_c.c */
-void quant_c_row(const float *x, size_t n, struct quant_group *q);
+void quant_c_row(const float *x, size_t n, struct quant_group *q, size_t stride);
 void quant_c_linear_q8(const struct linear_args *a);
 void quant_c_linear_q4(const struct linear_args *a);
 

@@ -51,10 +51,10 @@ static struct quant_group group_of(const float *x, size_t n)
     return g;
 }
 
-void quant_c_row(const float *x, size_t n, struct quant_group *q)
+void quant_c_row(const float *x, size_t n, struct quant_group *q, size_t stride)
 {
-    for (size_t i = 0; i < n; i += QUANT_GROUP)
-        *q++ = group_of(x + i, n - i < QUANT_GROUP ? n - i : QUANT_GROUP);
+    for (size_t i = 0; i < n; i += QUANT_GROUP, q += stride)
+        *q = group_of(x + i, n - i < QUANT_GROUP ? n - i : QUANT_GROUP);
 }
 
 /* The weight of output o at place k of a group that begins at codes. */
@@ -78,18 +78,21 @@ static void one_panel(const struct linear_args *a, int panel, int row, weight_fn
     size_t group0 = (size_t)panel * n_groups;
     const uint8_t *codes = (const uint8_t *)a->panels + group0 * group_bytes;
     const uint16_t *scales = a->scales + group0 * PANEL;
-    const struct quant_group *x = a->q + (size_t)row * n_groups;
+    const int block = row / QUANT_BLOCK * QUANT_BLOCK; /* its first row */
+    const int rows = a->n_rows - block < QUANT_BLOCK ? a->n_rows - block : QUANT_BLOCK;
+    const struct quant_group *x = a->q + (size_t)block * n_groups + (row - block);
     float *y = a->y + (size_t)row * a->ldy + (size_t)panel * PANEL;
     int n = a->n_out - panel * PANEL;
     n = n < PANEL ? n : PANEL;
 
     float sum[PANEL] = {0};
-    for (size_t g = 0; g < n_groups; g++, codes += group_bytes, scales += PANEL)
+    for (size_t g = 0; g < n_groups;
+         g++, codes += group_bytes, scales += PANEL, x += rows)
         for (int o = 0; o < n; o++) {
             int s = 0;
             for (int k = 0; k < QUANT_GROUP; k++)
-                s += weight(codes, o, k) * x[g].q[k];
-            sum[o] = fmaf((float)s, math_c_from_f16(scales[o]) * x[g].scale, sum[o]);
+                s += weight(codes, o, k) * x->q[k];
+            sum[o] = fmaf((float)s, math_c_from_f16(scales[o]) * x->scale, sum[o]);
         }
     for (int o = 0; o < n; o++)
         y[o] = a->bias ? sum[o] + a->bias[panel * PANEL + o] : sum[o];

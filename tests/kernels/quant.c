@@ -32,12 +32,25 @@ static void run_linear(const struct kernels *k, const void *args, void *const *o
     k->linear[c->type](&a);
 }
 
+/* Where group 0 of a row is; *stride: how far the next is from it. */
+static size_t row_at(size_t row, size_t n_rows, size_t per_row, size_t *stride)
+{
+    size_t block = row / QUANT_BLOCK * QUANT_BLOCK;
+    *stride = n_rows - block < QUANT_BLOCK ? n_rows - block : QUANT_BLOCK;
+    return block * per_row + row - block;
+}
+
 static void run_rows(const struct kernels *k, const void *args, void *const *out)
 {
     const struct call *c = args;
+    static struct quant_group row[256];
     for (int r = 0; r < c->args.n_rows; r++) {
         struct linear_args a = c->args;
-        a.q += (size_t)r * c->n_groups;
+        size_t rows = (size_t)c->args.n_rows, stride;
+        size_t at = row_at((size_t)r, rows, c->n_groups, &stride);
+        for (size_t g = 0; g < c->n_groups; g++)
+            row[g] = a.q[at + g * stride];
+        a.q = row;
         a.y = (float *)out[0] + (size_t)r * a.ldy;
         a.n_rows = 1;
         k->linear[c->type](&a);
@@ -72,11 +85,14 @@ static const void *codes_input(enum dtype type, size_t n_groups, enum codes code
 static const struct quant_group *groups_input(int n_rows, int n_in, enum codes codes,
                                               enum kind kind)
 {
-    size_t per_row = ((size_t)n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    size_t per_row = ((size_t)n_in + QUANT_GROUP - 1) / QUANT_GROUP, stride;
     size_t n = per_row * (size_t)n_rows;
     struct quant_group *q = (void *)input_bytes(1, n * sizeof *q);
-    for (size_t g = 0; g < n; g++) {
-        int sum = 0, left = n_in - (int)(g % per_row) * QUANT_GROUP;
+    for (size_t i = 0; i < n; i++) {
+        size_t group = i % per_row;
+        size_t g = row_at(i / per_row, (size_t)n_rows, per_row, &stride);
+        g += group * stride;
+        int sum = 0, left = n_in - (int)group * QUANT_GROUP;
         for (int k = 0; k < QUANT_GROUP; k++) {
             int random = q[g].q[k] == -128 ? 0 : q[g].q[k];
             int end = codes == ENDS && random & 1 ? -127 : 127;
@@ -182,7 +198,7 @@ struct row {
 static void run_quantise(const struct kernels *k, const void *args, void *const *out)
 {
     const struct row *r = args;
-    k->quantise(r->x, r->n, out[0]);
+    k->quantise(r->x, r->n, out[0], 1);
 }
 
 static void visit_row(const struct subject *s, visit_fn *visit, struct row r, double work)

@@ -1,181 +1,234 @@
 /*
  * Body shared by the vector sets: the product of quantised rows with q8 and q4 weights.
  *
- * A tile is a few rows times one panel. A group of 32 along k is summed in integers, then
- * joins the float chains; a set needs no more than six operations on integers: a row's
- * four bytes everywhere (v_quad), the weights of 16 outputs and 4 k as the dot product
- * wants them (v_codes, v_codes_q4), where sums begin (v_begin), the dot product (v_dot)
- * and the sums as floats (v_float). q8 and q4 differ in how codes are unpacked.
+ * A set needs no more than a few operations on integers: a row's four bytes everywhere
+ * (v_quad), the weights of 16 outputs and 4 k as the dot product wants them (v_codes,
+ * v_codes_q4), q4's as q8's (v_unpack_q4), where sums begin (v_begin), the dot product
+ * (v_dot) and sums as floats (v_float).
  *
- * Up to QUANT_ROWS rows stream the weights once from end to end. With more rows the next
- * panel is fetched while this one is computed with, a share of it by every tile.
+ * A block of up to 32 rows goes through a panel group by group, so that the weights are
+ * read once, in their order, and a group of them serves all rows from the L1 cache. The
+ * float chains rest in memory between the groups, which is exact; in registers are the
+ * integer sums of a tile: a few rows of the block, one or both halves of the panel.
  */
 
 enum {
-    QUANT_PIECE = PANEL * 4,       /* bytes of 4 k of a panel */
-    QUANT_STEPS = QUANT_GROUP / 4, /* pieces of a group */
-    QUANT_AHEAD = 4096             /* bytes that a lone tile fetches ahead */
+    QUANT_PIECE = PANEL * 4,           /* bytes of 4 k of a panel, or of 8 in q4 */
+    QUANT_BYTES = QUANT_GROUP * PANEL, /* codes of a q8 group */
+    QUANT_FEW = 4,                     /* rows that are bound by memory */
+    QUANT_NEAR = 2048,                 /* bytes to fetch ahead for few rows */
+    QUANT_FAR = 12288                  /* for more: memory waits while they compute */
 };
 
-INLINE size_t quant_bytes(enum dtype type) /* of a group's codes */
-{
-    return QUANT_GROUP * PANEL / (type == DTYPE_Q8 ? 1 : 2);
-}
-
-struct quant_tile {
-    const uint8_t *codes, *ahead; /* the panel's, and what to fetch while on it */
+/* A panel, and a block of rows. */
+struct quant_block {
+    const uint8_t *codes;
     const uint16_t *scales;
-    const struct quant_group *q; /* the first row */
-    const float *bias;           /* of the panel, or NULL */
-    float *y;                    /* the first row at the panel's first output */
-    size_t ldy, n_groups, n;     /* n outputs */
-    int ahead_lines;             /* of 64 bytes, a group */
+    const struct quant_group *q;
+    const float *bias; /* of the panel, or NULL */
+    float *y;          /* the first row at the panel's first output */
+    size_t ldy, n_groups;
+    size_t n_bytes; /* of codes from here on that are to be read */
+    size_t n_out;   /* <= 32 of the panel */
+    int n_rows;     /* <= QUANT_BLOCK */
 };
 
-typedef void quant_tile_fn(const struct quant_tile *t);
-
-/* Adds the products of one group to s. */
-INLINE void quant_dots(ivec s[][2], const struct quant_tile *t, const uint8_t *codes,
-                       const struct quant_group *q, int rows, int half0, int halves,
-                       enum dtype type)
+/* The dot products of 4 k, of each row's bytes with these weights. */
+INLINE void quant_dots(ivec s[][2], const vcodes w[2], const struct quant_group *q,
+                       size_t k, int rows, int halves)
 {
-    const int parts = type == DTYPE_Q8 ? 1 : 2, steps = QUANT_STEPS / parts;
-    codes += half0 * QUANT_PIECE / 2;
-    UNROLL
-    for (int j = 0; j < steps; j++) {
-        vcodes w[2][2];
-        UNROLL
-        for (int h = 0; h < halves; h++) {
-            const uint8_t *at = codes + j * QUANT_PIECE + h * QUANT_PIECE / 2;
-            if (type == DTYPE_Q8)
-                w[0][h] = v_codes(at);
-            else
-                v_codes_q4(at, &w[0][h], &w[1][h]);
-        }
-        UNROLL
-        for (int part = 0; part < parts; part++) {
-            UNROLL
-            for (int r = 0; r < rows; r++) {
-                vquad x = v_quad(q[(size_t)r * t->n_groups].q + 4 * j + 16 * part);
-                UNROLL
-                for (int h = 0; h < halves; h++)
-                    s[r][h] = v_dot(s[r][h], w[part][h], x);
-            }
-        }
-    }
-}
-
-INLINE void quant_store(const struct quant_tile *t, int row, int half, vec sum)
-{
-    size_t o = (size_t)(half * LANES);
-    if (o >= t->n)
-        return;
-    size_t n = t->n - o < LANES ? t->n - o : LANES;
-    if (t->bias)
-        sum = v_add(sum, load_lanes(t->bias + o, n));
-    store_lanes(t->y + (size_t)row * t->ldy + o, sum, n);
-}
-
-INLINE void quant_part(const struct quant_tile *t, int rows, int half0, int halves,
-                       enum dtype type)
-{
-    const uint8_t *codes = t->codes, *ahead = t->ahead;
-    const uint16_t *scales = t->scales + half0 * LANES;
-    const struct quant_group *q = t->q, *end = q + t->n_groups;
-    vec sum[QUANT_ROWS][2];
-
-    UNROLL
-    for (int r = 0; r < rows; r++)
-        sum[r][0] = sum[r][1] = v_zero();
-    for (; q < end; q++, codes += quant_bytes(type), scales += PANEL) {
-        ivec s[QUANT_ROWS][2];
-        for (int i = 0; i < t->ahead_lines; i++, ahead += 64)
-            v_prefetch(ahead);
-        UNROLL
-        for (int r = 0; r < rows; r++)
-            s[r][0] = s[r][1] = v_begin(q[(size_t)r * t->n_groups].offset);
-        quant_dots(s, t, codes, q, rows, half0, halves, type);
-        UNROLL
-        for (int h = 0; h < halves; h++) {
-            vec w = v_load_f16(scales + h * LANES);
-            UNROLL
-            for (int r = 0; r < rows; r++) {
-                vec scale = v_mul(w, v_set1(q[(size_t)r * t->n_groups].scale));
-                sum[r][h] = v_fma(v_float(s[r][h]), scale, sum[r][h]);
-            }
-        }
-    }
     UNROLL
     for (int r = 0; r < rows; r++) {
+        vquad x = v_quad(q[r].q + k);
         UNROLL
         for (int h = 0; h < halves; h++)
-            quant_store(t, r, half0 + h, sum[r][h]);
+            s[r][h] = v_dot(s[r][h], w[h], x);
     }
 }
 
-INLINE void quant_whole(const struct quant_tile *t, int rows, enum dtype type)
+INLINE void quant_group_q8(ivec s[][2], const uint8_t *codes, const struct quant_group *q,
+                           int rows, int halves)
+{
+    UNROLL
+    for (int j = 0; j < QUANT_GROUP / 4; j++) {
+        vcodes w[2];
+        UNROLL
+        for (int h = 0; h < halves; h++)
+            w[h] = v_codes(codes + j * QUANT_PIECE + h * (QUANT_PIECE / 2));
+        quant_dots(s, w, q, (size_t)(4 * j), rows, halves);
+    }
+}
+
+INLINE void quant_group_q4(ivec s[][2], const uint8_t *codes, const struct quant_group *q,
+                           int rows, int halves)
+{
+    UNROLL
+    for (int j = 0; j < QUANT_GROUP / 8; j++) {
+        vcodes low[2], high[2];
+        UNROLL
+        for (int h = 0; h < halves; h++)
+            v_codes_q4(codes + j * QUANT_PIECE + h * (QUANT_PIECE / 2), &low[h],
+                       &high[h]);
+        quant_dots(s, low, q, (size_t)(4 * j), rows, halves);
+        quant_dots(s, high, q, (size_t)(4 * j + QUANT_GROUP / 2), rows, halves);
+    }
+}
+
+/* Adds one group's products with `rows` rows to the sums of one or both halves. */
+INLINE void quant_half(const uint8_t *codes, const uint16_t *scales,
+                       const struct quant_group *q, float *sum, int rows, int halves,
+                       enum dtype type)
+{
+    ivec s[QUANT_ROWS][2];
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        s[r][0] = s[r][1] = v_begin(q[r].offset);
+    if (type == DTYPE_Q8)
+        quant_group_q8(s, codes, q, rows, halves);
+    else
+        quant_group_q4(s, codes, q, rows, halves);
+    UNROLL
+    for (int h = 0; h < halves; h++) {
+        vec w = v_load_f16(scales + h * LANES);
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            float *at = sum + r * PANEL + h * LANES;
+            vec scale = v_mul(w, v_set1(q[r].scale));
+            v_store(at, v_fma(v_float(s[r][h]), scale, v_load(at)));
+        }
+    }
+}
+
+INLINE void quant_tile(const uint8_t *codes, const uint16_t *scales,
+                       const struct quant_group *q, float *sum, int rows, enum dtype type)
 {
     if (rows <= QUANT_WIDE) {
-        quant_part(t, rows, 0, 2, type);
+        quant_half(codes, scales, q, sum, rows, 2, type);
     } else {
-        quant_part(t, rows, 0, 1, type);
-        quant_part(t, rows, 1, 1, type);
+        quant_half(codes, scales, q, sum, rows, 1, type);
+        quant_half(codes + QUANT_PIECE / 2, scales + LANES, q, sum + LANES, rows, 1,
+                   type);
     }
+}
+
+/* Of q4 codes, which many tiles would unpack again and again. */
+INLINE void quant_unpack(const uint8_t *from, uint8_t *to)
+{
+    for (int j = 0; j < QUANT_BYTES / 2; j += QUANT_PIECE / 2)
+        v_unpack_q4(from + j, to + j, to + j + QUANT_BYTES / 2);
+}
+
+INLINE void quant_finish(const struct quant_block *b, const float *sums)
+{
+    for (int r = 0; r < b->n_rows; r++)
+        for (size_t o = 0; o < b->n_out; o += LANES) {
+            size_t n = b->n_out - o < LANES ? b->n_out - o : LANES;
+            vec sum = v_load(sums + r * PANEL + o);
+            if (b->bias)
+                sum = v_add(sum, load_lanes(b->bias + o, n));
+            store_lanes(b->y + (size_t)r * b->ldy + o, sum, n);
+        }
+}
+
+/* How the weights come: q4 codes are unpacked once for several tiles, or as one uses
+ * them. */
+enum quant_source { QUANT_Q8, QUANT_Q4, QUANT_Q4_UNPACKED, QUANT_SOURCES };
+
+/* In tiles of `rows` rows and, where they do not come out even, of one row less. */
+INLINE void quant_rows(const struct quant_block *b, int rows, enum quant_source source)
+{
+    _Alignas(64) float sums[QUANT_BLOCK * PANEL];
+    _Alignas(64) uint8_t unpacked[QUANT_BYTES];
+    const enum dtype type = source == QUANT_Q4 ? DTYPE_Q4 : DTYPE_Q8; /* of tiles */
+    const size_t bytes = source == QUANT_Q8 ? QUANT_BYTES : QUANT_BYTES / 2;
+    const int n_tiles = (b->n_rows + rows - 1) / rows;
+    const int n_whole = b->n_rows - n_tiles * (rows - 1);
+    const struct quant_group *q = b->q;
+    size_t ahead = b->n_rows <= QUANT_FEW ? QUANT_NEAR : QUANT_FAR;
+
+    memset(sums, 0, (size_t)b->n_rows * PANEL * sizeof *sums);
+    for (size_t g = 0; g < b->n_groups; g++) {
+        const uint16_t *scales = b->scales + g * PANEL;
+        const uint8_t *codes = b->codes + g * bytes;
+        size_t stop = ahead + bytes < b->n_bytes ? ahead + bytes : b->n_bytes;
+        float *sum = sums;
+        for (; ahead < stop; ahead += 64)
+            v_prefetch_far(b->codes + ahead);
+        if (source == QUANT_Q4_UNPACKED) {
+            quant_unpack(codes, unpacked);
+            codes = unpacked;
+        }
+        for (int i = 0; i < n_whole; i++, q += rows, sum += rows * PANEL)
+            quant_tile(codes, scales, q, sum, rows, type);
+        for (int i = n_whole; i < n_tiles; i++, q += rows - 1, sum += (rows - 1) * PANEL)
+            quant_tile(codes, scales, q, sum, rows - 1, type);
+    }
+    quant_finish(b, sums);
 }
 
 #define QUANT_TILE(rows)                                                                 \
-    static void quant_q8_##rows(const struct quant_tile *t)                              \
+    static void quant_q8_##rows(const struct quant_block *b)                             \
     {                                                                                    \
-        quant_whole(t, rows, DTYPE_Q8);                                                  \
+        quant_rows(b, rows, QUANT_Q8);                                                   \
     }                                                                                    \
-    static void quant_q4_##rows(const struct quant_tile *t)                              \
+    static void quant_q4_##rows(const struct quant_block *b)                             \
     {                                                                                    \
-        quant_whole(t, rows, DTYPE_Q4);                                                  \
+        quant_rows(b, rows, QUANT_Q4);                                                   \
+    }                                                                                    \
+    static void quant_q4_unpacked_##rows(const struct quant_block *b)                    \
+    {                                                                                    \
+        quant_rows(b, rows, QUANT_Q4_UNPACKED);                                          \
     }
-#define QUANT_ENTRY(rows) [rows] = {quant_q8_##rows, quant_q4_##rows},
+#define QUANT_ENTRY(rows)                                                                \
+    [rows] = {quant_q8_##rows, quant_q4_##rows, quant_q4_unpacked_##rows},
 
 #define QUANT_UP_TO_4(DO) DO(1) DO(2) DO(3) DO(4)
 #define QUANT_UP_TO_6(DO) QUANT_UP_TO_4(DO) DO(5) DO(6)
 
 QUANT_EACH(QUANT_TILE)
 
-static quant_tile_fn *const quant_tiles[QUANT_ROWS + 1][2] = {QUANT_EACH(QUANT_ENTRY)};
+typedef void quant_block_fn(const struct quant_block *b);
 
-/* All rows of one panel, in as few tiles as will do, all of nearly the same height. */
-static void quant_panel(const struct linear_args *a, enum dtype type, int panel)
+static quant_block_fn *const quant_blocks[QUANT_ROWS + 1][QUANT_SOURCES] = {
+    QUANT_EACH(QUANT_ENTRY)};
+
+static void quant_run(const struct quant_block *b, enum dtype type)
 {
-    int n_tiles = (a->n_rows + QUANT_ROWS - 1) / QUANT_ROWS;
+    int n_tiles = (b->n_rows + QUANT_ROWS - 1) / QUANT_ROWS;
+    int rows = (b->n_rows + n_tiles - 1) / n_tiles;
+    enum quant_source q4 = n_tiles == 1 ? QUANT_Q4 : QUANT_Q4_UNPACKED;
+    quant_blocks[rows][type == DTYPE_Q8 ? QUANT_Q8 : q4](b);
+}
+
+static void quant_linear(const struct linear_args *a, enum dtype type)
+{
     size_t n_groups = ((size_t)a->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
-    size_t group0 = (size_t)panel * n_groups, o = (size_t)panel * PANEL;
-    size_t panel_bytes = n_groups * quant_bytes(type);
-    int group_lines = (int)(quant_bytes(type) / 64);
-    struct quant_tile t = {
-        .codes = (const uint8_t *)a->panels + group0 * quant_bytes(type),
-        .scales = a->scales + group0 * PANEL,
-        .bias = a->bias ? a->bias + o : NULL,
-        .ldy = a->ldy,
-        .n_groups = n_groups,
-        .n = (size_t)a->n_out - o < PANEL ? (size_t)a->n_out - o : PANEL,
-        .ahead_lines = (group_lines + n_tiles - 1) / n_tiles};
-    for (int i = 0; i < n_tiles; i++) {
-        int row0 = (int)((int64_t)a->n_rows * i / n_tiles);
-        int row1 = (int)((int64_t)a->n_rows * (i + 1) / n_tiles);
-        t.ahead = n_tiles == 1 ? t.codes + QUANT_AHEAD
-                               : t.codes + panel_bytes * (1 + (size_t)i) / n_tiles;
-        t.q = a->q + (size_t)row0 * n_groups;
-        t.y = a->y + (size_t)row0 * a->ldy + o;
-        quant_tiles[row1 - row0][type - DTYPE_Q8](&t);
+    size_t panel_bytes = n_groups * (type == DTYPE_Q8 ? QUANT_BYTES : QUANT_BYTES / 2);
+    for (int p = a->panel0; p < a->panel1; p++) {
+        size_t o = (size_t)p * PANEL;
+        struct quant_block b = {
+            .codes = (const uint8_t *)a->panels + (size_t)p * panel_bytes,
+            .scales = a->scales + o * n_groups,
+            .bias = a->bias ? a->bias + o : NULL,
+            .n_bytes = (size_t)(a->panel1 - p) * panel_bytes,
+            .n_groups = n_groups,
+            .n_out = (size_t)a->n_out - o < PANEL ? (size_t)a->n_out - o : PANEL,
+            .ldy = a->ldy};
+        for (int row = 0; row < a->n_rows; row += QUANT_BLOCK) {
+            b.q = a->q + (size_t)row * n_groups;
+            b.y = a->y + (size_t)row * a->ldy + o;
+            b.n_rows = a->n_rows - row < QUANT_BLOCK ? a->n_rows - row : QUANT_BLOCK;
+            quant_run(&b, type);
+        }
     }
 }
 
 static void linear_q8(const struct linear_args *a)
 {
-    for (int p = a->panel0; p < a->panel1; p++)
-        quant_panel(a, DTYPE_Q8, p);
+    quant_linear(a, DTYPE_Q8);
 }
 
 static void linear_q4(const struct linear_args *a)
 {
-    for (int p = a->panel0; p < a->panel1; p++)
-        quant_panel(a, DTYPE_Q4, p);
+    quant_linear(a, DTYPE_Q4);
 }

@@ -18,10 +18,10 @@ INLINE void quantise_group(vec low, vec high, struct quant_group *q)
     q->offset = -128 * v_round_bytes(q->q, v_mul(low, inverse), v_mul(high, inverse));
 }
 
-static void quantise(const float *x, size_t n, struct quant_group *q)
+static void quantise(const float *x, size_t n, struct quant_group *q, size_t stride)
 {
-    for (; n >= QUANT_GROUP; n -= QUANT_GROUP, x += QUANT_GROUP)
-        quantise_group(v_load(x), v_load(x + LANES), q++);
+    for (; n >= QUANT_GROUP; n -= QUANT_GROUP, x += QUANT_GROUP, q += stride)
+        quantise_group(v_load(x), v_load(x + LANES), q);
     if (n > LANES)
         quantise_group(v_load(x), v_load_n(x + LANES, n - LANES), q);
     else if (n > 0)

@@ -15,7 +15,7 @@
 #define DOT_Q8      vnni_linear_q8
 #define DOT_Q4      vnni_linear_q4
 #define LINEAR_EACH UP_TO_14      /* numbers of rows, 1 to LINEAR_ROWS */
-#define QUANT_EACH  QUANT_UP_TO_6 /* likewise, to QUANT_ROWS */
+#define QUANT_EACH  QUANT_UP_TO_4 /* likewise, to QUANT_ROWS */
 
 /* Register tiles, of 32 registers. */
 enum {
@@ -24,8 +24,8 @@ enum {
     ATTN_PAGES = 4,   /* pages of keys x 4 query heads */
     ATTN_VECS = 4,    /* vectors of head_dim x 4 query heads */
     SSD_VECS = 4,     /* vectors of the head x 4 chains over the state */
-    QUANT_ROWS = 6,   /* rows x 2 halves of a panel, integers and floats: 24 sums */
-    QUANT_WIDE = 6    /* rows up to which both halves of a panel run together */
+    QUANT_ROWS = 4,   /* rows x 2 halves of a panel: 8 sums hide the latency */
+    QUANT_WIDE = 4    /* rows up to which both halves of a panel run together */
 };
 
 /* Bytes of quantised rows and weights. Weights are signed here: where one is negative,
@@ -53,6 +53,14 @@ INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
     __m512i table = level_table(), both = _mm512_load_si512(p);
     *low = from_signed(low_levels(table, both));
     *high = from_signed(high_levels(table, both));
+}
+
+INLINE void v_unpack_q4(const uint8_t *p, uint8_t *low, uint8_t *high)
+{
+    __m512i table = _mm512_xor_si512(level_table(), _mm512_set1_epi8(-128));
+    __m512i both = _mm512_load_si512(p);
+    _mm512_store_si512(low, low_levels(table, both));
+    _mm512_store_si512(high, high_levels(table, both));
 }
 
 INLINE ivec v_begin(int32_t offset)

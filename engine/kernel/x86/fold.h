@@ -35,3 +35,8 @@ INLINE void v_prefetch(const void *p)
 {
     _mm_prefetch(p, _MM_HINT_T0);
 }
+
+INLINE void v_prefetch_far(const void *p) /* into the L2 cache */
+{
+    _mm_prefetch(p, _MM_HINT_T1);
+}

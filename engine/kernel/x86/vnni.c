@@ -9,11 +9,11 @@
 
 #include "engine/kernel/x86/codes512.h"
 
-#define QUANT_EACH QUANT_UP_TO_6 /* numbers of rows, 1 to QUANT_ROWS */
+#define QUANT_EACH QUANT_UP_TO_4 /* numbers of rows, 1 to QUANT_ROWS */
 
 enum {
-    QUANT_ROWS = 6, /* rows x 2 halves of a panel, integers and floats: 24 sums */
-    QUANT_WIDE = 6  /* rows up to which both halves of a panel run together */
+    QUANT_ROWS = 4, /* rows x 2 halves of a panel: 8 sums hide the latency */
+    QUANT_WIDE = 4  /* rows up to which both halves of a panel run together */
 };
 
 typedef __m512i ivec, vcodes, vquad;
@@ -30,6 +30,14 @@ INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
     __m512i both = _mm512_load_si512(p);
     *low = low_levels(table, both);
     *high = high_levels(table, both);
+}
+
+INLINE void v_unpack_q4(const uint8_t *p, uint8_t *low, uint8_t *high)
+{
+    vcodes l, h;
+    v_codes_q4(p, &l, &h);
+    _mm512_store_si512(low, l);
+    _mm512_store_si512(high, h);
 }
 
 INLINE ivec v_begin(int32_t offset)

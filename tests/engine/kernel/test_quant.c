@@ -154,20 +154,20 @@ static void one_row(size_t n, enum kind kind)
     struct quant_group *want = flush(1, bytes);
     char *before = (char *)flush(2, bytes + GUARD);
     struct quant_group *got = (struct quant_group *)(void *)(before + GUARD);
-    kernel_c.quantise(x, n, want);
+    kernel_c.quantise(x, n, want, 1);
     for (size_t i = 0; i < n_groups; i++)
         expect_definition(
             x + i * QUANT_GROUP,
             n - i * QUANT_GROUP < QUANT_GROUP ? n % QUANT_GROUP : QUANT_GROUP, &want[i]);
     for (int s = 0; sets()[s]; s++) {
         memset(before, 0x55, bytes + GUARD);
-        sets()[s]->quantise(x, n, got);
+        sets()[s]->quantise(x, n, got, 1);
         expect_groups(want, got, n_groups, sets()[s]->name);
         for (int i = 0; i < GUARD; i++)
             assert_int_equal(before[i], 0x55);
         got = (struct quant_group *)(void *)before; /* now with room behind */
         memset(before, 0x55, bytes + GUARD);
-        sets()[s]->quantise(x, n, got);
+        sets()[s]->quantise(x, n, got, 1);
         for (int i = 0; i < GUARD; i++)
             assert_int_equal(before[bytes + (size_t)i], 0x55);
         got = (struct quant_group *)(void *)(before + GUARD);
@@ -182,6 +182,27 @@ static void test_rows(void **state)
     for (enum kind kind = 0; kind < N_KINDS; kind++)
         for (int i = 0; i < 60; i++)
             one_row(1 + rng() % 300, kind);
+}
+
+/* Groups a stride apart leave what is between them alone. */
+static void test_stride(void **state)
+{
+    (void)state;
+    enum { N = 100, GROUPS = 4, STRIDE = 3 };
+    static struct quant_group want[GROUPS], got[GROUPS * STRIDE], before[GROUPS * STRIDE];
+    float *x = filled(0, N, PLAIN);
+    kernel_c.quantise(x, N, want, 1);
+    memset(before, 0x55, sizeof before);
+    for (int s = -1; s < 0 || sets()[s]; s++) {
+        const struct kernels *k = s < 0 ? &kernel_c : sets()[s];
+        memcpy(got, before, sizeof got);
+        k->quantise(x, N, got, STRIDE);
+        for (int i = 0; i < GROUPS * STRIDE; i++)
+            if (i % STRIDE == 0)
+                expect_groups(&want[i / STRIDE], &got[i], 1, k->name);
+            else
+                assert_memory_equal(&before[i], &got[i], sizeof *got);
+    }
 }
 
 /* ---- products --------------------------------------------------------------- */
@@ -293,6 +314,14 @@ static void expect_same(const struct linear_args *a, enum dtype type,
                      (double)a->y[i], (double)b.y[i]);
 }
 
+static const struct quant_group *group_at(const struct linear_args *a, int row, size_t g)
+{
+    int block = row / QUANT_BLOCK * QUANT_BLOCK;
+    int rows = a->n_rows - block < QUANT_BLOCK ? a->n_rows - block : QUANT_BLOCK;
+    return a->q + (size_t)block * groups_of((size_t)a->n_in) + g * (size_t)rows + row -
+           block;
+}
+
 /* The C set by the definition, in double, where nothing is infinite. */
 static void expect_product(const struct linear_args *a, enum dtype type)
 {
@@ -304,8 +333,7 @@ static void expect_product(const struct linear_args *a, enum dtype type)
             for (size_t k = 0; k < n_groups * QUANT_GROUP; k++) {
                 size_t g = (size_t)(o / PANEL) * n_groups + k / QUANT_GROUP;
                 size_t j = k % QUANT_GROUP / 4, lane = (size_t)(o % PANEL) * 4 + k % 4;
-                const struct quant_group *x =
-                    &a->q[(size_t)r * n_groups + k / QUANT_GROUP];
+                const struct quant_group *x = group_at(a, r, k / QUANT_GROUP);
                 uint8_t q4 = codes[g * 512 + j % 4 * 128 + lane];
                 int w = quant_levels[j < 4 ? q4 & 15 : q4 >> 4];
                 if (type == DTYPE_Q8)
@@ -354,7 +382,7 @@ static void test_numbers_of_rows(void **state)
 {
     (void)state;
     for (enum dtype type = DTYPE_Q8; type < DTYPE_N; type++)
-        for (int rows = 1; rows <= 40; rows++)
+        for (int rows = 1; rows <= 70; rows++)
             one_linear((struct shape){70, 50, rows}, type, RANDOM, 0, -1);
 }
 
@@ -494,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_stride),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_numbers_of_rows),
         cmocka_unit_test(test_worst_cases),
