@@ -224,14 +224,6 @@ static int step_of(float x)
     return (int)(x * 2.0f + (float)STEP_ZERO);
 }
 
-/* The best scale of each output so far. */
-struct search {
-    const struct tile *t;
-    const struct nearest *n;
-    float error[PANEL];
-    uint16_t scale[PANEL];
-};
-
 static void inverses(const uint16_t *scale, float *s, float *inverse)
 {
     for (int o = 0; o < PANEL; o++) {
@@ -240,68 +232,67 @@ static void inverses(const uint16_t *scale, float *s, float *inverse)
     }
 }
 
-/* Keeps the scale of each output that is better than what it has. */
-static void search_try(struct search *x, const uint16_t *scale)
+/* Σ w q and Σ q q of each output, q the levels that are nearest to w * inverse. */
+struct sums {
+    float wq[PANEL], qq[PANEL];
+};
+
+static void sums_of(struct sums *x, const struct tile *t, const struct nearest *n,
+                    const float *inverse)
 {
-    float s[PANEL], inverse[PANEL], error[PANEL] = {0};
-    inverses(scale, s, inverse);
-    for (int k = 0; k < QUANT_GROUP; k++)
+    *x = (struct sums){{0}, {0}};
+    for (int k = 0; k < t->n_k; k++)
         for (int o = 0; o < PANEL; o++) {
-            float w = x->t->w[k][o];
-            float d = w - s[o] * x->n->level[step_of(w * inverse[o])];
-            error[o] += d * d;
-        }
-    for (int o = 0; o < PANEL; o++)
-        if (error[o] < x->error[o]) {
-            x->error[o] = error[o];
-            x->scale[o] = scale[o];
+            float w = t->w[k][o], q = n->level[step_of(w * inverse[o])];
+            x->wq[o] += w * q;
+            x->qq[o] += q * q;
         }
 }
 
-static void search_factors(struct search *x)
+/* Of 18 scales, the one whose codes leave the least squared error when the scale of least
+ * squares, Σ w q / Σ q q, takes its place; (Σ w q)² / Σ q q is what they explain. */
+static void search_scale(const struct tile *t, const struct nearest *n, uint16_t *scale)
 {
-    static const float factors[] = {0.74f, 0.80f, 0.86f, 0.92f, 0.98f, 1.04f,
-                                    1.10f, 1.16f, 1.22f, 1.28f, 1.34f, 1.40f};
-    uint16_t scale[PANEL];
-    for (size_t i = 0; i < 2 * sizeof factors / sizeof *factors; i++) {
-        float f = i % 2 ? -factors[i / 2] : factors[i / 2];
+    enum { FACTORS = 9 };
+    float best[PANEL], fit[PANEL] = {0};
+    struct sums x;
+    for (int o = 0; o < PANEL; o++)
+        best[o] = -1;
+    for (int i = 0; i < 2 * FACTORS; i++) {
+        float factor = 0.76f + 0.0775f * (float)(i / 2), inverse[PANEL];
         for (int o = 0; o < PANEL; o++)
-            scale[o] = to_f16(x->t->most[o] / 127.0f * f);
-        search_try(x, scale);
+            inverse[o] =
+                t->most[o] > 0 ? (i % 2 ? -127 : 127) / (t->most[o] * factor) : 0;
+        sums_of(&x, t, n, inverse);
+        for (int o = 0; o < PANEL; o++) {
+            float explained = x.wq[o] * (x.wq[o] / x.qq[o]);
+            fit[o] = explained > best[o] ? x.wq[o] / x.qq[o] : fit[o];
+            best[o] = explained > best[o] ? explained : best[o];
+        }
     }
+    for (int o = 0; o < PANEL; o++)
+        scale[o] = to_f16(fit[o]);
 }
 
-/* The scale of least squares for the codes of the best one. */
-static void search_refine(struct search *x)
+/* The scale of least squares for the codes that this one leads to. */
+static void refine_scale(const struct tile *t, const struct nearest *n, uint16_t *scale)
 {
-    float s[PANEL], inverse[PANEL], wq[PANEL] = {0}, qq[PANEL] = {0};
-    uint16_t scale[PANEL];
-    inverses(x->scale, s, inverse);
-    for (int k = 0; k < x->t->n_k; k++)
-        for (int o = 0; o < PANEL; o++) {
-            float w = x->t->w[k][o];
-            float q = x->n->level[step_of(w * inverse[o])];
-            wq[o] += w * q;
-            qq[o] += q * q;
-        }
+    float s[PANEL], inverse[PANEL];
+    struct sums x;
+    inverses(scale, s, inverse);
+    sums_of(&x, t, n, inverse);
     for (int o = 0; o < PANEL; o++)
-        scale[o] = to_f16(wq[o] / qq[o]);
-    search_try(x, scale);
+        scale[o] = to_f16(x.wq[o] / x.qq[o]);
 }
 
 static void q4_tile(const struct tile *t, const struct nearest *n, uint8_t *codes,
                     uint16_t *scales)
 {
-    struct search x = {.t = t, .n = n};
     float s[PANEL], inverse[PANEL];
-    for (int o = 0; o < PANEL; o++)
-        x.error[o] = INFINITY;
-    search_factors(&x);
-    search_refine(&x);
-    search_refine(&x);
-    memcpy(scales, x.scale, sizeof x.scale);
+    search_scale(t, n, scales);
+    refine_scale(t, n, scales);
     inverses(scales, s, inverse);
-    memset(codes, 0, PANEL * QUANT_GROUP / 2);
+    memset(codes, 0, TILE_WEIGHTS / 2);
     for (int k = 0; k < t->n_k; k++)
         for (int o = 0; o < PANEL; o++) {
             int code = n->code[step_of(t->w[k][o] * inverse[o])];

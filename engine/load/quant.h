@@ -22,10 +22,10 @@
  * bytes of the file are used where they lie; others are copied.
  *
  * How codes are chosen is not part of the format. Here: q8 rounds w / scale to the
- * nearest with scale = max |w| / 127 of the group, as f16. q4 takes the scale with the
- * least squared error among max |w| / 127 times 0.74, 0.8 … 1.4, of both signs (the
- * levels are not symmetric), then that of least squares for the codes found, twice; each
- * as f16.
+ * nearest with scale = max |w| / 127 of the group, as f16. q4 takes codes for 18 scales,
+ * max |w| / 127 times 0.76 to 1.38 of both signs (the levels are not symmetric), keeps
+ * the one whose codes leave the least squared error under their scale of least squares,
+ * takes that scale, and repeats it once with the codes it leads to.
  */
 #ifndef ENGINE_LOAD_QUANT_H
 #define ENGINE_LOAD_QUANT_H

@@ -207,6 +207,7 @@ static void hash_formats(struct model *m)
 static int build(struct model *m, struct err *err)
 {
     const struct arch *arch = NULL;
+    struct holding held;
     int rc = arch_find(&arch, m->hp.arch, err);
     if (rc == 0)
         rc = check_sizes(&m->hp, err);
@@ -233,6 +234,8 @@ static int build(struct model *m, struct err *err)
         block_each_mixer(&m->blocks[i], place_mixer, m);
     count_params(m);
     hash_formats(m);
+    model_holding(m, &held);
+    m->type_mask = held.types;
     weights_cool(&m->weights);
     return 0;
 }

@@ -51,6 +51,7 @@ struct model {
     size_t page_bytes; /* K/V of PAGE_TOKENS tokens; 0 without attention */
     int64_t n_params;
     uint64_t hash;          /* over config.json and all weights */
+    unsigned type_mask;     /* bit per dtype that matrices have: holding.types */
     struct bind_list bound; /* every matrix, in the arena */
     int quant_in;           /* most inputs of a quantised matrix; 0: none is */
 };
