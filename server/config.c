@@ -20,7 +20,8 @@
 
 enum { CONFIG_FILE_MAX = 1 << 20 };
 
-static const char *const cpu_names[] = {"auto", "c", "avx2", "avx512", NULL};
+static const char *const cpu_names[] = {"auto",   "c",    "avx2", "avxvnni",
+                                        "avx512", "vnni", "neon", NULL};
 static const char *const math_names[] = {
     [ENGINE_MATH_EXACT] = "exact", [ENGINE_MATH_BLAS] = "blas", NULL};
 static const char *const weights_names[] = {
