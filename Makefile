@@ -191,10 +191,10 @@ fuzz: deps-test ## every fuzz target for FUZZ_SECONDS (60)
 	$(SUBMAKE) VARIANT=fuzz CC=clang-14 fuzz-bin
 	@tests/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
-bench: ## run the benchmarks of tests/bench
-	$(SUBMAKE) all $(patsubst %.c,build/release/%,$(BENCH))
-	build/release/tests/bench/bench_kernels
-	build/release/tests/bench/bench_engine models/default
+bench: deps-build ## tokens/s of the shapes beside the machine's limits, and their plots (ARGS=)
+	$(SUBMAKE) all
+	@$(PYTHON) tests/bench/rounds.py --ssmd build/ssmd --out build/bench $(ARGS)
+	@$(PYTHON) tests/bench/plot.py build/bench tests/bench/plots
 
 check-kernels: deps-build ## every kernel set of this processor against the C set, bit for bit
 	$(SUBMAKE) build/release/tests/kernels/check_kernels

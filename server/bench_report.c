@@ -35,15 +35,15 @@ static double limit_of(const struct bench_report *r, enum engine_limit what)
 struct row {
     struct spread seconds;
     double tokens_s, bytes, int8_ops, f32_ops, of_memory, of_compute;
-    double ratio; /* peer's time over ours, median of pairs; 0 = not measured */
+    struct spread ratio; /* of a pair's times, the peer's over ours; 0 = not measured */
 };
 
-static double peer_ratio(const struct bench_case *c, int n_runs)
+static struct spread peer_ratio(const struct bench_case *c, int n_runs)
 {
     double ratios[PLAN_RUNS_MOST];
     for (int i = 0; i < n_runs; i++)
         ratios[i] = c->peer_seconds[i] / c->seconds[i];
-    return spread_of(ratios, n_runs).median;
+    return spread_of(ratios, n_runs);
 }
 
 static struct row row_of(const struct bench_report *r, const struct bench_case *c)
@@ -101,8 +101,9 @@ static void table_row(const struct bench_report *r, const struct bench_case *c,
                100 * (row.seconds.max - row.seconds.min) / row.seconds.median,
                row.bytes * 1e-6, (row.int8_ops + row.f32_ops) * 1e-6, 100 * row.of_memory,
                100 * row.of_compute, mib((double)c->resident_bytes));
-    if (row.ratio > 0)
-        buf_printf(out, " %6.2f", row.ratio);
+    if (row.ratio.median > 0)
+        buf_printf(out, "  %.2f (%.2f to %.2f) x the peer", row.ratio.median,
+                   row.ratio.min, row.ratio.max);
     buf_putc(out, '\n');
 }
 
@@ -189,10 +190,10 @@ static void json_measured(const struct bench_report *r, const struct bench_case 
     buf_putc(out, ',');
     put_members(out, members, sizeof members / sizeof *members);
     put_runs(out, "runs", c, c->seconds, r->plan->n_runs);
-    if (row.ratio > 0) {
+    if (row.ratio.median > 0) {
         put_runs(out, "peer_runs", c, c->peer_seconds, r->plan->n_runs);
         buf_puts(out, ",\"peer_ratio\":");
-        buf_json_number(out, row.ratio);
+        buf_json_number(out, row.ratio.median);
     }
 }
 

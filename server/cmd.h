@@ -36,6 +36,7 @@ enum cmd_bench_value {
     BENCH_FORMAT,
     BENCH_RUNS,
     BENCH_JSON,
+    BENCH_PEER,
     BENCH_N
 };
 

@@ -9,6 +9,7 @@
  * that what a case adds is its own.
  */
 #include "engine/base/mem.h"
+#include "server/bench_peer.h"
 #include "server/bench_report.h"
 #include "server/bench_run.h"
 #include "server/cmd.h"
@@ -25,7 +26,8 @@ struct bench {
     const struct config *cfg;
     struct bench_plan plan;
     struct bench_limits limits;
-    struct engine *engines[PLAN_LIST_MOST]; /* owns; by format, NULL = not open */
+    struct engine *engines[PLAN_LIST_MOST];  /* owns; by format, NULL = not open */
+    struct bench_peer peers[PLAN_LIST_MOST]; /* likewise; zeroed without --peer */
     struct bench_events events;
     size_t resident[PLAN_LIST_MOST]; /* of each format's engine */
     bool together;                   /* every engine stays open */
@@ -97,9 +99,9 @@ static int open_engine(struct bench *b, int format, struct err *err)
 }
 
 /* After the first engine: whether one like it for every format has room. */
-static void choose_order(struct bench *b, size_t room)
+static void choose_order(struct bench *b)
 {
-    size_t most = 0;
+    size_t most = 0, room = engine_available() + b->info.weights_bytes;
     for (int i = 0; i < b->plan.n_cases; i++) {
         const struct bench_case *c = &b->plan.cases[i];
         if (c->format == 0 && c->fits && c->memory_bytes > most)
@@ -127,6 +129,14 @@ static int by_memory(const void *pa, const void *pb)
                                                      : 0;
 }
 
+static int ask_peer(struct bench *b, const struct bench_case *c, double *seconds,
+                    struct err *err)
+{
+    struct bench_peer *p = &b->peers[c->format];
+    *seconds = 0;
+    return p->pid ? bench_peer_run(p, c, seconds, err) : 0;
+}
+
 static int warm_up(struct bench *b, struct bench_case *c, struct err *err)
 {
     struct bench_engine on = {b->engines[c->format], &b->events};
@@ -135,19 +145,17 @@ static int warm_up(struct bench *b, struct bench_case *c, struct err *err)
     size_t after = machine_resident();
     b->resident[c->format] += after > before ? after - before : 0;
     c->resident_bytes = b->resident[c->format];
-    return rc;
+    return rc ? rc : ask_peer(b, c, &c->peer_seconds[0], err);
 }
 
 static int first_round(struct bench *b, struct err *err)
 {
-    size_t n = (size_t)b->plan.n_cases, room = engine_available();
+    size_t n = (size_t)b->plan.n_cases;
     struct bench_case **order = arena_alloc(&b->arena, n * sizeof *order);
     if (!order)
         return err_set(err, ERR_MEMORY, "out of memory for %zu cases", n);
-    int rc = open_engine(b, 0, err);
-    if (rc)
-        return rc;
-    choose_order(b, room);
+    int rc = 0;
+    choose_order(b);
     for (size_t i = 0; i < n; i++)
         order[i] = &b->plan.cases[i];
     for (int f = 0; rc == 0 && f < b->plan.n_formats; f++) {
@@ -183,6 +191,8 @@ static int round_of(struct bench *b, int run, struct err *err)
         struct bench_engine on = {b->engines[c->format], &b->events};
         if (rc == 0)
             rc = bench_run_case(&on, c, &c->seconds[run], err);
+        if (rc == 0)
+            rc = ask_peer(b, c, &c->peer_seconds[run], err);
     }
     return rc;
 }
@@ -199,6 +209,23 @@ static int run_all(struct bench *b, struct err *err)
     if (tell)
         fputs("\r\033[K", stderr);
     return rc ? rc : measure_limits(b, err);
+}
+
+static int open_peers(struct bench *b, struct err *err)
+{
+    int rc = 0;
+    if (!b->cfg->shape[0])
+        return err_param(err, ERR_ARGUMENT, "--peer",
+                         "--peer: expected a --shape, which both can have");
+    for (int f = 0; rc == 0 && f < b->plan.n_formats; f++) {
+        const struct bench_peer_options o = {.shape = b->cfg->shape,
+                                             .kv = b->info.kv,
+                                             .format = b->plan.formats[f],
+                                             .threads = b->info.n_threads,
+                                             .context = b->plan.context};
+        rc = bench_peer_open(&b->peers[f], &o, err);
+    }
+    return rc;
 }
 
 /* ---- the command ------------------------------------------------------------ */
@@ -221,7 +248,11 @@ static int bench(struct bench *b, const char *const *values, struct err *err)
                              .limits = &b->limits,
                              .info = &b->info};
     machine_look(&r.before);
-    int rc = run_all(b, err);
+    int rc = open_engine(b, 0, err);
+    if (rc == 0 && values[BENCH_PEER])
+        rc = open_peers(b, err);
+    if (rc == 0)
+        rc = run_all(b, err);
     machine_look(&r.after);
     r.peak_bytes = machine_resident_peak();
     r.order = b->plan.n_formats == 1 ? "cases in turn"
@@ -248,8 +279,10 @@ int cmd_bench(const struct config *cfg, const char *const *values)
     int rc = bench_plan_make(&b->plan, &lists, cfg->weights, &b->arena, &err);
     if (rc == 0)
         rc = bench(b, values, &err);
-    for (int i = 0; i < b->plan.n_formats; i++)
+    for (int i = 0; i < b->plan.n_formats; i++) {
         close_engine(b, i);
+        bench_peer_close(&b->peers[i]);
+    }
     arena_free(&b->arena);
     mem_free(b);
     return rc ? cmd_fail(cmd_blame(&err), &err) : CMD_OK;

@@ -93,6 +93,7 @@ static const struct config_flag bench_flags[] = {
     [BENCH_FORMAT] = {"--format", "f32,q8", "each case with these --weights"},
     [BENCH_RUNS] = {"--runs", "5", "alternating runs of every case"},
     [BENCH_JSON] = {"--json", NULL, "print one JSON object and nothing else"},
+    [BENCH_PEER] = {"--peer", NULL, "run for run beside llama.cpp, on a Llama shape"},
 };
 
 static const struct config_flag quantize_flags[] = {

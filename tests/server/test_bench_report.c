@@ -143,7 +143,7 @@ static void a_peer_is_told_pair_by_pair(void **state)
     const struct json *row = json_at(json_get(doc, "results"), 0);
     check(row, "peer_ratio", 2.5);
     assert_int_equal(json_len(json_get(row, "peer_runs")), 4);
-    assert_non_null(strstr(table.data, " 2.50\n"));
+    assert_non_null(strstr(table.data, "  2.50 (1.00 to 4.00) x the peer\n"));
     json_free(doc);
     buf_free(&out);
     buf_free(&table);

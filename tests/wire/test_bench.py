@@ -8,6 +8,8 @@ import json
 import os
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -245,6 +247,80 @@ class ObjectTest(BenchCase):
             done = program.run("bench", "--shape", self.shape("llama"), "--decode", "1",
                                "--runs", "1", stdout=full)
         self.assertEqual(done.returncode, 1)
+
+
+NODE = """#!{python}
+import sys
+print("{first}", flush=True)
+for line in sys.stdin:
+    kind, tokens, depth = line.split()
+    open("{log}", "a").write(line)
+    print({answer}, flush=True)
+"""
+
+
+class PeerTest(BenchCase):
+    """A program of another name in the peer's place: what is asked, and what of the answers."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.dir / "log"
+        (self.dir / "build").mkdir()
+        shutil.copy(program.args.ssmd, self.dir / "build/ssmd")
+
+    def install(self, first="ready x", answer="int(tokens) / 1000"):
+        package = self.dir / "tests/bench/peer/node_modules/node-llama-cpp/package.json"
+        package.parent.mkdir(parents=True)
+        package.write_text("{}")
+        node = self.dir / "node"
+        node.write_text(NODE.format(python=sys.executable, first=first, answer=answer,
+                                    log=self.log))
+        node.chmod(0o755)
+
+    def run_beside(self, *words):
+        env = {**{k: v for k, v in os.environ.items() if not k.startswith("SSMD_")},
+               "PATH": f"{self.dir}:{os.environ['PATH']}"}
+        return subprocess.run(
+            [self.dir / "build/ssmd", "bench", "--shape", self.shape("llama"), "--runs", "3",
+             "--prefill", "30", "--decode", "1,2", "--depth", "6", "--peer", *words],
+            cwd=self.dir, env=env, capture_output=True, timeout=program.LIMIT, check=False)
+
+    def test_pairs_and_their_ratio(self):
+        self.install()
+        done = self.run_beside("--json")
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        prefill, one, two = json.loads(done.stdout)["results"]
+        self.assertNotIn("peer_ratio", two)
+        for row in (prefill, one):
+            self.assertEqual(len(row["peer_runs"]), 3)
+            for rate in row["peer_runs"]:
+                self.assertAlmostEqual(rate, 1000, 6)
+            ratios = sorted(a / b for a, b in zip(row["runs"], row["peer_runs"]))
+            self.assertAlmostEqual(row["peer_ratio"] / ratios[1], 1, 9)
+        asked = self.log.read_text().splitlines()
+        runs = ["prefill 30 6", f"decode {one['tokens']} 6"]
+        self.assertEqual(sorted(asked[:2]), sorted(runs))  # to warm up
+        self.assertEqual(asked[2:], runs * 3)
+        self.assertIn(" x the peer", self.run_beside().stdout.decode())
+
+    def test_its_troubles_are_told(self):
+        self.assertIn(b"not installed", self.run_beside().stderr)
+        self.install(first="error: no such thing")
+        done = self.run_beside()
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(b"--peer: no such thing", done.stderr)
+
+    def test_an_answer_that_is_no_time(self):
+        self.install(answer="'soon'")
+        self.assertIn(b'expected seconds, found "soon"', self.run_beside().stderr)
+
+    def test_an_end_without_an_answer(self):
+        self.install(answer="sys.exit(3)")
+        self.assertIn(b"it ended without an answer", self.run_beside().stderr)
+
+    def test_only_beside_a_shape(self):
+        self.refused("--peer", "--model", program.ROOT / "tests/golden/llama-default",
+                     says=["--peer", "--shape"])
 
 
 class RefusalTest(BenchCase):
