@@ -152,6 +152,8 @@ static int open_runner(struct engine *e, const struct engine_options *o,
     int rc = plan_make(&plan, &ask, plan_available(), err);
     if (rc == 0)
         rc = pool_open(&e->pool, o->n_threads, err);
+    if (rc == 0 && o->pin)
+        rc = pool_pin(e->pool, err);
     if (rc)
         return rc;
     struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS, NULL};

@@ -7,8 +7,10 @@
  * task pins its job: the fields fn, arg and n_tasks stay until `done` has counted it. A
  * worker that wakes late finds nothing to claim, or a task of the newer job, and either
  * is right; therefore the caller never waits for a worker to wake, only for tasks that
- * were claimed. A core taken away by another process costs at most the task that ran on
- * it.
+ * were claimed. A processor taken away by another process costs at most the task that ran
+ * on it, and when that happens often the crew is made smaller: the caller looks now and
+ * then at how long its threads were kept waiting. That clock, and the one that bounds the
+ * spinning, are the only ones that the engine reads; no result hangs on them.
  *
  * Sleeping: who goes to sleep first says so (sleepers, caller_sleeps), then looks once
  * more; who has news first publishes it, then looks for sleepers. Both orders are
@@ -19,21 +21,36 @@
 
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
+#include "engine/kernel/crew.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-/* Rounds of spinning before sleep: 10 to 50 µs by the processor's pause. The gaps between
- * the jobs of a step are shorter, those between steps of an idle server are not. */
-enum { SPIN_ROUNDS = 1000, CACHE_LINE = 64, MAX_THREADS = 1024 };
+enum {
+    SPIN_NS = 50000, /* before sleep: longer than the gaps within a step and from one step
+                      * to the next, shorter than those of an idle server */
+    PAUSES = 16,     /* between two looks at the clock */
+    LOOK_NS = 20000000,      /* between two looks at how long threads were kept waiting */
+    LOOK_THREAD_NS = 200000, /* at least this for each thread: 1 % of the time */
+    CACHE_LINE = 64,
+    MAX_THREADS = 1024,
+    CPU_SETS = 16 /* room for 16,384 processors; Linux builds go to 8,192 */
+};
 
-struct worker {
+struct worker {        /* thread 0, the caller, has one too */
     struct pool *pool; /* borrows: the pool outlives its workers */
     pthread_t thread;
     int index;
+    atomic_int stat_fd; /* owns; the thread's schedstat, -1: none (yet) */
 };
 
 struct pool {
@@ -45,22 +62,38 @@ struct pool {
     int n_tasks;
 
     _Alignas(CACHE_LINE) atomic_int sleepers; /* workers in work_ready */
+    atomic_int n_active; /* workers of a higher index rest; written by the caller */
     atomic_bool caller_sleeps, closing;
-    pthread_mutex_t mutex; /* guards nothing but the two waits */
-    pthread_cond_t work_ready, all_done;
+    pthread_mutex_t mutex; /* guards nothing but the waits */
+    pthread_cond_t work_ready, all_done, rest_over;
 
-    int n_threads, n_started, spin_rounds;
-    struct worker *workers; /* owns [n_threads - 1] */
+    int n_threads, n_started;
+    uint64_t spin_ns, look_ns;
+    struct worker *workers; /* owns [n_threads] */
+    struct crew crew;       /* the caller's */
+    bool bound;
+    cpu_set_t before[CPU_SETS]; /* bound: where the caller might run before */
 };
 
-static void pause_once(void)
+static uint64_t now_ns(void)
 {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
+
+static void pause_briefly(void)
+{
+    for (int i = 0; i < PAUSES; i++) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+    }
+}
+
+/* ---- tasks ------------------------------------------------------------------ */
 
 /* The number of the claimed task, or -1 when none is left. */
 static int claim(struct pool *p)
@@ -90,37 +123,77 @@ static void work(struct pool *p, int thread)
     }
 }
 
+/* ---- workers ---------------------------------------------------------------- */
+
 static bool has_work(struct pool *p)
 {
     return (uint32_t)atomic_load(&p->word) != 0;
 }
 
-static void sleep_until_work(struct pool *p)
+static bool rests(const struct worker *w)
 {
+    return w->index >= atomic_load(&w->pool->n_active);
+}
+
+/* Work, or a reason to stop waiting for it. */
+static bool has_news(const struct worker *w)
+{
+    return has_work(w->pool) || rests(w) || atomic_load(&w->pool->closing);
+}
+
+static void spin_until_news(const struct worker *w)
+{
+    uint64_t until = w->pool->spin_ns ? now_ns() + w->pool->spin_ns : 0;
+    while (!has_news(w) && now_ns() < until)
+        pause_briefly();
+}
+
+static void sleep_until_news(const struct worker *w)
+{
+    struct pool *p = w->pool;
     pthread_mutex_lock(&p->mutex);
     atomic_fetch_add(&p->sleepers, 1);
-    while (!has_work(p) && !atomic_load(&p->closing))
+    while (!has_news(w))
         pthread_cond_wait(&p->work_ready, &p->mutex);
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->mutex);
+}
+
+static void rest(const struct worker *w)
+{
+    struct pool *p = w->pool;
+    pthread_mutex_lock(&p->mutex);
+    while (rests(w) && !atomic_load(&p->closing))
+        pthread_cond_wait(&p->rest_over, &p->mutex);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* What the kernel writes about the calling thread: nanoseconds on a processor, then those
+ * that it was ready and waited for one. */
+static void open_stat(struct worker *w)
+{
+    atomic_store(&w->stat_fd, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
 }
 
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct pool *p = w->pool;
+    open_stat(w);
     while (!atomic_load(&p->closing)) {
-        work(p, w->index);
-        int spins = p->spin_rounds;
-        while (spins > 0 && !has_work(p)) {
-            pause_once();
-            spins--;
+        if (rests(w)) {
+            rest(w);
+            continue;
         }
-        if (!has_work(p))
-            sleep_until_work(p);
+        work(p, w->index);
+        spin_until_news(w);
+        if (!has_news(w))
+            sleep_until_news(w);
     }
     return NULL;
 }
+
+/* ---- opening ---------------------------------------------------------------- */
 
 /* Signals are the process's business: workers take none. */
 static int start_workers(struct pool *p)
@@ -130,14 +203,32 @@ static int start_workers(struct pool *p)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 1; i < p->n_threads && rc == 0; i++) {
-        struct worker *w = &p->workers[i - 1];
-        w->pool = p;
-        w->index = i;
-        rc = pthread_create(&w->thread, NULL, worker_main, w);
+        rc = pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]);
         p->n_started += rc == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
+}
+
+static bool make_workers(struct pool *p)
+{
+    p->workers = mem_zalloc((size_t)p->n_threads, sizeof *p->workers);
+    for (int i = 0; p->workers && i < p->n_threads; i++) {
+        struct worker *w = &p->workers[i];
+        w->pool = p;
+        w->index = i;
+        atomic_store(&w->stat_fd, -1);
+    }
+    return p->workers != NULL;
+}
+
+static void set_times(struct pool *p)
+{
+    uint64_t each = (uint64_t)p->n_threads * LOOK_THREAD_NS;
+    p->look_ns = each > LOOK_NS ? each : LOOK_NS;
+    p->spin_ns = p->n_threads <= cpu_count() ? SPIN_NS : 0;
+    crew_init(&p->crew, p->n_threads);
+    atomic_store(&p->n_active, p->n_threads);
 }
 
 int pool_open(struct pool **out, int n_threads, struct err *err)
@@ -152,13 +243,15 @@ int pool_open(struct pool **out, int n_threads, struct err *err)
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->work_ready, NULL);
     pthread_cond_init(&p->all_done, NULL);
+    pthread_cond_init(&p->rest_over, NULL);
     p->n_threads = n_threads;
-    p->spin_rounds = n_threads <= cpu_count() ? SPIN_ROUNDS : 0;
-    p->workers = mem_zalloc((size_t)n_threads, sizeof *p->workers);
-    if (!p->workers) {
+    set_times(p);
+    if (!make_workers(p)) {
         pool_close(p);
         return err_set(err, ERR_MEMORY, "out of memory for %d worker threads", n_threads);
     }
+    if (n_threads > 1)
+        open_stat(&p->workers[0]);
     int rc = start_workers(p);
     if (rc != 0) {
         pool_close(p);
@@ -169,16 +262,28 @@ int pool_open(struct pool **out, int n_threads, struct err *err)
     return 0;
 }
 
+static void join_workers(struct pool *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    atomic_store(&p->closing, true);
+    pthread_cond_broadcast(&p->work_ready);
+    pthread_cond_broadcast(&p->rest_over);
+    pthread_mutex_unlock(&p->mutex);
+    for (int i = 1; i <= p->n_started; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    for (int i = 0; p->workers && i < p->n_threads; i++)
+        if (atomic_load(&p->workers[i].stat_fd) >= 0)
+            close(atomic_load(&p->workers[i].stat_fd));
+}
+
 void pool_close(struct pool *p)
 {
     if (!p)
         return;
-    pthread_mutex_lock(&p->mutex);
-    atomic_store(&p->closing, true);
-    pthread_cond_broadcast(&p->work_ready);
-    pthread_mutex_unlock(&p->mutex);
-    for (int i = 0; i < p->n_started; i++)
-        pthread_join(p->workers[i].thread, NULL);
+    join_workers(p);
+    if (p->bound)
+        sched_setaffinity(0, sizeof p->before, p->before);
+    pthread_cond_destroy(&p->rest_over);
     pthread_cond_destroy(&p->all_done);
     pthread_cond_destroy(&p->work_ready);
     pthread_mutex_destroy(&p->mutex);
@@ -190,6 +295,92 @@ int pool_threads(const struct pool *p)
 {
     return p->n_threads;
 }
+
+/* ---- processors ------------------------------------------------------------- */
+
+/* The set with only the i-th processor of `all`. */
+static void only(const cpu_set_t *all, int i, cpu_set_t *one)
+{
+    size_t bytes = CPU_SETS * sizeof *all, n = 8 * bytes;
+    CPU_ZERO_S(bytes, one);
+    for (size_t cpu = 0; cpu < n; cpu++)
+        if (CPU_ISSET_S(cpu, bytes, all) && i-- == 0)
+            CPU_SET_S(cpu, bytes, one);
+}
+
+static int bind_thread(pthread_t thread, const cpu_set_t *set)
+{
+    return pthread_setaffinity_np(thread, CPU_SETS * sizeof *set, set);
+}
+
+static void unbind(struct pool *p)
+{
+    bind_thread(pthread_self(), p->before);
+    for (int i = 1; i < p->n_threads; i++)
+        bind_thread(p->workers[i].thread, p->before);
+}
+
+int pool_pin(struct pool *p, struct err *err)
+{
+    cpu_set_t one[CPU_SETS];
+    if (sched_getaffinity(0, sizeof p->before, p->before) != 0)
+        return err_set(err, ERR_IO, "cannot read which processors there are: %s",
+                       strerror(errno));
+    int n = CPU_COUNT_S(sizeof p->before, p->before);
+    if (p->n_threads > n)
+        return err_param(err, ERR_ARGUMENT, "pin",
+                         "pin: expected at most as many threads as the %d processors "
+                         "that this process may use, found %d",
+                         n, p->n_threads);
+    for (int i = 0, rc; i < p->n_threads; i++) {
+        only(p->before, i, one);
+        rc = bind_thread(i ? p->workers[i].thread : pthread_self(), one);
+        if (rc == 0)
+            continue;
+        unbind(p);
+        return err_set(err, ERR_IO, "cannot bind thread %d to a processor: %s", i,
+                       strerror(rc));
+    }
+    p->bound = true;
+    return 0;
+}
+
+/* ---- the crew --------------------------------------------------------------- */
+
+static uint64_t waited_ns(const struct worker *w)
+{
+    char text[128], *at = text;
+    int fd = atomic_load(&w->stat_fd);
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    if (n <= 0)
+        return 0;
+    text[n] = 0;
+    strtoull(at, &at, 10);
+    return strtoull(at, NULL, 10);
+}
+
+static void tell_crew(struct pool *p, int n_active)
+{
+    pthread_mutex_lock(&p->mutex);
+    atomic_store(&p->n_active, n_active);
+    pthread_cond_broadcast(&p->rest_over);
+    pthread_cond_broadcast(&p->work_ready); /* who is to rest waits elsewhere */
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static void look(struct pool *p)
+{
+    uint64_t now = now_ns(), waited = 0;
+    if (p->bound || now - p->crew.looked_ns < p->look_ns)
+        return;
+    for (int i = 0; i < p->n_threads; i++)
+        waited += waited_ns(&p->workers[i]);
+    crew_look(&p->crew, now, waited);
+    if (p->crew.n_active != atomic_load(&p->n_active))
+        tell_crew(p, p->crew.n_active);
+}
+
+/* ---- running ---------------------------------------------------------------- */
 
 static void wake_workers(struct pool *p, int n_tasks)
 {
@@ -205,16 +396,23 @@ static void wake_workers(struct pool *p, int n_tasks)
     pthread_mutex_unlock(&p->mutex);
 }
 
+static bool is_done(struct pool *p, int n_tasks)
+{
+    return atomic_load(&p->done) == n_tasks;
+}
+
 static void wait_until_done(struct pool *p, int n_tasks)
 {
-    for (int i = 0; i < p->spin_rounds; i++) {
-        if (atomic_load(&p->done) == n_tasks)
-            return;
-        pause_once();
-    }
+    if (is_done(p, n_tasks))
+        return;
+    uint64_t until = p->spin_ns ? now_ns() + p->spin_ns : 0;
+    while (!is_done(p, n_tasks) && now_ns() < until)
+        pause_briefly();
+    if (is_done(p, n_tasks))
+        return;
     pthread_mutex_lock(&p->mutex);
     atomic_store(&p->caller_sleeps, true);
-    while (atomic_load(&p->done) != n_tasks)
+    while (!is_done(p, n_tasks))
         pthread_cond_wait(&p->all_done, &p->mutex);
     atomic_store(&p->caller_sleeps, false);
     pthread_mutex_unlock(&p->mutex);
@@ -222,7 +420,10 @@ static void wait_until_done(struct pool *p, int n_tasks)
 
 void pool_run(struct pool *p, pool_fn *fn, void *arg, int n_tasks)
 {
-    if (p->n_threads == 1 || n_tasks <= 1) {
+    bool alone = p->n_threads == 1 || n_tasks <= 1;
+    if (!alone)
+        look(p);
+    if (alone || p->crew.n_active == 1) {
         for (int t = 0; t < n_tasks; t++)
             fn(arg, t, 0);
         return;

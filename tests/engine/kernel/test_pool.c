@@ -1,7 +1,7 @@
 /*
  * The pool: every task once, on a thread that exists, done when pool_run returns; also
- * with more threads than processors, with workers asleep, and with an allocation guard on
- * the caller.
+ * with more threads than processors, with workers asleep or made to rest, and with an
+ * allocation guard on the caller. Bound threads run where they are bound.
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
@@ -11,6 +11,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -121,6 +122,95 @@ static void test_caller_waits_for_slow_worker(void **state)
     pool_close(p);
 }
 
+static void toil(void *arg, int task, int thread)
+{
+    struct timespec began, t;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &t);
+    while ((t.tv_sec - began.tv_sec) * 1000000000 + t.tv_nsec - began.tv_nsec < 200000);
+    count(arg, task, thread);
+}
+
+/* Four threads a processor, none of which ever waits: each loses its processor in the
+ * middle of tasks, and the crew shrinks and grows while jobs run. */
+static void test_oversubscribed(void **state)
+{
+    (void)state;
+    static struct job j;
+    struct pool *p = opened(4 * cpu_count());
+    for (int round = 0; round < 30; round++) {
+        memset(&j, 0, sizeof j);
+        j.offset = 1;
+        j.n_threads = pool_threads(p);
+        pool_run(p, toil, &j, 60);
+        assert_int_equal(atomic_load(&j.total), 60);
+        assert_int_equal(atomic_load(&j.bad_threads), 0);
+        for (int t = 0; t < 60; t++)
+            assert_int_equal(j.runs[t], 1);
+    }
+    pool_close(p);
+}
+
+/* ---- binding ---------------------------------------------------------------- */
+
+struct seats {
+    cpu_set_t of[CPU_SETSIZE]; /* by thread */
+    atomic_int seen[CPU_SETSIZE], left;
+};
+
+/* Waits for the other threads, so that every thread has a task. */
+static void sit(void *arg, int task, int thread)
+{
+    (void)task;
+    struct seats *s = arg;
+    if (atomic_exchange(&s->seen[thread], 1) == 0) {
+        sched_getaffinity(0, sizeof s->of[thread], &s->of[thread]);
+        atomic_fetch_sub(&s->left, 1);
+    }
+    while (atomic_load(&s->left) > 0)
+        sched_yield();
+}
+
+static void test_bound_threads(void **state)
+{
+    (void)state;
+    static struct seats s;
+    cpu_set_t before, taken, after;
+    struct err err = {0};
+    sched_getaffinity(0, sizeof before, &before);
+    int n = CPU_COUNT(&before);
+    struct pool *p = opened(n);
+    assert_int_equal(pool_pin(p, &err), 0);
+    atomic_store(&s.left, n);
+    pool_run(p, sit, &s, n);
+    CPU_ZERO(&taken);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(CPU_COUNT(&s.of[i]), 1);
+        CPU_OR(&taken, &taken, &s.of[i]);
+    }
+    assert_true(CPU_EQUAL(&taken, &before)); /* a processor for each */
+    run_and_check(p, 50, 1);
+    pool_close(p);
+    sched_getaffinity(0, sizeof after, &after);
+    assert_true(CPU_EQUAL(&after, &before));
+}
+
+static void test_bind_refuses(void **state)
+{
+    (void)state;
+    cpu_set_t before, after;
+    struct err err = {0};
+    sched_getaffinity(0, sizeof before, &before);
+    struct pool *p = opened(CPU_COUNT(&before) + 1);
+    assert_int_equal(pool_pin(p, &err), -ERR_ARGUMENT);
+    assert_string_equal(err.param, "pin");
+    sched_getaffinity(0, sizeof after, &after);
+    assert_true(CPU_EQUAL(&after, &before));
+    run_and_check(p, 50, 1);
+    pool_close(p);
+}
+
 /* Processor time of an idle pool: its workers sleep. */
 static void test_idle_costs_nothing(void **state)
 {
@@ -174,6 +264,9 @@ int main(void)
         cmocka_unit_test(test_many_short_jobs),
         cmocka_unit_test(test_workers_asleep),
         cmocka_unit_test(test_caller_waits_for_slow_worker),
+        cmocka_unit_test(test_oversubscribed),
+        cmocka_unit_test(test_bound_threads),
+        cmocka_unit_test(test_bind_refuses),
         cmocka_unit_test(test_idle_costs_nothing),
         cmocka_unit_test(test_run_allocates_nothing),
         cmocka_unit_test(test_open_refuses),

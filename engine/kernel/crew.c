@@ -1,0 +1,61 @@
+/* The rule by which a crew shrinks and grows. The pool's caller runs it. */
+#include "engine/kernel/crew.h"
+
+#include <stdbool.h>
+
+enum {
+    REST_NS = 40 * 1000000,      /* the first rest */
+    REST_MAX_NS = 160 * 1000000, /* a neighbour that is gone is missed no longer */
+    BAD_LOOKS = 2                /* one may be an accident */
+};
+
+void crew_init(struct crew *c, int n_threads)
+{
+    *c = (struct crew){.n_threads = n_threads, .n_active = n_threads, .rest_ns = REST_NS};
+}
+
+static uint64_t at_most(uint64_t x, uint64_t limit)
+{
+    return x < limit ? x : limit;
+}
+
+/* As many leave as processors were missing, at least one; the caller itself stays. */
+static void shrink(struct crew *c, uint64_t now_ns, uint64_t n_missing)
+{
+    uint64_t spare = (uint64_t)c->n_active - 1;
+    c->n_active -= (int)at_most(n_missing > 0 ? n_missing : 1, spare);
+    c->n_bad = 0;
+    c->until_ns = now_ns + c->rest_ns;
+    c->rest_ns = at_most(2 * c->rest_ns, REST_MAX_NS);
+}
+
+/* One more; when all have been there for a while, the next rest is short again. */
+static void grow(struct crew *c, uint64_t now_ns)
+{
+    if (c->n_active < c->n_threads)
+        c->n_active++;
+    else
+        c->rest_ns = REST_NS;
+    c->until_ns = now_ns + REST_NS;
+}
+
+/* While one thread waits, sooner or later all do: a share s of the time lost makes the
+ * whole crew 1 - s as fast, and one thread fewer 1 - 1/n where arithmetic bounds the
+ * work, less where memory does. */
+static bool loses_more_than_a_thread(const struct crew *c, uint64_t waited,
+                                     uint64_t elapsed)
+{
+    return 3 * waited * (uint64_t)c->n_active > 2 * elapsed;
+}
+
+void crew_look(struct crew *c, uint64_t now_ns, uint64_t waited_ns)
+{
+    uint64_t elapsed = now_ns - c->looked_ns, waited = waited_ns - c->waited_ns;
+    c->looked_ns = now_ns;
+    c->waited_ns = waited_ns;
+    c->n_bad = loses_more_than_a_thread(c, waited, elapsed) ? c->n_bad + 1 : 0;
+    if (c->n_bad >= BAD_LOOKS)
+        shrink(c, now_ns, elapsed ? waited / elapsed : 0);
+    else if (c->n_bad == 0 && now_ns >= c->until_ns)
+        grow(c, now_ns);
+}
