@@ -3,12 +3,15 @@
 
 Each folder holds a tiny random model with the float64 logits of models/recipe/reference.py.
 For every one of them: max |difference| <= 1e-4 max |logit|, the greedy ids are the reference's,
-and any --split, --step-rows, --threads and --cpu write the same bytes.
+and any --split, --step-rows, --threads and --cpu write the same bytes; so they do with matrices
+held as bf16, q8 and q4, and quantising ahead gives the bytes of quantising while loading.
 """
 import array
 import json
+import math
 import pathlib
 import random
+import statistics
 import sys
 import tempfile
 import unittest
@@ -26,15 +29,23 @@ def read_floats(path, kind):
     return values
 
 
+# What each set asks of the processor, in the words of /proc/cpuinfo.
+SETS = {"c": set(), "avx2": {"avx2", "fma", "f16c"}, "avxvnni": {"avx2", "fma", "avx_vnni"},
+        "avx512": {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"},
+        "vnni": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"},
+        "neon": {"asimd", "asimddp"}}
+
+
 def kernel_sets():
     """The sets that this processor runs."""
-    flags = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    sets = ["c"]
-    if {"avx2", "fma", "f16c"} <= set(flags):
-        sets.append("avx2")
-    if "avx2" in sets and {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(flags):
-        sets.append("avx512")
-    return sets
+    flags = set(pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    return [name for name, needs in SETS.items() if needs <= flags]
+
+
+def log_softmax(row):
+    top = max(row)
+    rest = top + math.log(sum(math.exp(x - top) for x in row))
+    return [x - rest for x in row]
 
 
 def cuts(n, seed):
@@ -52,19 +63,19 @@ def cuts(n, seed):
 
 
 class Case:
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, model=None):
+        self.folder, self.model = folder, model or folder
         golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
         self.ids, self.greedy, self.context = golden["ids"], golden["greedy"], golden["context"]
         self.wanted = read_floats(folder / "logits.f64", "d")
         self.vocab = len(self.wanted) // len(self.ids)
         self.scale = max(map(abs, self.wanted))
-        self.base = None
+        self.bases = {}
 
     def logits(self, *more):
         """The bytes written by one run."""
         with tempfile.NamedTemporaryFile() as out:
-            done = program.run("logits", "--model", self.folder, "--ids",
+            done = program.run("logits", "--model", self.model, "--ids",
                                ",".join(map(str, self.ids)), "--context", self.context,
                                "--out", out.name, *more)
             if done.returncode:
@@ -72,9 +83,26 @@ class Case:
             return pathlib.Path(out.name).read_bytes()
 
     def plain(self):
-        if self.base is None:
-            self.base = self.logits()
-        return self.base
+        return self.held("own")
+
+    def held(self, weights):
+        """The bytes with matrices held as this type, by one plain run."""
+        if weights not in self.bases:
+            self.bases[weights] = self.logits("--weights", weights)
+        return self.bases[weights]
+
+    def excess(self, weights):
+        """By how much text that the f32 model writes is more perplexing to the same model with
+        these weights: exp of the mean divergence of their predictions, less 1. No text is
+        drawn: the sum is over all that might follow."""
+        known, found = (array.array("f"), array.array("f"))
+        known.frombytes(self.held("f32"))
+        found.frombytes(self.held(weights))
+        nats = 0
+        for t in range(0, len(known), self.vocab):
+            p, q = log_softmax(known[t:t + self.vocab]), log_softmax(found[t:t + self.vocab])
+            nats += sum(math.exp(a) * (a - b) for a, b in zip(p, q))
+        return math.exp(nats / len(self.ids)) - 1
 
     def next_ids(self, n, *more):
         done = program.run("logits", "--model", self.folder, "--ids",
@@ -125,10 +153,65 @@ class GoldenTest(unittest.TestCase):
             self.assertTrue(case.logits("--threads", n) == case.plain(), f"--threads {n}")
 
 
+    def same_bytes(self, case, weights):
+        """Sets, threads, cuts and row budgets, several of them in one run."""
+        ways = cuts(len(case.ids), case.folder.name)
+        sets = kernel_sets() * (1 if weights == "bf16" else 2)
+        for i, name in enumerate(sets):
+            more = ["--cpu", name, "--threads", (3, 1, 8, 2)[i % 4]]
+            if i % 3:
+                more += ["--split", ",".join(map(str, ways[i % len(ways)]))]
+            else:
+                more += ["--step-rows", (1, 5, 64)[i // 3 % 3]]
+            raw = case.logits("--weights", weights, *more)
+            self.assertTrue(raw == case.held(weights), f"{weights}: {more} change bits")
+
+    def check_bf16(self, case):
+        self.same_bytes(case, "bf16")
+
+    def check_q8(self, case):
+        self.same_bytes(case, "q8")
+
+    def check_q4(self, case):
+        self.same_bytes(case, "q4")
+
+    def check_f32(self, case):
+        self.near_the_reference(case, case.held("f32"))
+
+    def check_quantised_ahead(self, case):
+        for weights in ("q8", "q4", "bf16"):
+            with tempfile.TemporaryDirectory() as parent:
+                out = pathlib.Path(parent) / "out"
+                done = program.run("quantize", case.folder, out, "--weights", weights)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                ahead = Case(case.folder, model=out)
+                for asked in ("own", weights):
+                    self.assertTrue(ahead.held(asked) == case.held(weights),
+                                    f"{weights} ahead, --weights {asked}")
+
+
+class QualityTest(unittest.TestCase):
+    """Formats against f32. These models are random and 24 to 36 wide, so that a single one may
+    magnify an error without limit: what is bounded is the middle of them, by what a trained
+    model must keep (tests/bench/quality.py measures that)."""
+
+    def excess(self, weights):
+        return statistics.median(case.excess(weights) for case in CASES)
+
+    def test_bf16(self):
+        self.assertLessEqual(self.excess("bf16"), 0.0002)
+
+    def test_q8(self):
+        self.assertLessEqual(self.excess("q8"), 0.002)
+
+    def test_q4(self):
+        self.assertLessEqual(self.excess("q4"), 0.03)
+
+
 class KernelSetTest(unittest.TestCase):
     def test_the_sets_that_this_processor_lacks_are_refused(self):
         folder = next(HERE.glob("llama-default"))
-        for name in {"avx2", "avx512"} - set(kernel_sets()):
+        for name in set(SETS) - set(kernel_sets()):
             done = program.run("logits", "--model", folder, "--ids", "1", "--cpu", name,
                                "--out", "/dev/null")
             self.assertEqual(done.returncode, 2)
@@ -140,9 +223,11 @@ class KernelSetTest(unittest.TestCase):
         self.assertLessEqual({"TransXSSM", "pha", "llama"}, kinds)
 
 
+CASES = [Case(golden.parent) for golden in sorted(HERE.glob("*/golden.json"))]
+
+
 def make_tests():
-    for golden in sorted(HERE.glob("*/golden.json")):
-        case = Case(golden.parent)
+    for case in CASES:
         for check in [name for name in dir(GoldenTest) if name.startswith("check_")]:
             method = getattr(GoldenTest, check)
             name = f"test_{case.folder.name}_{check[6:]}".replace("-", "_")
