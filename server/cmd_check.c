@@ -20,8 +20,12 @@ static void print_model(const struct config *cfg, const struct engine_info *in)
     printf("architecture   %s: %d layers of width %d\n", in->arch, in->n_layers,
            in->hidden_size);
     printf("parameters     %.2f million\n", (double)in->n_params / 1e6);
-    printf("weights        %s, %.1f MiB in memory, hash %s\n", in->weights,
-           mib(in->weights_bytes), in->model_hash);
+    printf("weights        %s, %.1f MiB in memory (", in->weights,
+           mib(in->weights_bytes));
+    for (int i = 0; i < in->n_formats; i++)
+        printf("%s%s %.1f", i ? ", " : "", in->formats[i].name,
+               mib(in->formats[i].bytes));
+    printf("), hash %s\n", in->model_hash);
     if (in->has_tokenizer)
         printf("tokenizer      %d ids, ", in->vocab_size);
     else
