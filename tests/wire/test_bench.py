@@ -211,6 +211,24 @@ class ObjectTest(BenchCase):
                         "of_compute_limit", "memory_bytes", "resident_bytes"]:
                 self.assertGreater(row[key], 0, key)
 
+    def test_formats_weigh_what_they_hold(self):
+        sizes = Sizes(TINY["llama"])
+        layers, head = sum(o * i for o, i in sizes.matrices), 96 * 64
+        weigh = {"f32": (4, 4), "bf16": (2, 2), "q8": (34 / 32, 34 / 32), "q4": (18 / 32, 34 / 32)}
+        found = self.results("--shape", self.shape("llama"), "--decode", "2", "--depth", "0",
+                             "--format", ",".join(weigh))
+        for row, (name, (layer, outer)) in zip(found["results"], weigh.items()):
+            self.assertEqual(row["format"], name)
+            self.assertAlmostEqual(row["weight_bytes_per_token"] * 2,
+                                   layers * layer + head * outer, 6)
+            int8 = 2 * (layers + head) if name in ("q8", "q4") else 0
+            self.assertAlmostEqual(row["int8_ops_per_token"], int8, 6)
+            f32_ops = row["ops_per_token"] - row["int8_ops_per_token"]
+            self.assertAlmostEqual(
+                row["of_compute_limit"] / row["tokens_s"] /
+                (int8 / found["limits"]["int8_gop_s"] + f32_ops / found["limits"]["f32_gflop_s"])
+                * 1e9, 1, 9)
+
     def test_the_table(self):
         table = self.bench("--shape", self.shape("dss"), "--prefill", "20", "--decode", "2",
                            "--depth", "9")
