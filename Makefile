@@ -21,6 +21,17 @@ PKGS       := libmicrohttpd jansson openblas libuv libpcre2-8 libxxhash
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -lutf8proc)$(PKG_LIBS)
 
+# VARIANT=arm: a cross compiler, and the libraries that deploy/arm-root.sh unpacked.
+ARM_ROOT := build/arm-root
+ARM_LIB  := $(ARM_ROOT)/usr/lib/aarch64-linux-gnu
+ifeq ($(VARIANT),arm)
+CC         := aarch64-linux-gnu-gcc
+PKG_CFLAGS := -isystem $(ARM_ROOT)/usr/include \
+              -isystem $(ARM_ROOT)/usr/include/aarch64-linux-gnu/openblas-pthread
+PKG_LIBS   := $(foreach d,$(ARM_LIB) $(ARM_LIB)/openblas-pthread,-L$(d) -Wl,-rpath-link,$(d)) \
+              $(addprefix -l,$(PKGS:lib%=%)) -lutf8proc
+endif
+
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 BASE   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -I. \
           -DSSMD_VERSION='"$(VERSION)"' -DSSMD_DATADIR='"$(PREFIX)/share/ssmd"'
@@ -46,7 +57,8 @@ ISA_engine/kernel/x86/avxvnni.c := $(AVX2) -mavxvnni
 ISA_engine/kernel/x86/avx512.c  := $(AVX512)
 ISA_engine/kernel/x86/vnni.c    := $(AVX512) -mavx512vnni
 # gcc's first scheduling pass moves more loads up than the 32 registers hold.
-ISA_engine/kernel/arm/neon.c   := -O3 -march=armv8.2-a+dotprod $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
+ISA_engine/kernel/arm/neon.c    := -O3 -march=armv8.2-a+dotprod \
+                                   $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 
 # clang takes minutes over their unrolled loops when it instruments them for fuzzing.
 ISA_ALSO_fuzz := -fno-sanitize=all
@@ -204,14 +216,17 @@ bench-kernels: deps-build ## the speed of every kernel, by set
 	$(SUBMAKE) build/release/tests/kernels/check_kernels
 	@build/release/tests/kernels/check_kernels --bench $(ARGS)
 
-# Built by a cross compiler, run by an emulator; then the digests of both processors' outputs.
-ARM_BIN := build/arm/tests/kernels/check_kernels
-check-arm: deps-build ## the NEON set under an emulator, against C and against this processor
+# The kernels by themselves, then the whole daemon's logits: ARM's bits are this processor's.
+EMULATE := qemu-aarch64 -cpu max -L $(ARM_ROOT) -E LD_LIBRARY_PATH=$(ARM_LIB):$(ARM_LIB)/openblas-pthread
+CHECKED := tests/kernels/check_kernels
+check-arm: deps-build ## the NEON set under an emulator: its bits are C's and this processor's
 	@./deploy/packages.sh $(PACKAGES_ARM)
-	$(SUBMAKE) build/release/tests/kernels/check_kernels
-	$(SUBMAKE) VARIANT=arm CC=aarch64-linux-gnu-gcc LDFLAGS=-static PKG_CFLAGS= $(ARM_BIN)
-	@$(PYTHON) tests/kernels/same_digests.py build/release/tests/kernels/check_kernels \
-	    qemu-aarch64 -cpu max $(ARM_BIN)
+	@./deploy/arm-root.sh $(ARM_ROOT) $(filter lib%,$(PACKAGES_RUN)) \
+	    $(filter-out libc6-dev,$(filter lib%,$(PACKAGES_BUILD)))
+	$(SUBMAKE) build/release/$(CHECKED) build/release/ssmd
+	$(SUBMAKE) VARIANT=arm build/arm/$(CHECKED) build/arm/ssmd
+	@$(PYTHON) tests/kernels/same_digests.py build/release/$(CHECKED) $(EMULATE) build/arm/$(CHECKED)
+	@$(PYTHON) tests/golden/same_bits.py build/release/ssmd $(EMULATE) build/arm/ssmd
 
 check: layers lint test ## layers, lint and test
 

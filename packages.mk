@@ -10,7 +10,8 @@ PACKAGES_RUN := libmicrohttpd12 libjansson4 libopenblas0-pthread libuv1 libpcre2
 # test: unit tests, sanitizers and the independent programs the tests talk to
 PACKAGES_TEST := libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 nodejs npm python3 curl haproxy prometheus
 
-# arm: a cross compiler and an emulator, for the NEON kernels (make check-arm)
+# arm: a cross compiler and an emulator, for the NEON kernels (make check-arm); the libraries of
+# build and run are unpacked for it by deploy/arm-root.sh
 PACKAGES_ARM := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 # image: building and running the container image without a container engine (deploy/image-test.sh)

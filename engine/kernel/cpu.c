@@ -65,10 +65,11 @@ static bool has_avxvnni(void)
 #ifdef __aarch64__
 #include <sys/auxv.h>
 
-/* Vectors, and the dot product of bytes. */
+/* Vectors, the dot product of bytes, and what else Armv8.2 has. */
 static bool has_neon(void)
 {
-    unsigned long need = HWCAP_ASIMD | HWCAP_ASIMDDP;
+    unsigned long need =
+        HWCAP_ASIMD | HWCAP_ASIMDDP | HWCAP_ASIMDRDM | HWCAP_ATOMICS | HWCAP_CRC32;
     return (getauxval(AT_HWCAP) & need) == need;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Every kernel of every set that this processor runs: the same bits as the C set, and how
- * fast. Linked statically it runs under an emulator. Usage:
+ * fast. It needs no library, so that it can be built for any machine. Usage:
  *
  *   check_kernels [--level NAME] [--only WORD] [--bench]
  *
