@@ -1,7 +1,7 @@
 /*
  * The C set means what kernel.h says: its functions of one float within their bounds over
  * dense sweeps, and every kernel against its definition in double. The other sets equal
- * the C set by test_kernel.c, so nothing here is said twice.
+ * the C set by tests/kernels, so nothing here is said twice.
  */
 #include "engine/kernel/kernel.h"
 #include "engine/kernel/kernel_c.h"
@@ -132,7 +132,16 @@ static void test_linear(void **state)
     fill(panels, 2 * PANEL * IN);
     fill(bias, OUT);
     fill(x, ROWS * IN);
-    struct linear_args a = {panels, bias, x, y, IN, OUT, IN, OUT, ROWS, 0, 2};
+    struct linear_args a = {.panels = panels,
+                            .bias = bias,
+                            .x = x,
+                            .y = y,
+                            .ldx = IN,
+                            .ldy = OUT,
+                            .n_in = IN,
+                            .n_out = OUT,
+                            .n_rows = ROWS,
+                            .panel1 = 2};
     kernel_c.linear[DTYPE_F32](&a);
     for (int r = 0; r < ROWS; r++)
         for (int o = 0; o < OUT; o++) {
@@ -333,6 +342,50 @@ static void test_rows(void **state)
         assert_true(y[i] == math_c_silu(x[i]) * r[i]);
 }
 
+/* A zero is +0, whatever its sign was; a NaN anywhere wins; of nothing it is -infinity.
+ */
+static void test_max(void **state)
+{
+    (void)state;
+    enum { N = 70 };
+    float x[N] = {0};
+    assert_true(kernel_c.max(x, 0) == -INFINITY);
+    for (int i = 0; i < N; i++)
+        x[i] = -0.0f;
+    float zero = kernel_c.max(x, N);
+    assert_true(zero == 0.0f && !signbit(zero));
+    for (int i = 0; i < N; i++) {
+        x[i] = NAN;
+        assert_true(isnan(kernel_c.max(x, N)));
+        x[i] = 5.0f;
+        assert_true(kernel_c.max(x, N) == 5.0f);
+        x[i] = -INFINITY;
+    }
+    assert_true(kernel_c.max(x, N) == -INFINITY);
+}
+
+/* All 65,536 halves, at an odd address. */
+static void test_widen(void **state)
+{
+    (void)state;
+    enum { N = 65536 };
+    static char x[2 * N + 1];
+    static float y[N];
+    for (uint32_t i = 0; i < N; i++)
+        memcpy(x + 1 + 2 * i, &(uint16_t){(uint16_t)i}, 2);
+    kernel_c.widen[DTYPE_F16](x + 1, N, y);
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t e = i >> 10 & 31, f = i & 1023;
+        double v = e ? ldexp(1024.0 + f, (int)e - 25) : ldexp(f, -24);
+        v = e == 31 ? (f ? NAN : INFINITY) : v;
+        float want = (float)(i >> 15 ? -v : v);
+        assert_true((isnan(want) && isnan(y[i])) || memcmp(&want, &y[i], 4) == 0);
+    }
+    kernel_c.widen[DTYPE_BF16](x + 1, N, y);
+    for (uint32_t i = 0; i < N; i++)
+        assert_memory_equal(&y[i], &(uint32_t){i << 16}, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,7 +393,8 @@ int main(void)
         cmocka_unit_test(test_linear), cmocka_unit_test(test_attn),
         cmocka_unit_test(test_ssd),    cmocka_unit_test(test_gss),
         cmocka_unit_test(test_dss),    cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rows),   cmocka_unit_test(test_max),
+        cmocka_unit_test(test_widen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
