@@ -24,7 +24,7 @@ enum {
     SLOT_GROUPS = 512,    /* up to here every thread quantises all rows for itself */
     SLOT_HEAD = 64,       /* the number of the job whose rows the slot holds */
     INLINE_WORK = 20000,  /* less than this is done before a worker is awake */
-    TASK_WORK = 32 << 10, /* a task is worth its overhead from here on; in bytes read */
+    TASK_WORK = 64 << 10, /* a task is worth its overhead from here on; in bytes read */
     MADDS_A_BYTE = 8,     /* done in the time in which a byte is read */
     UNITS_A_THREAD = 32,  /* with fewer panels the rows are divided too */
     PART_BLOCKS = 2,      /* but not in smaller parts */
@@ -315,7 +315,7 @@ static void divide(struct group *group, int n_threads)
     if (n_threads == 1 || work < INLINE_WORK)
         least = n;
     while (unit < n) {
-        int some = (n - unit) / (2 * n_threads);
+        int some = (n - unit) * 3 / (4 * n_threads);
         group->begin[i++] = unit;
         unit += at_most(some > least ? some : least, n - unit);
     }

@@ -15,9 +15,7 @@
 enum {
     QUANT_PIECE = PANEL * 4,           /* bytes of 4 k of a panel, or of 8 in q4 */
     QUANT_BYTES = QUANT_GROUP * PANEL, /* codes of a q8 group */
-    QUANT_FEW = 4,                     /* rows that are bound by memory */
-    QUANT_NEAR = 2048,                 /* bytes to fetch ahead for few rows */
-    QUANT_FAR = 12288                  /* for more: memory waits while they compute */
+    QUANT_FEW = 4                      /* rows that are bound by memory */
 };
 
 /* A panel, and a block of rows. */
@@ -29,6 +27,7 @@ struct quant_block {
     float *y;          /* the first row at the panel's first output */
     size_t ldy, n_groups;
     size_t n_bytes; /* of codes from here on that are to be read */
+    size_t fetched; /* of these, on their way already */
     size_t n_out;   /* <= 32 of the panel */
     int n_rows;     /* <= QUANT_BLOCK */
 };
@@ -134,6 +133,30 @@ INLINE void quant_finish(const struct quant_block *b, const float *sums)
  * them. */
 enum quant_source { QUANT_Q8, QUANT_Q4, QUANT_Q4_UNPACKED, QUANT_SOURCES };
 
+/* How far ahead of their use codes are fetched, in bytes. For few rows a little, which
+ * helps the processor's own prefetching along; for more rows as much as memory delivers
+ * while they compute. */
+INLINE size_t quant_distance(int n_rows, bool q4)
+{
+    if (n_rows > QUANT_FEW)
+        return 12288;
+    return q4 ? 4096 : 2048;
+}
+
+/* Fetches what is not yet on its way; returns up to where. q4's few rows, which unpack,
+ * keep up with memory only when their codes wait in the L1 cache. */
+INLINE size_t quant_fetch(const struct quant_block *b, size_t ahead, size_t used, bool q4)
+{
+    size_t stop = used + quant_distance(b->n_rows, q4);
+    stop = stop < b->n_bytes ? stop : b->n_bytes;
+    for (; ahead < stop; ahead += 64)
+        if (q4)
+            v_prefetch(b->codes + ahead);
+        else
+            v_prefetch_far(b->codes + ahead);
+    return ahead;
+}
+
 /* In tiles of `rows` rows and, where they do not come out even, of one row less. */
 INLINE void quant_rows(const struct quant_block *b, int rows, enum quant_source source)
 {
@@ -144,16 +167,14 @@ INLINE void quant_rows(const struct quant_block *b, int rows, enum quant_source 
     const int n_tiles = (b->n_rows + rows - 1) / rows;
     const int n_whole = b->n_rows - n_tiles * (rows - 1);
     const struct quant_group *q = b->q;
-    size_t ahead = b->n_rows <= QUANT_FEW ? QUANT_NEAR : QUANT_FAR;
+    size_t ahead = b->fetched;
 
     memset(sums, 0, (size_t)b->n_rows * PANEL * sizeof *sums);
     for (size_t g = 0; g < b->n_groups; g++) {
         const uint16_t *scales = b->scales + g * PANEL;
         const uint8_t *codes = b->codes + g * bytes;
-        size_t stop = ahead + bytes < b->n_bytes ? ahead + bytes : b->n_bytes;
         float *sum = sums;
-        for (; ahead < stop; ahead += 64)
-            v_prefetch_far(b->codes + ahead);
+        ahead = quant_fetch(b, ahead, (g + 1) * bytes, source == QUANT_Q4);
         if (source == QUANT_Q4_UNPACKED) {
             quant_unpack(codes, unpacked);
             codes = unpacked;
@@ -204,6 +225,7 @@ static void quant_linear(const struct linear_args *a, enum dtype type)
 {
     size_t n_groups = ((size_t)a->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
     size_t panel_bytes = n_groups * (type == DTYPE_Q8 ? QUANT_BYTES : QUANT_BYTES / 2);
+    size_t fetched = 0;
     for (int p = a->panel0; p < a->panel1; p++) {
         size_t o = (size_t)p * PANEL;
         struct quant_block b = {
@@ -213,12 +235,14 @@ static void quant_linear(const struct linear_args *a, enum dtype type)
             .n_bytes = (size_t)(a->panel1 - p) * panel_bytes,
             .n_groups = n_groups,
             .n_out = (size_t)a->n_out - o < PANEL ? (size_t)a->n_out - o : PANEL,
-            .ldy = a->ldy};
+            .ldy = a->ldy,
+            .fetched = fetched};
         for (int row = 0; row < a->n_rows; row += QUANT_BLOCK) {
             b.q = a->q + (size_t)row * n_groups;
             b.y = a->y + (size_t)row * a->ldy + o;
             b.n_rows = a->n_rows - row < QUANT_BLOCK ? a->n_rows - row : QUANT_BLOCK;
             quant_run(&b, type);
+            b.fetched = fetched = quant_distance(b.n_rows, type == DTYPE_Q4);
         }
     }
 }
