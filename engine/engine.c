@@ -111,10 +111,11 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .hidden_size = m->hp.hidden_size,
         .n_params = m->n_params,
         .weights_bytes = model_weights_bytes(m),
-        .slot_bytes = m->slot_bytes,
+        .slot_bytes = runner_slot_bytes(m),
         .page_bytes = m->page_bytes,
         .scratch_bytes = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads),
         .n_slots = p->n_slots,
+        .n_checkpoints = p->n_checkpoints,
         .n_pages = e->runner.pages.n,
         .has_tokenizer = e->vocab != NULL,
     };
@@ -141,8 +142,10 @@ static int open_runner(struct engine *e, const struct engine_options *o,
     size_t scratch = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads);
     struct plan plan;
     struct plan_ask ask = {
-        .slot_bytes = m->slot_bytes,
+        .slot_bytes = runner_slot_bytes(m),
         .page_bytes = m->page_bytes,
+        .prefix = o->prefix_cache,
+        .checkpoints = o->prefix_cache ? o->checkpoint_bytes : 0,
         .max_seqs = o->max_seqs,
         .context = m->context,
         .budget = o->memory_bytes,
@@ -158,7 +161,13 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         return rc;
     struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS, NULL};
     struct seq_world world = {e->vocab, m->hp.eos_ids, m->hp.n_eos};
-    struct runner_options ro = {plan, o->step_rows, o->n_threads, o->emit, o->emit_arg};
+    struct runner_options ro = {.plan = plan,
+                                .checkpoint_bytes = o->checkpoint_bytes,
+                                .checkpoint_interval = o->checkpoint_interval,
+                                .step_rows = o->step_rows,
+                                .n_threads = o->n_threads,
+                                .emit = o->emit,
+                                .emit_arg = o->emit_arg};
     if (gemm.blas)
         gemm_blas_threads(o->n_threads);
     rc = runner_open(&e->runner, m, &gemm, &world, &ro, err);
@@ -288,6 +297,24 @@ static int check_length(const struct engine *e, const struct engine_request *r,
     return 0;
 }
 
+static int check_prefix(const struct engine_request *r, struct err *err)
+{
+    size_t tenant = r->tenant ? strlen(r->tenant) : 0;
+    size_t salt = r->cache_salt ? strlen(r->cache_salt) : 0;
+    int32_t last = 0;
+    if (tenant + 1 + salt > RADIX_KEY_BYTES)
+        return err_param(err, ERR_ARGUMENT, "cache_salt",
+                         "cache_salt: expected at most %d bytes with the tenant's name, "
+                         "found %zu",
+                         RADIX_KEY_BYTES - 1, tenant + salt);
+    for (size_t i = 0; i < r->n_turns; last = r->turns[i++])
+        if (r->turns[i] <= last || (size_t)r->turns[i] > r->n_ids)
+            return err_set(err, ERR_ARGUMENT,
+                           "turns: expected ascending depths from 1 to %zu, found %d",
+                           r->n_ids, (int)r->turns[i]);
+    return 0;
+}
+
 static int check_budget(const struct engine *e, const struct engine_request *r,
                         struct err *err)
 {
@@ -316,6 +343,8 @@ int engine_check(const struct engine *e, const struct engine_request *r, struct 
         rc = check_ids(e, r->gen.stop_ids, r->gen.n_stop_ids, "stop_token_ids", err);
     for (size_t i = 0; rc == 0 && i < r->gen.n_bias; i++)
         rc = check_ids(e, &r->gen.bias[i].id, 1, "logit_bias", err);
+    if (rc == 0)
+        rc = check_prefix(r, err);
     return rc ? rc : check_budget(e, r, err);
 }
 
@@ -364,10 +393,17 @@ void engine_load(const struct engine *e, struct engine_load *out)
     const struct runner *r = &e->runner;
     *out = (struct engine_load){.running = r->sched.n_running,
                                 .waiting = r->sched.n_waiting,
-                                .slots_used = slots_used(&r->slots),
+                                .slots_used = slots_used(&r->slots) - r->prefix.n,
                                 .pages_used = pages_used(&r->pages),
                                 .steps = r->n_steps,
                                 .last_rows = r->last_rows};
+    if (!r->reuse.prefix)
+        return;
+    out->checkpoints = r->prefix.n;
+    out->checkpoint_bytes = prefix_used_bytes(&r->prefix);
+    out->checkpoints_created = r->prefix.counts.created;
+    out->checkpoints_hit = r->prefix.counts.hits;
+    out->checkpoints_evicted = r->prefix.counts.evicted;
 }
 
 /* ---- scoring ---------------------------------------------------------------- */

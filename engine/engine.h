@@ -50,13 +50,16 @@ struct engine_options {
     int n_threads;      /* 0 = what affinity and cgroup allow */
     bool pin;           /* bind each thread to a processor of its own */
     int context_tokens; /* 0 = max_position_embeddings */
-    /* Budget of slots + pages; 0 = enough for max_seqs full contexts, at most half of
-     * what the machine or cgroup has free. */
+    /* Budget of slots + pages, stored prefixes included; 0 = enough for max_seqs full
+     * contexts, at most half of what the machine or cgroup has free. */
     size_t memory_bytes;
-    int max_seqs;         /* sequences that run together; 0 = 64 */
-    int step_rows;        /* row budget of a step; 0 = 256 */
-    bool no_tokenizer;    /* do not load tokenizer.json; encode and decode then fail */
-    engine_emit_fn *emit; /* may be NULL when nothing is submitted */
+    int max_seqs;      /* sequences that run together; 0 = 64 */
+    bool prefix_cache; /* keep the states of prefixes in what is free of the budget */
+    size_t checkpoint_bytes; /* they take no more, and have as much; 0 = choose */
+    int checkpoint_interval; /* one every so many tokens of a long prompt; 0 = none */
+    int step_rows;           /* row budget of a step; 0 = 256 */
+    bool no_tokenizer;       /* do not load tokenizer.json; encode and decode then fail */
+    engine_emit_fn *emit;    /* may be NULL when nothing is submitted */
     void *emit_arg;
 };
 
@@ -84,7 +87,8 @@ struct engine_info {
     struct engine_format formats[ENGINE_MAX_FORMATS];
     int n_formats;
     size_t slot_bytes, page_bytes, scratch_bytes;
-    int n_slots, n_pages;
+    int n_slots, n_pages; /* slots of sequences */
+    int n_checkpoints;    /* slots that sequences never use */
     bool has_tokenizer;
 };
 
@@ -158,6 +162,13 @@ struct engine_request {
     uint64_t id;        /* chosen by the caller, unique among live requests */
     const int32_t *ids; /* [n_ids], n_ids >= 1; borrowed until submit returns */
     size_t n_ids;
+    /* Stored prefixes are shared by requests of the same tenant and salt. NULL = "". */
+    const char *tenant, *cache_salt;
+    bool no_cache; /* neither begins with a stored prefix nor leaves one */
+    /* Depths at which a checkpoint is worth its bytes (where turns of a chat begin),
+     * ascending, each above 0 and at most n_ids; borrowed until submit returns. */
+    const int32_t *turns;
+    size_t n_turns;
     int seeded_tokens; /* to measure at a depth: the ids begin at this position, behind a
                         * state and pages of seeded values that nobody computed; counted
                         * as prompt. Never set for a client's request. */
@@ -198,6 +209,9 @@ struct engine_load {
     int slots_used, pages_used;
     uint64_t steps;
     int last_rows; /* rows of the last step */
+    int checkpoints;
+    size_t checkpoint_bytes; /* theirs alone, not a sequence's */
+    uint64_t checkpoints_created, checkpoints_hit, checkpoints_evicted;
 };
 void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
 
@@ -288,7 +302,10 @@ struct event {
     enum finish_reason reason; /* FINISH */
     int32_t stop_id;           /* FINISH by a stop or end token: that id, else -1 */
     int stop_string;           /* FINISH by a stop string: its index, else -1 */
-    int n_prompt, n_cached, n_generated; /* FINISH: tokens of this choice */
+    int n_prompt, n_generated; /* FINISH: tokens of this choice */
+    int n_cached;              /* START, FINISH: prompt tokens that were not read again */
+    int n_found;        /* START: depth of the stored state that was found; more than */
+    size_t found_bytes; /* n_cached when the prompt is read for its log-probabilities */
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns,
         now_ns; /* FINISH; 0 = never reached */
 };

@@ -67,6 +67,6 @@ void batch_build(struct batch *b, const struct sched *s)
         struct request *r = LIST_OF(n, struct request, link);
         for (int i = 0; i < r->gen.n; i++)
             if (r->seqs[i].n_rows)
-                batch_add(b, &r->seqs[i], s->slots, s->pages);
+                batch_add(b, &r->seqs[i], s->reuse->slots, s->reuse->pages);
     }
 }

@@ -29,6 +29,9 @@ void emit_start(struct runner *r, struct request *q)
 {
     struct event ev = event_of(r, &q->seqs[0], EVENT_START);
     q->admit_ns = r->now_ns;
+    ev.n_cached = q->n_cached;
+    ev.n_found = q->n_found;
+    ev.found_bytes = q->found_bytes;
     r->emit(r->emit_arg, &ev);
 }
 
@@ -58,10 +61,11 @@ static void emit_released(struct runner *r, struct seq *s, const struct detok_ou
         emit_token(r, s, &out->tokens[i]);
 }
 
-static void release(struct runner *r, struct seq *s)
+static void release(struct runner *r, struct seq *s, enum finish_reason why)
 {
     struct request *q = s->req;
-    seq_release(s, &r->slots, &r->pages);
+    reuse_end(&r->reuse, s, why == FINISH_ERROR);
+    r->sched.n_seqs -= q->admitted;
     s->state = SEQ_DONE;
     if (--q->n_live == 0) {
         sched_remove(&r->sched, q);
@@ -73,13 +77,14 @@ static void finish(struct runner *r, struct seq *s, struct event *ev)
 {
     const struct request *q = s->req;
     ev->n_prompt = q->n_prompt;
+    ev->n_cached = q->n_cached;
     ev->n_generated = s->n_tokens - q->n_prompt;
     ev->submit_ns = q->submit_ns;
     ev->admit_ns = q->admit_ns;
     ev->prefill_ns = q->prefill_ns;
     ev->first_ns = q->first_ns;
     r->emit(r->emit_arg, ev);
-    release(r, s);
+    release(r, s, ev->reason);
 }
 
 /* The end of a text that no stop string cut: what was held back comes out. */

@@ -32,6 +32,25 @@ static int copy_params(struct request *r, const struct engine_request *from,
     return 0;
 }
 
+static int copy_prefix(struct request *r, const struct engine_request *from,
+                       struct err *err)
+{
+    const char *tenant = from->tenant ? from->tenant : "",
+               *salt = from->cache_salt ? from->cache_salt : "";
+    size_t n = strlen(tenant) + 1, n_salt = strlen(salt);
+    char *key = arena_alloc(&r->arena, n + n_salt);
+    r->turns = copy_array(&r->arena, from->turns, from->n_turns, sizeof *r->turns);
+    if (!key || !r->turns)
+        return err_set(err, ERR_MEMORY, "out of memory for a request");
+    memcpy(key, tenant, n);
+    memcpy(key + n, salt, n_salt);
+    r->key = (struct radix_key){key, n + n_salt, n};
+    r->n_turns = (int)from->n_turns;
+    r->reuse = !from->no_cache && !from->seeded_tokens;
+    r->cut = r->n_prompt;
+    return 0;
+}
+
 static int init_seq(struct request *r, struct seq *s, const struct engine_request *from,
                     const struct seq_world *w, struct err *err)
 {
@@ -73,6 +92,8 @@ int request_new(struct request **out, const struct engine_request *from,
     r->n_seeded = from->seeded_tokens;
     r->n_prompt = r->n_seeded + (int)from->n_ids;
     int rc = copy_params(r, from, w, err);
+    if (rc == 0)
+        rc = copy_prefix(r, from, err);
     if (rc == 0) {
         r->seqs = arena_zalloc(&r->arena, (size_t)r->gen.n, sizeof *r->seqs);
         if (!r->seqs)

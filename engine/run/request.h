@@ -12,6 +12,7 @@
 #include "engine/base/list.h"
 #include "engine/engine.h"
 #include "engine/run/seq.h"
+#include "engine/state/prefix.h"
 
 struct request {
     struct list link;   /* in the scheduler's waiting or running list */
@@ -23,6 +24,19 @@ struct request {
     int n_end_ids;
     struct seq *seqs; /* [gen.n] */
     int n_live;       /* choices that have not finished */
+
+    /* stored prefixes: reuse.c */
+    bool reuse; /* begins with one if there is one, and leaves some */
+    struct radix_key key;
+    int32_t *turns; /* [n_turns] depths to take a checkpoint at, ascending */
+    int n_turns;
+    int n_cached;       /* tokens of the prompt that it began with */
+    int n_found;        /* depth of the state that was found */
+    size_t found_bytes; /* its size */
+    int junction;       /* depth at which the prompt leaves what is known, or 0 */
+    int last_cut, cut;  /* prompt tokens are read from stop to stop */
+    enum prefix_kind cut_kind;
+
     bool admitted, paused;
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns;
 };

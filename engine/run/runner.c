@@ -5,6 +5,7 @@
 #include "engine/run/emit.h"
 #include "engine/run/seeded.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { MIN_LOGITS = 16 };
@@ -34,6 +35,34 @@ size_t runner_bytes(const struct model *m, int step_rows, int max_seqs, int n_th
     return runner_scratch_bytes(m, step_rows, max_seqs) +
            gemm_bytes(m, step_rows, n_threads) + (size_t)logits_cap(max_seqs) * a_row +
            (size_t)n_threads * sample_bytes(m->hp.vocab_size);
+}
+
+size_t runner_slot_bytes(const struct model *m)
+{
+    return m->slot_bytes + mixer_floats_bytes((size_t)m->hp.hidden_size);
+}
+
+static int open_state(struct runner *r, const struct runner_options *o, struct err *err)
+{
+    const struct model *m = r->model;
+    const struct plan *p = &o->plan;
+    const struct prefix_options po = {.n_nodes = p->n_nodes,
+                                      .cap_bytes = o->checkpoint_bytes,
+                                      .any_depth = m->slot_bytes == 0 && m->page_bytes};
+    r->reuse = (struct reuse){.slots = &r->slots,
+                              .pages = &r->pages,
+                              .prefix = p->n_nodes ? &r->prefix : NULL,
+                              .row_at = m->slot_bytes,
+                              .row_floats = m->hp.hidden_size,
+                              .interval = o->checkpoint_interval};
+    sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows);
+    int rc =
+        slots_open(&r->slots, p->n_slots + p->n_checkpoints, runner_slot_bytes(m), err);
+    if (rc == 0)
+        rc = pages_open(&r->pages, p->n_pages, m->page_bytes, err);
+    if (rc == 0 && p->n_nodes)
+        rc = prefix_open(&r->prefix, &po, &r->slots, &r->pages, err);
+    return rc;
 }
 
 static int open_samplers(struct runner *r, const struct kernels *k, struct err *err)
@@ -72,9 +101,7 @@ int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
                          .max_logits = logits_cap(o->plan.n_slots),
                          .emit = o->emit,
                          .emit_arg = o->emit_arg};
-    int rc = slots_open(&r->slots, o->plan.n_slots, m->slot_bytes, err);
-    if (rc == 0)
-        rc = pages_open(&r->pages, o->plan.n_pages, m->page_bytes, err);
+    int rc = open_state(r, o, err);
     if (rc == 0)
         rc = batch_open(&r->batch, o->step_rows, o->plan.n_slots, err);
     if (rc == 0)
@@ -85,25 +112,41 @@ int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
         rc = gemm_scratch_open(&r->gemm_scratch, m->quant_in, o->step_rows, o->n_threads,
                                err);
     r->gemm.scratch = &r->gemm_scratch;
-    sched_init(&r->sched, &r->slots, &r->pages, o->step_rows);
     if (rc)
         runner_close(r);
     return rc;
 }
 
-static void free_requests(struct list *l)
+static void free_requests(struct runner *r, struct list *l)
 {
     struct list *n;
-    while ((n = list_pop(l)))
-        request_free(LIST_OF(n, struct request, link));
+    while ((n = list_pop(l))) {
+        struct request *q = LIST_OF(n, struct request, link);
+        for (int i = 0; i < q->gen.n; i++)
+            seq_release(&q->seqs[i], &r->slots, &r->pages);
+        request_free(q);
+    }
+}
+
+/* In tests: all that was ever taken has come back. */
+static void expect_all_back(const struct runner *r)
+{
+#ifdef SSMD_TEST
+    assert(r->slots.n_free == r->slots.n && r->pages.n_free == r->pages.n);
+    assert(r->pages.n_reserved == 0 && r->pages.n_idle == 0);
+#else
+    (void)r;
+#endif
 }
 
 void runner_close(struct runner *r)
 {
     if (r->sched.waiting.next) {
-        free_requests(&r->sched.waiting);
-        free_requests(&r->sched.running);
+        free_requests(r, &r->sched.waiting);
+        free_requests(r, &r->sched.running);
     }
+    prefix_close(&r->prefix);
+    expect_all_back(r);
     for (int i = 0; r->samplers && i < r->n_threads; i++)
         sample_close(&r->samplers[i]);
     mem_free(r->samplers);
@@ -120,21 +163,32 @@ void runner_close(struct runner *r)
 
 /* ---- the forward pass ------------------------------------------------------- */
 
+static struct ctx context_of(struct runner *r)
+{
+    const struct batch *b = &r->batch;
+    return (struct ctx){.gemm = &r->gemm,
+                        .scratch = &r->scratch,
+                        .spans = b->spans,
+                        .n_spans = b->n_spans,
+                        .n_rows = b->n_rows,
+                        .positions = b->positions,
+                        .row_span = b->row_span,
+                        .pages = r->pages.base,
+                        .page_bytes = r->pages.page_bytes};
+}
+
 const float *runner_forward(struct runner *r, struct ctx *c)
 {
     const struct batch *b = &r->batch;
-    *c = (struct ctx){.gemm = &r->gemm,
-                      .scratch = &r->scratch,
-                      .spans = b->spans,
-                      .n_spans = b->n_spans,
-                      .n_rows = b->n_rows,
-                      .positions = b->positions,
-                      .row_span = b->row_span,
-                      .pages = r->pages.base,
-                      .page_bytes = r->pages.page_bytes};
+    size_t d = (size_t)r->model->hp.hidden_size;
+    *c = context_of(r);
     const float *h = model_forward(r->model, c, b->ids);
-    for (int i = 0; i < b->n_spans; i++)
-        b->seqs[i]->n_run += b->seqs[i]->n_rows;
+    for (int i = 0; i < b->n_spans; i++) {
+        struct seq *s = b->seqs[i];
+        size_t last = (size_t)(b->spans[i].row0 + s->n_rows - 1);
+        s->n_run += s->n_rows;
+        memcpy(reuse_row(&r->reuse, s->slot), h + last * d, d * sizeof *h);
+    }
     return h;
 }
 
@@ -299,6 +353,54 @@ static void run_head(struct runner *r, const struct ctx *c, const float *h)
         commit_row(r, r->head_rows[p.n_rows + i], NULL);
 }
 
+/* ---- prompts that were known to their end ----------------------------------- */
+
+/* Requests that begin with all of their prompt: into batch.seqs; returns how many. */
+static int find_ready(struct runner *r)
+{
+    int n = 0;
+    for (struct list *l = r->sched.running.next; l != &r->sched.running; l = l->next) {
+        const struct request *q = LIST_OF(l, struct request, link);
+        struct seq *s = &q->seqs[0];
+        if (s->state == SEQ_PREFILL && s->n_run == q->n_prompt && !q->paused)
+            r->batch.seqs[n++] = s;
+    }
+    return n;
+}
+
+static void sample_ready(void *arg, int task, int thread)
+{
+    struct runner *r = arg;
+    const struct request *q = r->batch.seqs[task]->req;
+    const float *logits = r->logits + (size_t)task * (size_t)r->model->hp.vocab_size;
+    for (int i = 0; i < q->gen.n; i++)
+        sample_one(&q->seqs[i], &r->samplers[thread], logits);
+}
+
+/* Runs the head over the rows that were stored with their states. */
+static int run_ready(struct runner *r)
+{
+    int n = find_ready(r);
+    if (n == 0)
+        return 0;
+    size_t mark = arena_mark(&r->scratch), d = (size_t)r->model->hp.hidden_size;
+    float *h = arena_alloc(&r->scratch, (size_t)n * d * sizeof *h);
+    struct ctx c = context_of(r);
+    for (int i = 0; i < n; i++) {
+        memcpy(h + (size_t)i * d, reuse_row(&r->reuse, r->batch.seqs[i]->slot),
+               d * sizeof *h);
+        r->head_rows[i] = i;
+    }
+    model_head(r->model, &c, h, r->head_rows, n, r->logits);
+    pool_run(r->gemm.pool, sample_ready, r, n);
+    arena_release(&r->scratch, mark);
+    for (int i = 0; i < n; i++)
+        end_prompt(r, r->batch.seqs[i]);
+    return n;
+}
+
+/* ---- the step --------------------------------------------------------------- */
+
 static void tell_start(void *arg, struct request *q)
 {
     if (q->n_seeded)
@@ -318,18 +420,22 @@ static void stamp_new(struct runner *r)
 
 int runner_step(struct runner *r, uint64_t now_ns)
 {
-    r->now_ns = now_ns;
+    r->now_ns = r->prefix.now_ns = now_ns;
     stamp_new(r);
     sched_admit(&r->sched, tell_start, r);
-    r->last_rows = sched_plan(&r->sched);
-    if (r->last_rows == 0)
-        return 0;
+    int n_ready = run_ready(r);
+    r->last_rows = n_ready + sched_plan(&r->sched);
+    if (r->last_rows == n_ready) {
+        r->n_steps += n_ready > 0;
+        return n_ready;
+    }
     size_t mark = arena_mark(&r->scratch);
     struct ctx c;
     batch_build(&r->batch, &r->sched);
     const float *h = runner_forward(r, &c);
+    reuse_keep(&r->reuse, &r->batch);
     run_head(r, &c, h);
     arena_release(&r->scratch, mark);
     r->n_steps++;
-    return r->batch.n_rows;
+    return r->last_rows;
 }

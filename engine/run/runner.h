@@ -22,6 +22,8 @@ struct runner {
     struct gemm_scratch gemm_scratch; /* owns; used where a matrix is quantised */
     struct slots slots;
     struct pages pages;
+    struct prefix prefix; /* zeroed: not asked for */
+    struct reuse reuse;
     struct sched sched;
     struct batch batch;
     struct arena scratch;     /* fixed */
@@ -37,7 +39,9 @@ struct runner {
 };
 
 struct runner_options {
-    struct plan plan;
+    struct plan plan; /* n_nodes 0: no prefixes are stored */
+    size_t checkpoint_bytes;
+    int checkpoint_interval;
     int step_rows, n_threads;
     engine_emit_fn *emit;
     void *emit_arg;
@@ -55,6 +59,9 @@ int runner_step(struct runner *r, uint64_t now_ns); /* rows that ran */
 /* Runs the batch through the model. The context is filled for model_head; the result is
  * h, in scratch since `mark`, which the caller releases. */
 const float *runner_forward(struct runner *r, struct ctx *c);
+
+/* Bytes of a slot: the model's state and the row behind it. */
+size_t runner_slot_bytes(const struct model *m);
 
 /* Scratch bytes that a runner of these sizes takes; and with the logits and samplers, all
  * that it takes beside slots and pages. */

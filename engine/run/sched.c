@@ -3,9 +3,9 @@
 
 #define REQUEST(n) LIST_OF(n, struct request, link)
 
-void sched_init(struct sched *s, struct slots *slots, struct pages *pages, int step_rows)
+void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows)
 {
-    *s = (struct sched){.slots = slots, .pages = pages, .step_rows = step_rows};
+    *s = (struct sched){.reuse = reuse, .max_seqs = max_seqs, .step_rows = step_rows};
     list_init(&s->waiting);
     list_init(&s->running);
 }
@@ -42,33 +42,17 @@ struct request *sched_find(const struct sched *s, uint64_t id)
     return r ? r : find_in(&s->waiting, id);
 }
 
-static bool reserve(struct sched *s, struct request *r)
-{
-    if (s->slots->n_free < r->gen.n)
-        return false;
-    if (s->pages->page_bytes && !pages_reserve(s->pages, (int)request_pages(r)))
-        return false;
-    int each = seq_pages(r->n_prompt + r->gen.max_tokens),
-        shared = r->n_prompt / PAGE_TOKENS;
-    for (int i = 0; i < r->gen.n; i++) {
-        struct seq *q = &r->seqs[i];
-        q->slot = slots_take(s->slots);
-        q->state = i ? SEQ_FORK : SEQ_PREFILL;
-        q->n_reserved = !s->pages->page_bytes ? 0 : i ? each - shared : each;
-    }
-    return true;
-}
-
 void sched_admit(struct sched *s, sched_admit_fn *fn, void *arg)
 {
     while (!list_empty(&s->waiting)) {
         struct request *r = REQUEST(s->waiting.next);
-        if (!reserve(s, r))
+        if (s->n_seqs + r->gen.n > s->max_seqs || !reuse_begin(s->reuse, r))
             return;
         list_remove(&r->link);
         list_push(&s->running, &r->link);
         s->n_waiting--;
         s->n_running++;
+        s->n_seqs += r->gen.n;
         r->admitted = true;
         fn(arg, r);
     }
@@ -84,7 +68,7 @@ static int give_decode_rows(struct sched *s, int *n_prefill)
             struct seq *q = &r->seqs[i];
             q->n_rows = q->state == SEQ_DECODE && !r->paused;
             rows += q->n_rows;
-            *n_prefill += q->state == SEQ_PREFILL && !r->paused;
+            *n_prefill += q->state == SEQ_PREFILL && q->n_run < r->cut && !r->paused;
         }
     }
     return rows;
@@ -100,7 +84,7 @@ static int give_prefill_rows(struct sched *s, int left, int share)
         struct seq *q = &r->seqs[0];
         if (q->state != SEQ_PREFILL || r->paused)
             continue;
-        int more = r->n_prompt - q->n_run - q->n_rows;
+        int more = r->cut - q->n_run - q->n_rows;
         more = more < share ? more : share;
         more = more < left - given ? more : left - given;
         q->n_rows += more;

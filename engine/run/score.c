@@ -10,6 +10,8 @@ int score_begin(struct score *s, struct runner *r, struct err *err)
     score_end(s, r);
     if (r->sched.n_running || r->sched.n_waiting)
         return err_set(err, ERR_BUSY, "scoring needs an idle engine");
+    if (r->reuse.prefix)
+        prefix_clear(r->reuse.prefix);
     size_t n = (size_t)r->model->context;
     s->seq = (struct seq){.state = SEQ_PREFILL, .slot = slots_take(&r->slots)};
     s->seq.tokens = mem_alloc(n * sizeof *s->seq.tokens);

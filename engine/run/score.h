@@ -12,8 +12,8 @@ struct score {
     bool open;
 };
 
-/* Forgets what was there and starts at position 0. ERR_BUSY when requests are live,
- * ERR_MEMORY. */
+/* Forgets what was there, stored prefixes too, and starts at position 0. ERR_BUSY when
+ * requests are live, ERR_MEMORY. */
 int score_begin(struct score *s, struct runner *r, struct err *err);
 void score_end(struct score *s, struct runner *r); /* accepts one that is not open */
 

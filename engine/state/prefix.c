@@ -292,12 +292,10 @@ bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t kept)
     return p->slots->n_free >= n_slots && free_pages(p->pages) >= n_pages;
 }
 
-void prefix_free_page(struct prefix *p, int32_t page, int32_t kept)
+void prefix_free_page(struct prefix *p, int32_t page)
 {
-    p->kept = kept;
     while (p->pages->held[page] > 0 && evict_one(p))
         ;
-    p->kept = NONE;
 }
 
 void prefix_detach(struct prefix *p, int32_t slot)

@@ -125,8 +125,8 @@ bool prefix_full(const struct prefix *p);
  * False, and nothing is evicted: that would not be enough. */
 bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t kept);
 
-/* Evicts until nobody but its one user holds the page. */
-void prefix_free_page(struct prefix *p, int32_t page, int32_t kept);
+/* Evicts until no checkpoint holds the page. */
+void prefix_free_page(struct prefix *p, int32_t page);
 
 /* Takes the checkpoint out of the tree; the slot is the caller's. Its pages go on only
  * as far as others hold them. */

@@ -538,7 +538,8 @@ static void poisoned(const struct subject *s, struct rows *r)
     struct gemm gemm = {k, pool, false, NULL};
     struct seq_world world = {NULL, NULL, 0};
     int n_pages = (s->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    struct runner_options o = {{1, n_pages, 0, s->context}, 32, 1, NULL, NULL};
+    struct runner_options o = {
+        .plan = {.n_slots = 1, .n_pages = n_pages}, .step_rows = 32, .n_threads = 1};
     assert_int_equal(runner_open(&run, &m, &gemm, &world, &o, &err), 0);
     memset(run.slots.base, 0xFF, run.slots.slot_bytes * (size_t)run.slots.n);
     if (run.pages.base)

@@ -92,6 +92,9 @@ static void opening_fails_cleanly_wherever_memory_runs_out(void **state)
         assert_true(failures_until_open(&o) > 15);
         o.math = ENGINE_MATH_BLAS;
         assert_true(failures_until_open(&o) > 15);
+        int plain = failures_until_open(&o);
+        o.prefix_cache = true;
+        assert_int_equal(failures_until_open(&o), plain + 4);
         maker_close(&m);
     }
 }
@@ -158,6 +161,32 @@ static void a_step_allocates_nothing(void **state)
     drive_close(&d);
 }
 
+/* The same with stored prefixes: looked up, kept, handed over, evicted. */
+static void a_step_that_stores_prefixes_allocates_nothing(void **state)
+{
+    struct engine_options o = options();
+    struct gen_params g = drive_greedy(20);
+    struct engine_load l;
+    struct drive d;
+    (void)state;
+    g.n = 2;
+    o.prefix_cache = true;
+    o.checkpoint_interval = 8;
+    drive_open(&d, &o);
+    for (int round = 0; round < 3; round++) {
+        for (uint64_t id = 1; id < 5; id++)
+            drive_submit(&d, id, ids, 20 * id, &g);
+        mem_fail_after(1);
+        drive_run(&d);
+        assert_null(mem_alloc(1));
+        mem_fail_after(0);
+        expect_idle(&d);
+    }
+    engine_load(d.e, &l);
+    assert_true(l.checkpoints_hit > 0 && l.checkpoints_evicted > 0);
+    drive_close(&d);
+}
+
 static void allocating_emit(void *arg, const struct event *ev)
 {
     (void)arg;
@@ -196,6 +225,7 @@ int main(void)
         cmocka_unit_test(opening_fails_cleanly_wherever_memory_runs_out),
         cmocka_unit_test(submitting_fails_cleanly_wherever_memory_runs_out),
         cmocka_unit_test(a_step_allocates_nothing),
+        cmocka_unit_test(a_step_that_stores_prefixes_allocates_nothing),
         cmocka_unit_test(an_allocation_inside_a_step_ends_the_process),
     };
     return cmocka_run_group_tests(tests, make_model, remove_model);

@@ -411,7 +411,7 @@ static void a_checkpoint_can_be_taken_over(void **state)
     prefix_detach(&s.prefix, m.slot);
     assert_int_equal(depth_of(&s, "a|", q.tokens, 40), 40);
     assert_int_equal(depth_of(&s, "a|", q.tokens, 39), 0);
-    prefix_free_page(&s.prefix, q.table[1], -1); /* the longer one held it, too */
+    prefix_free_page(&s.prefix, q.table[1]); /* the longer one held it, too */
     assert_int_equal(s.pages.refs[q.table[1]], 1);
     assert_int_equal(s.prefix.n, 0);
     expect_marks(&s, q.slot, q.table, q.tokens, q.n);

@@ -1,0 +1,156 @@
+/* Making and comparing. On the test's one thread. */
+#include "tests/lib/warm.h"
+
+#include "tests/lib/model_maker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const warm_names[WARM_MODELS] = {"TransXSSM", "llama", "pha dss", "pha gated",
+                                             "SSD alone"};
+
+static struct maker made[WARM_MODELS];
+
+int warm_make(void **state)
+{
+    struct maker_sizes sizes = {WARM_VOCAB, 48, 3, 4, 2, 40, WARM_CONTEXT};
+    (void)state;
+    for (int i = 0; i < WARM_MODELS; i++)
+        maker_open(&made[i]);
+    maker_transxssm(&made[0], &sizes);
+    maker_llama(&made[WARM_LLAMA], &sizes);
+    maker_pha(&made[2], &sizes, "dss");
+    maker_pha(&made[3], &sizes, "gated");
+    sizes.layers = 1;
+    maker_transxssm(&made[4], &sizes);
+    return 0;
+}
+
+int warm_remove(void **state)
+{
+    (void)state;
+    for (int i = 0; i < WARM_MODELS; i++)
+        maker_close(&made[i]);
+    return 0;
+}
+
+struct engine_options warm_options(int model)
+{
+    return (struct engine_options){.model_dir = made[model].dir,
+                                   .n_threads = 1,
+                                   .max_seqs = 4,
+                                   .step_rows = 23,
+                                   .no_tokenizer = true,
+                                   .prefix_cache = true};
+}
+
+void warm_open(struct warm *w, int model, const struct engine_options *o)
+{
+    struct engine_options cold = *o;
+    *w = (struct warm){.name = warm_names[model]};
+    cold.prefix_cache = false;
+    cold.checkpoint_bytes = cold.memory_bytes = 0;
+    drive_open(&w->cold, &cold);
+    drive_open(&w->hot, o);
+}
+
+void warm_close(struct warm *w)
+{
+    struct engine_load l = warm_load(w);
+    assert_int_equal(l.running + l.waiting + l.slots_used + l.pages_used, 0);
+    drive_close(&w->cold);
+    drive_close(&w->hot);
+}
+
+size_t warm_bytes(const struct engine_options *o, int max_seqs, int n_pages)
+{
+    struct engine_options plain = *o;
+    struct drive d;
+    size_t more = n_pages ? 1 : 0;
+    plain.prefix_cache = false;
+    plain.memory_bytes = 0;
+    drive_open(&d, &plain);
+    const struct engine_info *i = engine_info(d.e);
+    size_t bytes = (size_t)max_seqs * i->slot_bytes + (size_t)n_pages * i->page_bytes;
+    more *= i->page_bytes / 2; /* what finds the prefixes */
+    drive_close(&d);
+    plain.prefix_cache = true;
+    plain.max_seqs = max_seqs;
+    for (plain.memory_bytes = bytes;; plain.memory_bytes += more ? more : 1024) {
+        struct engine *e = NULL;
+        int found = -1;
+        if (engine_open(&e, &plain, NULL) == 0)
+            found = engine_info(e)->n_pages;
+        bool paged = e && engine_info(e)->page_bytes;
+        engine_close(e);
+        if (found >= n_pages || (found >= 0 && !paged))
+            return plain.memory_bytes;
+    }
+}
+
+struct engine_request warm_request(const int32_t *ids, size_t n, int max_tokens)
+{
+    struct engine_request r = {.ids = ids, .n_ids = n, .gen = drive_greedy(max_tokens)};
+    r.gen.logprobs = ENGINE_MAX_TOP;
+    r.gen.ignore_eos = true;
+    return r;
+}
+
+char *warm_expected(struct warm *w, const struct engine_request *r, int choice,
+                    size_t *len)
+{
+    struct engine_request one = *r;
+    one.id = 1;
+    drive_clear(&w->cold);
+    assert_int_equal(engine_submit(w->cold.e, &one, NULL), 0);
+    drive_run(&w->cold);
+    return drive_transcript(&w->cold, 1, choice, len);
+}
+
+uint64_t warm_submit(struct warm *w, const struct engine_request *r)
+{
+    struct engine_request mine = *r;
+    struct err err = {0};
+    mine.id = ++w->last_id;
+    if (engine_submit(w->hot.e, &mine, &err))
+        fail_msg("%s: %s", w->name, err.text);
+    return mine.id;
+}
+
+void warm_expect(struct warm *w, uint64_t id, const struct engine_request *r,
+                 const char *what)
+{
+    for (int c = 0; c < r->gen.n; c++) {
+        size_t n, n_got;
+        char *expected = warm_expected(w, r, c, &n);
+        char *got = drive_transcript(&w->hot, id, c, &n_got);
+        const struct event *end = drive_finish(&w->hot, id, c);
+        if (n != n_got || memcmp(expected, got, n) != 0)
+            fail_msg("%s, %s: prompt of %zu, %d of it found, choice %d: not the bits of "
+                     "a miss",
+                     w->name, what, r->n_ids, end ? end->n_cached : -1, c);
+        free(expected);
+        free(got);
+    }
+}
+
+int warm_ask(struct warm *w, const struct engine_request *r)
+{
+    uint64_t id = warm_submit(w, r);
+    drive_run(&w->hot);
+    warm_expect(w, id, r, "alone");
+    int n_cached = drive_finish(&w->hot, id, 0)->n_cached;
+    drive_clear(&w->hot);
+    return n_cached;
+}
+
+struct engine_load warm_load(const struct warm *w)
+{
+    struct engine_load l;
+    engine_load(w->hot.e, &l);
+    return l;
+}

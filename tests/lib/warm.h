@@ -1,0 +1,51 @@
+/*
+ * Two engines with the same small model: one that stores prefixes, and one that does not
+ * and says what every request must be told.
+ */
+#ifndef TESTS_LIB_WARM_H
+#define TESTS_LIB_WARM_H
+
+#include "tests/lib/drive.h"
+
+enum { WARM_MODELS = 5, WARM_VOCAB = 97, WARM_CONTEXT = 1400, WARM_LLAMA = 1 };
+
+/* TransXSSM, Llama, PHA of both kinds, and SSD alone, which has no pages. */
+extern const char *const warm_names[WARM_MODELS];
+
+int warm_make(void **state); /* group setup and teardown of a test program */
+int warm_remove(void **state);
+
+struct warm {
+    const char *name;
+    struct drive cold, hot;
+    uint64_t last_id;
+};
+
+/* Options of a model with a cache; change them before warm_open. */
+struct engine_options warm_options(int model);
+void warm_open(struct warm *w, int model, const struct engine_options *o);
+void warm_close(struct warm *w); /* expects that nothing runs */
+
+/* Slots and pages for an engine that holds so many of each: memory_bytes of options with
+ * max_seqs slots. */
+size_t warm_bytes(const struct engine_options *o, int max_seqs, int n_pages);
+
+struct engine_request warm_request(const int32_t *ids, size_t n, int max_tokens);
+
+/* What the engine without a cache tells the request; ends with free. */
+char *warm_expected(struct warm *w, const struct engine_request *r, int choice,
+                    size_t *len);
+
+/* Submits to the engine with a cache under a new id, which is answered. */
+uint64_t warm_submit(struct warm *w, const struct engine_request *r);
+
+/* Fails unless all choices of the finished request were told what is expected. */
+void warm_expect(struct warm *w, uint64_t id, const struct engine_request *r,
+                 const char *what);
+
+/* Submits, runs to the end, compares; answers the tokens that were not read again. */
+int warm_ask(struct warm *w, const struct engine_request *r);
+
+struct engine_load warm_load(const struct warm *w);
+
+#endif
