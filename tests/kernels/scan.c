@@ -23,6 +23,12 @@ static size_t rows_floats(int n_rows, size_t stride, int width)
     return (size_t)(n_rows - 1) * stride + (size_t)width;
 }
 
+/* What lies between rows: something, but of a timed case nothing. */
+static size_t gap(const struct scan *n, size_t floats)
+{
+    return n->work > 0 ? 0 : floats;
+}
+
 static void damp(float *x, size_t n, double work)
 {
     for (size_t i = 0; work > 0 && i < n; i++)
@@ -74,10 +80,10 @@ static void one_ssd(const struct subject *s, visit_fn *visit, struct scan n)
 {
     input_begin(s->name, number++);
     size_t head = (size_t)n.width, states = (size_t)n.n_state;
-    struct ssd_args a = {.ld_x = head + 1,
-                         .ld_bc = states + 2,
-                         .ld_t = 3,
-                         .ld_y = head + 2,
+    struct ssd_args a = {.ld_x = head + gap(&n, 1),
+                         .ld_bc = states + gap(&n, 2),
+                         .ld_t = 1 + gap(&n, 2),
+                         .ld_y = head + gap(&n, 2),
                          .n_rows = n.n_rows,
                          .n_head = n.width,
                          .n_state = n.n_state};
@@ -144,8 +150,11 @@ static void one_gss(const struct subject *s, visit_fn *visit, struct scan n)
 {
     input_begin(s->name, number++);
     size_t w = (size_t)n.width;
-    struct gss_args a = {
-        .ld_g = w + 1, .ld_b = w + 2, .ld_y = w + 3, .n_rows = n.n_rows, .n = n.width};
+    struct gss_args a = {.ld_g = w + gap(&n, 1),
+                         .ld_b = w + gap(&n, 2),
+                         .ld_y = w + gap(&n, 3),
+                         .n_rows = n.n_rows,
+                         .n = n.width};
     float *decay = input_floats(0, w, n.kind);
     damp(decay, w, n.work);
     a.a = decay;
@@ -209,8 +218,8 @@ static void one_dss(const struct subject *s, visit_fn *visit, struct scan n)
 {
     input_begin(s->name, number++);
     size_t states = (size_t)n.n_state * 2;
-    struct dss_args a = {.ld_s = (size_t)n.width + 1,
-                         .ld_y = (size_t)n.width + 2,
+    struct dss_args a = {.ld_s = (size_t)n.width + gap(&n, 1),
+                         .ld_y = (size_t)n.width + gap(&n, 2),
                          .n_rows = n.n_rows,
                          .n_state = n.n_state,
                          .n_channels = n.width};

@@ -1,6 +1,7 @@
 /*
- * Times cases. Levels alternate, A B A B, so that a disturbance meets all of them; the
- * figure is the median of the rounds. One thread, input in the cache if it fits.
+ * Times cases, in seconds of the processor, so that other programs count little. Levels
+ * alternate, A B A B, so that what still disturbs meets all of them; the figure is the
+ * median of the rounds. One thread, input in the cache if it fits.
  */
 #include "tests/kernels/timing.h"
 
@@ -21,7 +22,7 @@ static struct region outputs[CASE_OUTPUTS];
 void timing_open(const struct levels *l)
 {
     levels = l;
-    printf("%-18s %-30s %-8s", "kernel", "size", "unit");
+    printf("%-20s %-30s %-8s", "kernel", "size", "unit");
     for (int i = 0; i < l->n; i++)
         printf(" %10s", l->set[i]->name);
     printf("\n");
@@ -30,7 +31,7 @@ void timing_open(const struct levels *l)
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -73,7 +74,7 @@ void timing_case(const struct subject *s, const struct kernel_case *c)
     for (int r = 0; r < ROUNDS; r++)
         for (int i = 0; i < levels->n; i++)
             t[i][r] = timed(s, c, levels->set[i], out, calls[i]);
-    printf("%-18s %-30s %-8s", s->name, c->size, s->unit);
+    printf("%-20s %-30s %-8s", s->name, c->size, s->unit);
     for (int i = 0; i < levels->n; i++) {
         qsort(t[i], ROUNDS, sizeof t[i][0], by_size);
         printf(" %10.2f", c->work / t[i][ROUNDS / 2]);
