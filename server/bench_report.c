@@ -84,6 +84,13 @@ static double mib(double bytes)
     return bytes / 0x1p20;
 }
 
+/* Two lines over the columns: what they are, in what they are told. */
+static const char heads[] =
+    "case          form  seqs  depth   tokens/s  spread   MB/tok  state    K/V   Mop/tok  "
+    "memory compute resident\n"
+    "                                                 %           of it  of it            "
+    "   of limit, %      MiB\n";
+
 static void table_row(const struct bench_report *r, const struct bench_case *c,
                       struct buf *out)
 {
@@ -97,10 +104,13 @@ static void table_row(const struct bench_report *r, const struct bench_case *c,
         return;
     }
     struct row row = row_of(r, c);
-    buf_printf(out, "%9.1f %5.1f %9.2f %9.1f %6.1f %7.1f %8.0f", row.tokens_s,
+    double bytes = row.bytes * bench_plan_tokens(c);
+    buf_printf(out, "%10.1f %7.1f %8.2f %5.1f%% %5.1f%% %9.1f %7.1f %7.1f %8.0f",
+               row.tokens_s,
                100 * (row.seconds.max - row.seconds.min) / row.seconds.median,
-               row.bytes * 1e-6, (row.int8_ops + row.f32_ops) * 1e-6, 100 * row.of_memory,
-               100 * row.of_compute, mib((double)c->resident_bytes));
+               row.bytes * 1e-6, 100 * c->cost.state_bytes / bytes,
+               100 * c->cost.kv_bytes / bytes, (row.int8_ops + row.f32_ops) * 1e-6,
+               100 * row.of_memory, 100 * row.of_compute, mib((double)c->resident_bytes));
     if (row.ratio.median > 0)
         buf_printf(out, "  %.2f (%.2f to %.2f) x the peer", row.ratio.median,
                    row.ratio.min, row.ratio.max);
@@ -120,10 +130,7 @@ void bench_report_table(const struct bench_report *r, struct buf *out)
                limit_of(r, ENGINE_LIMIT_INT8) * 1e-9);
     buf_printf(out, "a sequence: state %.1f KiB, keys and values %.1f KiB a token\n",
                (double)c->state_bytes / 1024, c->kv_bytes / 1024);
-    buf_puts(out, "                                    tokens/s    ±%  MB/token MOP/token"
-                  "  of mem of comp resident\n"
-                  "case          form  seqs  depth                   "
-                  "                       %       %      MiB\n");
+    buf_puts(out, heads);
     for (int i = 0; i < r->plan->n_cases; i++)
         table_row(r, &r->plan->cases[i], out);
     buf_printf(

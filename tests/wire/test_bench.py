@@ -171,7 +171,7 @@ class CountTest(BenchCase):
             row["of_compute_limit"] * seconds * limits["f32_gflop_s"] * 1e9 /
             row["ops_per_token"], 1, 9)
         self.assertGreaterEqual(row["state_bytes"], sizes.state)
-        self.assertLess(row["state_bytes"], sizes.state + 64 * BASE["num_hidden_layers"])
+        self.assertLess(row["state_bytes"], sizes.state + 1024)  # and what aligns it
 
     def test_bytes_and_operations_of_every_architecture(self):
         for which, config in TINY.items():
