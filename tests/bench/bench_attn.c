@@ -2,7 +2,7 @@
  * How fast attention is on this machine, by page type, as a mixer divides it: decode at
  * depths beside the memory's read speed, prefill beside the FMA limit, storing. Pages are
  * laid out as in a model of 12 layers, scattered. Not a test: nothing is asserted.
- * Usage: bench_attn [threads [level]].
+ * Usage: bench_attn [threads [level [decode | prefill]]].
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
@@ -250,7 +250,7 @@ static void bench_prefill(struct bench *b, double fma)
         }
 }
 
-static void bench_threads(int n_threads, const char *level)
+static void bench_threads(int n_threads, const char *level, const char *only)
 {
     struct bench b = {.layers = LAYERS, .heads = KV_HEADS, .group = GROUP};
     clock_used = n_threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
@@ -270,8 +270,10 @@ static void bench_threads(int n_threads, const char *level)
     double fma = 4 * 1000 * 2.0 * 128 * 32 * 28 / timed(run_fma, &b);
     printf("%d threads, %s: reading %.1f GB/s, FMA %.1f GFLOP/s\n", n_threads, b.k->name,
            limit * 1e-9, fma * 1e-9);
-    bench_decode(&b, limit, fma);
-    bench_prefill(&b, fma);
+    if (!only || strcmp(only, "decode") == 0)
+        bench_decode(&b, limit, fma);
+    if (!only || strcmp(only, "prefill") == 0)
+        bench_prefill(&b, fma);
     mem_free(b.q);
     mem_free(b.out);
     pool_close(b.pool);
@@ -279,6 +281,7 @@ static void bench_threads(int n_threads, const char *level)
 
 int main(int argc, char **argv)
 {
-    bench_threads(argc > 1 ? atoi(argv[1]) : cpu_count(), argc > 2 ? argv[2] : NULL);
+    bench_threads(argc > 1 ? atoi(argv[1]) : cpu_count(), argc > 2 ? argv[2] : NULL,
+                  argc > 3 ? argv[3] : NULL);
     return 0;
 }

@@ -254,6 +254,51 @@ INLINE float v_greatest(vec s)
     return vgetq_lane_f32(x, 0);
 }
 
+INLINE float32x4_t join_1(vec s)
+{
+    float32x4_t x = vaddq_f32(vaddq_f32(s.a, s.c), vaddq_f32(s.b, s.d));
+    x = vaddq_f32(x, vextq_f32(x, x, 2));
+    return vaddq_f32(x, vextq_f32(x, x, 1));
+}
+
+INLINE float32x4_t greatest_1(vec s)
+{
+    float32x4_t x = max_4(max_4(s.a, s.c), max_4(s.b, s.d));
+    x = max_4(x, vextq_f32(x, x, 2));
+    return max_4(x, vextq_f32(x, x, 1));
+}
+
+/* Lane j of x[i] and lane i of x[j] change places. Through memory: it is done once for a
+ * token that is read many times. */
+INLINE void v_transpose(vec *x)
+{
+    float in[LANES][LANES], out[LANES][LANES];
+    for (int i = 0; i < LANES; i++)
+        v_store(in[i], x[i]);
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            out[j][i] = in[i][j];
+    for (int i = 0; i < LANES; i++)
+        x[i] = v_load(out[i]);
+}
+
+/* Four vectors become one of four lanes each, as v_join and v_greatest fold one. */
+INLINE vec v_join_4(const vec x[4])
+{
+    return (vec){join_1(x[0]), join_1(x[1]), join_1(x[2]), join_1(x[3])};
+}
+
+INLINE vec v_greatest_4(const vec x[4])
+{
+    return (vec){greatest_1(x[0]), greatest_1(x[1]), greatest_1(x[2]), greatest_1(x[3])};
+}
+
+INLINE vec v_quarter(vec x, int i) /* lane 4i everywhere; lanes 4i … 4i+3 are the same */
+{
+    float32x4_t q = i == 0 ? x.a : i == 1 ? x.b : i == 2 ? x.c : x.d;
+    return (vec){q, q, q, q};
+}
+
 INLINE void v_prefetch(const void *p)
 {
     __builtin_prefetch(p);

@@ -10,15 +10,18 @@
 
 enum { ATTN_TILE = 4, ATTN_BATCH = 16, BLOCK_PAGES = ATTN_BLOCK / PAGE_TOKENS };
 
+/* Blocks that are fetched ahead: memory answers later than one block takes. */
+enum { ATTN_AHEAD = 2, ATTN_LINE = 64 };
+
 /* Queries that walk together, and what the online softmax carries from block to block
- * beside the rows of results. */
+ * beside the rows of results. A tile's m, l and c are one vector, four lanes a query. */
 struct batch {
     const struct attn_args *a;
     const float *q[ATTN_BATCH];
     float *o[ATTN_BATCH];
     int n_keys[ATTN_BATCH]; /* that it sees */
     int n;
-    _Alignas(64) float m[ATTN_BATCH], l[ATTN_BATCH], c[ATTN_BATCH];
+    _Alignas(64) float m[ATTN_BATCH * 4], l[ATTN_BATCH * 4], c[ATTN_BATCH * 4];
     _Alignas(64) float p[ATTN_BATCH][ATTN_BLOCK]; /* scores, then their exponentials */
 };
 
@@ -26,13 +29,19 @@ struct batch {
  * what is computed with them is thrown away. */
 struct block {
     const char *page[BLOCK_PAGES];
+    const char *ahead[BLOCK_PAGES]; /* pages to fetch meanwhile */
     int key0, n_pages;
 };
 
-/* Queries [first, first + n) of the batch: at compile time, how many. */
+/* Queries [first, first + n) of the batch; n is constant where it matters. */
 struct heads {
     int first, n;
 };
+
+INLINE size_t value_bytes(enum kv_type type)
+{
+    return type == KV_F32 ? sizeof(float) : type == KV_F16 ? sizeof(uint16_t) : 1;
+}
 
 /* Widened values i … of a half. */
 INLINE vec load_page(enum kv_type type, const char *half, size_t i, size_t n)
@@ -55,27 +64,51 @@ INLINE vec load_page(enum kv_type type, const char *half, size_t i, size_t n)
     return v_load_i8(whole);
 }
 
-/* q8: the scales of the page's tokens for group g of head_dim. */
+/* q8: where the scales of the page's tokens for group g of head_dim lie. */
+INLINE size_t scales_at(const struct attn_args *a, int g)
+{
+    return (size_t)(a->head_dim + 2 * g) * PAGE_TOKENS;
+}
+
 INLINE vec load_scales(const struct attn_args *a, const char *half, int g)
 {
-    const char *scales = half + (size_t)(a->head_dim + 2 * g) * PAGE_TOKENS;
-    return v_load_f16((const uint16_t *)(const void *)scales);
+    return v_load_f16((const uint16_t *)(const void *)(half + scales_at(a, g)));
 }
 
 /* ---- scores ----------------------------------------------------------------- */
 
-/* s[h][g] = Σ q[d] k[d] over [d0, d1), for pages page0 + g. */
-INLINE void score_chain(enum kv_type type, const struct batch *f, struct heads t,
-                        const char *const *half, int d0, int d1, vec (*s)[BLOCK_PAGES])
+/* Part of a chain: values [d0, d1) of head_dim, keys of ATTN_PAGES pages from page on. */
+struct chain {
+    int page, d0, d1;
+};
+
+/* The lines that this part of the pages ahead begins in; a line holds several d. */
+INLINE void fetch_keys(enum kv_type type, const struct batch *f, const struct block *b,
+                       int page, int d)
 {
+    size_t row = PAGE_TOKENS * value_bytes(type);
+    if ((size_t)d % (ATTN_LINE / row) != 0)
+        return;
     UNROLL
-    for (int h = 0; h < t.n; h++) {
+    for (int g = 0; g < ATTN_PAGES; g++)
+        v_prefetch_far(b->ahead[page + g] + f->a->k_offset + (size_t)d * row);
+}
+
+/* s[h][g] = Σ q[d] k[d]. */
+INLINE void score_chain(enum kv_type type, const struct batch *f, struct heads t,
+                        const struct block *b, struct chain c, vec (*s)[BLOCK_PAGES])
+{
+    const char *half[BLOCK_PAGES];
+    UNROLL
+    for (int g = 0; g < ATTN_PAGES; g++) {
+        half[g] = b->page[c.page + g] + f->a->k_offset;
         UNROLL
-        for (int g = 0; g < ATTN_PAGES; g++)
+        for (int h = 0; h < t.n; h++)
             s[h][g] = v_zero();
     }
-    for (int d = d0; d < d1; d++) {
+    for (int d = c.d0; d < c.d1; d++) {
         vec key[BLOCK_PAGES];
+        fetch_keys(type, f, b, c.page, d);
         UNROLL
         for (int g = 0; g < ATTN_PAGES; g++)
             key[g] = load_page(type, half[g], (size_t)(d * PAGE_TOKENS), LANES);
@@ -90,32 +123,33 @@ INLINE void score_chain(enum kv_type type, const struct batch *f, struct heads t
 }
 
 INLINE void score_plain(enum kv_type type, struct batch *f, struct heads t,
-                        const char *const *half, int page0)
+                        const struct block *b, int page)
 {
     vec s[ATTN_TILE][BLOCK_PAGES], scale = v_set1(f->a->scale);
-    score_chain(type, f, t, half, 0, f->a->head_dim, s);
+    score_chain(type, f, t, b, (struct chain){page, 0, f->a->head_dim}, s);
     UNROLL
     for (int h = 0; h < t.n; h++) {
         UNROLL
         for (int g = 0; g < ATTN_PAGES; g++)
-            v_store(&f->p[t.first + h][(page0 + g) * PAGE_TOKENS], v_mul(s[h][g], scale));
+            v_store(&f->p[t.first + h][(page + g) * PAGE_TOKENS], v_mul(s[h][g], scale));
     }
 }
 
-INLINE void score_groups(struct batch *f, struct heads t, const char *const *half,
-                         int page0)
+/* q8: the sum over the groups of head_dim rests in the scores' place. */
+INLINE void score_groups(struct batch *f, struct heads t, const struct block *b, int page)
 {
     int hd = f->a->head_dim;
     vec s[ATTN_TILE][BLOCK_PAGES];
     for (int d = 0, group = 0; d < hd; d += QUANT_GROUP, group++) {
         int end = d + QUANT_GROUP < hd ? d + QUANT_GROUP : hd;
-        score_chain(KV_Q8, f, t, half, d, end, s);
+        score_chain(KV_Q8, f, t, b, (struct chain){page, d, end}, s);
         UNROLL
         for (int g = 0; g < ATTN_PAGES; g++) {
-            vec scale = load_scales(f->a, half[g], group);
+            vec scale = load_scales(f->a, b->page[page + g] + f->a->k_offset, group);
+            v_prefetch_far(b->ahead[page + g] + f->a->k_offset + scales_at(f->a, group));
             UNROLL
             for (int h = 0; h < t.n; h++) {
-                float *p = &f->p[t.first + h][(page0 + g) * PAGE_TOKENS];
+                float *p = &f->p[t.first + h][(page + g) * PAGE_TOKENS];
                 vec sum = v_fma(s[h][g], scale, d ? v_load(p) : v_zero());
                 v_store(p, end < hd ? sum : v_mul(sum, v_set1(f->a->scale)));
             }
@@ -128,14 +162,10 @@ INLINE void score_tile(enum kv_type type, struct batch *f, struct heads t,
                        const struct block *b)
 {
     for (int page = 0; page < b->n_pages; page += ATTN_PAGES) {
-        const char *half[BLOCK_PAGES];
-        UNROLL
-        for (int g = 0; g < ATTN_PAGES; g++)
-            half[g] = b->page[page + g] + f->a->k_offset;
         if (type == KV_Q8)
-            score_groups(f, t, half, page);
+            score_groups(f, t, b, page);
         else
-            score_plain(type, f, t, half, page);
+            score_plain(type, f, t, b, page);
     }
 }
 
@@ -161,49 +191,47 @@ INLINE int seen(const struct batch *f, const struct block *b, int h)
     return n < ATTN_BLOCK ? n : ATTN_BLOCK;
 }
 
-/* The block's greatest score of query h. */
-INLINE float greatest(const float *p)
+INLINE vec greatest(const float *p)
 {
-    vec v[BLOCK_PAGES];
-    UNROLL
-    for (int g = 0; g < BLOCK_PAGES; g++)
-        v[g] = v_load(p + g * LANES);
-    return v_greatest(v_max(v_max(v[0], v[1]), v_max(v[2], v[3])));
+    return v_max(v_max(v_load(p), v_load(p + LANES)),
+                 v_max(v_load(p + 2 * LANES), v_load(p + 3 * LANES)));
 }
 
-/* Scores become exponentials; their sum. A hidden place's is 0. */
-INLINE float exponentials(float *p, float m)
+/* Scores become exponentials; the 16 partial sums. A hidden place's is 0. */
+INLINE vec exponentials(float *p, vec m)
 {
-    vec sum = v_zero(), vm = v_set1(m);
+    vec sum = v_zero();
     UNROLL
     for (int g = 0; g < BLOCK_PAGES; g++) {
-        vec v = v_exp(v_sub(v_load(p + g * LANES), vm));
+        vec v = v_exp(v_sub(v_load(p + g * LANES), m));
         v_store(p + g * LANES, v);
         sum = v_add(sum, v);
     }
-    return v_join(sum);
+    return sum;
 }
 
-/* The online softmax of all queries; what is one number a query has queries along the
- * lanes. */
-static void soften(struct batch *f, const struct block *b)
+/* The online softmax of a tile. */
+INLINE void soften_tile(struct batch *f, struct heads t, const struct block *b)
 {
-    _Alignas(64) float most[ATTN_BATCH], sum[ATTN_BATCH];
-    for (int h = 0; h < f->n; h++) {
-        if (seen(f, b, h) < ATTN_BLOCK)
-            hide(f->p[h], seen(f, b, h));
-        most[h] = greatest(f->p[h]);
+    vec x[ATTN_TILE];
+    UNROLL
+    for (int h = 0; h < ATTN_TILE; h++) {
+        x[h] = v_zero();
+        if (h >= t.n)
+            continue;
+        if (seen(f, b, t.first + h) < ATTN_BLOCK)
+            hide(f->p[t.first + h], seen(f, b, t.first + h));
+        x[h] = greatest(f->p[t.first + h]);
     }
-    for (int h = f->n; h < ATTN_BATCH; h++)
-        most[h] = sum[h] = 0.0f;
-    vec before = v_load(f->m), m = v_load(most);
+    vec before = v_load(&f->m[t.first * 4]), m = v_greatest_4(x);
     m = v_if_greater(m, before, m, before);
-    v_store(f->m, m);
     vec c = v_exp(v_sub(before, m));
-    v_store(f->c, c);
-    for (int h = 0; h < f->n; h++)
-        sum[h] = exponentials(f->p[h], f->m[h]);
-    v_store(f->l, v_fma(v_load(f->l), c, v_load(sum)));
+    UNROLL
+    for (int h = 0; h < t.n; h++)
+        x[h] = exponentials(f->p[t.first + h], v_quarter(m, h));
+    v_store(&f->m[t.first * 4], m);
+    v_store(&f->c[t.first * 4], c);
+    v_store(&f->l[t.first * 4], v_fma(v_load(&f->l[t.first * 4]), c, v_join_4(x)));
 }
 
 /* ---- values ----------------------------------------------------------------- */
@@ -221,20 +249,30 @@ struct keys {
     int from, to;
 };
 
-/* What the weights of keys are multiplied with: in q8 the scale of the part's groups. */
+/* q8: the weights of keys times the scales of the part's groups. */
 INLINE void weigh(const struct batch *f, struct heads t, const struct block *b,
                   struct part part, float (*w)[VALUE_GROUPS][ATTN_BLOCK])
 {
     for (int page = 0; page < b->n_pages; page++)
         for (int g = 0; g < (part.vecs + 1) / 2; g++) {
-            vec scale = load_scales(f->a, b->page[page] + f->a->v_offset,
-                                    (int)part.d / QUANT_GROUP + g);
+            int group = (int)part.d / QUANT_GROUP + g;
+            vec scale = load_scales(f->a, b->page[page] + f->a->v_offset, group);
+            v_prefetch_far(b->ahead[page] + f->a->v_offset + scales_at(f->a, group));
             UNROLL
             for (int h = 0; h < t.n; h++) {
                 const float *p = &f->p[t.first + h][page * PAGE_TOKENS];
                 v_store(&w[h][g][page * PAGE_TOKENS], v_mul(v_load(p), scale));
             }
         }
+}
+
+/* The same values of the page ahead. */
+INLINE void fetch_values(enum kv_type type, const char *half, size_t at, int vecs)
+{
+    size_t n = value_bytes(type), end = (size_t)(vecs * LANES) * n;
+    UNROLL
+    for (size_t i = 0; i < end; i += ATTN_LINE)
+        v_prefetch_far(half + at * n + i);
 }
 
 /* o = o c + Σ p v, or without c where the block has been begun. */
@@ -247,7 +285,7 @@ INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
         weigh(f, t, b, part, w);
     UNROLL
     for (int h = 0; h < t.n; h++) {
-        vec c = v_set1(keys.from ? 1.0f : f->c[t.first + h]);
+        vec c = v_set1(keys.from ? 1.0f : f->c[(t.first + h) * 4]);
         UNROLL
         for (int i = 0; i < part.vecs; i++)
             sum[h][i] =
@@ -260,6 +298,7 @@ INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
         UNROLL
         for (int i = 0; i < part.vecs; i++)
             value[i] = load_page(type, half, at + (size_t)i * LANES, part.lanes);
+        fetch_values(type, b->ahead[j / PAGE_TOKENS] + f->a->v_offset, at, part.vecs);
         UNROLL
         for (int h = 0; h < t.n; h++) {
             UNROLL
@@ -354,6 +393,23 @@ PAGE_TYPE(q8, KV_Q8)
 
 /* ---- all together ----------------------------------------------------------- */
 
+static void soften(struct batch *f, struct heads t, const struct block *b)
+{
+    switch (t.n) {
+    case 1:
+        soften_tile(f, (struct heads){t.first, 1}, b);
+        break;
+    case 2:
+        soften_tile(f, (struct heads){t.first, 2}, b);
+        break;
+    case 3:
+        soften_tile(f, (struct heads){t.first, 3}, b);
+        break;
+    default:
+        soften_tile(f, (struct heads){t.first, ATTN_TILE}, b);
+    }
+}
+
 /* Keys that all queries of the tile see, then the rest of each. */
 static void add_values(struct batch *f, struct heads t, const struct block *b,
                        const struct page_type *type)
@@ -371,23 +427,31 @@ static void add_values(struct batch *f, struct heads t, const struct block *b,
 static void attend_block(struct batch *f, const struct block *b,
                          const struct page_type *type)
 {
-    for (int h = 0; h < f->n; h += ATTN_TILE)
-        type->score(f, (struct heads){h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE}, b);
-    soften(f, b);
+    for (int h = 0; h < f->n; h += ATTN_TILE) {
+        struct heads t = {h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE};
+        type->score(f, t, b);
+        soften(f, t, b);
+    }
     for (int h = 0; h < f->n; h += ATTN_TILE)
         add_values(f, (struct heads){h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE}, b,
                    type);
 }
 
+static const char *page_at(const struct attn_args *a, int page)
+{
+    return a->pages + (size_t)a->table[page] * a->page_bytes;
+}
+
 /* The block of keys from key0 on, of n keys in all. */
 static void find_block(const struct attn_args *a, int key0, int n, struct block *b)
 {
-    int pages = (n - key0 + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    int first = key0 / PAGE_TOKENS, last = (n - 1) / PAGE_TOKENS;
     b->key0 = key0;
-    b->n_pages = pages < BLOCK_PAGES ? pages : BLOCK_PAGES;
+    b->n_pages = last - first + 1 < BLOCK_PAGES ? last - first + 1 : BLOCK_PAGES;
     for (int g = 0; g < BLOCK_PAGES; g++) {
-        int at = key0 / PAGE_TOKENS + (g < b->n_pages ? g : 0);
-        b->page[g] = a->pages + (size_t)a->table[at] * a->page_bytes;
+        int ahead = first + ATTN_AHEAD * BLOCK_PAGES + g;
+        b->page[g] = page_at(a, g < b->n_pages ? first + g : first);
+        b->ahead[g] = page_at(a, ahead < last ? ahead : last);
     }
 }
 
@@ -405,15 +469,17 @@ static void begin(struct batch *f, const struct attn_args *a, int first, int n)
         f->n_keys[i] = a->n_keys + row;
         memset(f->o[i], 0, (size_t)a->head_dim * sizeof *f->o[i]);
     }
-    v_store(f->m, v_set1(-INFINITY));
-    v_store(f->l, v_zero());
+    for (int i = 0; i < n * 4; i += LANES) {
+        v_store(&f->m[i], v_set1(-INFINITY));
+        v_store(&f->l[i], v_zero());
+    }
 }
 
 static void finish(const struct batch *f)
 {
     for (int i = 0; i < f->n; i++) {
         float *o = f->o[i];
-        vec l = v_set1(f->l[i]);
+        vec l = v_set1(f->l[i * 4]);
         for (size_t d = 0, n = (size_t)f->a->head_dim; d < n; d += LANES) {
             size_t lanes = n - d < LANES ? n - d : LANES;
             store_lanes(o + d, v_div(load_lanes(o + d, lanes), l), lanes);

@@ -9,6 +9,7 @@
 #include "engine/kernel/body/linear.h"
 #include "engine/kernel/body/mix.h"
 #include "engine/kernel/body/row.h"
+#include "engine/kernel/body/store.h"
 #ifdef QUANT_EACH
 #include "engine/kernel/body/quant.h"
 #include "engine/kernel/body/quantise.h"
@@ -25,7 +26,7 @@
         .name = set_name,                                                               \
         .linear = {linear_f32, linear_f16, linear_bf16, q8, q4},                        \
         .quantise = quantise,                                                           \
-        .kv_store = {attn_c_store_f32, attn_c_store_f16, attn_c_store_q8},              \
+        .kv_store = {store_f32, store_f16, store_q8},                                   \
         .attn = {attn_f32, attn_f16, attn_q8},                                          \
         .ssd = ssd,                                                                     \
         .gss = gss,                                                                     \

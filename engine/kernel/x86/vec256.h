@@ -210,6 +210,72 @@ INLINE __m256 fold_max(vec a)
 
 #include "engine/kernel/x86/fold.h"
 
+/* 8 x 8 floats, the rows of one half of a vector. */
+INLINE void transpose_8(__m256 *x)
+{
+    __m256 y[8];
+    for (int i = 0; i < 8; i += 4) { /* 4 x 4 in each half */
+        __m256 a = _mm256_unpacklo_ps(x[i], x[i + 1]);
+        __m256 b = _mm256_unpackhi_ps(x[i], x[i + 1]);
+        __m256 c = _mm256_unpacklo_ps(x[i + 2], x[i + 3]);
+        __m256 d = _mm256_unpackhi_ps(x[i + 2], x[i + 3]);
+        y[i] = _mm256_shuffle_ps(a, c, 0x44);
+        y[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        y[i + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        y[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        x[i] = _mm256_permute2f128_ps(y[i], y[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2f128_ps(y[i], y[i + 4], 0x31);
+    }
+}
+
+/* Lane j of x[i] and lane i of x[j] change places. */
+INLINE void v_transpose(vec *x)
+{
+    for (int i = 0; i < 16; i += 8) { /* upper, then lower rows: both their squares */
+        __m256 left[8], right[8];
+        for (int j = 0; j < 8; j++) {
+            left[j] = x[i + j].lo;
+            right[j] = x[i + j].hi;
+        }
+        transpose_8(left);
+        transpose_8(right);
+        for (int j = 0; j < 8; j++)
+            x[i + j] = (vec){left[j], right[j]};
+    }
+    for (int j = 0; j < 8; j++) { /* the squares off the diagonal change places */
+        __m256 t = x[j].hi;
+        x[j].hi = x[j + 8].lo;
+        x[j + 8].lo = t;
+    }
+}
+
+/* Four vectors become one of four lanes each, as v_join and v_greatest fold one. */
+#define FOLD_4(name, op, fold)                                                           \
+    INLINE __m256 name##_2(vec x, vec y)                                                 \
+    {                                                                                    \
+        __m256 a = fold(x), b = fold(y);                                                 \
+        a = op(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));  \
+        a = op(a, _mm256_permute_ps(a, 0x4e));                                           \
+        return op(a, _mm256_permute_ps(a, 0xb1));                                        \
+    }                                                                                    \
+    INLINE vec name(const vec x[4])                                                      \
+    {                                                                                    \
+        return (vec){name##_2(x[0], x[1]), name##_2(x[2], x[3])};                        \
+    }
+
+FOLD_4(v_join_4, _mm256_add_ps, fold_add)
+FOLD_4(v_greatest_4, _mm256_max_ps, fold_max)
+
+INLINE vec v_quarter(vec x, int i) /* lane 4i everywhere; lanes 4i … 4i+3 are the same */
+{
+    __m256 half = i < 2 ? x.lo : x.hi;
+    half = i % 2 ? _mm256_permute2f128_ps(half, half, 0x11)
+                 : _mm256_permute2f128_ps(half, half, 0x00);
+    return (vec){half, half};
+}
+
 /* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
  */
 INLINE int v_round_bytes(int8_t *to, vec low, vec high)

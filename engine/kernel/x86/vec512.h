@@ -155,6 +155,62 @@ INLINE __m256 fold_max(vec a)
 
 #include "engine/kernel/x86/fold.h"
 
+/* Lane j of x[i] and lane i of x[j] change places. */
+INLINE void v_transpose(vec *x)
+{
+    vec y[16];
+    for (int i = 0; i < 16; i += 4) { /* 4 x 4 in each quarter */
+        vec a = _mm512_unpacklo_ps(x[i], x[i + 1]),
+            b = _mm512_unpackhi_ps(x[i], x[i + 1]);
+        vec c = _mm512_unpacklo_ps(x[i + 2], x[i + 3]);
+        vec d = _mm512_unpackhi_ps(x[i + 2], x[i + 3]);
+        y[i] = _mm512_shuffle_ps(a, c, 0x44);
+        y[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+        y[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+        y[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+    }
+    for (int i = 0; i < 4; i++) { /* quarters */
+        vec a = _mm512_shuffle_f32x4(y[i], y[i + 4], 0x88);
+        vec b = _mm512_shuffle_f32x4(y[i], y[i + 4], 0xdd);
+        vec c = _mm512_shuffle_f32x4(y[i + 8], y[i + 12], 0x88);
+        vec d = _mm512_shuffle_f32x4(y[i + 8], y[i + 12], 0xdd);
+        x[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        x[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+        x[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        x[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+
+/* Four vectors become one of four lanes each, as v_join and v_greatest fold one. */
+#define FOLD_4(name, op)                                                                 \
+    INLINE vec name(const vec x[4])                                                      \
+    {                                                                                    \
+        vec a = op(_mm512_shuffle_f32x4(x[0], x[1], 0x44),                               \
+                   _mm512_shuffle_f32x4(x[0], x[1], 0xee));                              \
+        vec b = op(_mm512_shuffle_f32x4(x[2], x[3], 0x44),                               \
+                   _mm512_shuffle_f32x4(x[2], x[3], 0xee));                              \
+        vec y = op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));  \
+        y = op(y, _mm512_permute_ps(y, 0x4e));                                           \
+        return op(y, _mm512_permute_ps(y, 0xb1));                                        \
+    }
+
+FOLD_4(v_join_4, v_add)
+FOLD_4(v_greatest_4, v_max)
+
+INLINE vec v_quarter(vec x, int i) /* lane 4i everywhere; lanes 4i … 4i+3 are the same */
+{
+    switch (i) {
+    case 0:
+        return _mm512_shuffle_f32x4(x, x, 0x00);
+    case 1:
+        return _mm512_shuffle_f32x4(x, x, 0x55);
+    case 2:
+        return _mm512_shuffle_f32x4(x, x, 0xaa);
+    default:
+        return _mm512_shuffle_f32x4(x, x, 0xff);
+    }
+}
+
 /* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
  */
 INLINE int v_round_bytes(int8_t *to, vec low, vec high)
