@@ -13,15 +13,16 @@ enum {
     FEW_ROWS = 4,
     BLOCK_K = 1024, /* a panel's block: at most 128 KiB of f32, for the L2 cache */
     BLOCK_STRIDE = BLOCK_K + 16, /* one cache line more: rows fall into different sets */
-    BLOCK_TILES = 2,
+    BLOCK_TILES = 28 / LINEAR_ROWS, /* rows for which weights are read once */
     BLOCK_ROWS = BLOCK_TILES * LINEAR_ROWS,
-    PREFETCH_BYTES = 1024
+    AHEAD_K = 128
 };
 
-/* One row, and f32, stream best by the hardware's own prefetching; narrow weights of
- * several rows leave it too little time between misses (half the rate at 4 rows,
- * measured). */
-#define PREFETCH(rows, type) ((type) != DTYPE_F32 && (rows) > 1)
+/* While memory is the limit, the processor's own prefetching does best. Where rows are
+ * multiplied about as fast as weights arrive, those of AHEAD_K more k are asked for, for
+ * they come in gusts. */
+#define PREFETCH(rows, type)                                                             \
+    ((rows) > ((type) != DTYPE_F32 ? 1 : LINEAR_WIDE < 7 ? LINEAR_WIDE : 7))
 
 /* A tile writes whole panels: for a last panel with fewer outputs, y is a scratch. */
 struct tile {
@@ -54,6 +55,7 @@ INLINE void tile_part(const struct tile *t, int rows, int half0, int halves,
                       enum dtype type)
 {
     const size_t stride = rows <= FEW_ROWS ? t->x_stride : BLOCK_STRIDE;
+    const int lines = type == DTYPE_F32 ? halves : 1; /* of the cache, for each k */
     const char *w = t->w + (size_t)(half0 * LANES) * weight_bytes(type);
     const float *x = t->x, *end = x + t->n_k;
     float *y = t->y + half0 * LANES;
@@ -67,8 +69,11 @@ INLINE void tile_part(const struct tile *t, int rows, int half0, int halves,
     }
     for (; x < end; x++, w += PANEL * weight_bytes(type)) {
         vec v[2];
-        if (PREFETCH(rows, type))
-            v_prefetch(w + PREFETCH_BYTES);
+        if (PREFETCH(rows, type)) {
+            UNROLL
+            for (int h = 0; h < lines; h++)
+                v_prefetch_far(w + AHEAD_K * PANEL * weight_bytes(type) + h * 64);
+        }
         UNROLL
         for (int h = 0; h < halves; h++)
             v[h] = load_weights(w, (size_t)(h * LANES), type);
