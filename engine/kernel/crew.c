@@ -45,7 +45,7 @@ static void grow(struct crew *c, uint64_t now_ns)
 static bool loses_more_than_a_thread(const struct crew *c, uint64_t waited,
                                      uint64_t elapsed)
 {
-    return 3 * waited * (uint64_t)c->n_active > 2 * elapsed;
+    return 5 * waited * (uint64_t)c->n_active > 4 * elapsed;
 }
 
 void crew_look(struct crew *c, uint64_t now_ns, uint64_t waited_ns)

@@ -54,7 +54,7 @@ static void test_shrinks_by_what_is_missing(void **state)
 {
     (void)state;
     struct world w = made(8);
-    assert_int_equal(pass_twice(&w, 20, 10), 7);
+    assert_int_equal(pass_twice(&w, 20, 12), 7);
     assert_int_equal(pass_twice(&w, 20, 310), 4);
     assert_int_equal(pass_twice(&w, 20, 5000), 1);
     assert_int_equal(pass_twice(&w, 20, 100), 1); /* the caller stays */
