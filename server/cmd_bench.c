@@ -45,6 +45,7 @@ static int open_with(struct bench *b, int format, size_t memory_bytes, struct er
     o.max_seqs = b->plan.max_seqs;
     o.context_tokens = b->plan.context;
     o.memory_bytes = memory_bytes;
+    o.prefix_cache = false; /* every run reads its whole prompt */
     o.no_tokenizer = true;
     o.emit = bench_run_event;
     o.emit_arg = &b->events;
