@@ -28,6 +28,15 @@ struct bench_report {
 };
 
 void bench_report_table(const struct bench_report *r, struct buf *out);
+
+/* {"limits": {"memory_gb_s", "f32_gflop_s", "int8_gop_s"},
+ *  "machine": {"cpu", "threads", "runs", "order", "load_before", "load_after", "steal",
+ *              "peak_resident_bytes", "parameters"},
+ *  "results": [{"shape", "case", "format", "kv", "sequences", "depth", "tokens", "fits",
+ *               "state_bytes", "kv_bytes", "memory_bytes", "tokens_s", "bytes_per_token",
+ *               "ops_per_token", "of_memory_limit", "of_compute_limit", ...}]}
+ * tokens: of the prompt, or of each sequence in a run; state_bytes: of a sequence;
+ * kv_bytes: of a token. What does not fit has null rates and no members behind them. */
 void bench_report_json(const struct bench_report *r, struct buf *out);
 
 #endif
