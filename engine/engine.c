@@ -2,12 +2,15 @@
  * owner. */
 #include "engine/engine.h"
 
+#include "engine/base/file.h"
+#include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/limit.h"
 #include "engine/model/export.h"
 #include "engine/run/emit.h"
+#include "engine/run/move.h"
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
 #include "engine/text/bpe.h"
@@ -31,6 +34,7 @@ struct engine {
     struct score score;
     struct limit limit;
     struct engine_info info;
+    struct object_kind kind;
     char hash[17];
 };
 
@@ -135,6 +139,28 @@ static int open_vocab(struct engine *e, const char *dir, struct err *err)
                    dir, e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
 }
 
+static int hash_tokenizer(uint64_t *hash, const char *dir, struct err *err)
+{
+    enum { MAX_FILE_BYTES = 256 << 20 };
+    char path[4096];
+    struct buf text = {0};
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    int rc = file_read(&text, path, MAX_FILE_BYTES, err);
+    if (rc == 0)
+        *hash = hash_bytes(text.data, text.len);
+    buf_free(&text);
+    return rc;
+}
+
+/* After the model and the vocabulary are open. */
+static int fill_kind(struct engine *e, const char *dir, struct err *err)
+{
+    uint64_t tokenizer = 0;
+    int rc = e->vocab ? hash_tokenizer(&tokenizer, dir, err) : 0;
+    e->kind = move_kind(&e->model, tokenizer);
+    return rc;
+}
+
 static int open_runner(struct engine *e, const struct engine_options *o,
                        const struct kernels *k, struct err *err)
 {
@@ -199,6 +225,8 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     rc = model_open(&e->model, &mo, err);
     if (rc == 0 && !o.no_tokenizer && !o.shape)
         rc = open_vocab(e, o.model_dir, err);
+    if (rc == 0)
+        rc = fill_kind(e, o.model_dir, err);
     if (rc == 0)
         rc = open_runner(e, &o, k, err);
     if (rc)
@@ -423,6 +451,41 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
     if (!e->score.open)
         return err_set(err, ERR_ARGUMENT, "engine_score_more without engine_score");
     return score_run(&e->score, &e->runner, &j, err);
+}
+
+/* ---- state objects ---------------------------------------------------------- */
+
+int engine_object_peek(const struct engine *e, int fd, const char *tenant,
+                       struct engine_object *out, struct err *err)
+{
+    return move_peek(&e->kind, fd, tenant, out, err);
+}
+
+int engine_incoming_open(struct engine_incoming **out, const struct engine *e,
+                         const char *tenant, struct err *err)
+{
+    return move_open(out, &e->kind, tenant, err);
+}
+
+int engine_incoming_put(struct engine_incoming *in, const void *data, size_t len,
+                        struct err *err)
+{
+    return move_put(in, data, len, err);
+}
+
+int engine_incoming_end(struct engine_incoming *in, struct err *err)
+{
+    return move_end(in, err);
+}
+
+const struct engine_object *engine_incoming_object(struct engine_incoming *in)
+{
+    return move_object(in);
+}
+
+void engine_incoming_close(struct engine_incoming *in)
+{
+    move_close(in);
 }
 
 /* ---- measuring -------------------------------------------------------------- */

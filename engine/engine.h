@@ -231,6 +231,32 @@ int engine_score(struct engine *e, const int32_t *ids, size_t n, const int *chun
 int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row_fn *row,
                       void *arg, struct err *err);
 
+/* ---- state objects ---------------------------------------------------------- */
+
+/* A sequence's state as bytes: engine/state/object.h has the format. These block on the
+ * disk or take long: any thread but the engine's. Whatever does not fit this engine, this
+ * tenant or its own checksums is ERR_CONFLICT. */
+struct engine_object {
+    uint64_t bytes;      /* of the whole object */
+    int depth, n_tokens; /* tokens that the state holds; one more, if one is pending */
+};
+
+/* What the head of the object in a file says; its checksums are not asked. */
+int engine_object_peek(const struct engine *e, int fd, const char *tenant,
+                       struct engine_object *out, struct err *err);
+
+/* An object that comes in pieces; it was a good one only after engine_incoming_end.
+ * ERR_CONFLICT as soon as it shows, ERR_MEMORY. engine_incoming_object is NULL until the
+ * head has come. */
+struct engine_incoming;
+int engine_incoming_open(struct engine_incoming **out, const struct engine *e,
+                         const char *tenant, struct err *err);
+int engine_incoming_put(struct engine_incoming *in, const void *data, size_t len,
+                        struct err *err);
+int engine_incoming_end(struct engine_incoming *in, struct err *err);
+const struct engine_object *engine_incoming_object(struct engine_incoming *in);
+void engine_incoming_close(struct engine_incoming *in); /* accepts NULL */
+
 /* ---- measuring -------------------------------------------------------------- */
 
 /* What a step must read, write and compute at the least: n_seqs sequences with n_rows

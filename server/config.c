@@ -58,6 +58,7 @@ static const char *const alias_names[] = {
 #define REQUESTS  CONFIG_SERVE, "Requests"
 #define STOPPING  CONFIG_SERVE, "Stopping"
 #define ACCESS    CONFIG_SERVE, "Access"
+#define STATES    CONFIG_SERVE, "State objects"
 #define TELLING   CONFIG_SERVE, "Logs and metrics"
 
 static const struct option_row rows[] = {
@@ -131,6 +132,15 @@ static const struct option_row rows[] = {
      "one more key; better as SSMD_API_KEY: flags show in ps"},
     {"cors_allow_origins", LIST(cors_allow_origins, 1000), "", ACCESS, "A,B",
      "origins whose pages may call the API; none: CORS is off"},
+
+    {"state.dir", TEXT(state_dir, 0, 3000), "", STATES, "DIR",
+     "where states are saved; without it there are none"},
+    {"state.max_object_bytes", BYTES(state_max_object_bytes, 0, 0x1p46), "1GiB", STATES, "SIZE",
+     "larger objects get 413; 0: no limit"},
+    {"state.tenant_bytes", BYTES(state_tenant_bytes, 0, 0x1p50), "16GiB", STATES, "SIZE",
+     "all objects of a tenant; beyond it 413; 0: no limit"},
+    {"state.total_bytes", BYTES(state_total_bytes, 0, 0x1p50), "64GiB", STATES, "SIZE",
+     "all objects in the directory; 0: no limit"},
 
     {"log_level", CHOICE(log_level, level_names), "info", TELLING, "LEVEL",
      "error, warn, info or debug"},

@@ -75,6 +75,10 @@ struct config {
                           * With neither, no key is asked. */
     struct option_list cors_allow_origins;
 
+    /* state objects */
+    const char *state_dir; /* "" = none: the routes answer 404 */
+    size_t state_max_object_bytes, state_tenant_bytes, state_total_bytes; /* 0: no limit */
+
     /* what the process tells */
     enum log_level log_level;
     enum config_alias metrics_alias;

@@ -10,6 +10,7 @@
 #include "server/answer.h"
 #include "server/head.h"
 #include "server/text.h"
+#include "server/transfer.h"
 #include "server/work.h"
 
 #include <stdio.h>
@@ -47,7 +48,8 @@ static void add_cors(struct conn *c, struct http_reply *r)
                "X-Request-Id, X-SSMD-State, Retry-After");
     if (c->route.kind != ROUTE_OPTIONS)
         return;
-    http_field(r, "Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+    http_field(r, "Access-Control-Allow-Methods",
+               "GET, HEAD, POST, PUT, DELETE, OPTIONS");
     http_field(r, "Access-Control-Allow-Headers",
                "Authorization, Content-Type, X-Request-Id, *");
     http_field(r, "Access-Control-Max-Age", "600");
@@ -206,15 +208,29 @@ static void take_id(struct conn *c)
     c->request_id[h->value_len] = '\0';
 }
 
+int conn_hold(struct conn *c, size_t bytes, struct err *err)
+{
+    c->l->held_bytes += bytes;
+    if (c->l->held_bytes <= HELD_BODIES * c->l->cfg->max_body_bytes)
+        return 0;
+    return err_set(err, ERR_BUSY, "too many bodies are under way; retry later");
+}
+
+void conn_unhold(struct conn *c, size_t bytes)
+{
+    c->l->held_bytes -= bytes;
+}
+
 void conn_drop_body(struct conn *c)
 {
-    c->l->held_bytes -= c->body.cap;
+    conn_unhold(c, c->body.cap);
     buf_free(&c->body);
 }
 
-static void refuse(struct conn *c, const struct err *err)
+void conn_refuse(struct conn *c, const struct err *err)
 {
     c->refused = true;
+    c->refused_at = c->body_bytes;
     c->fault = *err;
     conn_drop_body(c);
 }
@@ -230,6 +246,14 @@ static conn_step_fn *const *steps_of(const struct conn *c)
         return text_tokenize;
     case API_DETOKENIZE:
         return text_detokenize;
+    case API_STATES:
+        return transfer_list;
+    case API_STATE_GET:
+        return transfer_get;
+    case API_STATE_PUT:
+        return transfer_put;
+    case API_STATE_DELETE:
+        return transfer_delete;
     default:
         return answer_steps;
     }
@@ -241,16 +265,19 @@ static void head(void *owner, const struct err *fault)
     struct err err;
     take_id(c);
     if (fault) {
-        refuse(c, fault);
+        conn_refuse(c, fault);
         c->fault.code = ERR_ARGUMENT;
         fail_plain(c, &c->fault);
         return;
     }
-    if (head_check(c, &err) == 0) {
+    int rc = head_check(c, &err);
+    if (rc == 0 && c->route.kind == ROUTE_API && c->route.api == API_STATE_PUT)
+        rc = transfer_accept(c, &err);
+    if (rc == 0) {
         c->step = steps_of(c);
         return;
     }
-    refuse(c, &err);
+    conn_refuse(c, &err);
     if (c->call->expects_continue && c->call->has_body) {
         http_refuse_now(c->call); /* the client waits for leave to send: say no */
         conn_fail(c, &err);
@@ -259,26 +286,44 @@ static void head(void *owner, const struct err *fault)
 
 /* ---- the body and the steps ------------------------------------------------- */
 
-static bool body(void *owner, const char *data, size_t len)
+static ssize_t discard(struct conn *c, size_t len)
+{
+    c->body_bytes += len;
+    return c->body_bytes - c->refused_at <= DISCARD_BYTES ? (ssize_t)len : -1;
+}
+
+static ssize_t upload(struct conn *c, const char *data, size_t len)
+{
+    struct err err;
+    if (c->body_bytes + len > head_body_limit(c)) {
+        head_too_large(c, &err);
+        conn_refuse(c, &err);
+        return discard(c, len);
+    }
+    ssize_t n = transfer_body(c, data, len);
+    c->body_bytes += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+static ssize_t body(void *owner, const char *data, size_t len)
 {
     struct conn *c = owner;
-    c->body_bytes += len;
-    if (c->refused)
-        return c->body_bytes <= DISCARD_BYTES;
     struct err err;
-    if (c->body.len + len > c->l->cfg->max_body_bytes) {
+    if (c->refused || c->replied)
+        return discard(c, len);
+    if (c->transfer)
+        return upload(c, data, len);
+    c->body_bytes += len;
+    if (c->body_bytes > head_body_limit(c)) {
         head_too_large(c, &err);
-        refuse(c, &err);
-        return true;
+        conn_refuse(c, &err);
+        return (ssize_t)len;
     }
     size_t cap = c->body.cap;
     buf_put(&c->body, data, len);
-    c->l->held_bytes += c->body.cap - cap;
-    if (c->l->held_bytes > HELD_BODIES * c->l->cfg->max_body_bytes) {
-        err_set(&err, ERR_BUSY, "too many bodies are under way; retry later");
-        refuse(c, &err);
-    }
-    return !c->body.failed;
+    if (conn_hold(c, c->body.cap - cap, &err))
+        conn_refuse(c, &err);
+    return c->body.failed ? -1 : (ssize_t)len;
 }
 
 static void end(void *owner)
@@ -329,6 +374,8 @@ static void *begin(void *arg, struct http_call *call)
 static ssize_t read_stream(void *owner, char *to, size_t max)
 {
     struct conn *c = owner;
+    if (c->transfer)
+        return transfer_read(c, to, max);
     ssize_t n = stream_read(&c->stream, to, max);
     if (n > 0)
         work_balance(c, loop_now());
@@ -391,7 +438,7 @@ static void log_request(const struct conn *c)
 
 void conn_release(struct conn *c)
 {
-    if (c->call || c->encode.active || work_pending(c))
+    if (c->call || c->encode.active || work_pending(c) || transfer_ending(c))
         return;
     if (!c->replied) {
         c->status = 499;
@@ -401,6 +448,7 @@ void conn_release(struct conn *c)
     list_remove(&c->at);
     work_free(c);
     stream_free(&c->stream);
+    transfer_free(c);
     conn_drop_body(c);
     mem_free(c->path);
     mem_free(c);

@@ -21,6 +21,7 @@
 enum { CONN_ID_BYTES = 65 };
 
 struct conn;
+struct transfer;
 
 /* Runs one step: CONN_NEXT, CONN_WAIT (conn_advance will be called), CONN_DONE
  * (answered), or -code with err set. */
@@ -47,11 +48,15 @@ struct conn {
         sent; /* refused: fault is the answer; whole: body is in */
     struct err fault;
     uint64_t body_bytes, answer_bytes;
+    uint64_t refused_at, seen_bytes; /* body_bytes when refused; at the last tick */
     int status;
     struct buf body;
 
     conn_step_fn *const *step; /* the next one; NULL-terminated table */
     struct encode encode;
+
+    /* /v1/states: transfer.c */
+    struct transfer *transfer; /* owns */
 
     /* /tokenize, /detokenize */
     struct tokenize_request text;
@@ -79,6 +84,14 @@ void conn_advance(struct conn *c);
 /* Answers with an error: plain while no head was sent, as the stream's last event after.
  * Only the first answer counts. */
 void conn_fail(struct conn *c, const struct err *err);
+
+/* The body is read to its end and thrown away, then err is the answer. */
+void conn_refuse(struct conn *c, const struct err *err);
+
+/* Bytes that wait for work, counted over all conns: ERR_BUSY when they are too many;
+ * counted in any case until conn_unhold. */
+int conn_hold(struct conn *c, size_t bytes, struct err *err);
+void conn_unhold(struct conn *c, size_t bytes);
 
 /* Frees the body once it is parsed. */
 void conn_drop_body(struct conn *c);

@@ -1,8 +1,10 @@
 /* The checks of a head, one function each. Loop thread. */
 #include "server/head.h"
 
+#include "api/states.h"
 #include "engine/base/mem.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -65,16 +67,35 @@ static int check_media(struct conn *c, struct err *err)
     return 0;
 }
 
+size_t head_body_limit(const struct conn *c)
+{
+    const struct config *cfg = c->l->cfg;
+    if (c->route.kind != ROUTE_API || c->route.api != API_STATE_PUT)
+        return cfg->max_body_bytes;
+    return cfg->state_max_object_bytes ? cfg->state_max_object_bytes : SIZE_MAX;
+}
+
 int head_too_large(const struct conn *c, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE, "the body is larger than the limit of %zu bytes",
-                   c->l->cfg->max_body_bytes);
+                   head_body_limit(c));
+}
+
+/* Without a directory there are no such routes; a name is checked before the body. */
+static int check_state(struct conn *c, struct err *err)
+{
+    if (c->route.kind != ROUTE_API || c->route.api < API_STATES ||
+        c->route.api > API_STATE_DELETE)
+        return 0;
+    if (!c->l->store)
+        return err_set(err, ERR_NOT_FOUND, "this server keeps no states");
+    return c->route.arg ? states_check_name("", c->route.arg, c->route.arg_len, err) : 0;
 }
 
 static int check_length(struct conn *c, struct err *err)
 {
     uint64_t n = c->call->content_length;
-    return n != UINT64_MAX && n > c->l->cfg->max_body_bytes ? head_too_large(c, err) : 0;
+    return n != UINT64_MAX && n > head_body_limit(c) ? head_too_large(c, err) : 0;
 }
 
 /* Open routes answer in every phase. */
@@ -94,7 +115,8 @@ static int check_phase(struct conn *c, struct err *err)
 int head_check(struct conn *c, struct err *err)
 {
     static int (*const checks[])(struct conn *, struct err *) = {
-        check_sizes, check_route, check_key, check_length, check_media, check_phase};
+        check_sizes,  check_route, check_key,  check_state,
+        check_length, check_media, check_phase};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         int rc = checks[i](c, err);
         if (rc)

@@ -8,7 +8,8 @@
  * and header block, route and method, key, length, media type, phase of the process. */
 int head_check(struct conn *c, struct err *err);
 
-/* ERR_TOO_LARGE with the limit. */
+/* The most bytes that the body of this route may have; ERR_TOO_LARGE with that. */
+size_t head_body_limit(const struct conn *c);
 int head_too_large(const struct conn *c, struct err *err);
 
 #endif

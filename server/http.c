@@ -23,7 +23,8 @@
 
 enum {
     CONNECTION_MEMORY = 64 * 1024, /* the library's limit on a request's head */
-    STREAM_BLOCK = 16 * 1024,      /* bytes the library asks a stream for at once */
+    STREAM_BLOCK = 16 * 1024,      /* bytes the library asks a stream for at once, */
+    SIZED_BLOCK = 128 * 1024,      /* and one whose size it knows */
 };
 
 struct http {
@@ -235,6 +236,18 @@ static enum MHD_Result queue(struct http_call *call)
     return ok;
 }
 
+/* What is left in *size comes again when the call is awake. */
+static enum MHD_Result take_body(struct http_call *call, const char *data, size_t *size)
+{
+    ssize_t n = call->h->owner.body(call->owner, data, *size);
+    if (n < 0 || call->cut)
+        return MHD_NO;
+    *size -= (size_t)n;
+    if (*size > 0)
+        suspend(call);
+    return MHD_YES;
+}
+
 /* The library calls this with the head, with each piece of the body, at its end, and
  * again after every resume until a response is queued. */
 static enum MHD_Result access_call(void *arg, struct MHD_Connection *c, const char *url,
@@ -253,11 +266,8 @@ static enum MHD_Result access_call(void *arg, struct MHD_Connection *c, const ch
             return MHD_NO;
         return call->now && call->response ? queue(call) : MHD_YES;
     }
-    if (*size > 0) {
-        bool go_on = call->h->owner.body(call->owner, data, *size);
-        *size = 0;
-        return go_on && !call->cut ? MHD_YES : MHD_NO;
-    }
+    if (*size > 0)
+        return take_body(call, data, size);
     if (!call->ended) {
         call->ended = true;
         call->h->owner.end(call->owner);
@@ -325,7 +335,8 @@ static struct MHD_Response *make_response(struct http_call *call, struct http_re
 {
     if (r->stream) {
         struct MHD_Response *m = MHD_create_response_from_callback(
-            MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, call, stream_freed);
+            r->sized ? r->stream_bytes : MHD_SIZE_UNKNOWN,
+            r->sized ? SIZED_BLOCK : STREAM_BLOCK, read_stream, call, stream_freed);
         if (m)
             call->refs++;
         return m;

@@ -63,8 +63,9 @@ struct http_owner {
     void *(*begin)(void *arg, struct http_call *call); /* request line is in; NULL cuts */
     void (*head)(void *owner,
                  const struct err *fault); /* fault: framing to refuse, or NULL */
-    bool (*body)(void *owner, const char *data,
-                 size_t len); /* false cuts the connection */
+    /* How many bytes were taken; with fewer than len the socket sleeps until http_wake
+     * and the rest comes again. Below 0 cuts the connection. */
+    ssize_t (*body)(void *owner, const char *data, size_t len);
     void (*end)(void *owner); /* the body is whole */
     /* Stream bytes: > 0 how many, 0 none now (http_wake when there are), -1 the end,
      * -2 the stream broke: the connection is cut without a proper end. */
@@ -110,6 +111,8 @@ struct http_reply {
     size_t n_fields;
     struct buf body; /* taken over; ignored when stream is set */
     bool stream;     /* the body comes from the owner's `read` */
+    bool sized;      /* and has stream_bytes bytes */
+    uint64_t stream_bytes;
 };
 
 /* Adds a field; more than HTTP_MAX_EXTRA are dropped. value is borrowed until http_reply.
@@ -126,7 +129,7 @@ void http_reply(struct http_call *call, struct http_reply *r);
  * connection closes after it. */
 void http_refuse_now(struct http_call *call);
 
-/* Bytes for `read` have come. */
+/* Bytes for `read` have come, or room for `body`. */
 void http_wake(struct http_call *call);
 
 /* Ends the connection at once, whatever it is doing. `done` follows. */

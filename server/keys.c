@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_LINE = 1024, MAX_KEY = 512 };
+enum { MAX_LINE = 1024, MAX_KEY = 512, MAX_TENANT = 63 };
 
 struct key {
     const char *tenant, *text; /* owned by the arena */
@@ -57,6 +57,9 @@ static int add_line(struct keys *k, char *line, struct err *err)
         return err_set(
             err, ERR_FORMAT,
             "tenant and key must be printable without spaces, at most %d bytes", MAX_KEY);
+    if (colon - line > MAX_TENANT)
+        return err_set(err, ERR_FORMAT, "a tenant's name is at most %d bytes",
+                       MAX_TENANT);
     if (add(k, line, (size_t)(colon - line), colon + 1, strlen(colon + 1)))
         return err_set(err, ERR_MEMORY, "out of memory");
     return 0;

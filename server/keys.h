@@ -1,9 +1,10 @@
 /*
  * API keys: who may call, and as which tenant. Loop thread.
  *
- * A file holds one "tenant:key" a line; empty lines and lines that begin with # are
- * skipped. Keys are compared in constant time, all of them at each call, so that neither
- * a key's length match nor its place in the file shows in the time taken.
+ * A file holds one "tenant:key" a line, names of at most 63 bytes; empty lines and lines
+ * that begin with # are skipped. Keys are compared in constant time, all of them at each
+ * call, so that neither a key's length match nor its place in the file shows in the time
+ * taken.
  */
 #ifndef SERVER_KEYS_H
 #define SERVER_KEYS_H

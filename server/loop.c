@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,7 +108,8 @@ static bool busy(const struct loop *l, uint64_t now_ns)
 {
     for (const struct list *n = l->conns.next; n != &l->conns; n = n->next) {
         const struct conn *c = LIST_OF(n, struct conn, at);
-        if (c->whole || (double)(now_ns - c->began_ns) / 1e9 < ARRIVAL_SECONDS)
+        bool young = (double)(now_ns - c->began_ns) / 1e9 < ARRIVAL_SECONDS;
+        if (c->whole || c->transfer || young)
             return true;
     }
     return false;
@@ -274,9 +276,28 @@ static bool loopback(const char *host)
            strcmp(host, "localhost") == 0;
 }
 
+static int open_states(struct loop *l, struct err *err)
+{
+    const struct config *cfg = l->cfg;
+    struct store_options o = {.dir = cfg->state_dir,
+                              .object_bytes = cfg->state_max_object_bytes,
+                              .tenant_bytes = cfg->state_tenant_bytes,
+                              .total_bytes = cfg->state_total_bytes};
+    if (!cfg->state_dir[0])
+        return 0;
+    setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
+    int rc = store_open(&l->directory, &o, err);
+    if (rc == 0)
+        l->store = &l->directory;
+    l->limits.has_states = l->store != NULL;
+    return rc;
+}
+
 static int open_all(struct loop *l, struct err *err)
 {
     int rc = keys_open(&l->keys, l->cfg->api_keys_file, l->cfg->api_key, err);
+    if (!rc)
+        rc = open_states(l, err);
     if (!rc)
         rc = open_http(l, err);
     if (rc)
@@ -332,6 +353,8 @@ static void close_all(struct loop *l)
     free_conns(l);
     job_table_free(&l->jobs);
     keys_close(l->keys);
+    if (l->store)
+        store_close(l->store);
     uv_loop_close(&l->uv);
 }
 
@@ -344,6 +367,7 @@ int loop_run(const struct config *cfg)
     l.admit.queue_limit = cfg->queue_limit;
     l.created = time(NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error, not the end */
     if (uv_loop_init(&l.uv))
         return CMD_FAILED;
     if (open_all(&l, &err))

@@ -15,6 +15,7 @@
 #include "server/job.h"
 #include "server/keys.h"
 #include "server/metrics.h"
+#include "server/store.h"
 
 #include <uv.h>
 
@@ -40,13 +41,15 @@ struct loop {
     struct http *http;     /* owns */
     struct bridge *bridge; /* owns */
     struct keys *keys;     /* owns */
+    struct store *store;   /* NULL: no states are kept; or &directory */
+    struct store directory;
     struct admit admit;
     struct metrics metrics;
     struct job_table jobs;
     struct list conns;        /* every struct conn */
     struct api_limits limits; /* served_name from the start, the rest when serving */
     int64_t created;          /* unix seconds of the model's loading */
-    size_t held_bytes;        /* of bodies that are not parsed yet */
+    size_t held_bytes;        /* of bodies and objects that wait for work */
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */
 

@@ -12,7 +12,7 @@
 #include <poll.h>
 
 enum { POLL_BATCH = 256 };
-static const double DISCARD_SECONDS = 5;
+static const double DISCARD_SECONDS = 5, UPLOAD_BYTES_S = 64 * 1024;
 
 static bool older(uint64_t since_ns, uint64_t now_ns, double seconds)
 {
@@ -22,17 +22,24 @@ static bool older(uint64_t since_ns, uint64_t now_ns, double seconds)
 
 /* ---- sockets without a whole request ---------------------------------------- */
 
+/* An object may take as long as its bytes do at the least rate. */
+static double arrival_limit(const struct conn *c)
+{
+    double s = c->l->cfg->body_timeout_s;
+    return s > 0 && c->transfer ? s + (double)c->body_bytes / UPLOAD_BYTES_S : s;
+}
+
 static void check_arrival(struct conn *c, uint64_t now_ns)
 {
-    const struct config *cfg = c->l->cfg;
+    double limit_s = arrival_limit(c);
     struct err err;
     if (c->whole || c->replied || !c->call)
         return;
     if (c->refused && older(c->began_ns, now_ns, DISCARD_SECONDS)) {
         conn_give_up(c, &c->fault);
-    } else if (older(c->began_ns, now_ns, cfg->body_timeout_s)) {
+    } else if (older(c->began_ns, now_ns, limit_s)) {
         err_set(&err, ERR_TIMEOUT, "the request was not complete within %g seconds",
-                cfg->body_timeout_s);
+                limit_s);
         conn_give_up(c, &err);
     }
 }
@@ -63,6 +70,15 @@ static void poll_batch(struct conn **conns, struct pollfd *fds, nfds_t n)
             http_cut(conns[i]->call);
 }
 
+/* A client that closes in the middle of an upload may do so unnoticed: its last bytes and
+ * its end come as one event, of which the library reads the bytes only. */
+static bool halted(struct conn *c)
+{
+    bool moved = c->body_bytes != c->seen_bytes;
+    c->seen_bytes = c->body_bytes;
+    return c->transfer && !c->whole && !moved && !c->encode.active;
+}
+
 static void find_gone(struct loop *l)
 {
     struct conn *conns[POLL_BATCH];
@@ -70,7 +86,8 @@ static void find_gone(struct loop *l)
     nfds_t n = 0;
     for (struct list *at = l->conns.next; at != &l->conns; at = at->next) {
         struct conn *c = LIST_OF(at, struct conn, at);
-        if (!c->call || !c->whole || !(c->encode.active || work_pending(c)))
+        bool busy = c->whole && (c->encode.active || work_pending(c));
+        if (!c->call || !(busy || halted(c)))
             continue;
         conns[n] = c;
         fds[n++] = (struct pollfd){.fd = c->call->sock->fd, .events = POLLRDHUP};

@@ -75,6 +75,16 @@ static void bad_files_name_the_line(void **state)
         assert_non_null(strstr(err.text, "line 2"));
         assert_null(strstr(err.text, "s3cret"));
     }
+    char tenant[80]; /* longer names than a conn holds would meet in their beginnings */
+    for (size_t len = 62; len < 66; len++) {
+        memset(tenant, 't', len);
+        strcpy(tenant + len, ":s3cret\n");
+        write_file(tenant, len + 8);
+        int rc = keys_open(&k, path, "", &err);
+        assert_int_equal(rc, len <= 63 ? 0 : -ERR_FORMAT);
+        if (rc == 0)
+            keys_close(k);
+    }
     char *line = malloc(5000);
     memset(line, 'x', 5000);
     line[1] = ':';

@@ -1,0 +1,101 @@
+/* The door's calls for state objects, over engine/state. */
+#include "engine/run/move.h"
+
+#include "engine/base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Tables of these kinds differ with the length that they were made for. */
+static uint32_t rope_length(const struct model *m)
+{
+    bool by_length = m->hp.rope.kind == ROPE_DYNAMIC || m->hp.rope.kind == ROPE_LONG;
+    int n = m->context > m->hp.max_position ? m->context : m->hp.max_position;
+    return by_length ? (uint32_t)n : 0;
+}
+
+struct object_kind move_kind(const struct model *m, uint64_t tokenizer_hash)
+{
+    return (struct object_kind){.model_hash = m->hash,
+                                .tokenizer_hash = tokenizer_hash,
+                                .slot_bytes = m->slot_bytes,
+                                .page_bytes = m->page_bytes,
+                                .weights = m->type_mask,
+                                .kv = (uint32_t)m->kv,
+                                .math = m->blas,
+                                .rope_length = rope_length(m),
+                                .vocab_size = m->hp.vocab_size,
+                                .max_tokens = m->context};
+}
+
+static struct engine_object told(const struct object_head *h)
+{
+    return (struct engine_object){
+        .bytes = h->bytes, .depth = h->depth, .n_tokens = h->n_tokens};
+}
+
+int move_peek(const struct object_kind *k, int fd, const char *tenant,
+              struct engine_object *out, struct err *err)
+{
+    char first[OBJECT_HEAD_BYTES];
+    struct object_head h;
+    ssize_t n = pread(fd, first, sizeof first, 0);
+    if (n < 0)
+        return err_set(err, ERR_IO, "state object: %s", strerror(errno));
+    if (n < (ssize_t)sizeof first)
+        return object_differs(err, "bytes", sizeof first, (uint64_t)n);
+    int rc = object_parse(&h, first, k, tenant, err);
+    if (rc == 0)
+        *out = told(&h);
+    return rc;
+}
+
+/* ---- incoming --------------------------------------------------------------- */
+
+struct engine_incoming {
+    struct object_check check;
+    struct engine_object object;
+    char tenant[OBJECT_TENANT_BYTES];
+};
+
+int move_open(struct engine_incoming **out, const struct object_kind *k,
+              const char *tenant, struct err *err)
+{
+    struct engine_incoming *in = mem_zalloc(1, sizeof *in);
+    if (!in)
+        return err_set(err, ERR_MEMORY, "out of memory for a state object");
+    strncpy(in->tenant, tenant, sizeof in->tenant - 1);
+    int rc = object_check_begin(&in->check, k, in->tenant, err);
+    if (rc)
+        mem_free(in);
+    else
+        *out = in;
+    return rc;
+}
+
+int move_put(struct engine_incoming *in, const void *data, size_t len, struct err *err)
+{
+    return object_check_put(&in->check, data, len, err);
+}
+
+int move_end(struct engine_incoming *in, struct err *err)
+{
+    return object_check_end(&in->check, err);
+}
+
+const struct engine_object *move_object(struct engine_incoming *in)
+{
+    if (!in->check.head.bytes)
+        return NULL;
+    in->object = told(&in->check.head);
+    return &in->object;
+}
+
+void move_close(struct engine_incoming *in)
+{
+    if (!in)
+        return;
+    object_check_free(&in->check);
+    mem_free(in);
+}
