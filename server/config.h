@@ -77,7 +77,8 @@ struct config {
 
     /* state objects */
     const char *state_dir; /* "" = none: the routes answer 404 */
-    size_t state_max_object_bytes, state_tenant_bytes, state_total_bytes; /* 0: no limit */
+    size_t state_max_object_bytes, state_tenant_bytes,
+        state_total_bytes; /* 0: no limit */
 
     /* what the process tells */
     enum log_level log_level;
