@@ -1,17 +1,16 @@
 /*
- * How fast the kernels are on this machine: linear layers beside OpenBLAS, in alternating
- * runs; weights streamed from memory beside the machine's own read speed; the scans and
- * attention. Not a test: nothing is asserted. Usage: bench_kernels [threads].
+ * How fast linear layers are on all threads of this machine: beside OpenBLAS, in
+ * alternating runs, and with weights streamed from memory beside the machine's own read
+ * speed. Kernels of one thread: make bench-kernels. Not a test: nothing is asserted.
+ * Usage: bench_kernels [threads].
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/gemm.h"
 
 #include <cblas.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum { ROUNDS = 9, MAX_ROWS = 512, SIDE = 1024, BIG = 256 << 20 };
@@ -188,106 +187,6 @@ static void bench_streams(struct pool *pool, const float *w, const float *x, flo
     }
 }
 
-/* ---- kernels of one thread -------------------------------------------------- */
-
-enum { HEAD = 64, STATE = 64, ROWS = 32, KEYS = 1024, GROUP = 4, VOCAB = 32768 };
-
-struct single {
-    const struct kernels *k;
-    float *x, *y, *state;
-    int32_t table[KEYS / PAGE_TOKENS];
-};
-
-static void run_ssd(void *arg)
-{
-    struct single *s = arg;
-    struct ssd_args a = {s->state,     s->x, s->x + 4096, s->x + 8192, s->x + 12288,
-                         s->x + 12288, s->y, HEAD,        STATE,       1,
-                         HEAD,         ROWS, HEAD,        STATE};
-    memset(s->state, 0, HEAD * STATE * sizeof(float));
-    s->k->ssd(&a);
-}
-
-static void run_dss(void *arg)
-{
-    struct single *s = arg;
-    struct dss_args a = {s->state, s->x,  s->x + 4096, s->x + 8192, s->x + 12288, s->y,
-                         LANES,    LANES, ROWS,        STATE,       LANES};
-    memset(s->state, 0, 2 * LANES * STATE * sizeof(float));
-    s->k->dss(&a);
-}
-
-static void run_attn(void *arg)
-{
-    struct single *s = arg;
-    struct attn_args a = {(const char *)s->x,
-                          s->table,
-                          2 * PAGE_TOKENS * HEAD * sizeof(float),
-                          0,
-                          PAGE_TOKENS * HEAD * sizeof(float),
-                          s->x,
-                          s->y,
-                          GROUP * HEAD,
-                          0.125f,
-                          KEYS,
-                          1,
-                          GROUP,
-                          HEAD};
-    s->k->attn[KV_F32](&a);
-}
-
-static void run_sum_exp(void *arg)
-{
-    struct single *s = arg;
-    s->y[0] = s->k->sum_exp(s->x, s->k->max(s->x, VOCAB), VOCAB);
-}
-
-static void run_silu(void *arg)
-{
-    struct single *s = arg;
-    s->k->silu_mul(s->x, s->x + 4096, 4096, s->y);
-}
-
-static void run_norm(void *arg)
-{
-    struct single *s = arg;
-    s->k->rmsnorm(s->x, s->x + SIDE, 1e-5f, SIDE, s->y);
-}
-
-static void bench_singles(float *x, float *y)
-{
-    static const struct {
-        const char *name;
-        run_fn *run;
-        double work;
-        const char *unit;
-    } list[] = {
-        {"ssd 64x64, 32 rows", run_ssd, 5.0 * HEAD * STATE * ROWS * 1e-9, "GFLOP/s"},
-        {"dss 16x64, 32 rows", run_dss, 11.0 * LANES * STATE * ROWS * 1e-9, "GFLOP/s"},
-        {"attn 4 heads, 1024 keys", run_attn, 4.0 * GROUP * HEAD * KEYS * 1e-9,
-         "GFLOP/s"},
-        {"max + sum_exp of 32768", run_sum_exp, VOCAB * 1e-9, "G/s"},
-        {"silu_mul of 4096", run_silu, 4096 * 1e-9, "G/s"},
-        {"rmsnorm of 1024", run_norm, SIDE * 1e-9, "G/s"},
-    };
-    struct single s[2];
-    printf("one thread\n%-26s %10s %10s\n", "kernel", levels[0], levels[1]);
-    for (int i = 0; i < 2; i++) {
-        s[i] = (struct single){NULL, x, y, y + 65536, {0}};
-        cpu_kernels(&s[i].k, levels[i], NULL);
-        for (int t = 0; t < KEYS / PAGE_TOKENS; t++)
-            s[i].table[t] = t;
-    }
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        run_fn *run[2] = {list[i].run, list[i].run};
-        void *arg[2] = {&s[0], &s[1]};
-        double t[2];
-        alternate(run, arg, 2, t);
-        printf("%-26s %10.2f %10.2f %s\n", list[i].name, list[i].work / t[0],
-               list[i].work / t[1], list[i].unit);
-    }
-}
-
 static void run_nothing(void *arg, int task, int thread)
 {
     (void)arg, (void)task, (void)thread;
@@ -319,7 +218,6 @@ int main(int argc, char **argv)
            timed(run_pool, pool, 20000) * 1e6);
     bench_products(pool, &a, w, x, y);
     bench_streams(pool, w, x, y);
-    bench_singles(w, y);
     mem_free(w);
     mem_free(x);
     mem_free(y);
