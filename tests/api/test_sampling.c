@@ -265,7 +265,7 @@ static void what_cannot_be_honoured_is_refused(void **state)
         {"\"guided_regex\":\"a*\"", "guided_regex"},
         {"\"use_beam_search\":true", "use_beam_search"},
         {"\"prompt_logprobs\":0", "prompt_logprobs"},
-        {"\"state\":\"s\"", "state"},
+        {"\"state\":{\"load\":\"s\"}", "state"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         expect_error(refused[i].members, ERR_UNSUPPORTED, refused[i].param);
