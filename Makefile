@@ -250,9 +250,10 @@ UNITS := $(wildcard deploy/systemd/*.service)
 
 install: all ## install under PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 build/ssmd $(DESTDIR)$(PREFIX)/bin/ssmd
-	install -d $(SHARE)/models/default $(SHARE)/configs
+	install -d $(SHARE)/models/default $(SHARE)/configs/shapes
 	install -m 644 $(wildcard models/default/*) $(SHARE)/models/default
 	install -m 644 configs/*.json $(SHARE)/configs
+	install -m 644 configs/shapes/*.json $(SHARE)/configs/shapes
 	for u in $(UNITS); do \
 	    install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u) && \
 	    sed -i 's|/usr/local/bin|$(PREFIX)/bin|' \
