@@ -20,6 +20,15 @@
 static const struct subject *const lists[] = {linear_subjects, quant_subjects,
                                               attn_subjects, scan_subjects, row_subjects};
 
+/* A kernel that is added to the table needs cases in a list, then counts here: the name,
+ * linear, quantise, kv_store, attn, scans, norms and reductions, rope, elementwise,
+ * widen.
+ */
+_Static_assert(sizeof(struct kernels) ==
+                   (1 + DTYPE_N + 1 + KV_N + KV_N + 3 + 5 + 1 + 11 + DTYPE_FLOATS) *
+                       sizeof(void *),
+               "a kernel of the table has no cases");
+
 struct options {
     const char *level, *only;
     bool bench;
