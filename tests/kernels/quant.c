@@ -192,25 +192,22 @@ static void row_cases(const struct subject *s, visit_fn *visit)
 
 struct row {
     const float *x;
-    size_t n;
+    size_t n, stride; /* of groups */
 };
 
 static void run_quantise(const struct kernels *k, const void *args, void *const *out)
 {
     const struct row *r = args;
-    k->quantise(r->x, r->n, out[0], 1);
+    k->quantise(r->x, r->n, out[0], r->stride);
 }
 
 static void visit_row(const struct subject *s, visit_fn *visit, struct row r, double work)
 {
     char size[32];
-    size_t n_groups = (r.n + QUANT_GROUP - 1) / QUANT_GROUP;
-    snprintf(size, sizeof size, "%zu", r.n);
-    visit(s, &(struct kernel_case){
-                 .size = size,
-                 .args = &r,
-                 .out = {{n_groups * sizeof(struct quant_group), UNIT_GROUPS, NULL}},
-                 .work = work});
+    size_t n_groups = (r.n - 1) / QUANT_GROUP * r.stride + 1;
+    struct output out = {n_groups * sizeof(struct quant_group), UNIT_GROUPS, NULL};
+    snprintf(size, sizeof size, "%zu, stride %zu", r.n, r.stride);
+    visit(s, &(struct kernel_case){.size = size, .args = &r, .out = {out}, .work = work});
 }
 
 /* Quotients that lie halfway between two integers, and such as just miss it. */
@@ -231,16 +228,16 @@ static void quantise_cases(const struct subject *s, visit_fn *visit)
     for (enum kind kind = 0; kind < N_KINDS; kind++)
         for (size_t n = 1; n <= 300; n += kind == PLAIN ? 1 : 37) {
             input_begin(s->name, number++);
-            visit_row(s, visit, (struct row){input_floats(0, n, kind), n}, 0);
+            visit_row(s, visit, (struct row){input_floats(0, n, kind), n, 1 + n % 3}, 0);
         }
     for (int i = 0; i < 8; i++) {
         input_begin(s->name, number++);
         float *x = input_floats(0, 1000, PLAIN);
         put_halves(x, 1000);
-        visit_row(s, visit, (struct row){x, 1000}, 0);
+        visit_row(s, visit, (struct row){x, 1000, 2}, 0);
     }
     input_begin(s->name, number++);
-    visit_row(s, visit, (struct row){input_floats(0, 2048, PLAIN), 2048}, 2048e-9);
+    visit_row(s, visit, (struct row){input_floats(0, 2048, PLAIN), 2048, 1}, 2048e-9);
 }
 
 const struct subject quant_subjects[] = {
