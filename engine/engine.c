@@ -432,6 +432,7 @@ void engine_load(const struct engine *e, struct engine_load *out)
     out->checkpoints_created = r->prefix.counts.created;
     out->checkpoints_hit = r->prefix.counts.hits;
     out->checkpoints_evicted = r->prefix.counts.evicted;
+    memcpy(out->tokens_lost, r->reuse.lost, sizeof out->tokens_lost);
 }
 
 /* ---- scoring ---------------------------------------------------------------- */

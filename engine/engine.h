@@ -204,6 +204,15 @@ void engine_pause(struct engine *e, uint64_t id, bool paused);
  * paused). */
 int engine_step(struct engine *e, uint64_t now_ns);
 
+/* Why prompt tokens that something like was read before were read again. */
+enum engine_lost {
+    ENGINE_LOST_NO_CHECKPOINT, /* the path is known, no state was kept there */
+    ENGINE_LOST_EVICTED,       /* one was kept and had to go */
+    ENGINE_LOST_SALT,          /* there is one under another salt of the tenant */
+    ENGINE_LOST_RETOKENISED,   /* the text was stored in other tokens */
+    ENGINE_LOST_N
+};
+
 struct engine_load {
     int running, waiting; /* requests */
     int slots_used, pages_used;
@@ -212,6 +221,7 @@ struct engine_load {
     int checkpoints;
     size_t checkpoint_bytes; /* theirs alone, not a sequence's */
     uint64_t checkpoints_created, checkpoints_hit, checkpoints_evicted;
+    uint64_t tokens_lost[ENGINE_LOST_N];
 };
 void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
 

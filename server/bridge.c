@@ -51,8 +51,9 @@ struct block {
 };
 
 struct load_cells {
-    atomic_int running, waiting, slots_used, pages_used, last_rows;
-    atomic_ullong steps;
+    atomic_int running, waiting, slots_used, pages_used, last_rows, checkpoints;
+    atomic_ullong steps, checkpoint_bytes, created, hit, evicted;
+    atomic_ullong lost[ENGINE_LOST_N];
 };
 
 struct step_cells {
@@ -200,6 +201,13 @@ static void publish(struct bridge *b)
     PUT(b->load.pages_used, l.pages_used);
     PUT(b->load.last_rows, l.last_rows);
     PUT(b->load.steps, l.steps);
+    PUT(b->load.checkpoints, l.checkpoints);
+    PUT(b->load.checkpoint_bytes, l.checkpoint_bytes);
+    PUT(b->load.created, l.checkpoints_created);
+    PUT(b->load.hit, l.checkpoints_hit);
+    PUT(b->load.evicted, l.checkpoints_evicted);
+    for (int i = 0; i < ENGINE_LOST_N; i++)
+        PUT(b->load.lost[i], l.tokens_lost[i]);
 }
 
 static int bucket(const double *bounds, int n, double x)
@@ -405,7 +413,14 @@ void bridge_load(const struct bridge *b, struct engine_load *out)
                                 .slots_used = GET(b->load.slots_used),
                                 .pages_used = GET(b->load.pages_used),
                                 .steps = GET(b->load.steps),
-                                .last_rows = GET(b->load.last_rows)};
+                                .last_rows = GET(b->load.last_rows),
+                                .checkpoints = GET(b->load.checkpoints),
+                                .checkpoint_bytes = GET(b->load.checkpoint_bytes),
+                                .checkpoints_created = GET(b->load.created),
+                                .checkpoints_hit = GET(b->load.hit),
+                                .checkpoints_evicted = GET(b->load.evicted)};
+    for (int i = 0; i < ENGINE_LOST_N; i++)
+        out->tokens_lost[i] = GET(b->load.lost[i]);
 }
 
 void bridge_steps(const struct bridge *b, struct bridge_steps *out)

@@ -39,6 +39,7 @@ static void print_model(const struct config *cfg, const struct engine_info *in)
 static void print_plan(const struct config *cfg, const struct engine_info *in)
 {
     size_t slots = (size_t)in->n_slots * in->slot_bytes;
+    size_t checkpoints = (size_t)in->n_checkpoints * in->slot_bytes;
     size_t pages = (size_t)in->n_pages * in->page_bytes;
     printf("context        %d tokens\n", in->context_tokens);
     printf("kernels        %s, %d thread%s, %s math\n", in->cpu, in->n_threads,
@@ -47,11 +48,13 @@ static void print_plan(const struct config *cfg, const struct engine_info *in)
     printf("batch          %d sequences, %d rows a step\n", in->max_seqs, in->step_rows);
     printf("slots          %d of %zu bytes: %.1f MiB\n", in->n_slots, in->slot_bytes,
            mib(slots));
+    printf("checkpoints    %d more slots: %.1f MiB\n", in->n_checkpoints,
+           mib(checkpoints));
     printf("pages          %d of %zu bytes, %d tokens each: %.1f MiB\n", in->n_pages,
            in->page_bytes, in->page_tokens, mib(pages));
     printf("scratch        %.1f MiB\n", mib(in->scratch_bytes));
     printf("memory         %.1f MiB in all\n",
-           mib(in->weights_bytes + slots + pages + in->scratch_bytes));
+           mib(in->weights_bytes + slots + checkpoints + pages + in->scratch_bytes));
 }
 
 int cmd_check(const struct config *cfg)

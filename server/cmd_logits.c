@@ -191,6 +191,7 @@ int cmd_logits(const struct config *cfg, const char *const *values)
     config_engine_options(cfg, &o);
     o.no_tokenizer = true;
     o.max_seqs = 1;
+    o.prefix_cache = false;
     if (read_arguments(&l, values, &err) != 0 || engine_open(&l.e, &o, &err) != 0 ||
         check_ids(&l, &err) != 0)
         goto done;

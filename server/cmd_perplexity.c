@@ -183,6 +183,7 @@ static int run(struct scoring *s, const struct config *cfg, const char *path,
     struct engine_options o;
     config_engine_options(cfg, &o);
     o.max_seqs = 1;
+    o.prefix_cache = false;
     int rc = read_text(text, path, err);
     if (rc == 0 && engine_open(&s->e, &o, err) != 0) {
         err->code =

@@ -90,6 +90,12 @@ static const struct option_row rows[] = {
      "most tokens that one step computes"},
     {"max_seqs", INT(max_seqs, 1, 4096), "64", BATCHING, "N",
      "sequences that run together"},
+    {"prefix_cache", CHOICE(prefix_cache, switch_names), "on", BATCHING, "WHEN",
+     "on: prompts begin with the kept state of a known prefix"},
+    {"checkpoint_bytes", BYTES(checkpoint_bytes, 0, 0x1p46), "0", BATCHING, "SIZE",
+     "most that kept states take; 0: all that is free"},
+    {"checkpoint_interval", INT(checkpoint_interval, 0, 1 << 24), "256", BATCHING, "N",
+     "a state is kept every N tokens of a prompt; 0: none"},
 
     {"host", TEXT(host, 1, 255), "127.0.0.1", LISTENING, "ADDR",
      "address to listen on"},
@@ -423,6 +429,9 @@ void config_engine_options(const struct config *cfg, struct engine_options *o)
         .context_tokens = cfg->context,
         .memory_bytes = cfg->memory_bytes,
         .max_seqs = cfg->max_seqs,
+        .prefix_cache = cfg->prefix_cache != 0,
+        .checkpoint_bytes = cfg->checkpoint_bytes,
+        .checkpoint_interval = cfg->checkpoint_interval,
         .step_rows = cfg->step_rows,
     };
 }

@@ -39,12 +39,15 @@ struct config {
     enum engine_math math;
     enum engine_weights weights;
     enum engine_kv kv;
-    int pin;             /* 1 = each computing thread has its own processor */
-    int threads;         /* 0 = what affinity and cgroup allow */
-    int context;         /* tokens; 0 = the model's own */
-    size_t memory_bytes; /* slots + pages; 0 = the engine's choice */
-    int max_seqs;        /* sequences that run together */
-    int step_rows;       /* row budget of one step */
+    int pin;                 /* 1 = each computing thread has its own processor */
+    int threads;             /* 0 = what affinity and cgroup allow */
+    int context;             /* tokens; 0 = the model's own */
+    size_t memory_bytes;     /* slots + pages; 0 = the engine's choice */
+    int max_seqs;            /* sequences that run together */
+    int prefix_cache;        /* 1 = states of prefixes are kept and begun with */
+    size_t checkpoint_bytes; /* what they may take of memory_bytes; 0 = what is free */
+    int checkpoint_interval; /* tokens; 0 = none on the way through a prompt */
+    int step_rows;           /* row budget of one step */
 
     /* listening */
     const char *host;

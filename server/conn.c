@@ -13,6 +13,7 @@
 #include "server/transfer.h"
 #include "server/work.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -55,6 +56,15 @@ static void add_cors(struct conn *c, struct http_reply *r)
     http_field(r, "Access-Control-Max-Age", "600");
 }
 
+/* A stream's head is sent when the first of its prompts starts: it tells of that one. */
+static void add_found(struct conn *c, struct http_reply *r)
+{
+    snprintf(c->found_field, sizeof c->found_field,
+             "hit=%" PRIu64 "; depth=%" PRIu64 "; bytes=%" PRIu64, c->found.hit,
+             c->found.depth, c->found.bytes);
+    http_field(r, "X-SSMD-State", c->found_field);
+}
+
 void conn_reply(struct conn *c, struct http_reply *r)
 {
     c->replied = true;
@@ -71,7 +81,7 @@ void conn_reply(struct conn *c, struct http_reply *r)
     if (c->l->phase >= LOOP_GRACE)
         http_field(r, "Connection", "close");
     if (r->status == 200 && c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
-        http_field(r, "X-SSMD-State", "hit=0; depth=0; bytes=0");
+        add_found(c, r);
     http_reply(c->call, r);
 }
 

@@ -28,6 +28,12 @@ struct transfer;
 enum { CONN_NEXT = 0, CONN_WAIT = 1, CONN_DONE = 2 };
 typedef int conn_step_fn(struct conn *c, struct err *err);
 
+/* What was found stored, of all jobs that have started. */
+struct found {
+    uint64_t hit, depth; /* tokens: begun with, there */
+    uint64_t bytes;      /* of the states that are there */
+};
+
 /* What was heard of one choice. */
 struct told {
     uint64_t token_ns; /* when its last token came */
@@ -66,6 +72,8 @@ struct conn {
     struct completion *answer;
     struct job *jobs;  /* owns, [n_jobs] */
     struct told *told; /* owns, [choices of all jobs] */
+    struct found found;
+    char found_field[96]; /* X-SSMD-State */
     size_t n_jobs, n_submitted, jobs_left;
     int admitted; /* jobs counted by admit that are not submitted yet */
     uint64_t submit_ns, submit_steps, start_ns,

@@ -70,12 +70,12 @@ static void log_plan(const struct engine_info *i)
 {
     log_line(
         LOG_INFO, "memory",
-        "\"weights_bytes\":%zu,\"slots\":%d,\"slot_bytes\":%zu,\"pages\":%d,"
+        "\"weights_bytes\":%zu,\"slots\":%d,\"checkpoint_slots\":%d,\"slot_bytes\":%zu,\"pages\":%d,"
         "\"page_bytes\":%zu,\"page_tokens\":%d,\"scratch_bytes\":%zu,"
         "\"context_tokens\":%d,\"longest_tokens\":%d,\"max_seqs\":%d,\"threads\":%d,\"cpu\":\"%s\"",
-        i->weights_bytes, i->n_slots, i->slot_bytes, i->n_pages, i->page_bytes,
-        i->page_tokens, i->scratch_bytes, i->context_tokens, i->longest_tokens,
-        i->max_seqs, i->n_threads, i->cpu);
+        i->weights_bytes, i->n_slots, i->n_checkpoints, i->slot_bytes, i->n_pages,
+        i->page_bytes, i->page_tokens, i->scratch_bytes, i->context_tokens,
+        i->longest_tokens, i->max_seqs, i->n_threads, i->cpu);
 }
 
 static void loaded(struct loop *l)

@@ -22,7 +22,11 @@ static const char *const reasons[FINISH_N] = {"stop",    "length", "abort",
                                               "timeout", "error",  "drain"};
 static const char *const rejections[REJECTED_N] = {"queue_full", "queue_timeout",
                                                    "loading", "draining", "engine"};
-static const char *const lost[] = {"no_checkpoint", "evicted", "salt", "retokenised"};
+static const char *const lost[ENGINE_LOST_N] = {
+    [ENGINE_LOST_NO_CHECKPOINT] = "no_checkpoint",
+    [ENGINE_LOST_EVICTED] = "evicted",
+    [ENGINE_LOST_SALT] = "salt",
+    [ENGINE_LOST_RETOKENISED] = "retokenised"};
 static const char *const checkpoint_ops[] = {"create", "hit",  "evict",
                                              "save",   "load", "reject"};
 
@@ -174,13 +178,21 @@ static void write_counters(const struct metrics *m, struct buf *out)
             (double)m->generated_tokens);
     counter(out, "ssmd_unknown_fields_total", "Request fields that no table knows.",
             (double)m->unknown_fields);
+}
+
+static void write_prefixes(const struct metrics_now *now, struct buf *out)
+{
+    const struct engine_load *l = &now->load;
+    const uint64_t ops[] = {l->checkpoints_created, l->checkpoints_hit,
+                            l->checkpoints_evicted};
     family(out, "ssmd_prefix_lost_tokens_total", "counter",
-           "Prompt tokens that could have been reused.");
-    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
-        labelled(out, "ssmd_prefix_lost_tokens_total", "why", lost[i], 0);
+           "Prompt tokens that were read again though something like them was known.");
+    for (size_t i = 0; i < ENGINE_LOST_N; i++)
+        labelled(out, "ssmd_prefix_lost_tokens_total", "why", lost[i], l->tokens_lost[i]);
     family(out, "ssmd_checkpoints_total", "counter", "Stored prefixes by what happened.");
     for (size_t i = 0; i < sizeof checkpoint_ops / sizeof *checkpoint_ops; i++)
-        labelled(out, "ssmd_checkpoints_total", "op", checkpoint_ops[i], 0);
+        labelled(out, "ssmd_checkpoints_total", "op", checkpoint_ops[i],
+                 i < sizeof ops / sizeof *ops ? ops[i] : 0);
 }
 
 static double usage_ratio(const struct metrics_now *now)
@@ -231,7 +243,8 @@ static void write_gauges(const struct metrics_now *now, struct buf *out)
     gauge(out, "ssmd_kv_pages_limit", "Pages there are.", i ? i->n_pages : 0);
     gauge(out, "ssmd_state_slots_used", "State slots in use.", now->load.slots_used);
     gauge(out, "ssmd_state_slots_limit", "State slots there are.", i ? i->n_slots : 0);
-    gauge(out, "ssmd_checkpoint_bytes", "Bytes of stored prefixes.", 0);
+    gauge(out, "ssmd_checkpoint_bytes", "Bytes that stored prefixes alone hold.",
+          (double)now->load.checkpoint_bytes);
     gauge(out, "ssmd_ready", "1 when new requests are welcome.", now->ready);
     gauge(out, "ssmd_draining", "1 after SIGTERM.", now->draining);
     gauge(out, "ssmd_open_connections", "Client sockets.", now->connections);
@@ -269,6 +282,7 @@ void metrics_page(const struct metrics *m, const struct metrics_now *now, struct
 {
     write_gauges(now, out);
     write_counters(m, out);
+    write_prefixes(now, out);
     for (int i = 0; i < TIMING_N; i++)
         histogram(out, timings[i].name, timings[i].help,
                   &(struct series){bounds, m->timing[i].bucket, METRICS_BOUNDS,

@@ -106,6 +106,8 @@ static struct engine_request request_of(const struct conn *c, size_t i)
     struct engine_request r = {.id = c->jobs[i].id,
                                .ids = c->jobs[i].ids,
                                .n_ids = c->jobs[i].n_ids,
+                               .tenant = c->tenant_name,
+                               .cache_salt = c->req.cache_salt,
                                .gen = c->req.gen};
     r.gen.first_choice = (int)i * c->req.gen.n;
     return r;
@@ -256,10 +258,13 @@ static void on_taken(void *arg, uint64_t id, const struct err *err)
     end_job(j);
 }
 
-static void on_start(struct conn *c, struct job *j)
+static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
     j->started = true;
     admit_started(&c->l->admit, j->n_choices);
+    c->found.hit += (uint64_t)ev->n_cached;
+    c->found.depth += (uint64_t)ev->n_found;
+    c->found.bytes += ev->found_bytes;
     if (c->started)
         return;
     c->started = true;
@@ -343,7 +348,7 @@ static void on_event(void *arg, const struct event *ev)
         return;
     struct conn *c = j->conn;
     if (ev->kind == EVENT_START)
-        on_start(c, j);
+        on_start(c, j, ev);
     else if (ev->kind == EVENT_TOKEN)
         on_token(c, ev);
     else if (ev->kind == EVENT_FINISH)

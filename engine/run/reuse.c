@@ -2,6 +2,7 @@
 #include "engine/run/reuse.h"
 
 #include "engine/run/batch.h"
+#include "engine/run/lost.h"
 
 #include <float.h>
 #include <math.h>
@@ -199,6 +200,8 @@ bool reuse_begin(struct reuse *u, struct request *r)
     if (used.depth)
         prefix_hit(u->prefix, &used);
     note_match(u, r, &m, used.depth);
+    if (u->prefix && r->reuse && !r->gen.prompt_logprobs)
+        lost_count(u->prefix, u->vocab, r, &m, u->lost);
     plan_cut(u, r);
     return true;
 }

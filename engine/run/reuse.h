@@ -22,7 +22,9 @@ struct reuse {
     struct prefix *prefix; /* NULL: nothing is stored */
     size_t row_at;         /* of the row in a slot */
     int row_floats;
-    int interval; /* tokens between checkpoints of a long prompt; 0: none */
+    int interval;              /* tokens between checkpoints of a long prompt; 0: none */
+    const struct vocab *vocab; /* NULL: texts are not compared */
+    uint64_t lost[ENGINE_LOST_N]; /* tokens */
 };
 
 /* Gives a waiting request slots, a reservation for its worst case and, where a stored

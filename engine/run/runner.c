@@ -54,7 +54,8 @@ static int open_state(struct runner *r, const struct runner_options *o, struct e
                               .prefix = p->n_nodes ? &r->prefix : NULL,
                               .row_at = m->slot_bytes,
                               .row_floats = m->hp.hidden_size,
-                              .interval = o->checkpoint_interval};
+                              .interval = o->checkpoint_interval,
+                              .vocab = r->world.vocab};
     sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows);
     int rc =
         slots_open(&r->slots, p->n_slots + p->n_checkpoints, runner_slot_bytes(m), err);

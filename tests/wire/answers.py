@@ -1,8 +1,8 @@
 """What a completion said, streamed or not, as values that can be compared.
 
 Numbers stay the digits that were sent, so equal values are equal bytes. Bodies and frames keep
-their bytes too, but for the id, the time and the seed (drawn when none was given), which differ
-by design.
+their bytes too, but for the id, the time, the seed (drawn when none was given) and how much of
+the prompt was known from before, which differ by design.
 """
 import json
 import re
@@ -10,7 +10,7 @@ import socket
 
 import wire
 
-PER_REQUEST = re.compile(r'"id":"cmpl-[^"]*"|"created":\d+|"seed":\d+')
+PER_REQUEST = re.compile(r'"id":"cmpl-[^"]*"|"created":\d+|"seed":\d+|"cached_tokens":\d+')
 
 
 def parse(text):
@@ -30,6 +30,16 @@ def ask(d, body):
     return status, bare(text), parse(text)
 
 
+def counted(usage):
+    """A usage without what was known from before, which is no more than the prompt."""
+    if usage is None:
+        return None
+    details = usage["prompt_tokens_details"]
+    if not 0 <= int(details["cached_tokens"]) <= int(usage["prompt_tokens"]):
+        raise AssertionError("cached_tokens of %r" % usage)
+    return {**usage, "prompt_tokens_details": {**details, "cached_tokens": None}}
+
+
 def whole(answer):
     """What an answer that was not streamed says: by index, and the usage."""
     said = {}
@@ -38,7 +48,7 @@ def whole(answer):
                                  "prompt_ids": c.get("prompt_token_ids"),
                                  "reason": c["finish_reason"],
                                  "logprobs": c["logprobs"]}
-    return said, answer["usage"]
+    return said, counted(answer["usage"])
 
 
 # ---- streams -----------------------------------------------------------------------------
@@ -114,7 +124,7 @@ class Stream:
                 join(said.setdefault(int(c["index"]), {
                     "text": "", "ids": None, "prompt_ids": None, "reason": None,
                     "logprobs": None}), c)
-        return said, usage
+        return said, counted(usage)
 
 
 def join(said, chunk):

@@ -1,0 +1,213 @@
+"""Known prefixes over HTTP: how much of a prompt is not read again, who shares with whom, what
+the answer, its head and /metrics tell of it, and that a hit says what a miss says."""
+import os
+import random
+import re
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import answers
+import wire
+
+FOUND = re.compile(r"hit=(\d+); depth=(\d+); bytes=(\d+)")
+
+
+def ids(rng, n):
+    return [rng.randrange(1, 8000) for _ in range(n)]
+
+
+def cached(answer):
+    return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
+class Case(unittest.TestCase):
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.d = wire.Daemon(*cls.flags)
+        cls.addClassCleanup(cls.d.stop)
+
+    def setUp(self):
+        self.rng = random.Random(self.id())  # its own prompts: nothing of other tests is found
+        self.salt = self.id()
+
+    def ask(self, prompt, headers=None, d=None, **fields):
+        """(answer, (hit, depth, bytes)) of a 200."""
+        fields = {"max_tokens": 4, "cache_salt": self.salt, "return_token_ids": True, **fields}
+        status, head, answer = (d or self.d).complete(prompt=prompt, headers=headers, **fields)
+        self.assertEqual(status, 200, answer)
+        found = FOUND.fullmatch(head["x-ssmd-state"])
+        self.assertTrue(found, head["x-ssmd-state"])
+        return answer, tuple(int(x) for x in found.groups())
+
+    def read(self, prompt, **fields):
+        """Tokens of the prompt that were not read again."""
+        answer, found = self.ask(prompt, **fields)
+        self.assertEqual(found[0], cached(answer))
+        return cached(answer)
+
+
+class Reuse(Case):
+    def test_the_same_prompt_again(self):
+        for n in (1, 2, 15, 16, 17, 100, 257):
+            prompt = ids(self.rng, n)
+            first, found = self.ask(prompt, logprobs=5)
+            self.assertLess(cached(first), 2)  # a first token may be another prompt's
+            again, found = self.ask(prompt, logprobs=5)
+            self.assertEqual(cached(again), n)
+            self.assertEqual(found[:2], (n, n))
+            self.assertGreater(found[2], 0)
+            self.assertEqual(answers.bare(str(first["choices"])),
+                             answers.bare(str(again["choices"])))
+
+    def test_a_conversation(self):
+        """Only what is new is read: the turn's own tokens and the answer's last one."""
+        prompt, known = ids(self.rng, 60), 0
+        for turn in range(20):
+            answer, _ = self.ask(prompt, max_tokens=20)
+            self.assertEqual(cached(answer), known, "turn %d" % turn)
+            prompt = prompt + answer["choices"][0]["token_ids"]
+            known = len(prompt) - 1
+            prompt = prompt + ids(self.rng, 60)
+
+    def test_a_text_goes_on(self):
+        text = "Once upon a time there was a river that ran to the sea."
+        first, _ = self.ask(text, max_tokens=8)
+        text += first["choices"][0]["text"]
+        n = first["usage"]["prompt_tokens"]
+        answer, _ = self.ask(text + " And then the rain fell on it for a day.")
+        self.assertGreaterEqual(cached(answer), n)
+
+    def test_a_text_in_other_tokens(self):
+        """What cannot be reused for being cut otherwise is counted as that."""
+        def lost():
+            return self.d.metric('ssmd_prefix_lost_tokens_total{why="retokenised"}')
+        before = lost()
+        self.ask("The rain fell on the riv", max_tokens=1)
+        self.ask("The rain fell on the river", max_tokens=1)
+        self.assertGreater(lost(), before)
+
+    def test_streams_and_lists(self):
+        prompt = ids(self.rng, 50)
+        self.ask(prompt)
+        body = {"prompt": prompt, "max_tokens": 4, "cache_salt": self.salt, "temperature": 0,
+                "ignore_eos": True}
+        s = answers.stream(self.d, body)
+        self.assertIn(b"X-SSMD-State: hit=50; depth=50; bytes=", s.head)
+        usage = [c["usage"] for c in s.chunks() if c["usage"]][-1]
+        self.assertEqual(usage["prompt_tokens_details"]["cached_tokens"], "50")
+        listed, found = self.ask([prompt, prompt + [7], ids(self.rng, 9)])
+        self.assertEqual(cached(listed), 100)
+        self.assertEqual(found[:2], (100, 100))
+
+    def test_scores_read_the_whole_prompt(self):
+        prompt = ids(self.rng, 50)
+        scored, _ = self.ask(prompt, echo=True, logprobs=2)
+        again, found = self.ask(prompt, echo=True, logprobs=2)
+        self.assertEqual(cached(again), 0)
+        self.assertEqual(found[:2], (0, 50))  # it is there, though
+        self.assertEqual(scored["choices"], again["choices"])
+        self.assertEqual(self.read(prompt), 50)
+
+    def test_salts(self):
+        prompt = ids(self.rng, 40)
+        self.ask(prompt, cache_salt="a")
+        self.assertEqual(self.read(prompt, cache_salt="b"), 0)
+        self.assertEqual(self.read(prompt, cache_salt="a"), 40)
+        self.assertEqual(self.read(prompt, cache_salt="b"), 40)
+
+    def test_metrics(self):
+        names = ("ssmd_prompt_tokens_cached_total", "ssmd_prompt_tokens_total",
+                 'ssmd_checkpoints_total{op="create"}', 'ssmd_checkpoints_total{op="hit"}',
+                 'ssmd_checkpoints_total{op="evict"}',
+                 'ssmd_prefix_lost_tokens_total{why="no_checkpoint"}', "ssmd_checkpoint_bytes")
+        prompt = ids(self.rng, 40)
+        before = self.d.metrics()
+        self.ask(prompt, max_tokens=2)
+        self.ask(prompt, max_tokens=2)
+        self.ask(prompt[:30] + ids(self.rng, 10), max_tokens=2)
+        self.d.wait_metric("ssmd_prompt_tokens_total", lambda v: v == before[names[1]] + 120)
+        after = self.d.metrics()
+        rise = [after[n] - before[n] for n in names]
+        # two ends each, and the junction; the third prompt's first 30 tokens were known
+        self.assertEqual(rise[:6], [40, 120, 5, 1, 0, 30])
+        self.assertGreater(rise[6], 5 * 100000)
+        self.assertEqual(after["ssmd_state_slots_used"], 0)
+        self.assertEqual(after["ssmd_kv_pages_used"], 0)
+        self.assertEqual(after["ssmd_cache_usage_ratio"], 0)
+
+
+class Branches(Case):
+    """A prompt of 1,000 tokens with one question and another, at an interval of 32."""
+    flags = ("--checkpoint-interval", 32)
+    first, cut = range(960, 1000), range(360, 400)
+
+    def test_branches(self):
+        shared = ids(self.rng, 1000)
+        asked = [shared + ids(self.rng, 20) for _ in range(3)]
+        self.assertEqual(self.read(asked[0]), 0)
+        self.assertIn(self.read(asked[1]), self.first)
+        self.assertEqual(self.read(asked[2]), 1000)
+        self.assertIn(self.read(shared[:400] + ids(self.rng, 20)), self.cut)
+        self.assertEqual(self.read(shared[:400] + ids(self.rng, 20)), 400)
+
+    def test_the_next_turn(self):
+        prompt = ids(self.rng, 1000)
+        answer, _ = self.ask(prompt, max_tokens=28)
+        prompt += answer["choices"][0]["token_ids"]
+        self.assertEqual(self.read(prompt + ids(self.rng, 20)), 1027)
+
+
+class BranchesByDefault(Branches):
+    flags = ()
+    first, cut = range(768, 769), range(256, 257)
+
+
+class Tenants(Case):
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as f:
+            f.write("a:one\na:two\nb:three\n")
+            f.flush()
+            cls.d = wire.Daemon("--api-keys-file", f.name)
+        cls.addClassCleanup(cls.d.stop)
+
+    def test_tenants(self):
+        prompt = ids(self.rng, 40)
+
+        def by(key):
+            return cached(self.ask(prompt, {"Authorization": "Bearer " + key})[0])
+        self.assertEqual([by(k) for k in ("one", "three", "two", "three", "one")],
+                         [0, 0, 40, 40, 40])
+
+
+class Little(Case):
+    """Memory for a handful of states: they come and go, answers stay what they are."""
+    flags = ("--max-seqs", 4, "--context", 512, "--memory-bytes", "24MiB")
+
+    def test_many_conversations(self):
+        system = ids(self.rng, 100)
+        talks = [system + ids(self.rng, 30) for _ in range(30)]
+        with wire.Daemon(*self.flags, "--prefix-cache", "off") as plain:
+            for _ in range(2):
+                for i, prompt in enumerate(talks):
+                    answer, _ = self.ask(prompt, max_tokens=8)
+                    expected, found = self.ask(prompt, d=plain, max_tokens=8)
+                    self.assertEqual(answer["choices"], expected["choices"])
+                    self.assertEqual(found, (0, 0, 0))
+                    talks[i] = prompt + answer["choices"][0]["token_ids"] + ids(self.rng, 5)
+            self.assertEqual(plain.metric("ssmd_prompt_tokens_cached_total"), 0)
+            self.assertEqual(plain.metric("ssmd_checkpoint_bytes"), 0)
+        m = self.d.metrics()
+        self.assertGreater(m['ssmd_checkpoints_total{op="evict"}'], 20)
+        # the system prompt stays, whatever else goes
+        self.assertGreaterEqual(m["ssmd_prompt_tokens_cached_total"], 58 * 100)
+        self.assertLess(m["ssmd_checkpoint_bytes"], 24 << 20)
+
+
+if __name__ == "__main__":
+    wire.main()
