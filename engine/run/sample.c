@@ -10,13 +10,16 @@
 
 int sample_open(struct sampler *s, const struct kernels *k, int n_vocab, struct err *err)
 {
-    size_t n = (size_t)n_vocab;
-    *s = (struct sampler){.k = k, .n_vocab = n_vocab};
+    size_t n = (size_t)n_vocab, blocks = (size_t)rank_blocks(n_vocab);
+    *s = (struct sampler){.k = k, .n_vocab = n_vocab, .rank = {.k = k, .n = n_vocab}};
+    struct rank *r = &s->rank;
     s->work = mem_alloc(n * sizeof *s->work);
-    s->heap = mem_alloc(n * sizeof *s->heap);
-    s->kept = mem_alloc(n * sizeof *s->kept);
+    s->masses = mem_alloc(blocks * sizeof *s->masses);
     s->counts = mem_zalloc(n, sizeof *s->counts);
-    if (s->work && s->heap && s->kept && s->counts)
+    r->peaks = mem_alloc(blocks * sizeof *r->peaks);
+    r->heap = mem_alloc(n * sizeof *r->heap);
+    r->order = mem_alloc(n * sizeof *r->order);
+    if (s->work && s->masses && s->counts && r->peaks && r->heap && r->order)
         return 0;
     sample_close(s);
     return err_set(err, ERR_MEMORY, "out of memory for sampling over %d tokens", n_vocab);
@@ -25,17 +28,20 @@ int sample_open(struct sampler *s, const struct kernels *k, int n_vocab, struct 
 void sample_close(struct sampler *s)
 {
     mem_free(s->work);
-    mem_free(s->heap);
-    mem_free(s->kept);
+    mem_free(s->masses);
     mem_free(s->counts);
+    mem_free(s->rank.peaks);
+    mem_free(s->rank.heap);
+    mem_free(s->rank.order);
     *s = (struct sampler){0};
 }
 
 size_t sample_bytes(int n_vocab)
 {
     const struct sampler *s = NULL;
-    return (size_t)n_vocab *
-           (sizeof *s->work + sizeof *s->heap + sizeof *s->kept + sizeof *s->counts);
+    return (size_t)n_vocab * (sizeof *s->work + sizeof *s->counts + sizeof *s->rank.heap +
+                              sizeof *s->rank.order) +
+           (size_t)rank_blocks(n_vocab) * (sizeof *s->masses + sizeof *s->rank.peaks);
 }
 
 /* Philox4x32-10: ten rounds of multiply, xor and a Weyl sequence on the key. */
@@ -87,9 +93,15 @@ static void penalise_presence(struct sampler *s, const struct sample_in *in)
     }
 }
 
-static void adjust(struct sampler *s, const struct sample_in *in)
+/* The logits as they are, or what is to be done to them done in work. */
+static const float *adjust(struct sampler *s, const struct sample_in *in)
 {
     const struct gen_params *g = in->gen;
+    bool penalties = (g->repetition_penalty != 1 && g->repetition_penalty > 0) ||
+                     g->presence_penalty != 0 || g->frequency_penalty != 0;
+    bool masked = in->n_tokens - in->n_prompt < g->min_tokens;
+    if (!penalties && g->n_bias == 0 && !masked)
+        return in->logits;
     memcpy(s->work, in->logits, (size_t)s->n_vocab * sizeof *s->work);
     if (g->repetition_penalty != 1 && g->repetition_penalty > 0)
         penalise_repetition(s, in, g->repetition_penalty);
@@ -97,64 +109,30 @@ static void adjust(struct sampler *s, const struct sample_in *in)
         penalise_presence(s, in);
     for (size_t i = 0; i < g->n_bias; i++)
         s->work[g->bias[i].id] += g->bias[i].bias;
-    if (in->n_tokens - in->n_prompt < g->min_tokens)
-        for (int i = 0; i < in->n_end_ids; i++)
-            s->work[in->end_ids[i]] = -INFINITY;
+    for (int i = 0; masked && i < in->n_end_ids; i++)
+        s->work[in->end_ids[i]] = -INFINITY;
+    return s->work;
 }
 
-static bool all_finite(const float *x, size_t n)
+/* A sum of squares is finite when all are; it is not, too, when logits are huge. */
+static bool all_finite(const struct kernels *k, const float *x, int n)
 {
     bool finite = true;
-    for (size_t i = 0; i < n; i++)
+    if (isfinite(k->sum_squares(x, n)))
+        return true;
+    for (int i = 0; i < n; i++)
         finite &= fabsf(x[i]) <= FLT_MAX; /* false of NaN */
     return finite;
 }
 
-static int32_t argmax(const float *x, int n, float max)
-{
-    for (int i = 0; i < n; i++)
-        if (x[i] == max)
-            return i;
-    return -1;
-}
+/* ---- filters: each keeps a prefix of order[0..n) ----------------------------- */
 
-/* ---- candidates in order ---------------------------------------------------- */
-
-static bool before(struct candidate a, struct candidate b)
-{
-    return a.y > b.y || (a.y == b.y && a.id < b.id);
-}
-
-static void sift_down(struct candidate *h, int n, int i)
-{
-    struct candidate x = h[i];
-    for (int child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && before(h[child + 1], h[child]))
-            child++;
-        if (!before(h[child], x))
-            break;
-        h[i] = h[child];
-    }
-    h[i] = x;
-}
-
-static struct candidate pop(struct candidate *h, int *n)
-{
-    struct candidate top = h[0];
-    h[0] = h[--*n];
-    if (*n)
-        sift_down(h, *n, 0);
-    return top;
-}
-
-/* ---- filters: each keeps a prefix of kept[0..n) ----------------------------- */
-
-/* Weights of kept[0..n) into work[0..n); returns their sum. */
+/* Weights of order[0..n) into work[0..n); returns their sum. */
 static double weigh(struct sampler *s, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++)
-        s->work[i] = s->kept[i].y;
+        s->work[i] = s->rank.order[i].y;
     s->k->exp(s->work, (size_t)n, s->work);
     for (int i = 0; i < n; i++)
         sum += s->work[i];
@@ -166,24 +144,24 @@ static double weigh(struct sampler *s, int n)
  * What is kept stays in order of probability. */
 static int keep_typical(struct sampler *s, int n, float p)
 {
+    struct candidate *heap = s->rank.heap;
     double sum = weigh(s, n), entropy = 0, mass = 0, log_sum = math64_log(sum);
     for (int i = 0; i < n; i++)
-        entropy += s->work[i] / sum * (log_sum - s->kept[i].y);
+        entropy += s->work[i] / sum * (log_sum - s->rank.order[i].y);
     for (int i = 0; i < n; i++) {
-        double distance = fabs(log_sum - s->kept[i].y - entropy);
-        s->heap[i] = (struct candidate){(float)-distance, i};
+        double distance = fabs(log_sum - s->rank.order[i].y - entropy);
+        heap[i] = (struct candidate){(float)-distance, i};
     }
-    for (int i = n / 2; i-- > 0;)
-        sift_down(s->heap, n, i);
+    rank_heapify(heap, n);
     for (int left = n; left > 0 && (left == n || mass < p * sum);) {
-        int32_t i = pop(s->heap, &left).id;
+        int32_t i = rank_pop(heap, &left).id;
         mass += s->work[i];
         s->counts[i] = 1;
     }
     int m = 0;
     for (int i = 0; i < n; i++) {
         if (s->counts[i])
-            s->kept[m++] = s->kept[i];
+            s->rank.order[m++] = s->rank.order[i];
         s->counts[i] = 0;
     }
     return m;
@@ -210,27 +188,37 @@ static int keep_min_p(struct sampler *s, int n, float p)
     return m;
 }
 
-/* Pops candidates in order until no filter can want more; returns how many. */
-static int pop_needed(struct sampler *s, const struct gen_params *g, double total)
+/* Candidates that a filter is likely to want: for how many the order is made cheaply. */
+static int expected(int n_vocab)
 {
-    int left = s->n_vocab, n = 0;
-    int most = g->top_k > 0 && g->top_k < left ? g->top_k : left;
+    enum { MANY = 64 };
+    int half = rank_blocks(n_vocab) / 2 + 1;
+    return half < MANY ? half : MANY;
+}
+
+/* Asks for candidates in order until no filter can want more; returns how many of them
+ * may be wanted. */
+static int keep_needed(struct sampler *s, const struct gen_params *g, double total)
+{
+    int n = 0, most = g->top_k > 0 && g->top_k < s->n_vocab ? g->top_k : s->n_vocab;
     bool all = g->top_k > 0 || g->typical_p < 1;
     double mass = 0;
-    for (int i = 0; i < left; i++)
-        s->heap[i] = (struct candidate){s->work[i], i};
-    for (int i = left / 2; i-- > 0;)
-        sift_down(s->heap, left, i);
+    rank_begin(&s->rank, s->work, g->top_k > 0 ? most : expected(s->n_vocab));
     while (n < most) {
-        s->kept[n] = pop(s->heap, &left);
-        float w;
-        s->k->exp(&s->kept[n].y, 1, &w);
-        if (w <= 0)
-            break; /* nothing behind it has any probability */
-        mass += w;
-        n++;
-        if (!all && ((g->top_p < 1 && mass >= g->top_p * total) || w < g->min_p))
-            break;
+        float w[RANK_BLOCK];
+        int some = rank_more(&s->rank, s->work);
+        some = some < most - n ? some : most - n;
+        for (int i = 0; i < some; i++)
+            w[i] = s->rank.order[n + i].y;
+        s->k->exp(w, (size_t)some, w);
+        for (int i = 0; i < some; i++) {
+            if (w[i] <= 0)
+                return n; /* nothing behind it has any probability */
+            mass += w[i];
+            n++;
+            if (!all && ((g->top_p < 1 && mass >= g->top_p * total) || w[i] < g->min_p))
+                return n;
+        }
     }
     return n;
 }
@@ -241,22 +229,34 @@ static int32_t draw_kept(struct sampler *s, int n, double u)
     for (int i = 0; i < n; i++) {
         mass += s->work[i];
         if (u * sum < mass)
-            return s->kept[i].id;
+            return s->rank.order[i].id;
     }
-    return s->kept[n - 1].id;
+    return s->rank.order[n - 1].id;
 }
 
-static int32_t draw_any(struct sampler *s, double total, double u)
+/* From all tokens; the sum is one chain over them. masses: the sum up to each block's
+ * end. */
+static int32_t draw_any(struct sampler *s, double u)
 {
     double mass = 0;
-    int32_t last = 0;
-    for (int i = 0; i < s->n_vocab; i++) {
-        mass += s->work[i];
-        if (u * total < mass)
-            return i;
-        if (s->work[i] > 0)
-            last = i;
+    int block = 0, n_blocks = rank_blocks(s->n_vocab), last = s->n_vocab - 1;
+    s->k->exp(s->work, (size_t)s->n_vocab, s->work);
+    for (int b = 0; b < n_blocks; b++) {
+        for (int i = b * RANK_BLOCK, end = rank_block_end(s->n_vocab, b); i < end; i++)
+            mass += s->work[i];
+        s->masses[b] = mass;
     }
+    double wanted = u * mass;
+    while (block < n_blocks && !(wanted < s->masses[block]))
+        block++;
+    mass = block ? s->masses[block - 1] : 0;
+    for (int i = block * RANK_BLOCK; i < s->n_vocab; i++) {
+        mass += s->work[i];
+        if (wanted < mass)
+            return i;
+    }
+    while (last > 0 && !(s->work[last] > 0))
+        last--;
     return last;
 }
 
@@ -265,16 +265,11 @@ static int32_t draw(struct sampler *s, const struct gen_params *g, double u)
 {
     size_t n_vocab = (size_t)s->n_vocab;
     bool filtered = g->top_k > 0 || g->top_p < 1 || g->min_p > 0 || g->typical_p < 1;
-    if (!filtered) {
-        double total = 0;
-        s->k->exp(s->work, n_vocab, s->work);
-        for (size_t i = 0; i < n_vocab; i++)
-            total += s->work[i];
-        return draw_any(s, total, u);
-    }
-    int n = pop_needed(s, g, s->k->sum_exp(s->work, 0, n_vocab));
-    double sum =
-        g->top_k > 0 || g->typical_p < 1 ? -1 : s->k->sum_exp(s->work, 0, n_vocab);
+    if (!filtered)
+        return draw_any(s, u);
+    double total = s->k->sum_exp(s->work, 0, n_vocab);
+    int n = keep_needed(s, g, total);
+    double sum = g->top_k > 0 || g->typical_p < 1 ? -1 : total;
     if (g->typical_p < 1)
         n = keep_typical(s, n, g->typical_p);
     if (g->top_p < 1)
@@ -303,32 +298,44 @@ bool sample_logprobs(const struct sampler *s, const float *logits, int32_t id, i
     if (!isfinite(max))
         return false;
     double lse = max + math64_log(s->k->sum_exp(logits, max, n));
-    for (int i = 0; n_top > 0 && i < s->n_vocab; i++)
-        if (out->n_top < n_top || logits[i] > out->top[n_top - 1].logprob)
-            insert_top(out, n_top, i, logits[i]);
+    for (int b = 0; n_top > 0 && b < rank_blocks(s->n_vocab); b++) {
+        if (out->n_top == n_top &&
+            rank_block_max(s->k, logits, s->n_vocab, b) <= out->top[n_top - 1].logprob)
+            continue;
+        for (int i = b * RANK_BLOCK, end = rank_block_end(s->n_vocab, b); i < end; i++)
+            if (out->n_top < n_top || logits[i] > out->top[n_top - 1].logprob)
+                insert_top(out, n_top, i, logits[i]);
+    }
     for (int i = 0; i < out->n_top; i++)
         out->top[i].logprob = (float)(out->top[i].logprob - lse);
     out->logprob = (float)(logits[id] - lse);
     return true;
 }
 
+/* work = (x - max) / temperature; the peaks likewise. */
+static void temper(struct sampler *s, const float *x, float max, float temperature)
+{
+    float inverse = 1 / temperature;
+    for (int i = 0; i < s->n_vocab; i++)
+        s->work[i] = (x[i] - max) * inverse;
+    for (int b = 0; b < rank_blocks(s->n_vocab); b++)
+        s->rank.peaks[b] = (s->rank.peaks[b] - max) * inverse;
+}
+
 void sample_next(struct sampler *s, const struct sample_in *in, struct sample_out *out)
 {
     const struct gen_params *g = in->gen;
-    size_t n = (size_t)s->n_vocab;
     *out = (struct sample_out){.id = -1, .logprob = NAN};
-    if (!all_finite(in->logits, n))
+    if (!all_finite(s->k, in->logits, s->n_vocab))
         return;
-    adjust(s, in);
-    float max = s->k->max(s->work, n);
+    const float *x = adjust(s, in);
+    float max = rank_peaks(&s->rank, x);
     if (!isfinite(max))
         return;
     if (g->temperature < 1e-6f)
-        out->id = argmax(s->work, s->n_vocab, max);
+        out->id = rank_first(&s->rank, x, max);
     else {
-        float inverse = 1 / g->temperature;
-        for (size_t i = 0; i < n; i++)
-            s->work[i] = (s->work[i] - max) * inverse;
+        temper(s, x, max, g->temperature);
         out->id = draw(
             s, g, sample_uniform(g->seed, (uint32_t)in->choice, (uint32_t)in->n_tokens));
     }

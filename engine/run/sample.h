@@ -14,20 +14,15 @@
 
 #include "engine/base/err.h"
 #include "engine/engine.h"
-#include "engine/kernel/kernel.h"
-
-struct candidate {
-    float y; /* tempered logit relative to the maximum */
-    int32_t id;
-};
+#include "engine/run/rank.h"
 
 struct sampler {
     const struct kernels *k;
     int n_vocab;
-    float *work;            /* owns; [n_vocab] adjusted logits, later weights */
-    struct candidate *heap; /* owns; [n_vocab] */
-    struct candidate *kept; /* owns; [n_vocab] */
-    uint32_t *counts;       /* owns; [n_vocab], zero between calls */
+    float *work;    /* owns; [n_vocab] adjusted logits, later weights */
+    double *masses; /* owns; [rank_blocks(n_vocab)] sum of weights up to a block's end */
+    uint32_t *counts; /* owns; [n_vocab], zero between calls */
+    struct rank rank; /* owns its arrays */
 };
 
 int sample_open(struct sampler *s, const struct kernels *k, int n_vocab, struct err *err);

@@ -567,6 +567,39 @@ static void the_key_is_seed_choice_and_position(void **state)
     assert_true(base != sample_uniform(1ull << 32 | 1, 2, 3));
 }
 
+/* The same tokens far apart among others that have no probability are drawn alike: one
+ * block of the vocabulary or many. */
+static void a_wide_vocabulary_draws_the_same(void **state)
+{
+    enum { STRIDE = 41, WIDE = VOCAB * STRIDE };
+    (void)state;
+    static float wide[WIDE];
+    static const int32_t prompt[] = {0};
+    struct sampler s;
+    assert_int_equal(sample_open(&s, &kernel_c, WIDE, NULL), 0);
+    for (int i = 0; i < WIDE; i++)
+        wide[i] = i % STRIDE == 7 ? logits[i / STRIDE] : -1e4f;
+    for (int i = 0; i < 4000; i++) {
+        struct gen_params g = plain(i % 7 ? 0.8f : 0);
+        g.seed = (uint64_t)i;
+        g.top_k = i % 3 == 0 ? 5 : 0;
+        g.top_p = i % 5 == 0 ? 0.9f : 1;
+        g.min_p = i % 11 == 0 ? 0.02f : 0;
+        g.typical_p = i % 13 == 0 ? 0.7f : 1;
+        g.logprobs = 3;
+        struct sample_in in = {
+            .logits = wide, .gen = &g, .tokens = prompt, .n_prompt = 1, .n_tokens = 1};
+        struct sample_out here, there = draw_with(logits, &g, 1, prompt, 1);
+        sample_next(&s, &in, &here);
+        assert_int_equal(here.id, there.id * STRIDE + 7);
+        assert_int_equal(here.n_top, 3);
+        for (int t = 0; t < 3; t++)
+            assert_int_equal(here.top[t].id, there.top[t].id * STRIDE + 7);
+        assert_true(fabsf(here.logprob - there.logprob) < 1e-5f);
+    }
+    sample_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +621,7 @@ int main(void)
         cmocka_unit_test(equal_logprobs_stand_by_id),
         cmocka_unit_test(the_generator_gives_the_published_answers),
         cmocka_unit_test(the_key_is_seed_choice_and_position),
+        cmocka_unit_test(a_wide_vocabulary_draws_the_same),
     };
     return cmocka_run_group_tests(tests, open_sampler, close_sampler);
 }
