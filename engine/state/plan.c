@@ -137,7 +137,7 @@ static size_t mib(size_t bytes)
 
 enum {
     CHECKPOINT_PAGES = 16, /* a checkpoint's own, behind the one above it */
-    MOST_CHECKPOINTS = 1 << 16,
+    MOST_CHECKPOINTS = 1 << 14,
     MOST_PAGES = INT32_MAX
 };
 

@@ -8,6 +8,7 @@
 
 enum {
     NONE = -1,
+    MOST_ROOTS = 1024,   /* salts that have checkpoints at a time */
     SPARE_NODES = 4,     /* a slot */
     UNPAGED_NODES = 32,  /* a slot, where no page pays for them */
     NODES_PER_SLOT = 32, /* without pages: paths of this many times PAGE_TOKENS */
@@ -35,7 +36,9 @@ int prefix_open(struct prefix *p, const struct prefix_options *o, struct slots *
         return err_set(err, ERR_MEMORY, "out of memory for %d checkpoints", slots->n);
     for (int i = 0; i < slots->n; i++)
         p->checkpoints[i].node = NONE;
-    int rc = radix_open(&p->radix, o->n_nodes, slots->n + 1, pages, err);
+    int n_roots = slots->n < MOST_ROOTS ? slots->n + 1 : MOST_ROOTS;
+    int rc =
+        radix_open(&p->radix, o->n_nodes, o->n_roots ? o->n_roots : n_roots, pages, err);
     if (rc)
         prefix_close(p);
     return rc;

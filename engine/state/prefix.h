@@ -56,6 +56,7 @@ struct prefix {
 
 struct prefix_options {
     int n_nodes;
+    int n_roots; /* keys that have checkpoints at a time; 0: a slot each, at most 1024 */
     size_t cap_bytes; /* 0: what the pools have */
     bool any_depth;
 };

@@ -29,6 +29,7 @@ int radix_open(struct radix *x, int n_nodes, int n_roots, struct pages *pages,
                         .n_roots = n_roots,
                         .bits = bits_for(n_nodes),
                         .free = NONE,
+                        .free_root = NONE,
                         .oldest = NONE,
                         .newest = NONE};
     size_t n_buckets = (size_t)1 << x->bits;
@@ -43,8 +44,8 @@ int radix_open(struct radix *x, int n_nodes, int n_roots, struct pages *pages,
     memset(x->buckets, 0xFF, n_buckets * sizeof *x->buckets);
     for (int32_t i = n_nodes; i-- > 0; x->free = i)
         x->nodes[i].chain = x->free;
-    for (int i = 0; i < n_roots; i++)
-        x->roots[i].node = NONE;
+    for (int32_t i = n_roots; i-- > 0; x->free_root = i)
+        x->roots[i] = (struct radix_root){.node = NONE, .next = x->free_root};
     return 0;
 }
 
@@ -68,16 +69,27 @@ size_t radix_root_bytes(void)
 
 /* ---- children --------------------------------------------------------------- */
 
-static int32_t *bucket(const struct radix *x, int32_t parent, int32_t token)
+static int32_t *bucket(const struct radix *x, uint64_t key)
 {
-    uint64_t key = (uint64_t)(uint32_t)parent << 32 | (uint32_t)token;
     key = (key ^ key >> 29) * 0x9E3779B97F4A7C15u;
     return &x->buckets[key >> (64 - x->bits)];
 }
 
+static int32_t *bucket_of(const struct radix *x, int32_t parent, int32_t token)
+{
+    return bucket(x, (uint64_t)(uint32_t)parent << 32 | (uint32_t)token);
+}
+
+static void leave_bucket(struct radix *x, int32_t *at, int32_t node)
+{
+    while (*at != node)
+        at = &x->nodes[*at].chain;
+    *at = x->nodes[node].chain;
+}
+
 int32_t radix_child(const struct radix *x, int32_t node, int32_t token)
 {
-    int32_t at = *bucket(x, node, token);
+    int32_t at = *bucket_of(x, node, token);
     while (at != NONE && (x->nodes[at].parent != node || x->nodes[at].tokens[0] != token))
         at = x->nodes[at].chain;
     return at;
@@ -95,7 +107,7 @@ int radix_match(const struct radix *x, int32_t node, const int32_t *tokens, int 
 static void link_child(struct radix *x, int32_t parent, int32_t child)
 {
     struct radix_node *c = &x->nodes[child];
-    int32_t *head = bucket(x, parent, c->tokens[0]);
+    int32_t *head = bucket_of(x, parent, c->tokens[0]);
     c->parent = parent;
     c->chain = *head;
     *head = child;
@@ -106,10 +118,7 @@ static void link_child(struct radix *x, int32_t parent, int32_t child)
 static void unlink_child(struct radix *x, int32_t child)
 {
     struct radix_node *c = &x->nodes[child];
-    int32_t *at = bucket(x, c->parent, c->tokens[0]);
-    while (*at != child)
-        at = &x->nodes[*at].chain;
-    *at = c->chain;
+    leave_bucket(x, bucket_of(x, c->parent, c->tokens[0]), child);
     struct radix_node *parent = &x->nodes[c->parent];
     parent->n_children--;
     if (parent->recent == child)
@@ -165,7 +174,11 @@ static void reclaim_oldest(struct radix *x)
     assert(d->page == NONE && d->slot == NONE);
     unlist(x, node);
     if (d->parent < 0) {
-        x->roots[-1 - d->parent].node = NONE;
+        struct radix_root *r = &x->roots[-1 - d->parent];
+        leave_bucket(x, bucket(x, r->hash), node);
+        r->node = NONE;
+        r->next = x->free_root;
+        x->free_root = -1 - d->parent;
     } else {
         int32_t parent = d->parent;
         unlink_child(x, node);
@@ -211,41 +224,37 @@ static void unpin_one(struct radix *x, int32_t node)
 int32_t radix_find_root(const struct radix *x, const struct radix_key *key)
 {
     uint64_t hash = hash_bytes(key->bytes, key->len);
-    for (int i = 0; i < x->n_roots; i++) {
-        const struct radix_root *r = &x->roots[i];
-        if (r->node != NONE && r->hash == hash && r->len == key->len &&
+    int32_t at = *bucket(x, hash);
+    for (; at != NONE; at = x->nodes[at].chain) {
+        int32_t parent = x->nodes[at].parent;
+        const struct radix_root *r = &x->roots[parent < 0 ? -1 - parent : 0];
+        if (parent < 0 && r->hash == hash && r->len == key->len &&
             memcmp(r->key, key->bytes, key->len) == 0)
-            return r->node;
+            break;
     }
-    return NONE;
-}
-
-/* Every root that is not live hangs on ghosts alone, so one becomes free. */
-static int free_root(struct radix *x)
-{
-    for (;;) {
-        for (int i = 0; i < x->n_roots; i++)
-            if (x->roots[i].node == NONE)
-                return i;
-        assert(x->oldest != NONE);
-        reclaim_oldest(x);
-    }
+    return at;
 }
 
 static int32_t make_root(struct radix *x, const struct radix_key *key)
 {
     assert(key->len <= RADIX_KEY_BYTES);
-    int32_t node = take_node(x);
+    while (x->free_root == NONE && x->oldest != NONE)
+        reclaim_oldest(x); /* a root that is not live hangs on ghosts alone */
+    int32_t node = x->free_root != NONE ? take_node(x) : NONE;
     if (node == NONE)
         return NONE;
-    int i = free_root(x);
+    int32_t i = x->free_root;
     struct radix_root *r = &x->roots[i];
+    x->free_root = r->next;
     r->node = node;
     r->len = key->len;
     r->tenant_len = key->tenant_len;
     r->hash = hash_bytes(key->bytes, key->len);
     memcpy(r->key, key->bytes, key->len);
+    int32_t *head = bucket(x, r->hash);
     x->nodes[node].parent = -1 - i;
+    x->nodes[node].chain = *head;
+    *head = node;
     return node;
 }
 

@@ -46,6 +46,7 @@ struct radix_node {
 
 struct radix_root {
     int32_t node; /* -1: free */
+    int32_t next; /* free root */
     size_t len, tenant_len;
     uint64_t hash;
     char key[RADIX_KEY_BYTES];
@@ -54,14 +55,14 @@ struct radix_root {
 struct radix {
     struct radix_node *nodes; /* owns; [n_nodes] */
     struct radix_root *roots; /* owns; [n_roots] */
-    int32_t *buckets;         /* owns; [2^bits]: children by parent and first token */
-    struct pages *pages;      /* borrows */
+    int32_t *buckets;    /* owns; [2^bits]: children by parent and token, roots by key */
+    struct pages *pages; /* borrows */
     int n_nodes, n_roots, bits;
-    int32_t free;           /* first free node */
-    int32_t oldest, newest; /* ghost leaves */
+    int32_t free, free_root; /* first ones */
+    int32_t oldest, newest;  /* ghost leaves */
 };
 
-/* ERR_MEMORY. At most n_roots - 1 checkpoints may be live at a time. */
+/* ERR_MEMORY. */
 int radix_open(struct radix *x, int n_nodes, int n_roots, struct pages *pages,
                struct err *err);
 void radix_close(struct radix *x); /* accepts zeroed; lets go of no page */
@@ -80,7 +81,7 @@ int radix_match(const struct radix *x, int32_t node, const int32_t *tokens, int 
 
 /* Makes the path tokens[0..n), n >= 1, and a node that ends with it; counts one
  * checkpoint in each node of the path, which keeps all of it until radix_unpin. -1: no
- * node is left; nothing is pinned then. */
+ * node or no root is left; nothing is pinned then. */
 int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *tokens,
                   int n);
 

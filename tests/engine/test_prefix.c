@@ -162,11 +162,48 @@ static void any_interval_and_row_budget_gives_the_same_bits(void **state)
         }
 }
 
+/* The copy of a page in the middle, and the state behind it, in every format. */
+static void every_format_of_weights_and_pages_gives_the_bits_of_a_miss(void **state)
+{
+    static const enum engine_weights weights[] = {ENGINE_WEIGHTS_BF16, ENGINE_WEIGHTS_Q8,
+                                                  ENGINE_WEIGHTS_Q4};
+    static const enum engine_kv kv[] = {ENGINE_KV_F32, ENGINE_KV_F16, ENGINE_KV_Q8};
+    (void)state;
+    for (int m = 0; m < WARM_MODELS; m++)
+        for (int i = 0; i < 3; i++) {
+            struct engine_options o = warm_options(m);
+            struct warm w;
+            int32_t ids[MOST];
+            int n = 37, known = 0;
+            o.weights = weights[i];
+            o.kv = kv[i];
+            o.checkpoint_interval = 9;
+            o.checkpoint_bytes = 32 << 20;
+            warm_open(&w, m, &o);
+            draw(ids, MOST);
+            for (int turn = 0; turn < 4; turn++, n += 11) {
+                assert_int_equal(talk(&w, ids, &n), known);
+                known = n - 1;
+            }
+            ids[21] = (ids[21] + 1) % WARM_VOCAB;
+            assert_in_range(ask(&w, ids, n), 18, 21);
+            warm_close(&w);
+        }
+}
+
 /* ---- how much is found ------------------------------------------------------ */
 
 struct figures {
     int branch1, branch2, cut, cut2;
 };
+
+/* Another text from there on: no first token of two is the same. */
+static void part(int32_t *ids, int at)
+{
+    int32_t was = ids[at];
+    draw(ids + at, 20);
+    ids[at] = (was + 1) % WARM_VOCAB;
+}
 
 /* The next turn, the same 1,000 tokens with another question, the first 400 of them. */
 static struct figures branches(int model, int interval)
@@ -188,13 +225,13 @@ static struct figures branches(int model, int interval)
 
     open_plain(&w, model, interval);
     ask(&w, other, 1020);
-    draw(other + 1000, 20);
+    part(other, 1000);
     f.branch1 = ask(&w, other, 1020);
-    draw(other + 1000, 20);
+    part(other, 1000);
     f.branch2 = ask(&w, other, 1020);
-    draw(other + 400, 20);
+    part(other, 400);
     f.cut = ask(&w, other, 420);
-    draw(other + 400, 20);
+    part(other, 400);
     f.cut2 = ask(&w, other, 420);
     warm_close(&w);
     return f;
@@ -399,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_conversation_reads_only_what_is_new),
         cmocka_unit_test(choices_begin_with_a_stored_prompt),
         cmocka_unit_test(any_interval_and_row_budget_gives_the_same_bits),
+        cmocka_unit_test(every_format_of_weights_and_pages_gives_the_bits_of_a_miss),
         cmocka_unit_test(a_branch_is_found_from_the_second_time_on),
         cmocka_unit_test(turns_are_kept_where_the_request_says),
         cmocka_unit_test(turns_out_of_order_or_range_are_refused),

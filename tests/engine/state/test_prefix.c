@@ -419,6 +419,26 @@ static void a_checkpoint_can_be_taken_over(void **state)
     close_store(&s);
 }
 
+static void more_salts_than_roots_evict_each_other(void **state)
+{
+    struct store s;
+    int32_t ids[MOST];
+    (void)state;
+    open_store(&s, SLOTS, 0, &(struct prefix_options){.n_roots = 2});
+    count_up(ids, MOST, 0);
+    for (int i = 0; i < 8; i++) {
+        char key[] = {'a', '|', (char)('a' + i), 0},
+             last[] = {'a', '|', (char)('`' + i), 0};
+        tell(&s, key, ids, 20, 10);
+        tell(&s, key, ids, 30, 0);
+        assert_int_equal(depth_of(&s, key, ids, 30), 30);
+        assert_int_equal(depth_of(&s, last, ids, 30), i ? 30 : 0);
+        last[2]--;
+        assert_int_equal(depth_of(&s, last, ids, 30), 0);
+    }
+    close_store(&s);
+}
+
 static void nodes_that_run_out_are_taken_back(void **state)
 {
     struct store s;
@@ -556,6 +576,7 @@ static void whatever_happens_marks_are_right_and_all_comes_back(void **state)
         random_walk(&plain, 0, 1500);
         random_walk(&(struct prefix_options){.any_depth = true}, PAGES, 1500);
         random_walk(&(struct prefix_options){.n_nodes = 30}, PAGES, 1500);
+        random_walk(&(struct prefix_options){.n_roots = 2}, PAGES, 1500);
         random_walk(&(struct prefix_options){.cap_bytes = 4 * SLOT + 9 * PAGE}, PAGES,
                     1500);
     }
@@ -596,6 +617,7 @@ int main(void)
         cmocka_unit_test(bytes_are_never_above_the_cap),
         cmocka_unit_test(sequences_get_all_there_is_but_what_is_kept),
         cmocka_unit_test(a_checkpoint_can_be_taken_over),
+        cmocka_unit_test(more_salts_than_roots_evict_each_other),
         cmocka_unit_test(nodes_that_run_out_are_taken_back),
         cmocka_unit_test(whatever_happens_marks_are_right_and_all_comes_back),
         cmocka_unit_test(memory_that_runs_out_leaves_nothing),
