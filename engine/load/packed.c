@@ -76,7 +76,7 @@ static int check_note(const struct weights *w, const char *key, const char *expe
 static const void *settle(struct tensor *t, struct arena *a)
 {
     if ((uintptr_t)t->data % ALIGN == 0) {
-        t->kept = true;
+        t->kept = t->hot = true;
         return t->data;
     }
     void *copy = arena_alloc(a, t->bytes);

@@ -11,21 +11,23 @@
 
 enum { F16_INF = 0x7c00, TILE_WEIGHTS = PANEL * QUANT_GROUP };
 
-enum dtype quant_target(enum quant_weights ask, enum quant_role role, enum dtype own,
-                        int n_out)
+enum dtype quant_target(enum quant_weights ask, const struct quant_use *u)
 {
-    bool fine = role != QUANT_EXACT && n_out >= QUANT_MIN_OUT;
+    bool never = u->role == QUANT_EXACT || u->n_out < QUANT_MIN_OUT;
+    bool small = (int64_t)u->n_out * u->n_in < QUANT_SMALL;
     switch (ask) {
     case QUANT_F32:
         return DTYPE_F32;
     case QUANT_BF16:
-        return role == QUANT_EXACT ? own : DTYPE_BF16;
+        return u->role == QUANT_EXACT ? u->own : DTYPE_BF16;
     case QUANT_Q8:
-        return fine ? DTYPE_Q8 : own;
+        return never ? u->own : DTYPE_Q8;
     case QUANT_Q4:
-        return !fine ? own : role == QUANT_TABLE ? DTYPE_Q8 : DTYPE_Q4;
+        if (never)
+            return u->own;
+        return u->role == QUANT_TABLE || small ? DTYPE_Q8 : DTYPE_Q4;
     default:
-        return own;
+        return u->own;
     }
 }
 

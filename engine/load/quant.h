@@ -41,8 +41,10 @@ enum quant_weights { QUANT_OWN, QUANT_F32, QUANT_BF16, QUANT_Q8, QUANT_Q4 };
  * makes steps or decays, where an error grows with the context: it is never rounded. */
 enum quant_role { QUANT_MATRIX, QUANT_TABLE, QUANT_EXACT };
 
-/* A matrix of fewer outputs is not quantised: most of its panel would be absent. */
-enum { QUANT_MIN_OUT = 32 };
+/* A matrix of fewer outputs is not quantised: most of its panel would be absent. One of
+ * fewer weights is q8 where others are q4: it is little memory either way, and in a model
+ * so narrow that its matrices are small, 4 bits cost most (tests/bench/NOTES.md). */
+enum { QUANT_MIN_OUT = 32, QUANT_SMALL = 1 << 17 };
 
 /* A quantised matrix; codes and scales as above, 64-byte aligned for the kernels. */
 struct packed {
@@ -57,8 +59,12 @@ size_t quant_code_bytes(const struct packed *m);
 size_t quant_scale_bytes(const struct packed *m);
 
 /* The type that a float matrix of type own is held as. */
-enum dtype quant_target(enum quant_weights ask, enum quant_role role, enum dtype own,
-                        int n_out);
+struct quant_use {
+    enum quant_role role;
+    enum dtype own;
+    int n_out, n_in;
+};
+enum dtype quant_target(enum quant_weights ask, const struct quant_use *u);
 
 /* "f32", "f16", "bf16", "q8", "q4". */
 const char *quant_name(enum dtype type);

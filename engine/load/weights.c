@@ -468,7 +468,7 @@ void weights_cool(const struct weights *w)
         size_t done = 0;
         for (; t < w->n_tensors && w->tensors[t].file_index == i; t++) {
             size_t begin = (size_t)((const char *)w->tensors[t].data - (char *)f->map);
-            if (!w->tensors[t].kept)
+            if (!w->tensors[t].hot)
                 continue;
             cool(f, done, begin);
             done = begin + w->tensors[t].bytes;

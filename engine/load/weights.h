@@ -33,7 +33,8 @@ struct tensor {
     int64_t n_values;    /* parameters it stands for */
     int file_index;
     bool used;
-    bool kept; /* read where it lies as long as the model is open */
+    bool kept; /* read where it lies as long as the model is open, */
+    bool hot;  /* and all of it in every step */
     bool twin; /* repeats another tensor, which counts */
 };
 
@@ -84,9 +85,9 @@ const char *weights_note(const struct weights *w, const char *key);
 /* NULL when there is none; does not mark it as used. */
 const struct tensor *weights_find(const struct weights *w, const char *name);
 
-/* Tells the system that the mapped pages are not needed for now, those of tensors that
- * are kept excepted: what was packed elsewhere no longer counts as resident. Random
- * weights are gone then. */
+/* Tells the system that the mapped pages are not needed for now, those of hot tensors
+ * excepted: what was packed elsewhere no longer counts as resident, what is still read
+ * comes back by itself. Random weights are gone then. */
 void weights_cool(const struct weights *w);
 
 /* Bytes of the tensors that are kept in the mapping. */

@@ -123,6 +123,12 @@ static int convert(struct matrix *m, const struct bind *b, const struct tensor *
     return rc;
 }
 
+static enum dtype target(const struct bind *b, const struct bound *x, enum dtype own)
+{
+    struct quant_use use = {x->role, own, x->m.n_out, x->m.n_in};
+    return quant_target(b->held, &use);
+}
+
 static int take_floats(struct bound *x, const struct bind *b, struct err *err)
 {
     struct matrix *m = &x->m;
@@ -131,7 +137,7 @@ static int take_floats(struct bound *x, const struct bind *b, struct err *err)
     int rc = weights_take(b->weights, x->name, 2, shape, &x->source, &own, err);
     if (rc)
         return rc;
-    m->type = quant_target(b->held, x->role, own, m->n_out);
+    m->type = target(b, x, own);
     if (m->type >= DTYPE_FLOATS) {
         struct packed q = {m->type, m->n_out, m->n_in, NULL, NULL};
         rc = quantise(&q, b, x->source, own, err);
@@ -148,13 +154,13 @@ static int take_packed(struct bound *x, const struct bind *b, struct err *err)
     struct packed q = {.n_out = x->m.n_out, .n_in = x->m.n_in};
     int rc = packed_take(&q, b->weights, b->arena, x->name, err);
     hold(&x->m, &q);
-    enum dtype want = quant_target(b->held, x->role, x->m.type, x->m.n_out);
-    if (rc || want == x->m.type)
+    enum dtype want = target(b, x, q.type);
+    if (rc || want == q.type || (b->held == QUANT_Q4 && q.type == DTYPE_Q4))
         return rc;
     return err_param(err, ERR_ARGUMENT, "weights",
                      "weights: tensor %.200s: expected floats to make %s of, found %s "
                      "(--weights own takes a quantised file as it is)",
-                     x->name, quant_name(want), quant_name(x->m.type));
+                     x->name, quant_name(want), quant_name(q.type));
 }
 
 static int take(struct bound *x, const struct bind *b, struct err *err)

@@ -56,7 +56,7 @@ int model_bind_embed(struct model *m, const struct bind *b, const char *name, fl
         int rc = weights_take(b->weights, name, 2, shape, &e->source, &own, err);
         if (rc)
             return rc;
-        e->type = quant_target(b->held, QUANT_TABLE, own, v);
+        e->type = quant_target(b->held, &(struct quant_use){QUANT_TABLE, own, v, d});
     }
     if (e->type < DTYPE_FLOATS)
         return bind_rows(m, b, own, err);

@@ -64,7 +64,8 @@ def cuts(n, seed):
 
 class Case:
     def __init__(self, folder, model=None):
-        self.folder, self.model = folder, model or folder
+        self.folder, self.name = folder, folder.name
+        self.source = ("--model", model or folder)
         golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
         self.ids, self.greedy, self.context = golden["ids"], golden["greedy"], golden["context"]
         self.wanted = read_floats(folder / "logits.f64", "d")
@@ -75,7 +76,7 @@ class Case:
     def logits(self, *more):
         """The bytes written by one run."""
         with tempfile.NamedTemporaryFile() as out:
-            done = program.run("logits", "--model", self.model, "--ids",
+            done = program.run("logits", *self.source, "--ids",
                                ",".join(map(str, self.ids)), "--context", self.context,
                                "--out", out.name, *more)
             if done.returncode:
@@ -155,7 +156,7 @@ class GoldenTest(unittest.TestCase):
 
     def same_bytes(self, case, weights):
         """Sets, threads, cuts and row budgets, several of them in one run."""
-        ways = cuts(len(case.ids), case.folder.name)
+        ways = cuts(len(case.ids), case.name)
         sets = kernel_sets() * (1 if weights == "bf16" else 2)
         for i, name in enumerate(sets):
             more = ["--cpu", name, "--threads", (3, 1, 8, 2)[i % 4]]
@@ -173,7 +174,8 @@ class GoldenTest(unittest.TestCase):
         self.same_bytes(case, "q8")
 
     def check_q4(self, case):
-        self.same_bytes(case, "q4")
+        """Matrices this small are q8 under q4; ShapeTest has larger ones."""
+        self.assertTrue(case.held("q4") == case.held("q8"))
 
     def check_f32(self, case):
         self.near_the_reference(case, case.held("f32"))
@@ -188,6 +190,51 @@ class GoldenTest(unittest.TestCase):
                 for asked in ("own", weights):
                     self.assertTrue(ahead.held(asked) == case.held(weights),
                                     f"{weights} ahead, --weights {asked}")
+
+
+# Random weights of shapes whose matrices are large enough for q4, with sizes that fill
+# neither panels nor groups.
+ODD = {"vocab_size": 70, "hidden_size": 372, "num_attention_heads": 6, "num_hidden_layers": 2,
+       "intermediate_size": 420, "max_position_embeddings": 128, "rms_norm_eps": 1e-6}
+SHAPES = {
+    "llama": {"model_type": "llama", "num_key_value_heads": 6, "attention_bias": True},
+    "transxssm": {"model_type": "TransXSSM", "attn_layer_period": 2, "attn_layer_offset": 1},
+    "pha-dss": {"model_type": "pha", "gss_kind": "dss", "gss_gate_size": 400,
+                "gss_hidden_size": 368, "gss_state_size": 16, "aux_intermediate_size": 390},
+    "pha-gated": {"model_type": "pha", "gss_kind": "gated", "gss_state_size": 400,
+                  "aux_intermediate_size": 390},
+}
+
+
+class ShapeCase(Case):
+    def __init__(self, name, path):
+        self.name, self.source, self.bases = name, ("--shape", path), {}
+        self.ids, self.context = [i * 31 % ODD["vocab_size"] for i in range(45)], 128
+
+
+class ShapeTest(unittest.TestCase):
+    same_bytes = GoldenTest.same_bytes
+
+    def check(self, name):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "shape.json"
+            path.write_text(json.dumps({**ODD, **SHAPES[name]}), encoding="utf-8")
+            case = ShapeCase(name, path)
+            self.assertFalse(case.held("q4") == case.held("q8"))
+            for weights in ("q8", "q4"):
+                self.same_bytes(case, weights)
+
+    def test_llama(self):
+        self.check("llama")
+
+    def test_transxssm(self):
+        self.check("transxssm")
+
+    def test_pha_dss(self):
+        self.check("pha-dss")
+
+    def test_pha_gated(self):
+        self.check("pha-gated")
 
 
 class QualityTest(unittest.TestCase):
@@ -211,7 +258,7 @@ class QualityTest(unittest.TestCase):
 class KernelSetTest(unittest.TestCase):
     def test_the_sets_that_this_processor_lacks_are_refused(self):
         folder = next(HERE.glob("llama-default"))
-        for name in set(SETS) - set(kernel_sets()):
+        for name in sorted(set(SETS) - set(kernel_sets())):
             done = program.run("logits", "--model", folder, "--ids", "1", "--cpu", name,
                                "--out", "/dev/null")
             self.assertEqual(done.returncode, 2)

@@ -105,6 +105,31 @@ def write_floats(folder, source, weights):
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
+def write_large(folder):
+    """A random Llama of one layer whose feed-forward matrices are large enough for q4."""
+    rng, width, inner, vocab = random.Random(3), 128, 1050, 50
+    shapes = {"model.embed_tokens.weight": [vocab, width], "model.norm.weight": [width]}
+    for name, shape in (("input_layernorm", [width]), ("post_attention_layernorm", [width]),
+                        ("self_attn.q_proj", [width, width]), ("self_attn.k_proj", [32, width]),
+                        ("self_attn.v_proj", [32, width]), ("self_attn.o_proj", [width, width]),
+                        ("mlp.gate_proj", [inner, width]), ("mlp.up_proj", [inner, width]),
+                        ("mlp.down_proj", [width, inner])):
+        shapes[f"model.layers.0.{name}.weight"] = shape
+    config = {"model_type": "llama", "vocab_size": vocab, "hidden_size": width,
+              "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 1,
+              "intermediate_size": inner, "max_position_embeddings": 64,
+              "tie_word_embeddings": True}
+    source = folder.parent / f"{folder.name}-config"
+    source.mkdir()
+    (source / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_floats(folder, source, {
+        name: (shape, [rng.gauss(0, shape[-1] ** -0.5) for _ in range(math.prod(shape))]
+               if len(shape) == 2 else [1.0] * shape[0]) for name, shape in shapes.items()})
+    ids = [i * 7 % vocab for i in range(20)]
+    (folder / "golden.json").write_text(json.dumps({"ids": ids}), encoding="utf-8")
+    shutil.rmtree(source)
+
+
 # ---- tests ----------------------------------------------------------------------------------
 
 class WithFolder(unittest.TestCase):
@@ -135,14 +160,20 @@ class WithFolder(unittest.TestCase):
 
 
 class FormatTest(WithFolder):
+    def models(self):
+        write_large(self.parent / "large")
+        return [self.parent / "large", *(GOLDEN / name for name in NAMES)]
+
     def test_the_weights_are_near_those_that_went_in(self):
-        for name in NAMES:
-            before = read_weights(GOLDEN / name)
-            for kind, worst in (("q8", 0.5 / 127), ("q4", 0.25)):
-                after = read_weights(self.make(GOLDEN / name, kind, f"{name}-{kind}"))
+        for model in self.models():
+            before = read_weights(model)
+            for kind in ("q8", "q4"):
+                out = self.make(model, kind, f"{model.name}-{kind}")
+                after, tensors = read_weights(out), read_tensors(out)[0]
                 self.assertLessEqual(set(after), set(before))
                 for tensor, (shape, values) in after.items():
-                    with self.subTest(model=name, kind=kind, tensor=tensor):
+                    worst = 0.25 if tensor + ".q4" in tensors else 0.5 / 127
+                    with self.subTest(model=model.name, kind=kind, tensor=tensor):
                         self.assertEqual(shape, before[tensor][0])
                         self.near(before[tensor][1], values, shape[-1], worst)
 
@@ -169,23 +200,27 @@ class FormatTest(WithFolder):
 
     def test_logits_are_those_of_the_reader_s_weights(self):
         """Products round their rows to 8 bits and sum in another order; no more lies between."""
-        for kind in ("q8", "q4"):
-            for name in ("llama-gqa-bias", "pha-sizes"):
-                with self.subTest(kind=kind, model=name):
-                    packed = self.make(GOLDEN / name, kind, f"{name}-{kind}")
-                    plain = self.parent / f"{name}-{kind}-plain"
-                    write_floats(plain, packed, read_weights(packed))
-                    shutil.copy(GOLDEN / name / "golden.json", plain)
-                    a, b = array.array("f"), array.array("f")
-                    a.frombytes(self.logits(packed))
-                    b.frombytes(self.logits(plain))
-                    power = sum(x * x for x in b)
-                    off = sum((x - y) ** 2 for x, y in zip(a, b))
-                    self.assertLess(math.sqrt(off / power), 0.03)
+        write_large(self.parent / "large")
+        for kind, model in (("q8", GOLDEN / "llama-gqa-bias"), ("q8", GOLDEN / "pha-sizes"),
+                            ("q8", self.parent / "large"), ("q4", self.parent / "large")):
+            with self.subTest(kind=kind, model=model.name):
+                packed = self.make(model, kind, f"{model.name}-{kind}")
+                plain = self.parent / f"{model.name}-{kind}-plain"
+                write_floats(plain, packed, read_weights(packed))
+                shutil.copy(model / "golden.json", plain)
+                a, b = array.array("f"), array.array("f")
+                a.frombytes(self.logits(packed))
+                b.frombytes(self.logits(plain))
+                power = sum(x * x for x in b)
+                off = sum((x - y) ** 2 for x, y in zip(a, b))
+                self.assertLess(math.sqrt(off / power), 0.03)
 
     def test_quantised_arrays_come_first_and_aligned(self):
+        write_large(self.parent / "large")
         for kind in ("q8", "q4"):
-            tensors, metadata = read_tensors(self.make(GOLDEN / NAMES[0], kind, kind))
+            tensors, metadata = read_tensors(self.make(self.parent / "large", kind, kind))
+            kinds = {n.rsplit(".", 1)[1] for n in tensors} & {"q8", "q4"}
+            self.assertEqual(kinds, {"q8"} if kind == "q8" else {"q8", "q4"})
             self.assertEqual(metadata["ssmd.layout"], "1")
             ends = [at + len(raw) for n, (_, _, raw, at) in tensors.items()
                     if n.endswith((".q8", ".q4", ".scale"))]
@@ -330,8 +365,9 @@ class RefusalTest(WithFolder):
             self.assertEqual(self.left(), ["source", "whole"])
 
     def test_formats_that_a_quantised_file_cannot_give(self):
-        q8 = self.make(GOLDEN / NAMES[0], "q8", "q8")
-        q4 = self.make(GOLDEN / NAMES[0], "q4", "q4")
+        write_large(self.parent / "large")
+        q8 = self.make(self.parent / "large", "q8", "q8")
+        q4 = self.make(self.parent / "large", "q4", "q4")
         for model, asked, found in ((q8, "q4", "q8"), (q8, "f32", "q8"), (q8, "bf16", "q8"),
                                     (q4, "q8", "q4"), (q4, "f32", "q")):
             done = program.run("check", "--model", model, "--weights", asked, "--context", 64)

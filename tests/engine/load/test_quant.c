@@ -458,17 +458,22 @@ static void halves_become_floats_and_bf16_at_any_length(void **state)
 static void roles_and_sizes_decide_the_type(void **state)
 {
     (void)state;
-    enum dtype own = DTYPE_F16;
     static const enum dtype big[3][5] = {
         [QUANT_MATRIX] = {DTYPE_F16, DTYPE_F32, DTYPE_BF16, DTYPE_Q8, DTYPE_Q4},
         [QUANT_TABLE] = {DTYPE_F16, DTYPE_F32, DTYPE_BF16, DTYPE_Q8, DTYPE_Q8},
         [QUANT_EXACT] = {DTYPE_F16, DTYPE_F32, DTYPE_F16, DTYPE_F16, DTYPE_F16}};
     for (int role = 0; role < 3; role++)
         for (int i = 0; i < 5; i++) {
-            enum dtype large = quant_target(asks[i], (enum quant_role)role, own, 32);
-            enum dtype small = quant_target(asks[i], (enum quant_role)role, own, 31);
-            assert_int_equal(large, big[role][i]);
-            assert_int_equal(small, large >= DTYPE_FLOATS ? own : large);
+            struct quant_use use = {(enum quant_role)role, DTYPE_F16, 32, 4096};
+            enum dtype whole = quant_target(asks[i], &use);
+            assert_int_equal(whole, big[role][i]);
+            use.n_in = 4095;
+            assert_int_equal(quant_target(asks[i], &use),
+                             whole == DTYPE_Q4 ? DTYPE_Q8 : whole);
+            use.n_in = 1 << 20;
+            use.n_out = 31;
+            assert_int_equal(quant_target(asks[i], &use),
+                             whole >= DTYPE_FLOATS ? DTYPE_F16 : whole);
         }
 }
 
