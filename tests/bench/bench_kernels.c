@@ -1,21 +1,82 @@
 /*
- * How fast linear layers are on all threads of this machine: beside OpenBLAS, in
- * alternating runs, and with weights streamed from memory beside the machine's own read
- * speed. Kernels of one thread: make bench-kernels. Not a test: nothing is asserted.
- * Usage: bench_kernels [threads].
+ * Linear layers of a 125M model beside this machine's limits, which are measured between
+ * the runs: weights out of cache, every type, one row to 512; and OpenBLAS beside f32.
+ * Not a test: nothing is asserted. Usage: bench_kernels [threads [level]].
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/gemm.h"
+#include "engine/kernel/limit.h"
 
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROUNDS = 9, MAX_ROWS = 512, SIDE = 1024, BIG = 256 << 20 };
+enum { ROUNDS = 7, MAX_ROWS = 512, MAX_IN = 2048, MAX_OUT = 32000, BIG = 256 << 20 };
 
-static const char *const levels[] = {"avx512", "avx2"};
+static const double ROUND_S = 0.02;
+
+struct shape {
+    int n_in, n_out;
+};
+
+struct bench {
+    struct gemm g;
+    struct gemm_scratch scratch;
+    struct limit limit;
+    int n_threads;
+    char *weights; /* BIG bytes, read as any type */
+    float *x, *y;
+};
+
+/* A product; every call takes the next matrix, so that weights come from memory. */
+struct product {
+    const struct bench *b;
+    enum dtype type;
+    struct shape shape;
+    int rows, n_matrices, at;
+};
+
+typedef void run_fn(struct product *p);
+
+static size_t code_bytes(const struct product *p)
+{
+    return gemm_panel_bytes(p->type, p->shape.n_in, p->shape.n_out);
+}
+
+static size_t matrix_bytes(const struct product *p)
+{
+    size_t scales = gemm_scale_bytes(p->shape.n_in, p->shape.n_out);
+    return code_bytes(p) + (p->type < DTYPE_FLOATS ? 0 : scales);
+}
+
+static const char *next_weights(struct product *p)
+{
+    return p->b->weights + (size_t)(p->at++ % p->n_matrices) * matrix_bytes(p);
+}
+
+static void run_ours(struct product *p)
+{
+    const char *at = next_weights(p);
+    const struct matrix m = {.type = p->type,
+                             .n_in = p->shape.n_in,
+                             .n_out = p->shape.n_out,
+                             .panels = at,
+                             .scales =
+                                 (const uint16_t *)(const void *)(at + code_bytes(p))};
+    gemm_run(&p->b->g, &m, p->b->x, (size_t)m.n_in, p->rows, p->b->y, (size_t)m.n_out);
+}
+
+static void run_blas(struct product *p)
+{
+    const struct shape s = p->shape;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p->rows, s.n_out, s.n_in, 1.0f,
+                p->b->x, s.n_in, (const float *)(const void *)next_weights(p), s.n_in,
+                0.0f, p->b->y, s.n_out);
+}
+
+/* ---- time ------------------------------------------------------------------- */
 
 static double now(void)
 {
@@ -24,22 +85,18 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-typedef void run_fn(void *arg);
-
-/* Seconds for one call, over about 20 ms. */
-static double timed(run_fn *run, void *arg, int calls)
+static double timed(run_fn *run, struct product *p, int calls)
 {
     double t = now();
     for (int i = 0; i < calls; i++)
-        run(arg);
+        run(p);
     return (now() - t) / calls;
 }
 
-static int calls_for(run_fn *run, void *arg)
+static double limit_rate(const struct bench *b, enum limit_kind kind)
 {
-    double one = timed(run, arg, 2);
-    int n = (int)(0.02 / one);
-    return n < 1 ? 1 : n;
+    double t = now(), work = limit_run(&b->limit, b->g.pool, kind);
+    return work / (now() - t);
 }
 
 static int by_size(const void *a, const void *b)
@@ -54,174 +111,100 @@ static double median(double *t)
     return t[ROUNDS / 2];
 }
 
-/* Alternates the runs A B A B and leaves the median seconds of each in t[]. */
-static void alternate(run_fn **run, void **arg, int n, double *t)
-{
-    double all[4][ROUNDS];
-    int calls[4];
-    for (int i = 0; i < n; i++)
-        calls[i] = calls_for(run[i], arg[i]);
-    for (int r = 0; r < ROUNDS; r++)
-        for (int i = 0; i < n; i++)
-            all[i][r] = timed(run[i], arg[i], calls[i]);
-    for (int i = 0; i < n; i++)
-        t[i] = median(all[i]);
-}
-
-static float *random_floats(size_t n)
-{
-    float *x = mem_alloc(n * sizeof *x);
-    uint32_t s = 12345;
-    for (size_t i = 0; i < n; i++) {
-        s = s * 1664525u + 1013904223u;
-        x[i] = (float)(s >> 8) / 8388608.0f - 1.0f;
-    }
-    return x;
-}
-
-/* ---- linear layers beside OpenBLAS ------------------------------------------ */
-
-struct product {
-    struct gemm g;
-    struct matrix *m;
-    int n_matrices, at, rows;
-    const float *x, *w;
-    float *y;
+struct figures {
+    double ours, blas;      /* seconds */
+    double memory, compute; /* bytes and operations a second */
 };
 
-static void run_ours(void *arg)
+/* Ours, OpenBLAS, memory and arithmetic in turn. */
+static struct figures measure(struct product *p)
 {
-    struct product *p = arg;
-    const struct matrix *m = &p->m[p->at++ % p->n_matrices];
-    gemm_run(&p->g, m, p->x, (size_t)m->n_in, p->rows, p->y, (size_t)m->n_out);
-}
-
-static void run_blas(void *arg)
-{
-    struct product *p = arg;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p->rows, SIDE, SIDE, 1.0f, p->x,
-                SIDE, p->w, SIDE, 0.0f, p->y, SIDE);
-}
-
-static void bench_products(struct pool *pool, struct arena *a, const float *w,
-                           const float *x, float *y)
-{
-    static const int rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 256, 512};
-    struct matrix m;
-    gemm_pack(&m, a, DTYPE_F32, w, SIDE, SIDE, false, NULL);
-    m.bias = NULL;
-    printf("linear f32 %dx%d, GFLOP/s\n%6s %10s %10s %10s %12s\n", SIDE, SIDE, "rows",
-           levels[0], levels[1], "OpenBLAS", "avx512/blas");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct product p[3];
-        run_fn *run[3] = {run_ours, run_ours, run_blas};
-        void *arg[3] = {&p[0], &p[1], &p[2]};
-        double t[3], flops = 2.0 * SIDE * SIDE * rows[i];
-        for (int j = 0; j < 3; j++) {
-            p[j] = (struct product){
-                {&kernel_c, pool, false, NULL}, &m, 1, 0, rows[i], x, w, y};
-            if (j < 2)
-                cpu_kernels(&p[j].g.k, levels[j], NULL);
-        }
-        alternate(run, arg, 3, t);
-        printf("%6d %10.1f %10.1f %10.1f %12.2f\n", rows[i], flops / t[0] * 1e-9,
-               flops / t[1] * 1e-9, flops / t[2] * 1e-9, t[2] / t[0]);
+    double ours[ROUNDS], blas[ROUNDS], memory[ROUNDS], compute[ROUNDS];
+    enum limit_kind kind = p->type < DTYPE_FLOATS ? LIMIT_F32 : LIMIT_INT8;
+    double one = timed(run_ours, p, 2);
+    int calls = one < ROUND_S ? (int)(ROUND_S / one) : 1;
+    for (int r = 0; r < ROUNDS; r++) {
+        ours[r] = timed(run_ours, p, calls);
+        blas[r] = p->type == DTYPE_F32 ? timed(run_blas, p, calls) : 0;
+        memory[r] = limit_rate(p->b, LIMIT_READ);
+        compute[r] = limit_rate(p->b, kind);
     }
+    return (struct figures){median(ours), median(blas), median(memory), median(compute)};
 }
 
-/* ---- weights out of cache --------------------------------------------------- */
+static void print(const struct product *p, const struct figures *f)
+{
+    static const char *const names[DTYPE_N] = {"f32", "f16", "bf16", "q8", "q4"};
+    double bytes = (double)matrix_bytes(p);
+    double ops = 2.0 * p->shape.n_in * p->shape.n_out * p->rows;
+    printf("%-5s %5d %6d %4d %9.1f %7.1f %8.1f %8.1f", names[p->type], p->shape.n_in,
+           p->shape.n_out, p->rows, f->ours * 1e6, bytes / f->ours * 1e-9,
+           bytes / f->ours / f->memory * 100, ops / f->ours * 1e-9);
+    printf(" %8.1f", ops / f->ours / f->compute * 100);
+    if (f->blas > 0)
+        printf(" %8.2f", f->blas / f->ours);
+    printf("\n");
+}
 
-struct reading {
+static void bench_type(const struct bench *b, enum dtype type)
+{
+    static const struct shape shapes[] = {
+        {768, 768}, {768, 2048}, {2048, 768}, {768, 32000}};
+    static const int rows[] = {1, 4, 16, 64, 512};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+            struct product p = {b, type, shapes[s], rows[r], 1, 0};
+            if (p.shape.n_out == MAX_OUT && p.rows > 16)
+                continue;
+            p.n_matrices = (int)(BIG / matrix_bytes(&p));
+            struct figures f = measure(&p);
+            print(&p, &f);
+        }
+}
+
+/* Floats of a moderate size by any type's reading. */
+static void fill(struct bench *b)
+{
+    for (size_t i = 0; i < BIG; i++)
+        b->weights[i] = (char)(i % 4 == 3 || i % 2 ? 0x3c : i * 7);
+    for (size_t i = 0; i < (size_t)MAX_ROWS * MAX_IN; i++)
+        b->x[i] = (float)(i % 251) / 125.0f - 1.0f;
+}
+
+static int open_bench(struct bench *b, const char *level, struct err *err)
+{
     struct pool *pool;
-    const struct kernels *k;
-    const float *x;
-};
-
-static void read_part(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct reading *r = arg;
-    size_t part = BIG / sizeof(float) / 64;
-    volatile float sink = r->k->max(r->x + (size_t)task * part, part);
-    (void)sink;
-}
-
-static void run_reading(void *arg)
-{
-    struct reading *r = arg;
-    pool_run(r->pool, read_part, r, 64);
-}
-
-static void bench_streams(struct pool *pool, const float *w, const float *x, float *y)
-{
-    static const char *const names[] = {"f32", "f16", "bf16"};
-    static const int rows[] = {1, 2, 4, 8, 16};
-    struct reading r = {pool, NULL, w};
-    cpu_kernels(&r.k, NULL, NULL);
-    printf("weights out of cache (%d MiB), GB/s of weights\n%6s %6s %10s %10s %10s\n",
-           BIG >> 20, "type", "rows", levels[0], levels[1], "reading");
-    for (enum dtype type = 0; type < DTYPE_FLOATS; type++) {
-        struct matrix m[64];
-        size_t bytes = gemm_panel_bytes(type, SIDE, SIDE);
-        int n = (int)(BIG / bytes) < 64 ? (int)(BIG / bytes) : 64;
-        for (int i = 0; i < n; i++)
-            m[i] = (struct matrix){.type = type,
-                                   .n_in = SIDE,
-                                   .n_out = SIDE,
-                                   .panels = (char *)(uintptr_t)w + (size_t)i * bytes};
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-            struct product p[2];
-            run_fn *run[3] = {run_ours, run_ours, run_reading};
-            void *arg[3] = {&p[0], &p[1], &r};
-            double t[3];
-            for (int j = 0; j < 2; j++) {
-                p[j] = (struct product){
-                    {NULL, pool, false, NULL}, m, n, 0, rows[i], x, NULL, y};
-                cpu_kernels(&p[j].g.k, levels[j], NULL);
-            }
-            alternate(run, arg, 3, t);
-            printf("%6s %6d %10.1f %10.1f %10.1f\n", names[type], rows[i],
-                   (double)bytes / t[0] * 1e-9, (double)bytes / t[1] * 1e-9,
-                   (double)BIG / t[2] * 1e-9);
-        }
-    }
-}
-
-static void run_nothing(void *arg, int task, int thread)
-{
-    (void)arg, (void)task, (void)thread;
-}
-
-static void run_pool(void *arg)
-{
-    pool_run(arg, run_nothing, NULL, 8);
+    int rc = cpu_kernels(&b->g.k, level, err);
+    if (rc == 0)
+        rc = pool_open(&pool, b->n_threads, err);
+    if (rc)
+        return rc;
+    b->g.pool = pool;
+    b->g.scratch = &b->scratch;
+    b->weights = mem_alloc(BIG);
+    b->x = mem_alloc((size_t)MAX_ROWS * MAX_IN * sizeof *b->x);
+    b->y = mem_alloc((size_t)MAX_ROWS * MAX_OUT * sizeof *b->y);
+    if (!b->weights || !b->x || !b->y)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    rc = gemm_scratch_open(&b->scratch, MAX_IN, MAX_ROWS, b->n_threads, err);
+    return rc ? rc : limit_open(&b->limit, err);
 }
 
 int main(int argc, char **argv)
 {
-    int n_threads = argc > 1 ? atoi(argv[1]) : cpu_count();
-    struct pool *pool;
-    struct arena a;
-    const struct kernels *best;
-    if (cpu_kernels(&best, "avx512", NULL) != 0) {
-        fprintf(stderr,
-                "bench_kernels compares AVX-512 with AVX2: this processor lacks it\n");
-        return 0;
-    }
-    if (pool_open(&pool, n_threads, NULL) != 0)
+    struct bench b = {.n_threads = argc > 1 ? atoi(argv[1]) : cpu_count()};
+    struct err err = {0};
+    if (open_bench(&b, argc > 2 ? argv[2] : NULL, &err)) {
+        fprintf(stderr, "bench_kernels: %s\n", err.text);
         return 1;
-    arena_init(&a);
-    gemm_blas_threads(n_threads);
-    float *w = random_floats(BIG / sizeof *w), *x = random_floats(MAX_ROWS * SIDE);
-    float *y = random_floats(MAX_ROWS * SIDE);
-    printf("%d threads; an empty pool_run of 8 tasks takes %.2f us\n", n_threads,
-           timed(run_pool, pool, 20000) * 1e6);
-    bench_products(pool, &a, w, x, y);
-    bench_streams(pool, w, x, y);
-    mem_free(w);
-    mem_free(x);
-    mem_free(y);
-    arena_free(&a);
-    pool_close(pool);
+    }
+    gemm_blas_threads(b.n_threads);
+    fill(&b);
+    printf("%s, %d threads; medians of %d alternating rounds\n", b.g.k->name, b.n_threads,
+           ROUNDS);
+    printf("%-5s %5s %6s %4s %9s %7s %8s %8s %8s %8s\n", "type", "in", "out", "rows",
+           "us", "GB/s", "% of read", "Gop/s", "% of", "x BLAS");
+    for (enum dtype type = 0; type < DTYPE_N; type++)
+        bench_type(&b, type);
     return 0;
 }

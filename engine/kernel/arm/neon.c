@@ -366,24 +366,6 @@ INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
         vqtbl1q_s8(levels, vshrq_n_u8(c, 4)), vqtbl1q_s8(levels, vshrq_n_u8(d, 4))};
 }
 
-/* As q8 codes: 128 + the level. */
-INLINE void store_codes(uint8_t *p, vcodes w)
-{
-    uint8x16_t sign = vdupq_n_u8(128);
-    vst1q_u8(p, veorq_u8(vreinterpretq_u8_s8(w.a), sign));
-    vst1q_u8(p + 16, veorq_u8(vreinterpretq_u8_s8(w.b), sign));
-    vst1q_u8(p + 32, veorq_u8(vreinterpretq_u8_s8(w.c), sign));
-    vst1q_u8(p + 48, veorq_u8(vreinterpretq_u8_s8(w.d), sign));
-}
-
-INLINE void v_unpack_q4(const uint8_t *p, uint8_t *low, uint8_t *high)
-{
-    vcodes l, h;
-    v_codes_q4(p, &l, &h);
-    store_codes(low, l);
-    store_codes(high, h);
-}
-
 /* Four bytes of a row, everywhere. */
 INLINE vquad v_quad(const int8_t *p)
 {

@@ -3,19 +3,19 @@
  *
  * A set needs no more than a few operations on integers: a row's four bytes everywhere
  * (v_quad), the weights of 16 outputs and 4 k as the dot product wants them (v_codes,
- * v_codes_q4), q4's as q8's (v_unpack_q4), where sums begin (v_begin), the dot product
- * (v_dot) and sums as floats (v_float).
+ * v_codes_q4), where sums begin (v_begin), the dot product (v_dot) and sums as floats
+ * (v_float).
  *
  * A block of up to 32 rows goes through a panel group by group, so that the weights are
  * read once, in their order, and a group of them serves all rows from the L1 cache. The
  * float chains rest in memory between the groups, which is exact; in registers are the
- * integer sums of a tile: a few rows of the block, one or both halves of the panel.
+ * integer sums of a tile, a few rows of the block times one or both halves of the panel,
+ * and, where there are 32 of them, all weights of the group while tiles go by.
  */
 
 enum {
-    QUANT_PIECE = PANEL * 4,           /* bytes of 4 k of a panel, or of 8 in q4 */
-    QUANT_BYTES = QUANT_GROUP * PANEL, /* codes of a q8 group */
-    QUANT_FEW = 4                      /* rows that are bound by memory */
+    QUANT_PIECE = PANEL * 4, /* bytes of 4 k of a panel, or of 8 in q4 */
+    QUANT_FEW = 4            /* rows that are bound by memory */
 };
 
 /* A panel, and a block of rows. */
@@ -31,6 +31,11 @@ struct quant_block {
     size_t n_out;   /* <= 32 of the panel */
     int n_rows;     /* <= QUANT_BLOCK */
 };
+
+INLINE size_t quant_bytes(enum dtype type) /* of a group's codes */
+{
+    return (size_t)(QUANT_GROUP * PANEL) / (type == DTYPE_Q8 ? 1 : 2);
+}
 
 /* The dot products of 4 k, of each row's bytes with these weights. */
 INLINE void quant_dots(ivec s[][2], const vcodes w[2], const struct quant_group *q,
@@ -110,13 +115,6 @@ INLINE void quant_tile(const uint8_t *codes, const uint16_t *scales,
     }
 }
 
-/* Of q4 codes, which many tiles would unpack again and again. */
-INLINE void quant_unpack(const uint8_t *from, uint8_t *to)
-{
-    for (int j = 0; j < QUANT_BYTES / 2; j += QUANT_PIECE / 2)
-        v_unpack_q4(from + j, to + j, to + j + QUANT_BYTES / 2);
-}
-
 INLINE void quant_finish(const struct quant_block *b, const float *sums)
 {
     for (int r = 0; r < b->n_rows; r++)
@@ -129,28 +127,25 @@ INLINE void quant_finish(const struct quant_block *b, const float *sums)
         }
 }
 
-/* How the weights come: q4 codes are unpacked once for several tiles, or as one uses
- * them. */
-enum quant_source { QUANT_Q8, QUANT_Q4, QUANT_Q4_UNPACKED, QUANT_SOURCES };
-
 /* How far ahead of their use codes are fetched, in bytes. For few rows a little, which
  * helps the processor's own prefetching along; for more rows as much as memory delivers
  * while they compute. */
-INLINE size_t quant_distance(int n_rows, bool q4)
+INLINE size_t quant_distance(int n_rows, enum dtype type)
 {
     if (n_rows > QUANT_FEW)
         return 12288;
-    return q4 ? 4096 : 2048;
+    return type == DTYPE_Q8 ? 2048 : 4096;
 }
 
-/* Fetches what is not yet on its way; returns up to where. q4's few rows, which unpack,
- * keep up with memory only when their codes wait in the L1 cache. */
-INLINE size_t quant_fetch(const struct quant_block *b, size_t ahead, size_t used, bool q4)
+/* Fetches what is not yet on its way; returns up to where. Few rows of q4, which unpack
+ * as much as they multiply, keep up with memory only when codes wait in the L1 cache. */
+INLINE size_t quant_fetch(const struct quant_block *b, size_t ahead, size_t used,
+                          enum dtype type)
 {
-    size_t stop = used + quant_distance(b->n_rows, q4);
+    size_t stop = used + quant_distance(b->n_rows, type);
     stop = stop < b->n_bytes ? stop : b->n_bytes;
     for (; ahead < stop; ahead += 64)
-        if (q4)
+        if (type == DTYPE_Q4 && b->n_rows <= QUANT_FEW)
             v_prefetch(b->codes + ahead);
         else
             v_prefetch_far(b->codes + ahead);
@@ -158,12 +153,9 @@ INLINE size_t quant_fetch(const struct quant_block *b, size_t ahead, size_t used
 }
 
 /* In tiles of `rows` rows and, where they do not come out even, of one row less. */
-INLINE void quant_rows(const struct quant_block *b, int rows, enum quant_source source)
+INLINE void quant_rows(const struct quant_block *b, int rows, enum dtype type)
 {
     _Alignas(64) float sums[QUANT_BLOCK * PANEL];
-    _Alignas(64) uint8_t unpacked[QUANT_BYTES];
-    const enum dtype type = source == QUANT_Q4 ? DTYPE_Q4 : DTYPE_Q8; /* of tiles */
-    const size_t bytes = source == QUANT_Q8 ? QUANT_BYTES : QUANT_BYTES / 2;
     const int n_tiles = (b->n_rows + rows - 1) / rows;
     const int n_whole = b->n_rows - n_tiles * (rows - 1);
     const struct quant_group *q = b->q;
@@ -172,13 +164,9 @@ INLINE void quant_rows(const struct quant_block *b, int rows, enum quant_source 
     memset(sums, 0, (size_t)b->n_rows * PANEL * sizeof *sums);
     for (size_t g = 0; g < b->n_groups; g++) {
         const uint16_t *scales = b->scales + g * PANEL;
-        const uint8_t *codes = b->codes + g * bytes;
+        const uint8_t *codes = b->codes + g * quant_bytes(type);
         float *sum = sums;
-        ahead = quant_fetch(b, ahead, (g + 1) * bytes, source == QUANT_Q4);
-        if (source == QUANT_Q4_UNPACKED) {
-            quant_unpack(codes, unpacked);
-            codes = unpacked;
-        }
+        ahead = quant_fetch(b, ahead, (g + 1) * quant_bytes(type), type);
         for (int i = 0; i < n_whole; i++, q += rows, sum += rows * PANEL)
             quant_tile(codes, scales, q, sum, rows, type);
         for (int i = n_whole; i < n_tiles; i++, q += rows - 1, sum += (rows - 1) * PANEL)
@@ -190,41 +178,34 @@ INLINE void quant_rows(const struct quant_block *b, int rows, enum quant_source 
 #define QUANT_TILE(rows)                                                                 \
     static void quant_q8_##rows(const struct quant_block *b)                             \
     {                                                                                    \
-        quant_rows(b, rows, QUANT_Q8);                                                   \
+        quant_rows(b, rows, DTYPE_Q8);                                                   \
     }                                                                                    \
     static void quant_q4_##rows(const struct quant_block *b)                             \
     {                                                                                    \
-        quant_rows(b, rows, QUANT_Q4);                                                   \
-    }                                                                                    \
-    static void quant_q4_unpacked_##rows(const struct quant_block *b)                    \
-    {                                                                                    \
-        quant_rows(b, rows, QUANT_Q4_UNPACKED);                                          \
+        quant_rows(b, rows, DTYPE_Q4);                                                   \
     }
-#define QUANT_ENTRY(rows)                                                                \
-    [rows] = {quant_q8_##rows, quant_q4_##rows, quant_q4_unpacked_##rows},
+#define QUANT_ENTRY(rows) [rows] = {quant_q8_##rows, quant_q4_##rows},
 
 #define QUANT_UP_TO_4(DO) DO(1) DO(2) DO(3) DO(4)
-#define QUANT_UP_TO_6(DO) QUANT_UP_TO_4(DO) DO(5) DO(6)
 
 QUANT_EACH(QUANT_TILE)
 
 typedef void quant_block_fn(const struct quant_block *b);
 
-static quant_block_fn *const quant_blocks[QUANT_ROWS + 1][QUANT_SOURCES] = {
+static quant_block_fn *const quant_blocks[QUANT_ROWS + 1][DTYPE_N - DTYPE_Q8] = {
     QUANT_EACH(QUANT_ENTRY)};
 
 static void quant_run(const struct quant_block *b, enum dtype type)
 {
     int n_tiles = (b->n_rows + QUANT_ROWS - 1) / QUANT_ROWS;
     int rows = (b->n_rows + n_tiles - 1) / n_tiles;
-    enum quant_source q4 = n_tiles == 1 ? QUANT_Q4 : QUANT_Q4_UNPACKED;
-    quant_blocks[rows][type == DTYPE_Q8 ? QUANT_Q8 : q4](b);
+    quant_blocks[rows][type - DTYPE_Q8](b);
 }
 
 static void quant_linear(const struct linear_args *a, enum dtype type)
 {
     size_t n_groups = ((size_t)a->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
-    size_t panel_bytes = n_groups * (type == DTYPE_Q8 ? QUANT_BYTES : QUANT_BYTES / 2);
+    size_t panel_bytes = n_groups * quant_bytes(type);
     size_t fetched = 0;
     for (int p = a->panel0; p < a->panel1; p++) {
         size_t o = (size_t)p * PANEL;
@@ -242,7 +223,7 @@ static void quant_linear(const struct linear_args *a, enum dtype type)
             b.y = a->y + (size_t)row * a->ldy + o;
             b.n_rows = a->n_rows - row < QUANT_BLOCK ? a->n_rows - row : QUANT_BLOCK;
             quant_run(&b, type);
-            b.fetched = fetched = quant_distance(b.n_rows, type == DTYPE_Q4);
+            b.fetched = fetched = quant_distance(b.n_rows, type);
         }
     }
 }

@@ -55,14 +55,6 @@ INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
     *high = from_signed(high_levels(table, both));
 }
 
-INLINE void v_unpack_q4(const uint8_t *p, uint8_t *low, uint8_t *high)
-{
-    __m512i table = _mm512_xor_si512(level_table(), _mm512_set1_epi8(-128));
-    __m512i both = _mm512_load_si512(p);
-    _mm512_store_si512(low, low_levels(table, both));
-    _mm512_store_si512(high, high_levels(table, both));
-}
-
 INLINE ivec v_begin(int32_t offset)
 {
     (void)offset;

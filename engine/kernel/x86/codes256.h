@@ -15,13 +15,6 @@ INLINE struct pair load_pair(const uint8_t *p)
     return (struct pair){_mm256_load_si256(at), _mm256_load_si256(at + 1)};
 }
 
-INLINE void store_pair(uint8_t *p, struct pair x)
-{
-    __m256i *at = (__m256i *)(void *)p;
-    _mm256_store_si256(at, x.lo);
-    _mm256_store_si256(at + 1, x.hi);
-}
-
 /* quant_levels in both halves. */
 INLINE __m256i level_table(void)
 {
@@ -40,15 +33,6 @@ INLINE void look_up(const uint8_t *p, __m256i table, struct pair *low, struct pa
     both.hi = _mm256_and_si256(_mm256_srli_epi16(both.hi, 4), nibble);
     *high = (struct pair){_mm256_shuffle_epi8(table, both.lo),
                           _mm256_shuffle_epi8(table, both.hi)};
-}
-
-/* As q8 codes: 128 + the level. */
-INLINE void v_unpack_q4(const uint8_t *p, uint8_t *low, uint8_t *high)
-{
-    struct pair l, h;
-    look_up(p, _mm256_xor_si256(level_table(), _mm256_set1_epi8(-128)), &l, &h);
-    store_pair(low, l);
-    store_pair(high, h);
 }
 
 INLINE vquad v_quad(const int8_t *p)

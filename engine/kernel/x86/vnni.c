@@ -32,14 +32,6 @@ INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
     *high = high_levels(table, both);
 }
 
-INLINE void v_unpack_q4(const uint8_t *p, uint8_t *low, uint8_t *high)
-{
-    vcodes l, h;
-    v_codes_q4(p, &l, &h);
-    _mm512_store_si512(low, l);
-    _mm512_store_si512(high, h);
-}
-
 INLINE ivec v_begin(int32_t offset)
 {
     return _mm512_set1_epi32(offset);
