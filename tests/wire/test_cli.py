@@ -122,8 +122,9 @@ class HelpTest(CliCase):
 
     def test_every_key_is_an_option_of_the_page(self):
         page = self.accepted("--help")
-        for key in json.loads((program.ROOT / "configs/default.json").read_text()):
-            self.assertIn("--" + key.replace("_", "-") + " ", page)
+        for key, value in json.loads((program.ROOT / "configs/default.json").read_text()).items():
+            for name in [f"{key}-{inner}" for inner in value] if isinstance(value, dict) else [key]:
+                self.assertIn("--" + name.replace("_", "-") + " ", page)
 
     def test_pages_of_commands(self):
         for command in COMMANDS:
