@@ -10,6 +10,7 @@
 #include "engine/kernel/limit.h"
 #include "engine/model/export.h"
 #include "engine/run/emit.h"
+#include "engine/run/lend.h"
 #include "engine/run/move.h"
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
@@ -310,6 +311,12 @@ static int check_length(const struct engine *e, const struct engine_request *r,
     if (r->seeded_tokens < 0)
         return err_set(err, ERR_ARGUMENT, "expected seeded_tokens >= 0, found %d",
                        r->seeded_tokens);
+    if (r->state_tokens < 0 || (size_t)r->state_tokens > r->n_ids ||
+        (r->state_tokens && (r->seeded_tokens || g->prompt_logprobs)) ||
+        (r->save_state && g->n != 1))
+        return err_set(err, ERR_ARGUMENT,
+                       "expected state_tokens from 0 to %zu, and one choice to save",
+                       r->n_ids);
     if (g->max_tokens < 0 || g->n < 1 || g->logprobs > ENGINE_MAX_TOP ||
         g->n_stops > ENGINE_MAX_STOPS)
         return err_set(err, ERR_ARGUMENT,
@@ -455,6 +462,35 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
 }
 
 /* ---- state objects ---------------------------------------------------------- */
+
+void engine_object_of(const struct engine *e, const struct engine_state *s,
+                      struct engine_object *out)
+{
+    move_object_of(&e->kind, s, out);
+}
+
+int engine_object_save(const struct engine *e, const struct engine_state *s, int fd,
+                       const char *tenant, struct err *err)
+{
+    return move_save(&e->kind, s, fd, tenant, err);
+}
+
+int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
+                       const char *tenant, struct err *err)
+{
+    return move_load(&e->kind, s, fd, tenant, err);
+}
+
+void engine_return(struct engine *e, struct engine_state *s, bool good)
+{
+    lend_back(&e->runner, s, good);
+}
+
+int engine_object_open(const struct engine *e, int fd, const char *tenant,
+                       struct engine_object *out, struct ids *tokens, struct err *err)
+{
+    return move_tokens(&e->kind, fd, tenant, out, tokens, err);
+}
 
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct err *err)

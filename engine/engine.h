@@ -36,8 +36,9 @@ enum engine_weights {
 };
 enum engine_kv { ENGINE_KV_F32, ENGINE_KV_F16, ENGINE_KV_Q8 };
 
-/* Called inside engine_step and engine_cancel, on the engine thread. The event and all it
- * points to are borrowed until the call returns. Must not call back into the engine. */
+/* Called inside engine_step, engine_cancel and engine_return, on the engine thread. The
+ * event and all it points to are borrowed until the call returns. Must not call back into
+ * the engine. */
 typedef void engine_emit_fn(void *arg, const struct event *ev);
 
 struct engine_options {
@@ -169,6 +170,12 @@ struct engine_request {
      * ascending, each above 0 and at most n_ids; borrowed until submit returns. */
     const int32_t *turns;
     size_t n_turns;
+    /* The state after the first state_tokens ids is loaded instead of computed: when slot
+     * and pages are there EVENT_LOAD lends them. state_bytes is what START tells of it.
+     */
+    int state_tokens;
+    size_t state_bytes;
+    bool save_state;   /* FINISH lends the state at the end of the answer; n is 1 */
     int seeded_tokens; /* to measure at a depth: the ids begin at this position, behind a
                         * state and pages of seeded values that nobody computed; counted
                         * as prompt. Never set for a client's request. */
@@ -251,6 +258,30 @@ struct engine_object {
     int depth, n_tokens; /* tokens that the state holds; one more, if one is pending */
 };
 
+/* A sequence's slot and pages on loan, for one thread at a time. */
+struct engine_state;
+
+/* What the object of a state that is lent to be saved will say. */
+void engine_object_of(const struct engine *e, const struct engine_state *s,
+                      struct engine_object *out);
+
+/* Writes it to a file's beginning. ERR_IO, ERR_MEMORY. */
+int engine_object_save(const struct engine *e, const struct engine_state *s, int fd,
+                       const char *tenant, struct err *err);
+
+/* Reads the state out of a file, whose body's checksum is asked here. */
+int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
+                       const char *tenant, struct err *err);
+
+/* Ends a loan. A request that waits for its state goes on; if the state is not good, it
+ * ends by FINISH_ERROR. Engine thread. */
+void engine_return(struct engine *e, struct engine_state *s, bool good);
+
+/* Reads an object's head and tokens, checks them and the file's length; the tokens are
+ * appended. */
+int engine_object_open(const struct engine *e, int fd, const char *tenant,
+                       struct engine_object *out, struct ids *tokens, struct err *err);
+
 /* What the head of the object in a file says; its checksums are not asked. */
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct err *err);
@@ -313,7 +344,8 @@ int engine_convert(const char *model_dir, enum engine_weights weights, const cha
 /* ---- events ----------------------------------------------------------------- */
 
 enum event_kind {
-    EVENT_START,  /* admitted; once per request */
+    EVENT_LOAD,   /* admitted, waits for its state: engine_object_load, engine_return */
+    EVENT_START,  /* admitted, and its state is there; once per request */
     EVENT_PROMPT, /* one prompt token with its log-probability; in order, choice 0 only */
     EVENT_TOKEN,  /* one token of the answer */
     EVENT_FINISH  /* last event of a choice */
@@ -342,6 +374,9 @@ struct event {
     int n_cached;              /* START, FINISH: prompt tokens that were not read again */
     int n_found;        /* START: depth of the stored state that was found; more than */
     size_t found_bytes; /* n_cached when the prompt is read for its log-probabilities */
+    /* LOAD; FINISH by STOP or LENGTH of a request that saves, else NULL. On loan until
+     * engine_return. */
+    struct engine_state *state;
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns,
         now_ns; /* FINISH; 0 = never reached */
 };

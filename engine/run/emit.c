@@ -1,6 +1,8 @@
 /* Events. Every event of a sequence goes through the same three functions. */
 #include "engine/run/emit.h"
 
+#include "engine/run/lend.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -35,6 +37,13 @@ void emit_start(struct runner *r, struct request *q)
     r->emit(r->emit_arg, &ev);
 }
 
+void emit_load(struct runner *r, struct request *q, struct engine_state *state)
+{
+    struct event ev = event_of(r, &q->seqs[0], EVENT_LOAD);
+    ev.state = state;
+    r->emit(r->emit_arg, &ev);
+}
+
 void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out)
 {
     struct event ev = event_of(r, s, EVENT_PROMPT);
@@ -64,6 +73,7 @@ static void emit_released(struct runner *r, struct seq *s, const struct detok_ou
 static void release(struct runner *r, struct seq *s, enum finish_reason why)
 {
     struct request *q = s->req;
+    lend_part(s);
     reuse_end(&r->reuse, s, why == FINISH_ERROR);
     r->sched.n_seqs -= q->admitted;
     s->state = SEQ_DONE;
@@ -83,6 +93,7 @@ static void finish(struct runner *r, struct seq *s, struct event *ev)
     ev->admit_ns = q->admit_ns;
     ev->prefill_ns = q->prefill_ns;
     ev->first_ns = q->first_ns;
+    ev->state = lend_end(r, s, ev->reason);
     r->emit(r->emit_arg, ev);
     release(r, s, ev->reason);
 }

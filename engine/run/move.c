@@ -2,10 +2,12 @@
 #include "engine/run/move.h"
 
 #include "engine/base/mem.h"
+#include "engine/run/lend.h"
+#include "engine/run/runner.h"
+#include "engine/state/file.h"
+#include "engine/text/bpe.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Tables of these kinds differ with the length that they were made for. */
 static uint32_t rope_length(const struct model *m)
@@ -19,7 +21,7 @@ struct object_kind move_kind(const struct model *m, uint64_t tokenizer_hash)
 {
     return (struct object_kind){.model_hash = m->hash,
                                 .tokenizer_hash = tokenizer_hash,
-                                .slot_bytes = m->slot_bytes,
+                                .slot_bytes = runner_slot_bytes(m),
                                 .page_bytes = m->page_bytes,
                                 .weights = m->type_mask,
                                 .kv = (uint32_t)m->kv,
@@ -38,17 +40,58 @@ static struct engine_object told(const struct object_head *h)
 int move_peek(const struct object_kind *k, int fd, const char *tenant,
               struct engine_object *out, struct err *err)
 {
-    char first[OBJECT_HEAD_BYTES];
     struct object_head h;
-    ssize_t n = pread(fd, first, sizeof first, 0);
-    if (n < 0)
-        return err_set(err, ERR_IO, "state object: %s", strerror(errno));
-    if (n < (ssize_t)sizeof first)
-        return object_differs(err, "bytes", sizeof first, (uint64_t)n);
-    int rc = object_parse(&h, first, k, tenant, err);
+    int rc = file_peek(&h, fd, k, tenant, err);
     if (rc == 0)
         *out = told(&h);
     return rc;
+}
+
+int move_tokens(const struct object_kind *k, int fd, const char *tenant,
+                struct engine_object *out, struct ids *tokens, struct err *err)
+{
+    struct object_head h;
+    int32_t *found = NULL;
+    int rc = file_open(&h, &found, fd, k, tenant, err);
+    if (rc)
+        return rc;
+    *out = told(&h);
+    if (!ids_reserve(tokens, (size_t)h.n_tokens))
+        rc = err_set(err, ERR_MEMORY, "out of memory for %d tokens", h.n_tokens);
+    for (int i = 0; rc == 0 && i < h.n_tokens; i++)
+        ids_push(tokens, found[i]);
+    file_free(found);
+    return rc;
+}
+
+/* ---- states on loan --------------------------------------------------------- */
+
+void move_object_of(const struct object_kind *k, const struct engine_state *s,
+                    struct engine_object *out)
+{
+    *out = (struct engine_object){.bytes = object_bytes(k, s->depth, s->n_tokens),
+                                  .depth = s->depth,
+                                  .n_tokens = s->n_tokens};
+}
+
+int move_save(const struct object_kind *k, const struct engine_state *s, int fd,
+              const char *tenant, struct err *err)
+{
+    struct object_head h;
+    struct file_state from = {s->constant, s->pool, s->table};
+    object_head(&h, k, tenant, s->depth, s->n_tokens);
+    return file_save(fd, &h, s->tokens, k, &from, err);
+}
+
+int move_load(const struct object_kind *k, struct engine_state *s, int fd,
+              const char *tenant, struct err *err)
+{
+    struct object_head h;
+    struct file_state to = {s->constant, s->pool, s->table};
+    int rc = file_peek(&h, fd, k, tenant, err);
+    if (rc == 0 && h.depth != s->depth)
+        rc = object_differs(err, "depth", (uint64_t)s->depth, (uint64_t)h.depth);
+    return rc ? rc : file_load(fd, &h, k, &to, err);
 }
 
 /* ---- incoming --------------------------------------------------------------- */

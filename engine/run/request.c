@@ -2,6 +2,7 @@
 #include "engine/run/request.h"
 
 #include "engine/base/mem.h"
+#include "engine/run/lend.h"
 
 #include <string.h>
 
@@ -46,9 +47,23 @@ static int copy_prefix(struct request *r, const struct engine_request *from,
     memcpy(key + n, salt, n_salt);
     r->key = (struct radix_key){key, n + n_salt, n};
     r->n_turns = (int)from->n_turns;
-    r->reuse = !from->no_cache && !from->seeded_tokens;
+    r->reuse = !from->no_cache && !from->seeded_tokens && !from->state_tokens;
     r->cut = r->n_prompt;
     return 0;
+}
+
+/* After the key is known. */
+static int make_loans(struct request *r, const struct engine_request *from,
+                      struct err *err)
+{
+    int rc = 0;
+    r->n_state = from->state_tokens;
+    r->state_bytes = from->state_bytes;
+    if (r->n_state)
+        rc = lend_new(&r->to_load, &r->key, r->n_prompt, err);
+    if (rc == 0 && from->save_state)
+        rc = lend_new(&r->to_save, &r->key, r->n_prompt + r->gen.max_tokens, err);
+    return rc;
 }
 
 static int init_seq(struct request *r, struct seq *s, const struct engine_request *from,
@@ -94,6 +109,8 @@ int request_new(struct request **out, const struct engine_request *from,
     int rc = copy_params(r, from, w, err);
     if (rc == 0)
         rc = copy_prefix(r, from, err);
+    if (rc == 0)
+        rc = make_loans(r, from, err);
     if (rc == 0) {
         r->seqs = arena_zalloc(&r->arena, (size_t)r->gen.n, sizeof *r->seqs);
         if (!r->seqs)
@@ -113,6 +130,8 @@ void request_free(struct request *r)
 {
     for (int i = 0; r->seqs && i < r->gen.n; i++)
         detok_free(&r->seqs[i].detok);
+    lend_free(r->to_load);
+    lend_free(r->to_save);
     arena_free(&r->arena);
     mem_free(r);
 }

@@ -37,6 +37,12 @@ struct request {
     int last_cut, cut;  /* prompt tokens are read from stop to stop */
     enum prefix_kind cut_kind;
 
+    /* states from outside and to it: lend.c */
+    int n_state;        /* tokens of the prompt whose state is loaded */
+    size_t state_bytes; /* of the object */
+    struct engine_state *to_load, *to_save; /* own: memory for loans to come, or NULL */
+    struct engine_state *loading;           /* borrows: is out now */
+
     bool admitted, paused;
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns;
 };

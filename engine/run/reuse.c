@@ -245,10 +245,15 @@ static bool has_run(const struct seq *s)
                             (s->state == SEQ_PREFILL && s->n_run > s->req->n_cached));
 }
 
+bool reuse_wants(const struct reuse *u, const struct seq *s)
+{
+    return u->prefix && s->req->reuse && has_run(s) && is_sound(u, s->slot);
+}
+
 void reuse_end(struct reuse *u, struct seq *s, bool spoilt)
 {
     const struct request *r = s->req;
-    if (u->prefix && r->reuse && !spoilt && has_run(s) && is_sound(u, s->slot)) {
+    if (!spoilt && reuse_wants(u, s)) {
         struct prefix_path path = path_of(s, s->n_run);
         enum prefix_kind kind = s->n_run > r->n_prompt    ? PREFIX_ANSWER
                                 : s->n_run == r->n_prompt ? PREFIX_PROMPT

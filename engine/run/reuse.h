@@ -36,6 +36,9 @@ bool reuse_begin(struct reuse *u, struct request *r);
  */
 void reuse_keep(struct reuse *u, const struct batch *b);
 
+/* Whether a sequence that ends now has a state worth a checkpoint. */
+bool reuse_wants(const struct reuse *u, const struct seq *s);
+
 /* Ends a sequence: its slot becomes the checkpoint at its end unless `spoilt`; the rest
  * goes back to the pools. */
 void reuse_end(struct reuse *u, struct seq *s, bool spoilt);

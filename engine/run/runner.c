@@ -3,6 +3,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/run/emit.h"
+#include "engine/run/lend.h"
 #include "engine/run/seeded.h"
 
 #include <assert.h>
@@ -102,6 +103,7 @@ int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
                          .max_logits = logits_cap(o->plan.n_slots),
                          .emit = o->emit,
                          .emit_arg = o->emit_arg};
+    list_init(&r->lent);
     int rc = open_state(r, o, err);
     if (rc == 0)
         rc = batch_open(&r->batch, o->step_rows, o->plan.n_slots, err);
@@ -142,6 +144,7 @@ static void expect_all_back(const struct runner *r)
 
 void runner_close(struct runner *r)
 {
+    lend_close(r);
     if (r->sched.waiting.next) {
         free_requests(r, &r->sched.waiting);
         free_requests(r, &r->sched.running);
@@ -404,6 +407,10 @@ static int run_ready(struct runner *r)
 
 static void tell_start(void *arg, struct request *q)
 {
+    if (q->n_state) {
+        lend_out(arg, q);
+        return;
+    }
     if (q->n_seeded)
         seeded_start(arg, q);
     emit_start(arg, q);

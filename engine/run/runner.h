@@ -25,6 +25,7 @@ struct runner {
     struct prefix prefix; /* zeroed: not asked for */
     struct reuse reuse;
     struct sched sched;
+    struct list lent; /* of struct engine_state */
     struct batch batch;
     struct arena scratch;     /* fixed */
     struct sampler *samplers; /* owns; one a thread */

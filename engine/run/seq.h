@@ -16,6 +16,7 @@ struct request;
 
 enum seq_state {
     SEQ_WAITING, /* in the queue: holds nothing */
+    SEQ_LOAD,    /* its state is being loaded by somebody else */
     SEQ_PREFILL, /* reads its prompt */
     SEQ_FORK,    /* waits for choice 0 to have read the prompt they share */
     SEQ_DECODE,  /* one row a step */

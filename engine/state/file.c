@@ -73,8 +73,8 @@ static int read_tokens(int32_t **tokens, int fd, const struct object_head *h,
     return rc;
 }
 
-int file_open(struct object_head *h, int32_t **tokens, int fd,
-              const struct object_kind *k, const char *tenant, struct err *err)
+int file_peek(struct object_head *h, int fd, const struct object_kind *k,
+              const char *tenant, struct err *err)
 {
     char first[OBJECT_HEAD_BYTES];
     int rc = read_at(fd, first, sizeof first, 0, err);
@@ -82,6 +82,13 @@ int file_open(struct object_head *h, int32_t **tokens, int fd,
         rc = object_parse(h, first, k, tenant, err);
     if (rc == 0)
         rc = check_length(fd, h, err);
+    return rc;
+}
+
+int file_open(struct object_head *h, int32_t **tokens, int fd,
+              const struct object_kind *k, const char *tenant, struct err *err)
+{
+    int rc = file_peek(h, fd, k, tenant, err);
     return rc ? rc : read_tokens(tokens, fd, h, k, err);
 }
 

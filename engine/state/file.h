@@ -21,6 +21,11 @@ struct file_state {
     const int32_t *table; /* [n_pages] of the head: places in the pool */
 };
 
+/* Reads the head and compares all but the checksums; also the file's length.
+ * ERR_CONFLICT, ERR_IO. */
+int file_peek(struct object_head *h, int fd, const struct object_kind *k,
+              const char *tenant, struct err *err);
+
 /* Reads and checks head and tokens, and the file's length. *tokens [h->n_tokens] is the
  * caller's until file_free. ERR_CONFLICT, ERR_IO, ERR_MEMORY; nothing to free then. */
 int file_open(struct object_head *h, int32_t **tokens, int fd,

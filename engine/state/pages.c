@@ -71,6 +71,7 @@ int32_t pages_take(struct pages *p)
     int32_t page = p->free[--p->n_free];
     p->n_reserved--;
     p->refs[page] = 1;
+    memset(p->base + (size_t)page * p->page_bytes, 0, p->page_bytes);
     return page;
 }
 

@@ -34,7 +34,9 @@ void pages_close(struct pages *p); /* accepts a zeroed struct */
 bool pages_reserve(struct pages *p, int n); /* false: not that many left */
 void pages_unreserve(struct pages *p, int n);
 
-int32_t pages_take(struct pages *p); /* out of the caller's reservation */
+/* Out of the caller's reservation. Zeroed: pages leave the process in state objects, and
+ * rows that nobody wrote must not be another tenant's. */
+int32_t pages_take(struct pages *p);
 void pages_share(struct pages *p, int32_t page);
 void pages_drop(struct pages *p, int32_t page); /* free when nobody holds it */
 void pages_hold(struct pages *p, int32_t page); /* as share and drop, by a checkpoint */

@@ -87,7 +87,8 @@ void drive_run(struct drive *d)
 
 static bool belongs(const struct event *ev, uint64_t id, int choice)
 {
-    return ev->request == id && ev->choice == choice && ev->kind != EVENT_START;
+    return ev->request == id && ev->choice == choice && ev->kind != EVENT_START &&
+           ev->kind != EVENT_LOAD;
 }
 
 struct bytes {

@@ -1,0 +1,150 @@
+/* Lending, taking back. */
+#include "engine/run/lend.h"
+
+#include "engine/base/mem.h"
+#include "engine/run/emit.h"
+#include "engine/run/runner.h"
+
+#include <string.h>
+
+/* ---- memory ----------------------------------------------------------------- */
+
+int lend_new(struct engine_state **out, const struct radix_key *key, int n_tokens,
+             struct err *err)
+{
+    size_t table = (size_t)seq_pages(n_tokens) * sizeof(int32_t);
+    size_t tokens = (size_t)n_tokens * sizeof(int32_t);
+    struct engine_state *l = mem_alloc(sizeof *l + table + tokens + key->len);
+    if (!l)
+        return err_set(err, ERR_MEMORY, "out of memory for a state of %d tokens",
+                       n_tokens);
+    *l = (struct engine_state){.slot = -1};
+    list_init(&l->at);
+    l->table = (int32_t *)(void *)(l + 1);
+    l->tokens = (int32_t *)(void *)((char *)l->table + table);
+    l->key = (char *)l->tokens + tokens;
+    l->key_len = key->len;
+    l->tenant_len = key->tenant_len;
+    memcpy(l->key, key->bytes, key->len);
+    *out = l;
+    return 0;
+}
+
+void lend_free(struct engine_state *l)
+{
+    mem_free(l);
+}
+
+/* ---- out -------------------------------------------------------------------- */
+
+static void hand_out(struct runner *r, struct engine_state *l, const struct seq *s,
+                     int depth)
+{
+    l->depth = depth;
+    l->n_pages = r->pages.page_bytes ? seq_pages(depth) : 0;
+    l->constant = slots_at(&r->slots, s->slot);
+    l->pool = r->pages.base;
+    for (int i = 0; i < l->n_pages; i++) {
+        l->table[i] = s->pages[i];
+        pages_share(&r->pages, s->pages[i]);
+    }
+    list_push(&r->lent, &l->at);
+}
+
+void lend_out(struct runner *r, struct request *q)
+{
+    struct seq *s = &q->seqs[0];
+    struct engine_state *l = q->to_load;
+    int need = r->pages.page_bytes ? seq_pages(q->n_state) : 0;
+    for (; s->n_pages < need; s->n_reserved--)
+        s->pages[s->n_pages++] = pages_take(&r->pages);
+    s->state = SEQ_LOAD;
+    l->q = q;
+    hand_out(r, l, s, q->n_state);
+    q->to_load = NULL;
+    q->loading = l;
+    emit_load(r, q, l);
+}
+
+struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reason why)
+{
+    struct engine_state *l = s->req->to_save;
+    bool ended = why == FINISH_STOP || why == FINISH_LENGTH;
+    if (!l || !ended || s->slot < 0 || s->n_run < 1 || s->n_tokens - s->n_run > 1)
+        return NULL;
+    s->req->to_save = NULL;
+    hand_out(r, l, s, s->n_run);
+    l->n_tokens = s->n_tokens;
+    memcpy(l->tokens, s->tokens, (size_t)s->n_tokens * sizeof *s->tokens);
+    l->keep = reuse_wants(&r->reuse, s);
+    l->slot = s->slot;
+    s->slot = -1;
+    return l;
+}
+
+/* ---- back ------------------------------------------------------------------- */
+
+void lend_part(struct seq *s)
+{
+    struct engine_state *l = s->req->loading;
+    if (s->state != SEQ_LOAD || !l)
+        return;
+    l->slot = s->slot;
+    l->q = NULL;
+    s->slot = -1;
+}
+
+static void begin(struct runner *r, struct request *q, const struct engine_state *l)
+{
+    struct seq *s = &q->seqs[0];
+    s->state = SEQ_PREFILL;
+    s->n_run = l->depth;
+    q->n_cached = q->n_found = l->depth;
+    q->found_bytes = q->state_bytes;
+    q->loading = NULL;
+    emit_start(r, q);
+}
+
+static void give_up(struct runner *r, struct request *q)
+{
+    for (int i = 0, left = q->n_live; left > 0; i++, left--)
+        emit_finish(r, &q->seqs[i], FINISH_ERROR);
+}
+
+/* The slot becomes a checkpoint, or is free; the pages are the tree's, if anybody's. */
+static void settle(struct runner *r, struct engine_state *l)
+{
+    struct prefix_path path = {{l->key, l->key_len, l->tenant_len}, l->tokens, l->depth};
+    if (l->keep && r->reuse.prefix &&
+        prefix_give(r->reuse.prefix, &path, PREFIX_ANSWER, l->slot, l->table))
+        l->slot = -1;
+    for (int i = 0; i < l->n_pages; i++)
+        pages_drop(&r->pages, l->table[i]);
+    if (l->slot >= 0)
+        slots_drop(&r->slots, l->slot);
+    if (r->reuse.prefix)
+        prefix_trim(r->reuse.prefix);
+}
+
+void lend_back(struct runner *r, struct engine_state *l, bool good)
+{
+    struct request *q = l->q;
+    list_remove(&l->at);
+    if (q && good)
+        begin(r, q, l);
+    else if (q)
+        give_up(r, q); /* lend_part leaves the slot here */
+    settle(r, l);
+    lend_free(l);
+}
+
+void lend_close(struct runner *r)
+{
+    struct list *n;
+    while (r->lent.next && (n = list_pop(&r->lent))) {
+        struct engine_state *l = LIST_OF(n, struct engine_state, at);
+        l->keep = false;
+        settle(r, l);
+        lend_free(l);
+    }
+}

@@ -1,0 +1,61 @@
+/*
+ * States on loan: a sequence's slot and pages in the hands of another thread, which reads
+ * a state object into them or writes one out of them while the engine runs on.
+ *
+ * A loan's memory comes with its request and outlives it. While a loan is out it holds
+ * references to its pages, and its slot is nobody else's; a sequence that ends meanwhile
+ * leaves the slot to it. What was lent for writing becomes a checkpoint when it comes
+ * back. Engine thread only, but for what lend.c says of its borrowers.
+ *
+ * The subtle point: a state that came from outside is its own request's alone. It never
+ * becomes a checkpoint, nor does anything computed from it: a stored prefix must be what
+ * this engine would have computed.
+ */
+#ifndef ENGINE_RUN_LEND_H
+#define ENGINE_RUN_LEND_H
+
+#include "engine/base/list.h"
+#include "engine/engine.h"
+#include "engine/state/radix.h"
+
+struct request;
+struct runner;
+struct seq;
+
+struct engine_state {
+    struct list at;    /* in runner.lent while it is out */
+    struct request *q; /* to load: who waits for it; NULL: it ended, or this is to save */
+    bool keep;         /* becomes a checkpoint when it comes back */
+    int32_t slot;      /* the loan's own, or -1: the sequence's */
+    char *constant;    /* [slot_bytes]: that slot's bytes */
+    char *pool;        /* the pages' */
+    int32_t *table;    /* [n_pages]; owns a reference to each */
+    int32_t *tokens;   /* [n_tokens]; to save */
+    char *key;         /* [key_len] of the request */
+    size_t key_len, tenant_len;
+    int depth, n_tokens, n_pages;
+};
+
+/* Memory for a loan of at most n_tokens tokens of a request with this key. ERR_MEMORY. */
+int lend_new(struct engine_state **out, const struct radix_key *key, int n_tokens,
+             struct err *err);
+void lend_free(struct engine_state *l); /* accepts NULL; not one that is out */
+
+/* The just admitted request waits for its state: lends slot and pages, emits EVENT_LOAD.
+ */
+void lend_out(struct runner *r, struct request *q);
+
+/* The state at the end of a sequence that saves it; NULL: it does not. The sequence has
+ * no slot any more. */
+struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reason why);
+
+/* A sequence ends, maybe while its state is out: then the slot stays with the loan. */
+void lend_part(struct seq *s);
+
+/* The loan is over. To load: the request begins, or, if not good, ends. */
+void lend_back(struct runner *r, struct engine_state *l, bool good);
+
+/* All that is out is taken back without a word; nobody may use it any more. */
+void lend_close(struct runner *r);
+
+#endif
