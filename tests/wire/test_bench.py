@@ -212,18 +212,24 @@ class ObjectTest(BenchCase):
                 self.assertGreater(row[key], 0, key)
 
     def test_formats_weigh_what_they_hold(self):
-        sizes = Sizes(TINY["llama"])
-        layers, head = sum(o * i for o, i in sizes.matrices), 96 * 64
-        weigh = {"f32": (4, 4), "bf16": (2, 2), "q8": (34 / 32, 34 / 32), "q4": (18 / 32, 34 / 32)}
-        found = self.results("--shape", self.shape("llama"), "--decode", "2", "--depth", "0",
-                             "--format", ",".join(weigh))
-        for row, (name, (layer, outer)) in zip(found["results"], weigh.items()):
+        """Under q4 the head and matrices of fewer than 2^17 weights are q8."""
+        changes = {"hidden_size": 512, "num_attention_heads": 8, "num_key_value_heads": 4}
+        sizes = Sizes({**TINY["llama"], **changes})
+        layers = [o * i for o, i in sizes.matrices]
+        q8 = 34 / 32
+        weigh = {"f32": lambda n: 4, "bf16": lambda n: 2, "q8": lambda n: q8,
+                 "q4": lambda n: q8 if n < 2 ** 17 else 18 / 32}
+        self.assertEqual(len({weigh["q4"](n) for n in layers}), 2)
+        found = self.results("--shape", self.shape("llama", **changes), "--decode", "2",
+                             "--depth", "0", "--format", ",".join(weigh))
+        for row, (name, each) in zip(found["results"], weigh.items()):
+            head = sizes.v * sizes.d
+            wanted = sum(n * each(n) for n in layers) + head * (q8 if name == "q4" else each(head))
             self.assertEqual(row["format"], name)
-            self.assertAlmostEqual(row["weight_bytes_per_token"] * 2,
-                                   layers * layer + head * outer, 6)
-            int8 = 2 * (layers + head) if name in ("q8", "q4") else 0
-            self.assertAlmostEqual(row["int8_ops_per_token"], int8, 6)
-            f32_ops = row["ops_per_token"] - row["int8_ops_per_token"]
+            self.assertAlmostEqual(row["weight_bytes_per_token"] * 2 / wanted, 1, 9)
+            int8 = 2 * (sum(layers) + head) if name in ("q8", "q4") else 0
+            self.assertEqual(row["int8_ops_per_token"], int8)
+            f32_ops = row["ops_per_token"] - int8
             self.assertAlmostEqual(
                 row["of_compute_limit"] / row["tokens_s"] /
                 (int8 / found["limits"]["int8_gop_s"] + f32_ops / found["limits"]["f32_gflop_s"])
