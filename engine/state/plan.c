@@ -136,7 +136,7 @@ static size_t mib(size_t bytes)
 /* ---- the plan --------------------------------------------------------------- */
 
 enum {
-    CHECKPOINT_PAGES = 16, /* a checkpoint's own, behind the one above it */
+    CHECKPOINT_PAGES = 8, /* a checkpoint's own, behind the one above it */
     MOST_CHECKPOINTS = 1 << 14,
     MOST_PAGES = INT32_MAX
 };

@@ -157,8 +157,8 @@ static void bytes_for_checkpoints_are_kept_or_refused(void **state)
     ask.prefix = true;
     ask.checkpoints = 50 * (size_t)MIB;
     assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
-    assert_int_equal(p.n_checkpoints, 9); /* of a slot and 16 pages each */
-    assert_in_range(p.n_pages, 32 + 9 * 16 - 1, 32 + 9 * 16);
+    assert_int_equal(p.n_checkpoints, 16); /* of a slot and 8 pages each */
+    assert_in_range(p.n_pages, 32 + 16 * 8 - 1, 32 + 16 * 8);
     expect_within(&p, &ask);
     assert_int_equal(plan_make(&p, &ask, 100 * MIB, &err), -ERR_BUDGET);
     assert_string_equal(err.param, "checkpoint_bytes");
