@@ -1,5 +1,5 @@
 /*
- * Linear layers over packed weights: packing at load, and dividing products among the
+ * Linear layers over packed weights: making matrices, and dividing products among the
  * pool's threads by outputs and, where there are few outputs, by rows. A sum over k is
  * never divided, so neither the number of threads nor the division shows in a result.
  *
@@ -13,11 +13,12 @@
 #include "engine/kernel/gemm.h"
 
 #include "engine/base/mem.h"
+#include "engine/kernel/pack.h"
+#include "engine/kernel/parts.h"
 
 #include <assert.h>
 #include <cblas.h>
 #include <stdint.h>
-#include <string.h>
 
 enum {
     BLAS_ROWS = 32,       /* fewer rows are faster with our kernels, and exact */
@@ -28,7 +29,7 @@ enum {
     MADDS_A_BYTE = 8,     /* done in the time in which a byte is read */
     UNITS_A_THREAD = 32,  /* with fewer panels the rows are divided too */
     PART_BLOCKS = 2,      /* but not in smaller parts */
-    TASKS_CAP = 256
+    ROWS_A_TASK = 8       /* of a job that quantises */
 };
 
 static int at_most(int64_t x, int limit)
@@ -72,41 +73,6 @@ size_t gemm_scale_bytes(int n_in, int n_out)
 
 /* ---- packing ---------------------------------------------------------------- */
 
-/* One panel: outputs become columns. Written as two loops of constant width so that the
- * copies are moves; src may lie at any address. */
-static void pack_panel_4(char *dst, const char *src, int n_valid, size_t n_in)
-{
-    for (size_t k = 0; k < n_in; k++)
-        for (size_t o = 0; o < (size_t)n_valid; o++)
-            memcpy(dst + (k * PANEL + o) * 4, src + (o * n_in + k) * 4, 4);
-}
-
-static void pack_panel_2(char *dst, const char *src, int n_valid, size_t n_in)
-{
-    for (size_t k = 0; k < n_in; k++)
-        for (size_t o = 0; o < (size_t)n_valid; o++)
-            memcpy(dst + (k * PANEL + o) * 2, src + (o * n_in + k) * 2, 2);
-}
-
-static void pack_panels(struct matrix *m, const char *w)
-{
-    size_t width = element_bytes(m->type);
-    size_t panel_bytes = PANEL * (size_t)m->n_in * width;
-    for (int p = 0; p < panel_count(m->n_out); p++) {
-        char *dst = (char *)m->panels + (size_t)p * panel_bytes;
-        const char *src = w + (size_t)p * panel_bytes;
-        int n_valid = m->n_out - p * PANEL;
-        if (n_valid < PANEL)
-            memset(dst, 0, panel_bytes);
-        else
-            n_valid = PANEL;
-        if (width == 4)
-            pack_panel_4(dst, src, n_valid, (size_t)m->n_in);
-        else
-            pack_panel_2(dst, src, n_valid, (size_t)m->n_in);
-    }
-}
-
 int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
               int n_out, int n_in, bool blas, struct err *err)
 {
@@ -116,11 +82,12 @@ int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
     m->n_in = n_in;
     m->n_out = n_out;
     m->rows = NULL;
-    m->panels = arena_alloc(a, bytes);
-    if (!m->panels)
+    void *panels = arena_alloc(a, bytes);
+    m->panels = panels;
+    if (!panels)
         return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of packed weights",
                        bytes);
-    pack_panels(m, w);
+    pack_panels(panels, type, w, n_out, n_in);
     if (!blas)
         return 0;
     float *rows = arena_alloc(a, n * sizeof *rows);
@@ -184,8 +151,8 @@ struct job {
 struct group {
     struct job jobs[GEMM_GROUP];
     int n, n_panels; /* of all jobs together */
-    int row_parts, n_tasks;
-    int begin[TASKS_CAP + 1]; /* units of task i: [begin[i], begin[i + 1]) */
+    int row_parts;
+    struct parts tasks;
     const struct gemm *g;
     struct gemm_input in;
     size_t n_groups;       /* of a quantised row */
@@ -193,20 +160,17 @@ struct group {
     uint64_t number;       /* of this job, for the slots */
 };
 
-static void quantise_block(const struct group *group, int block, struct quant_group *all)
+static void quantise_rows(const struct group *group, int row0, int row1,
+                          struct quant_group *all)
 {
     const struct gemm_input *in = &group->in;
-    int row0 = block * QUANT_BLOCK;
-    int rows = in->n_rows - row0 < QUANT_BLOCK ? in->n_rows - row0 : QUANT_BLOCK;
-    struct quant_group *q = all + (size_t)row0 * group->n_groups;
-    for (int r = 0; r < rows; r++)
-        group->g->k->quantise(in->x + (size_t)(row0 + r) * in->ldx,
-                              (size_t)group->jobs[0].whole.n_in, q + r, (size_t)rows);
-}
-
-static int block_count(int n_rows)
-{
-    return (n_rows + QUANT_BLOCK - 1) / QUANT_BLOCK;
+    for (int r = row0; r < row1; r++) {
+        int block = r / QUANT_BLOCK * QUANT_BLOCK;
+        int rows = at_most(in->n_rows - block, QUANT_BLOCK);
+        group->g->k->quantise(
+            in->x + (size_t)r * in->ldx, (size_t)group->jobs[0].whole.n_in,
+            all + (size_t)block * group->n_groups + (r - block), (size_t)rows);
+    }
 }
 
 static const struct quant_group *quantised_rows(const struct group *group, int thread)
@@ -217,10 +181,15 @@ static const struct quant_group *quantised_rows(const struct group *group, int t
     char *slot = s->block + (size_t)thread * s->slot_bytes;
     uint64_t *number = (uint64_t *)(void *)slot;
     struct quant_group *q = (struct quant_group *)(void *)(slot + SLOT_HEAD);
-    for (int i = 0; *number != group->number && i < block_count(group->in.n_rows); i++)
-        quantise_block(group, i, q);
+    if (*number != group->number)
+        quantise_rows(group, 0, group->in.n_rows, q);
     *number = group->number;
     return q;
+}
+
+static int block_count(int n_rows)
+{
+    return (n_rows + QUANT_BLOCK - 1) / QUANT_BLOCK;
 }
 
 /* Parts of the rows begin at whole blocks. */
@@ -250,7 +219,7 @@ static void run_piece(const struct group *group, const struct job *j, int part,
 static void run_task(void *arg, int task, int thread)
 {
     const struct group *group = arg;
-    int unit = group->begin[task], end = group->begin[task + 1];
+    int unit = group->tasks.begin[task], end = group->tasks.begin[task + 1];
     while (unit < end) {
         int part = unit / group->n_panels, panel = unit % group->n_panels;
         const struct job *j = group->jobs;
@@ -266,7 +235,8 @@ static void quantise_task(void *arg, int task, int thread)
 {
     (void)thread;
     const struct group *group = arg;
-    quantise_block(group, task, group->q);
+    int row0 = task * ROWS_A_TASK;
+    quantise_rows(group, row0, at_most(row0 + ROWS_A_TASK, group->in.n_rows), group->q);
 }
 
 /* Rows for quantised products: here and now where they are many, else later. */
@@ -281,7 +251,8 @@ static void prepare_rows(struct group *group)
         return;
     char *rows = s->block + (size_t)pool_threads(g->pool) * s->slot_bytes;
     group->q = (struct quant_group *)(void *)rows;
-    pool_run(g->pool, quantise_task, group, block_count(group->in.n_rows));
+    int n_tasks = (group->in.n_rows + ROWS_A_TASK - 1) / ROWS_A_TASK;
+    pool_run(g->pool, quantise_task, group, n_tasks);
 }
 
 /* Work of a whole group: what is read, or where rows are many what is multiplied. */
@@ -297,30 +268,16 @@ static int64_t work_of(const struct group *group)
     return sum;
 }
 
-/* Tasks get smaller towards the end: long runs stream best, short ones let the threads
- * end together. */
 static void divide(struct group *group, int n_threads)
 {
     int64_t work = work_of(group);
-    group->row_parts = 1;
-    if (n_threads > 1 && group->n_panels < UNITS_A_THREAD * n_threads) {
-        int parts = (UNITS_A_THREAD * n_threads + group->n_panels - 1) / group->n_panels;
-        group->row_parts = at_most(parts, block_count(group->in.n_rows) / PART_BLOCKS);
-    }
-    if (group->row_parts < 1)
-        group->row_parts = 1;
-    int n = group->row_parts * group->n_panels, unit = 0, i = 0;
-    int least = at_most(TASK_WORK * n / (work + 1) + 1, n);
-    least = least > 2 * n / TASKS_CAP ? least : 2 * n / TASKS_CAP + 1;
-    if (n_threads == 1 || work < INLINE_WORK)
-        least = n;
-    while (unit < n) {
-        int some = (n - unit) * 3 / (4 * n_threads);
-        group->begin[i++] = unit;
-        unit += at_most(some > least ? some : least, n - unit);
-    }
-    group->begin[i] = n;
-    group->n_tasks = i;
+    int parts = (UNITS_A_THREAD * n_threads + group->n_panels - 1) / group->n_panels;
+    int most = block_count(group->in.n_rows) / PART_BLOCKS;
+    group->row_parts = n_threads == 1 || most < 1 ? 1 : at_most(parts, most);
+    int n = group->row_parts * group->n_panels;
+    int least = at_most((int64_t)TASK_WORK * n / (work + 1) + 1, n);
+    bool alone = n_threads == 1 || work < INLINE_WORK;
+    parts_cut(&group->tasks, n, alone ? n : least, n_threads);
 }
 
 static void blas_run(const struct gemm *g, const struct matrix *m,
@@ -379,7 +336,7 @@ static void run_slice(const struct gemm *g, const struct gemm_input *in,
     if (quantised)
         prepare_rows(&group);
     divide(&group, pool_threads(g->pool));
-    pool_run(g->pool, run_task, &group, group.n_tasks);
+    pool_run(g->pool, run_task, &group, group.tasks.n);
 }
 
 static int slice_rows(const struct gemm *g, const struct gemm_input *in,

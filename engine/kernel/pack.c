@@ -1,0 +1,36 @@
+/* Outputs become columns of panels, their values untouched. Any thread; no state. */
+#include "engine/kernel/pack.h"
+
+#include <string.h>
+
+/* One panel. Written as two loops of constant width so that the copies are moves; src may
+ * lie at any address. */
+static void one_panel_4(char *to, const char *src, size_t n_valid, size_t n_in)
+{
+    for (size_t k = 0; k < n_in; k++)
+        for (size_t o = 0; o < n_valid; o++)
+            memcpy(to + (k * PANEL + o) * 4, src + (o * n_in + k) * 4, 4);
+}
+
+static void one_panel_2(char *to, const char *src, size_t n_valid, size_t n_in)
+{
+    for (size_t k = 0; k < n_in; k++)
+        for (size_t o = 0; o < n_valid; o++)
+            memcpy(to + (k * PANEL + o) * 2, src + (o * n_in + k) * 2, 2);
+}
+
+void pack_panels(void *to, enum dtype type, const void *w, int n_out, int n_in)
+{
+    size_t panel_bytes = PANEL * (size_t)n_in * (type == DTYPE_F32 ? 4 : 2);
+    for (int o = 0; o < n_out; o += PANEL) {
+        char *panel = (char *)to + (size_t)(o / PANEL) * panel_bytes;
+        const char *src = (const char *)w + (size_t)(o / PANEL) * panel_bytes;
+        size_t n_valid = n_out - o < PANEL ? (size_t)(n_out - o) : PANEL;
+        if (n_valid < PANEL)
+            memset(panel, 0, panel_bytes);
+        if (type == DTYPE_F32)
+            one_panel_4(panel, src, n_valid, (size_t)n_in);
+        else
+            one_panel_2(panel, src, n_valid, (size_t)n_in);
+    }
+}
