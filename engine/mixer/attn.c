@@ -105,6 +105,7 @@ struct attn_job {
     float *q, *k, *v, *out;
     struct piece *pieces; /* [n_pieces], at most one a row */
     int n_pieces;
+    int n_parts; /* of the query heads of a K/V head */
 };
 
 static void cut(struct attn_job *j)
@@ -179,16 +180,30 @@ static void store_piece(void *arg, int task, int thread)
     }
 }
 
+/* All query heads of a K/V head attend together, unless threads would be idle; even then
+ * some stay together, for keys and values are read once for each part. */
+static int head_parts(const struct attn_job *j)
+{
+    enum { TASKS_PER_THREAD = 2, HEADS_TOGETHER = 4 };
+    int tasks = j->n_pieces * j->a->n_kv_heads;
+    int wanted = TASKS_PER_THREAD * pool_threads(j->c->gemm->pool);
+    int most = (j->a->group + HEADS_TOGETHER - 1) / HEADS_TOGETHER;
+    int parts = (wanted + tasks - 1) / tasks;
+    return parts < most ? parts : most;
+}
+
 /* The last pieces see the most keys and begin, so that no thread is left with one. */
-static void attend_piece(void *arg, int task, int thread)
+static void attend_part(void *arg, int task, int thread)
 {
     (void)thread;
     const struct attn_job *j = arg;
     const struct attn *a = j->a;
-    const struct piece *p = &j->pieces[j->n_pieces - 1 - task / a->n_kv_heads];
-    int h = task % a->n_kv_heads;
+    int part = task % j->n_parts, h = task / j->n_parts % a->n_kv_heads;
+    const struct piece *p =
+        &j->pieces[j->n_pieces - 1 - task / j->n_parts / a->n_kv_heads];
+    int first = a->group * part / j->n_parts, end = a->group * (part + 1) / j->n_parts;
     size_t width = (size_t)a->q.n_out;
-    size_t at = (size_t)p->row0 * width + (size_t)(h * a->group * a->head_dim);
+    size_t at = (size_t)p->row0 * width + (size_t)((h * a->group + first) * a->head_dim);
     struct attn_args args = {
         .pages = j->c->pages,
         .table = j->c->spans[p->span].pages,
@@ -201,7 +216,7 @@ static void attend_piece(void *arg, int task, int thread)
         .scale = a->scale,
         .n_keys = j->c->positions[p->row0] + 1,
         .n_rows = p->n_rows,
-        .group = a->group,
+        .group = end - first,
         .head_dim = a->head_dim,
     };
     j->c->gemm->k->attn[a->kv](&args);
@@ -234,7 +249,8 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
                   (float *[]){j.q, j.k, j.v}, 3);
     cut(&j);
     store_pieces(&j);
-    pool_run(c->gemm->pool, attend_piece, &j, j.n_pieces * a->n_kv_heads);
+    j.n_parts = head_parts(&j);
+    pool_run(c->gemm->pool, attend_part, &j, j.n_pieces * a->n_kv_heads * j.n_parts);
     mixer_linear(c, &a->o, j.out, y);
     arena_release(c->scratch, mark);
 }

@@ -130,6 +130,7 @@ struct dss_job {
     const struct dss *l;
     const struct ctx *c;
     float *v, *s, *y, *g;
+    int n_parts; /* of a span's blocks of channels */
 };
 
 static void activate_rows(const void *arg, const struct ctx *c, int row0, int row1)
@@ -144,13 +145,10 @@ static void activate_rows(const void *arg, const struct ctx *c, int row0, int ro
     norm_rows(&j->l->norm, k, j->s, j->s, row0, row1);
 }
 
-static void scan_block(void *arg, int task, int thread)
+static void scan_block(const struct dss_job *j, const struct span *s, size_t block)
 {
-    (void)thread;
-    const struct dss_job *j = arg;
     const struct dss *l = j->l;
-    const struct span *s = &j->c->spans[task / l->n_blocks];
-    size_t block = (size_t)(task % l->n_blocks), n = (size_t)l->n_state;
+    size_t n = (size_t)l->n_state;
     size_t ld = (size_t)l->n_channels, at = (size_t)s->row0 * ld + block * LANES;
     int left = l->n_channels - (int)block * LANES;
     struct dss_args args = {
@@ -168,6 +166,16 @@ static void scan_block(void *arg, int task, int thread)
         .n_channels = left < LANES ? left : LANES,
     };
     j->c->gemm->k->dss(&args);
+}
+
+static void scan_blocks(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct dss_job *j = arg;
+    const struct span *s = &j->c->spans[task / j->n_parts];
+    int part = task % j->n_parts, n = j->l->n_blocks;
+    for (int b = part * n / j->n_parts; b < (part + 1) * n / j->n_parts; b++)
+        scan_block(j, s, (size_t)b);
 }
 
 static void output_rows(const void *arg, const struct ctx *c, int row0, int row1)
@@ -190,7 +198,8 @@ static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x,
     mixer_linears(c, x, (const struct matrix *[]){&l->v, &l->u}, (float *[]){j.v, j.s},
                   2);
     mixer_rows(c, activate_rows, &j, 8 * (size_t)(l->n_gate + l->n_channels));
-    pool_run(c->gemm->pool, scan_block, &j, c->n_spans * l->n_blocks);
+    j.n_parts = mixer_parts(c, l->n_blocks);
+    pool_run(c->gemm->pool, scan_blocks, &j, c->n_spans * j.n_parts);
     mixer_linear(c, &l->c, j.y, j.g);
     mixer_rows(c, output_rows, &j, (size_t)l->n_gate);
     mixer_linear(c, &l->o, j.g, y);

@@ -45,6 +45,17 @@ void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
     pool_run(c->gemm->pool, rows_task, &j, n_tasks);
 }
 
+int mixer_parts(const struct ctx *c, int n)
+{
+    enum { FEW_ROWS = 4, TASKS_PER_THREAD = 2 };
+    for (int i = 0; i < c->n_spans; i++)
+        if (c->spans[i].n_rows > FEW_ROWS)
+            return n;
+    int wanted = TASKS_PER_THREAD * pool_threads(c->gemm->pool);
+    int parts = (wanted + c->n_spans - 1) / c->n_spans;
+    return parts < n ? parts : n;
+}
+
 void mixer_linears(const struct ctx *c, const float *x, const struct matrix *const *m,
                    float *const *y, int n)
 {

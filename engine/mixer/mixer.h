@@ -83,6 +83,12 @@ typedef void mixer_rows_fn(const void *arg, const struct ctx *c, int row0, int r
 void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
                 size_t floats_per_row);
 
+/* Into how many tasks the n units (heads, blocks) of a span's fixed state are divided;
+ * task i of them takes units [i n / parts, (i+1) n / parts). States that are read and
+ * written for a row or few stream from memory, faster in long stretches; where many rows
+ * keep a unit in the cache, each is a task. */
+int mixer_parts(const struct ctx *c, int n);
+
 /* y = x · mᵀ for all rows, x and y with the matrix's own widths as strides. */
 void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y);
 

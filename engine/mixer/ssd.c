@@ -57,6 +57,7 @@ struct ssd_job {
     const struct ssd *l;
     const struct ctx *ctx;
     float *c, *b, *x, *dt, *decay, *y;
+    int n_parts; /* of a span's heads */
 };
 
 static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int row0,
@@ -80,13 +81,10 @@ static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int ro
     }
 }
 
-static void scan_head(void *arg, int task, int thread)
+static void scan_head(const struct ssd_job *j, const struct span *s, size_t h)
 {
-    (void)thread;
-    const struct ssd_job *j = arg;
     const struct ssd *l = j->l;
-    const struct span *s = &j->ctx->spans[task / l->n_heads];
-    size_t h = (size_t)(task % l->n_heads), row = (size_t)s->row0;
+    size_t row = (size_t)s->row0;
     size_t p = (size_t)l->head_dim, n = (size_t)l->n_state;
     size_t at_bc = row * (size_t)l->c.n_out + h * n,
            at_x = row * (size_t)l->x.n_out + h * p;
@@ -110,6 +108,16 @@ static void scan_head(void *arg, int task, int thread)
     j->ctx->gemm->k->ssd(&args);
 }
 
+static void scan_heads(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct ssd_job *j = arg;
+    const struct span *s = &j->ctx->spans[task / j->n_parts];
+    int part = task % j->n_parts, n = j->l->n_heads;
+    for (int h = part * n / j->n_parts; h < (part + 1) * n / j->n_parts; h++)
+        scan_head(j, s, (size_t)h);
+}
+
 static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *u,
                     float *y)
 {
@@ -125,7 +133,8 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
     mixer_linears(ctx, u, (const struct matrix *[]){&l->c, &l->b, &l->x, &l->dt},
                   (float *[]){j.c, j.b, j.x, j.dt}, 4);
     mixer_rows(ctx, rotate_and_discretise, &j, 4 * (size_t)l->c.n_out);
-    pool_run(ctx->gemm->pool, scan_head, &j, ctx->n_spans * l->n_heads);
+    j.n_parts = mixer_parts(ctx, l->n_heads);
+    pool_run(ctx->gemm->pool, scan_heads, &j, ctx->n_spans * j.n_parts);
     mixer_linear(ctx, &l->out, j.y, y);
     arena_release(ctx->scratch, mark);
 }

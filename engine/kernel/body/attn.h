@@ -275,38 +275,54 @@ INLINE void fetch_values(enum kv_type type, const char *half, size_t at, int vec
         v_prefetch_far(half + at * n + i);
 }
 
+/* sum += Σ p v over keys [from, to) of one page; p is w[h][g] for group g of the part. */
+INLINE void value_page(enum kv_type type, const struct batch *f, struct heads t,
+                       const char *const half[2], struct part part, struct keys keys,
+                       const float *(*w)[VALUE_GROUPS], vec (*sum)[ATTN_VECS])
+{
+    size_t hd = (size_t)f->a->head_dim;
+    size_t at = (size_t)(keys.from % PAGE_TOKENS) * hd + part.d;
+    for (int j = keys.from; j < keys.to; j++, at += hd) {
+        vec value[ATTN_VECS];
+        fetch_values(type, half[1], at, part.vecs);
+        UNROLL
+        for (int i = 0; i < part.vecs; i++)
+            value[i] = load_page(type, half[0], at + (size_t)i * LANES, part.lanes);
+        UNROLL
+        for (int h = 0; h < t.n; h++) {
+            UNROLL
+            for (int i = 0; i < part.vecs; i++)
+                sum[h][i] = v_fma(v_set1(w[h][i / 2][j]), value[i], sum[h][i]);
+        }
+    }
+}
+
 /* o = o c + Σ p v, or without c where the block has been begun. */
 INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
                        const struct block *b, struct part part, struct keys keys)
 {
     vec sum[ATTN_TILE][ATTN_VECS];
-    float w[ATTN_TILE][VALUE_GROUPS][ATTN_BLOCK];
+    float scaled[ATTN_TILE][VALUE_GROUPS][ATTN_BLOCK];
+    const float *w[ATTN_TILE][VALUE_GROUPS];
     if (type == KV_Q8)
-        weigh(f, t, b, part, w);
+        weigh(f, t, b, part, scaled);
     UNROLL
     for (int h = 0; h < t.n; h++) {
         vec c = v_set1(keys.from ? 1.0f : f->c[(t.first + h) * 4]);
+        UNROLL
+        for (int g = 0; g < VALUE_GROUPS; g++)
+            w[h][g] = type == KV_Q8 ? scaled[h][g] : f->p[t.first + h];
         UNROLL
         for (int i = 0; i < part.vecs; i++)
             sum[h][i] =
                 v_mul(load_lanes(f->o[t.first + h] + part.d + i * LANES, part.lanes), c);
     }
-    for (int j = keys.from; j < keys.to; j++) {
-        const char *half = b->page[j / PAGE_TOKENS] + f->a->v_offset;
-        size_t at = (size_t)(j % PAGE_TOKENS * f->a->head_dim) + part.d;
-        vec value[ATTN_VECS];
-        UNROLL
-        for (int i = 0; i < part.vecs; i++)
-            value[i] = load_page(type, half, at + (size_t)i * LANES, part.lanes);
-        fetch_values(type, b->ahead[j / PAGE_TOKENS] + f->a->v_offset, at, part.vecs);
-        UNROLL
-        for (int h = 0; h < t.n; h++) {
-            UNROLL
-            for (int i = 0; i < part.vecs; i++) {
-                float p = type == KV_Q8 ? w[h][i / 2][j] : f->p[t.first + h][j];
-                sum[h][i] = v_fma(v_set1(p), value[i], sum[h][i]);
-            }
-        }
+    for (int j = keys.from, end; j < keys.to; j = end) {
+        int page = j / PAGE_TOKENS;
+        const char *half[2] = {b->page[page] + f->a->v_offset,
+                               b->ahead[page] + f->a->v_offset};
+        end = (page + 1) * PAGE_TOKENS < keys.to ? (page + 1) * PAGE_TOKENS : keys.to;
+        value_page(type, f, t, half, part, (struct keys){j, end}, w, sum);
     }
     UNROLL
     for (int h = 0; h < t.n; h++) {
