@@ -65,6 +65,25 @@ static void ratio_is_the_larger_one(void **state)
     has("ssmd_cache_config_info{block_size=\"16\",num_gpu_blocks=\"100\"} 1\n");
 }
 
+static void prefixes_are_what_the_engine_counted(void **state)
+{
+    (void)state;
+    now.load = (struct engine_load){.checkpoint_bytes = 5000,
+                                    .checkpoints_created = 7,
+                                    .checkpoints_hit = 6,
+                                    .checkpoints_evicted = 4,
+                                    .tokens_lost = {11, 12, 13, 14}};
+    write_page();
+    has("ssmd_checkpoint_bytes 5000\n");
+    has("ssmd_checkpoints_total{op=\"create\"} 7\n");
+    has("ssmd_checkpoints_total{op=\"hit\"} 6\n");
+    has("ssmd_checkpoints_total{op=\"evict\"} 4\n");
+    has("ssmd_prefix_lost_tokens_total{why=\"no_checkpoint\"} 11\n");
+    has("ssmd_prefix_lost_tokens_total{why=\"evicted\"} 12\n");
+    has("ssmd_prefix_lost_tokens_total{why=\"salt\"} 13\n");
+    has("ssmd_prefix_lost_tokens_total{why=\"retokenised\"} 14\n");
+}
+
 static void labels_are_escaped_and_bounded(void **state)
 {
     (void)state;
@@ -99,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(buckets_are_cumulative, fresh),
         cmocka_unit_test_setup(ratio_is_the_larger_one, fresh),
+        cmocka_unit_test_setup(prefixes_are_what_the_engine_counted, fresh),
         cmocka_unit_test_setup(labels_are_escaped_and_bounded, fresh),
         cmocka_unit_test_setup(alias_is_off_by_default, fresh),
     };
