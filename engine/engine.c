@@ -552,6 +552,12 @@ int engine_limit(struct engine *e, enum engine_limit what, double *amount,
     return rc;
 }
 
+void engine_trim(struct engine *e)
+{
+    slots_trim(&e->runner.slots);
+    pages_trim(&e->runner.pages);
+}
+
 size_t engine_available(void)
 {
     return plan_available();

@@ -325,6 +325,10 @@ enum engine_limit {
 int engine_limit(struct engine *e, enum engine_limit what, double *amount,
                  struct err *err);
 
+/* Gives the memory of slots and pages back to the system, if nothing is in them: what is
+ * resident afterwards is what later requests touch. */
+void engine_trim(struct engine *e);
+
 /* Bytes that this process may still take; 0 = unknown. */
 size_t engine_available(void);
 

@@ -5,8 +5,8 @@
  * case, formats side by side; the limits are measured before each round and after the
  * last. When the engines do not fit into memory together only one is held at a time, and
  * a round goes through the formats one after the other. The subtle point: memory is
- * measured in a first round that also warms up, from the smallest case to the largest, so
- * that what a case adds is its own.
+ * measured in a first round that also warms up, and given back behind every case, so that
+ * what is resident is the case's own.
  */
 #include "engine/base/mem.h"
 #include "server/bench_peer.h"
@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,10 +28,10 @@ struct bench {
     struct engine *engines[PLAN_LIST_MOST];  /* owns; by format, NULL = not open */
     struct bench_peer peers[PLAN_LIST_MOST]; /* likewise; zeroed without --peer */
     struct bench_events events;
-    size_t resident[PLAN_LIST_MOST]; /* of each format's engine */
-    bool together;                   /* every engine stays open */
-    struct engine_info info;         /* of the last one opened */
-    struct arena arena;              /* owns the plan's cases */
+    size_t before[PLAN_LIST_MOST]; /* bytes resident before its engine was */
+    bool together;                 /* every engine stays open */
+    struct engine_info info;       /* of the last one opened */
+    struct arena arena;            /* owns the plan's cases */
 };
 
 /* ---- engines ---------------------------------------------------------------- */
@@ -88,15 +87,14 @@ static int open_engine(struct bench *b, int format, struct err *err)
         return 0;
     for (int i = 0; i < b->plan.n_formats && !b->together; i++)
         close_engine(b, i);
-    size_t before = machine_resident(), given = b->cfg->memory_bytes;
+    size_t given = b->cfg->memory_bytes;
+    b->before[format] = machine_resident();
     int rc = open_with(b, format, given, err);
     size_t budget = rc || given ? 0 : better_budget(b, format);
     if (budget) {
         close_engine(b, format);
         rc = open_with(b, format, budget, err);
     }
-    size_t after = machine_resident();
-    b->resident[format] = after > before ? after - before : 0;
     return rc;
 }
 
@@ -121,16 +119,6 @@ static struct bench_case *case_at(const struct bench *b, int i)
 
 /* ---- rounds ----------------------------------------------------------------- */
 
-static int by_memory(const void *pa, const void *pb)
-{
-    const struct bench_case *const *a = pa, *const *b = pb;
-    if ((*a)->format != (*b)->format)
-        return (*a)->format - (*b)->format;
-    return (*a)->memory_bytes < (*b)->memory_bytes   ? -1
-           : (*a)->memory_bytes > (*b)->memory_bytes ? 1
-                                                     : 0;
-}
-
 static int ask_peer(struct bench *b, const struct bench_case *c, double *seconds,
                     struct err *err)
 {
@@ -142,30 +130,24 @@ static int ask_peer(struct bench *b, const struct bench_case *c, double *seconds
 static int warm_up(struct bench *b, struct bench_case *c, struct err *err)
 {
     struct bench_engine on = {b->engines[c->format], &b->events};
-    size_t before = machine_resident();
     int rc = bench_run_warm_up(&on, c, err);
-    size_t after = machine_resident();
-    b->resident[c->format] += after > before ? after - before : 0;
-    c->resident_bytes = b->resident[c->format];
+    size_t now = machine_resident(), before = b->before[c->format];
+    c->resident_bytes = now > before ? now - before : 0;
+    engine_trim(on.e);
     return rc ? rc : ask_peer(b, c, &c->peer_seconds[0], err);
 }
 
 static int first_round(struct bench *b, struct err *err)
 {
-    size_t n = (size_t)b->plan.n_cases;
-    struct bench_case **order = arena_alloc(&b->arena, n * sizeof *order);
-    if (!order)
-        return err_set(err, ERR_MEMORY, "out of memory for %zu cases", n);
     int rc = 0;
     choose_order(b);
-    for (size_t i = 0; i < n; i++)
-        order[i] = &b->plan.cases[i];
     for (int f = 0; rc == 0 && f < b->plan.n_formats; f++) {
         rc = open_engine(b, f, err);
-        qsort(order, n, sizeof *order, by_memory);
-        for (size_t i = 0; rc == 0 && i < n; i++)
-            if (order[i]->format == f && order[i]->fits)
-                rc = warm_up(b, order[i], err);
+        for (int i = 0; rc == 0 && i < b->plan.n_cases; i++) {
+            struct bench_case *c = &b->plan.cases[i];
+            if (c->format == f && c->fits)
+                rc = warm_up(b, c, err);
+        }
     }
     return rc;
 }

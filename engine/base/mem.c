@@ -66,6 +66,14 @@ void mem_free(void *p)
     free(p);
 }
 
+void mem_forget(void *p, size_t size)
+{
+    enum { PAGE = 4096 };
+    size_t skip = (PAGE - (uintptr_t)p % PAGE) % PAGE;
+    if (size >= skip + PAGE)
+        madvise((char *)p + skip, (size - skip) / PAGE * PAGE, MADV_DONTNEED);
+}
+
 void mem_guard(bool on)
 {
     guarded = on;

@@ -23,6 +23,10 @@ void *mem_grow(void *p, size_t old_size, size_t new_size);
 
 void mem_free(void *p); /* accepts NULL */
 
+/* Hands what lies in a large block back to the system, which takes it by pages: from now
+ * on its bytes are unspecified until they are written. The block stays the caller's. */
+void mem_forget(void *p, size_t size);
+
 /* While true on this thread, any allocation through mem aborts the process. */
 void mem_guard(bool on);
 

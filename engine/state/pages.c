@@ -109,3 +109,9 @@ int pages_used(const struct pages *p)
 {
     return p->n - p->n_free - p->n_idle;
 }
+
+void pages_trim(struct pages *p)
+{
+    if (p->n && p->n_free == p->n)
+        mem_forget(p->base, (size_t)p->n * p->page_bytes);
+}

@@ -43,5 +43,6 @@ void pages_hold(struct pages *p, int32_t page); /* as share and drop, by a check
 void pages_let(struct pages *p, int32_t page);
 void pages_copy(struct pages *p, int32_t to, int32_t from);
 int pages_used(const struct pages *p); /* by sequences: neither free nor idle */
+void pages_trim(struct pages *p);      /* gives memory back, if every page is free */
 
 #endif

@@ -64,3 +64,9 @@ int slots_used(const struct slots *s)
 {
     return s->n - s->n_free;
 }
+
+void slots_trim(struct slots *s)
+{
+    if (s->n_free == s->n)
+        mem_forget(s->base, (size_t)s->n * s->slot_bytes);
+}

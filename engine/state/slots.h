@@ -28,5 +28,6 @@ void slots_drop(struct slots *s, int32_t slot);
 char *slots_at(const struct slots *s, int32_t slot);
 void slots_copy(struct slots *s, int32_t to, int32_t from);
 int slots_used(const struct slots *s);
+void slots_trim(struct slots *s); /* gives memory back, if no slot is used */
 
 #endif

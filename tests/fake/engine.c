@@ -477,6 +477,11 @@ int engine_limit(struct engine *e, enum engine_limit what, double *amount,
     return 0;
 }
 
+void engine_trim(struct engine *e)
+{
+    (void)e;
+}
+
 size_t engine_available(void)
 {
     return 0;
