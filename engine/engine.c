@@ -15,6 +15,7 @@
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
 #include "engine/text/bpe.h"
+#include "engine/text/match.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -279,6 +280,13 @@ int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool ski
 {
     return e->vocab ? bpe_decode(e->vocab, ids, n, skip_special, out, err)
                     : no_tokenizer(err);
+}
+
+bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const char *text,
+                  size_t len, size_t *at)
+{
+    *at = 0;
+    return e->vocab && match_text(e->vocab, ids, n, text, len, at);
 }
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)

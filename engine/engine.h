@@ -119,6 +119,12 @@ int engine_encode(const struct engine *e, const char *text, size_t len, unsigned
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
                   struct buf *out, struct err *err);
 
+/* Whether text begins with what ids say: as an answer shows them (what is not UTF-8 is
+ * U+FFFD), special tokens as they are written or left out. True: they are its first *at
+ * bytes; false: they part at byte *at. Without a tokenizer they part at once. */
+bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const char *text,
+                  size_t len, size_t *at);
+
 /* The bytes of one token, owned by the engine; NULL for an id without a token. They need
  * not be whole UTF-8. */
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len);
