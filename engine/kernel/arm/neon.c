@@ -152,6 +152,11 @@ INLINE vec v_fma(vec a, vec b, vec c) /* a b + c */
     return EACH_3(vfmaq_f32, c, a, b);
 }
 
+INLINE vec v_fma_from(const float *x, vec b, vec c) /* x[0] b + c */
+{
+    return v_fma(v_set1(*x), b, c);
+}
+
 INLINE vec v_fnma(vec a, vec b, vec c) /* -a b + c */
 {
     return EACH_3(vfmsq_f32, c, a, b);

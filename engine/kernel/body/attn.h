@@ -64,6 +64,12 @@ INLINE vec load_page(enum kv_type type, const char *half, size_t i, size_t n)
     return v_load_i8(whole);
 }
 
+/* x[0] b + c for several b. */
+INLINE vec fma_of(enum kv_type type, const float *x, vec b, vec c)
+{
+    return type == KV_F32 ? v_fma(v_set1(*x), b, c) : v_fma_from(x, b, c);
+}
+
 /* q8: where the scales of the page's tokens for group g of head_dim lie. */
 INLINE size_t scales_at(const struct attn_args *a, int g)
 {
@@ -114,19 +120,16 @@ INLINE void score_chain(enum kv_type type, const struct batch *f, struct heads t
             key[g] = load_page(type, half[g], (size_t)(d * PAGE_TOKENS), LANES);
         UNROLL
         for (int h = 0; h < t.n; h++) {
-            vec x = v_set1(f->q[t.first + h][d]);
             UNROLL
             for (int g = 0; g < ATTN_PAGES; g++)
-                s[h][g] = v_fma(x, key[g], s[h][g]);
+                s[h][g] = fma_of(type, &f->q[t.first + h][d], key[g], s[h][g]);
         }
     }
 }
 
-INLINE void score_plain(enum kv_type type, struct batch *f, struct heads t,
-                        const struct block *b, int page)
+INLINE void store_scores(struct batch *f, struct heads t, int page, vec (*s)[BLOCK_PAGES])
 {
-    vec s[ATTN_TILE][BLOCK_PAGES], scale = v_set1(f->a->scale);
-    score_chain(type, f, t, b, (struct chain){page, 0, f->a->head_dim}, s);
+    vec scale = v_set1(f->a->scale);
     UNROLL
     for (int h = 0; h < t.n; h++) {
         UNROLL
@@ -135,11 +138,25 @@ INLINE void score_plain(enum kv_type type, struct batch *f, struct heads t,
     }
 }
 
-/* q8: the sum over the groups of head_dim rests in the scores' place. */
+INLINE void score_plain(enum kv_type type, struct batch *f, struct heads t,
+                        const struct block *b, int page)
+{
+    vec s[ATTN_TILE][BLOCK_PAGES];
+    score_chain(type, f, t, b, (struct chain){page, 0, f->a->head_dim}, s);
+    store_scores(f, t, page, s);
+}
+
+/* q8: chains over the groups of head_dim, of what chains over a group's codes give. */
 INLINE void score_groups(struct batch *f, struct heads t, const struct block *b, int page)
 {
     int hd = f->a->head_dim;
-    vec s[ATTN_TILE][BLOCK_PAGES];
+    vec s[ATTN_TILE][BLOCK_PAGES], sum[ATTN_TILE][BLOCK_PAGES];
+    UNROLL
+    for (int h = 0; h < t.n; h++) {
+        UNROLL
+        for (int g = 0; g < ATTN_PAGES; g++)
+            sum[h][g] = v_zero();
+    }
     for (int d = 0, group = 0; d < hd; d += QUANT_GROUP, group++) {
         int end = d + QUANT_GROUP < hd ? d + QUANT_GROUP : hd;
         score_chain(KV_Q8, f, t, b, (struct chain){page, d, end}, s);
@@ -148,13 +165,11 @@ INLINE void score_groups(struct batch *f, struct heads t, const struct block *b,
             vec scale = load_scales(f->a, b->page[page + g] + f->a->k_offset, group);
             v_prefetch_far(b->ahead[page + g] + f->a->k_offset + scales_at(f->a, group));
             UNROLL
-            for (int h = 0; h < t.n; h++) {
-                float *p = &f->p[t.first + h][(page + g) * PAGE_TOKENS];
-                vec sum = v_fma(s[h][g], scale, d ? v_load(p) : v_zero());
-                v_store(p, end < hd ? sum : v_mul(sum, v_set1(f->a->scale)));
-            }
+            for (int h = 0; h < t.n; h++)
+                sum[h][g] = v_fma(s[h][g], scale, sum[h][g]);
         }
     }
+    store_scores(f, t, page, sum);
 }
 
 /* Scores of a tile against all pages of the block. */
@@ -292,7 +307,7 @@ INLINE void value_page(enum kv_type type, const struct batch *f, struct heads t,
         for (int h = 0; h < t.n; h++) {
             UNROLL
             for (int i = 0; i < part.vecs; i++)
-                sum[h][i] = v_fma(v_set1(w[h][i / 2][j]), value[i], sum[h][i]);
+                sum[h][i] = fma_of(type, &w[h][i / 2][j], value[i], sum[h][i]);
         }
     }
 }

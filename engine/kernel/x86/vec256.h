@@ -125,6 +125,11 @@ INLINE vec v_fma(vec a, vec b, vec c) /* a b + c */
     return (vec){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
 
+INLINE vec v_fma_from(const float *x, vec b, vec c) /* x[0] b + c */
+{
+    return v_fma(v_set1(*x), b, c);
+}
+
 INLINE vec v_fnma(vec a, vec b, vec c) /* -a b + c */
 {
     return (vec){_mm256_fnmadd_ps(a.lo, b.lo, c.lo), _mm256_fnmadd_ps(a.hi, b.hi, c.hi)};

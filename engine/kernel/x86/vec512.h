@@ -96,6 +96,14 @@ INLINE vec v_fma(vec a, vec b, vec c) /* a b + c */
     return _mm512_fmadd_ps(a, b, c);
 }
 
+/* x[0] b + c, x[0] being read where it is multiplied: a broadcast of its own would
+ * compete with the conversions that go on meanwhile. */
+INLINE vec v_fma_from(const float *x, vec b, vec c)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*x));
+    return c;
+}
+
 INLINE vec v_fnma(vec a, vec b, vec c) /* -a b + c */
 {
     return _mm512_fnmadd_ps(a, b, c);
