@@ -20,11 +20,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_MADE = 4, MOST_MODELS = GOLDEN_MAX + N_MADE, MOST_TOKENS = 256 };
+enum {
+    N_MADE = 4,
+    N_HELD = 4, /* of those, held in other formats */
+    N_LARGE = N_MADE + N_HELD,
+    MOST_MODELS = GOLDEN_MAX + N_LARGE,
+    MOST_TOKENS = 256
+};
 
 /* A model under test with enough ids to cross several pages and attention blocks. */
 struct subject {
     const char *name, *dir;
+    enum engine_weights weights;
+    enum engine_kv kv;
     int context, n_vocab, n_ids;
     int32_t ids[MOST_TOKENS];
     float *logits; /* owns; [n_ids][n_vocab], scored whole by one thread */
@@ -46,18 +54,17 @@ static int random_below(int n)
 
 static const char *best_cpu(void)
 {
-    static const char *const names[] = {"avx512", "avx2", "c"};
     const struct kernels *k;
-    for (int i = 0; i < 3; i++)
-        if (cpu_kernels(&k, names[i], NULL) == 0)
-            return names[i];
-    return "c";
+    assert_int_equal(cpu_kernels(&k, NULL, NULL), 0);
+    return k->name;
 }
 
 static struct engine_options options(const struct subject *s)
 {
     return (struct engine_options){.model_dir = s->dir,
                                    .cpu = best_cpu(),
+                                   .weights = s->weights,
+                                   .kv = s->kv,
                                    .n_threads = 1,
                                    .context_tokens = s->context,
                                    .max_seqs = 2,
@@ -107,13 +114,13 @@ static void expect_split(struct engine *e, const struct subject *s, int n_ids,
 
 /* ---- the models ------------------------------------------------------------- */
 
-static void add_subject(const char *name, const char *dir, int context, int n_vocab)
+static void add_subject(const struct subject *what)
 {
     struct subject *s = &subjects[n_subjects++];
     struct engine_options o;
     struct drive d;
-    *s = (struct subject){
-        .name = name, .dir = dir, .context = context, .n_vocab = n_vocab};
+    int n_vocab = what->n_vocab, context = what->context;
+    *s = *what;
     s->n_ids = context < MOST_TOKENS ? context : MOST_TOKENS;
     for (int i = 0; i < s->n_ids; i++)
         s->ids[i] = random_below(n_vocab);
@@ -121,7 +128,7 @@ static void add_subject(const char *name, const char *dir, int context, int n_vo
     assert_non_null(s->logits);
     o = options(s);
     drive_open(&d, &o);
-    struct rows r = {.to = s->logits, .n_vocab = n_vocab, .what = name};
+    struct rows r = {.to = s->logits, .n_vocab = n_vocab, .what = s->name};
     score(d.e, s, s->n_ids, &s->n_ids, 1, &r);
     drive_close(&d);
 }
@@ -140,16 +147,36 @@ static void make_models(void)
 
 static int load(void **state)
 {
-    static const char *const names[] = {"made TransXSSM", "made llama", "made pha dss",
-                                        "made pha gated"};
+    static const struct {
+        const char *name;
+        int made;
+        enum engine_weights weights;
+        enum engine_kv kv;
+    } large[N_LARGE] = {
+        {"made TransXSSM", 0, ENGINE_WEIGHTS_OWN, ENGINE_KV_F32},
+        {"made llama", 1, ENGINE_WEIGHTS_OWN, ENGINE_KV_F32},
+        {"made pha dss", 2, ENGINE_WEIGHTS_OWN, ENGINE_KV_F32},
+        {"made pha gated", 3, ENGINE_WEIGHTS_OWN, ENGINE_KV_F32},
+        {"made TransXSSM, q8, f16", 0, ENGINE_WEIGHTS_Q8, ENGINE_KV_F16},
+        {"made llama, q4, q8", 1, ENGINE_WEIGHTS_Q4, ENGINE_KV_Q8},
+        {"made pha dss, q8, q8", 2, ENGINE_WEIGHTS_Q8, ENGINE_KV_Q8},
+        {"made pha gated, bf16, f16", 3, ENGINE_WEIGHTS_BF16, ENGINE_KV_F16},
+    };
     (void)state;
     n_goldens = golden_all(goldens);
     make_models();
-    for (int i = 0; i < N_MADE; i++)
-        add_subject(names[i], made[i].dir, 200, 301);
+    for (int i = 0; i < N_LARGE; i++)
+        add_subject(&(struct subject){.name = large[i].name,
+                                      .dir = made[large[i].made].dir,
+                                      .weights = large[i].weights,
+                                      .kv = large[i].kv,
+                                      .context = 200,
+                                      .n_vocab = 301});
     for (size_t i = 0; i < n_goldens; i++)
-        add_subject(goldens[i].name, goldens[i].dir, goldens[i].context,
-                    goldens[i].n_vocab);
+        add_subject(&(struct subject){.name = goldens[i].name,
+                                      .dir = goldens[i].dir,
+                                      .context = goldens[i].context,
+                                      .n_vocab = goldens[i].n_vocab});
     return 0;
 }
 
@@ -212,7 +239,7 @@ static void every_split_in_two_gives_the_bits_of_the_whole(void **state)
         struct drive d;
         int n = s->n_ids < 70 ? s->n_ids : 70; /* past an attention block */
         drive_open(&d, &o);
-        int step = i < N_MADE ? 7 : 1; /* the large ones: some of the cuts */
+        int step = i < N_LARGE ? 7 : 1; /* the large ones: some of the cuts */
         for (int cut = 1; cut < n; cut += step)
             expect_split(d.e, s, n, (const int[]){cut, n - cut}, 2, "two pieces");
         drive_close(&d);
@@ -278,18 +305,17 @@ static void any_number_of_threads_gives_the_same_bits(void **state)
 
 static void every_kernel_set_gives_the_same_bits(void **state)
 {
-    static const char *const names[] = {"c", "avx2", "avx512"};
     const struct kernels *k;
     int tried = 0;
     (void)state;
-    for (int c = 0; c < 3; c++) {
-        if (cpu_kernels(&k, names[c], NULL))
+    for (int c = 0; cpu_level(c); c++) {
+        if (cpu_kernels(&k, cpu_level(c), NULL))
             continue;
         tried++;
         for (size_t i = 0; i < n_subjects; i++) {
             struct engine_options o = options(&subjects[i]);
-            o.cpu = names[c];
-            expect_same_under(&subjects[i], &o, names[c]);
+            o.cpu = cpu_level(c);
+            expect_same_under(&subjects[i], &o, cpu_level(c));
         }
     }
     if (tried < 2)
@@ -530,7 +556,11 @@ static void poisoned(const struct subject *s, struct rows *r)
     struct score sc = {0};
     const struct kernels *k;
     assert_int_equal(
-        model_open(&m, &(struct model_options){.dir = s->dir, .context = s->context},
+        model_open(&m,
+                   &(struct model_options){.dir = s->dir,
+                                           .context = s->context,
+                                           .weights = (enum quant_weights)s->weights,
+                                           .kv = (enum kv_type)s->kv},
                    &err),
         0);
     assert_int_equal(pool_open(&pool, 1, &err), 0);

@@ -134,6 +134,26 @@ static void a_pool_without_pages_is_a_pool(void **state)
     }
 }
 
+static void trimming_forgets_free_pages_only(void **state)
+{
+    enum { LARGE = 1 << 20 };
+    struct pages p;
+    (void)state;
+    assert_int_equal(pages_open(&p, 4, LARGE, NULL), 0);
+    assert_true(pages_reserve(&p, 1));
+    int32_t a = pages_take(&p);
+    char *at = p.base + (size_t)a * LARGE;
+    memset(at, 7, LARGE);
+    pages_trim(&p);
+    for (int i = 0; i < LARGE; i++)
+        assert_int_equal(at[i], 7);
+    pages_drop(&p, a);
+    pages_trim(&p);
+    assert_int_equal(at[LARGE / 2], 0); /* the system's page, not ours */
+    assert_int_equal(p.n_free, 4);
+    pages_close(&p);
+}
+
 static void memory_that_runs_out_leaves_nothing(void **state)
 {
     struct pages p;
@@ -158,6 +178,7 @@ int main(void)
         cmocka_unit_test(a_page_that_checkpoints_alone_hold_is_idle),
         cmocka_unit_test(a_copy_is_the_whole_page_and_no_more),
         cmocka_unit_test(a_pool_without_pages_is_a_pool),
+        cmocka_unit_test(trimming_forgets_free_pages_only),
         cmocka_unit_test(memory_that_runs_out_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

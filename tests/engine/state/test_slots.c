@@ -67,6 +67,24 @@ static void a_model_without_constant_state_still_counts_slots(void **state)
     slots_close(&s);
 }
 
+static void trimming_forgets_free_slots_only(void **state)
+{
+    enum { LARGE = 1 << 20 };
+    struct slots s;
+    (void)state;
+    assert_int_equal(slots_open(&s, 4, LARGE, NULL), 0);
+    int32_t a = slots_take(&s);
+    memset(slots_at(&s, a), 7, LARGE);
+    slots_trim(&s);
+    for (int i = 0; i < LARGE; i++)
+        assert_int_equal(slots_at(&s, a)[i], 7);
+    slots_drop(&s, a);
+    slots_trim(&s);
+    assert_int_equal(s.base[LARGE / 2], 0); /* the system's page, not ours */
+    assert_int_equal(slots_take(&s), a);
+    slots_close(&s);
+}
+
 static void memory_that_runs_out_leaves_nothing(void **state)
 {
     struct slots s;
@@ -87,6 +105,7 @@ int main(void)
         cmocka_unit_test(a_slot_begins_as_zeros_whatever_it_held),
         cmocka_unit_test(slots_do_not_overlap_and_a_copy_is_whole),
         cmocka_unit_test(a_model_without_constant_state_still_counts_slots),
+        cmocka_unit_test(trimming_forgets_free_slots_only),
         cmocka_unit_test(memory_that_runs_out_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
