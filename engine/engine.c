@@ -67,9 +67,11 @@ static int check_options(struct engine_options *o, struct err *err)
         return err_param(err, ERR_ARGUMENT, "threads",
                          "threads: expected 1 to %d, found %d", MAX_THREADS,
                          o->n_threads);
-    if (o->step_rows <
-        o->max_seqs + PAGE_TOKENS) /* decoding must leave rows for prompts */
-        o->step_rows = o->max_seqs + PAGE_TOKENS;
+    int least = o->max_seqs + PAGE_TOKENS; /* decoding must leave rows for prompts */
+    if (o->speculate)
+        least += SPECULATE_SEQS * DRAFT_MAX;
+    if (o->step_rows < least)
+        o->step_rows = least;
     return 0;
 }
 
@@ -90,6 +92,12 @@ static const char *weights_name(unsigned mask)
     default:
         return "mixed";
     }
+}
+
+static size_t scratch_bytes(const struct model *m, const struct engine_options *o)
+{
+    return runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads) +
+           (o->speculate ? speculate_bytes(m) : 0);
 }
 
 static void fill_info(struct engine *e, const struct engine_options *o,
@@ -119,7 +127,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .weights_bytes = model_weights_bytes(m),
         .slot_bytes = runner_slot_bytes(m),
         .page_bytes = m->page_bytes,
-        .scratch_bytes = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads),
+        .scratch_bytes = scratch_bytes(m, o),
         .n_slots = p->n_slots,
         .n_checkpoints = p->n_checkpoints,
         .n_pages = e->runner.pages.n,
@@ -167,7 +175,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                        const struct kernels *k, struct err *err)
 {
     const struct model *m = &e->model;
-    size_t scratch = runner_bytes(m, o->step_rows, o->max_seqs, o->n_threads);
+    size_t scratch = scratch_bytes(m, o);
     struct plan plan;
     struct plan_ask ask = {
         .slot_bytes = runner_slot_bytes(m),
@@ -194,6 +202,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                                 .checkpoint_interval = o->checkpoint_interval,
                                 .step_rows = o->step_rows,
                                 .n_threads = o->n_threads,
+                                .speculate = o->speculate,
                                 .emit = o->emit,
                                 .emit_arg = o->emit_arg};
     if (gemm.blas)
@@ -439,7 +448,9 @@ void engine_load(const struct engine *e, struct engine_load *out)
                                 .slots_used = slots_used(&r->slots) - r->prefix.n,
                                 .pages_used = pages_used(&r->pages),
                                 .steps = r->n_steps,
-                                .last_rows = r->last_rows};
+                                .last_rows = r->last_rows,
+                                .tokens_proposed = r->speculate.n_proposed,
+                                .tokens_accepted = r->speculate.n_accepted};
     if (!r->reuse.prefix)
         return;
     out->checkpoints = r->prefix.n;

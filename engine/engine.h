@@ -36,6 +36,14 @@ enum engine_weights {
 };
 enum engine_kv { ENGINE_KV_F32, ENGINE_KV_F16, ENGINE_KV_Q8 };
 
+/* Whether decoding runs proposed tokens too, taken from what was said before; answers are
+ * the same. AUTO does while they prove true and steps are small. */
+enum engine_speculate {
+    ENGINE_SPECULATE_OFF,
+    ENGINE_SPECULATE_AUTO,
+    ENGINE_SPECULATE_ON
+};
+
 /* Called inside engine_step, engine_cancel and engine_return, on the engine thread. The
  * event and all it points to are borrowed until the call returns. Must not call back into
  * the engine. */
@@ -59,8 +67,9 @@ struct engine_options {
     size_t checkpoint_bytes; /* they take no more, and have as much; 0 = choose */
     int checkpoint_interval; /* one every so many tokens of a long prompt; 0 = none */
     int step_rows;           /* row budget of a step; 0 = 256 */
-    bool no_tokenizer;       /* do not load tokenizer.json; encode and decode then fail */
-    engine_emit_fn *emit;    /* may be NULL when nothing is submitted */
+    enum engine_speculate speculate;
+    bool no_tokenizer;    /* do not load tokenizer.json; encode and decode then fail */
+    engine_emit_fn *emit; /* may be NULL when nothing is submitted */
     void *emit_arg;
 };
 
@@ -235,6 +244,7 @@ struct engine_load {
     size_t checkpoint_bytes; /* theirs alone, not a sequence's */
     uint64_t checkpoints_created, checkpoints_hit, checkpoints_evicted;
     uint64_t tokens_lost[ENGINE_LOST_N];
+    uint64_t tokens_proposed, tokens_accepted; /* of speculation */
 };
 void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
 

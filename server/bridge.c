@@ -52,7 +52,7 @@ struct block {
 
 struct load_cells {
     atomic_int running, waiting, slots_used, pages_used, last_rows, checkpoints;
-    atomic_ullong steps, checkpoint_bytes, created, hit, evicted;
+    atomic_ullong steps, checkpoint_bytes, created, hit, evicted, proposed, accepted;
     atomic_ullong lost[ENGINE_LOST_N];
 };
 
@@ -206,6 +206,8 @@ static void publish(struct bridge *b)
     PUT(b->load.created, l.checkpoints_created);
     PUT(b->load.hit, l.checkpoints_hit);
     PUT(b->load.evicted, l.checkpoints_evicted);
+    PUT(b->load.proposed, l.tokens_proposed);
+    PUT(b->load.accepted, l.tokens_accepted);
     for (int i = 0; i < ENGINE_LOST_N; i++)
         PUT(b->load.lost[i], l.tokens_lost[i]);
 }
@@ -418,7 +420,9 @@ void bridge_load(const struct bridge *b, struct engine_load *out)
                                 .checkpoint_bytes = GET(b->load.checkpoint_bytes),
                                 .checkpoints_created = GET(b->load.created),
                                 .checkpoints_hit = GET(b->load.hit),
-                                .checkpoints_evicted = GET(b->load.evicted)};
+                                .checkpoints_evicted = GET(b->load.evicted),
+                                .tokens_proposed = GET(b->load.proposed),
+                                .tokens_accepted = GET(b->load.accepted)};
     for (int i = 0; i < ENGINE_LOST_N; i++)
         out->tokens_lost[i] = GET(b->load.lost[i]);
 }

@@ -31,6 +31,10 @@ static const char *const weights_names[] = {
 static const char *const kv_names[] = {
     [ENGINE_KV_F32] = "f32", [ENGINE_KV_F16] = "f16", [ENGINE_KV_Q8] = "q8", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
+static const char *const speculate_names[] = {[ENGINE_SPECULATE_OFF] = "off",
+                                              [ENGINE_SPECULATE_AUTO] = "auto",
+                                              [ENGINE_SPECULATE_ON] = "on",
+                                              NULL};
 static const char *const level_names[] = {[LOG_ERROR] = "error",
                                           [LOG_WARN] = "warn",
                                           [LOG_INFO] = "info",
@@ -96,6 +100,8 @@ static const struct option_row rows[] = {
      "most that kept states take; 0: all that is free"},
     {"checkpoint_interval", INT(checkpoint_interval, 0, 1 << 24), "256", BATCHING, "N",
      "a state is kept every N tokens of a prompt; 0: none"},
+    {"speculate", CHOICE(speculate, speculate_names), "auto", BATCHING, "WHEN",
+     "run repeated phrases ahead: off, auto, on; same answers"},
 
     {"host", TEXT(host, 1, 255), "127.0.0.1", LISTENING, "ADDR",
      "address to listen on"},
@@ -432,6 +438,7 @@ void config_engine_options(const struct config *cfg, struct engine_options *o)
         .prefix_cache = cfg->prefix_cache != 0,
         .checkpoint_bytes = cfg->checkpoint_bytes,
         .checkpoint_interval = cfg->checkpoint_interval,
+        .speculate = cfg->speculate,
         .step_rows = cfg->step_rows,
     };
 }

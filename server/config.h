@@ -47,7 +47,8 @@ struct config {
     int prefix_cache;        /* 1 = states of prefixes are kept and begun with */
     size_t checkpoint_bytes; /* what they may take of memory_bytes; 0 = what is free */
     int checkpoint_interval; /* tokens; 0 = none on the way through a prompt */
-    int step_rows;           /* row budget of one step */
+    enum engine_speculate speculate;
+    int step_rows; /* row budget of one step */
 
     /* listening */
     const char *host;

@@ -195,6 +195,15 @@ static void write_prefixes(const struct metrics_now *now, struct buf *out)
                  i < sizeof ops / sizeof *ops ? ops[i] : 0);
 }
 
+static void write_speculation(const struct metrics_now *now, struct buf *out)
+{
+    static const char name[] = "ssmd_speculated_tokens_total";
+    uint64_t accepted = now->load.tokens_accepted;
+    family(out, name, "counter", "Proposed tokens by whether they were said.");
+    labelled(out, name, "result", "accepted", accepted);
+    labelled(out, name, "result", "rejected", now->load.tokens_proposed - accepted);
+}
+
 static double usage_ratio(const struct metrics_now *now)
 {
     if (!now->info)
@@ -283,6 +292,7 @@ void metrics_page(const struct metrics *m, const struct metrics_now *now, struct
     write_gauges(now, out);
     write_counters(m, out);
     write_prefixes(now, out);
+    write_speculation(now, out);
     for (int i = 0; i < TIMING_N; i++)
         histogram(out, timings[i].name, timings[i].help,
                   &(struct series){bounds, m->timing[i].bucket, METRICS_BOUNDS,

@@ -93,6 +93,8 @@ static void finish(struct runner *r, struct seq *s, struct event *ev)
     ev->admit_ns = q->admit_ns;
     ev->prefill_ns = q->prefill_ns;
     ev->first_ns = q->first_ns;
+    if (ev->reason != FINISH_ERROR)
+        speculate_settle(r, s, q->to_save != NULL);
     ev->state = lend_end(r, s, ev->reason);
     r->emit(r->emit_arg, ev);
     release(r, s, ev->reason);
@@ -166,24 +168,26 @@ static int push_text(struct runner *r, struct seq *s)
     return out.stop;
 }
 
-void emit_sampled(struct runner *r, struct seq *s)
+bool emit_sampled(struct runner *r, struct seq *s)
 {
     struct request *q = s->req;
     int32_t id = s->next.id;
     if (id < 0) {
         emit_finish(r, s, FINISH_ERROR);
-        return;
+        return false;
     }
     s->tokens[s->n_tokens++] = id;
     if (!q->first_ns)
         q->first_ns = r->now_ns;
     if (is_end(q, id)) {
         finish_on_id(r, s, id);
-        return;
+        return false;
     }
     int stop = push_text(r, s);
+    bool full = s->n_tokens - q->n_prompt == q->gen.max_tokens;
     if (stop >= 0)
         finish_on_string(r, s, stop);
-    else if (s->n_tokens - q->n_prompt == q->gen.max_tokens)
+    else if (full)
         emit_finish(r, s, FINISH_LENGTH);
+    return stop < 0 && !full;
 }

@@ -14,9 +14,9 @@ void emit_load(struct runner *r, struct request *q, struct engine_state *state);
 void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out);
 
 /* Takes s->next as the next token: appends it, emits what became certain, and finishes
- * the sequence when it has ended. Then s, and with its last choice the request, may be
- * gone. */
-void emit_sampled(struct runner *r, struct seq *s);
+ * the sequence when it has ended. False: then s, and with its last choice the request,
+ * may be gone. */
+bool emit_sampled(struct runner *r, struct seq *s);
 
 /* Ends a sequence: flushes its text, emits EVENT_FINISH, gives its state back; frees the
  * request with its last choice. */

@@ -83,10 +83,11 @@ static int open_buffers(struct runner *r, int step_rows, struct err *err)
     size_t n = (size_t)r->max_logits, v = (size_t)r->model->hp.vocab_size;
     r->logits = mem_alloc(n * v * sizeof *r->logits);
     r->head_rows = mem_alloc((size_t)step_rows * sizeof *r->head_rows);
-    r->prompt_out = mem_alloc(n * sizeof *r->prompt_out);
-    if (r->logits && r->head_rows && r->prompt_out &&
+    r->row_out = mem_alloc(n * sizeof *r->row_out);
+    if (r->logits && r->head_rows && r->row_out &&
         arena_fixed(&r->scratch,
-                    runner_scratch_bytes(r->model, step_rows, r->max_logits)))
+                    runner_scratch_bytes(r->model, step_rows, r->max_logits) +
+                        (r->speculate.mode ? speculate_scratch(r->model) : 0)))
         return 0;
     return err_set(err, ERR_MEMORY, "out of memory for the scratch of %d rows",
                    step_rows);
@@ -107,6 +108,8 @@ int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
     int rc = open_state(r, o, err);
     if (rc == 0)
         rc = batch_open(&r->batch, o->step_rows, o->plan.n_slots, err);
+    if (rc == 0)
+        rc = speculate_open(&r->speculate, m, o->speculate, err);
     if (rc == 0)
         rc = open_samplers(r, g->k, err);
     if (rc == 0)
@@ -156,9 +159,10 @@ void runner_close(struct runner *r)
     mem_free(r->samplers);
     mem_free(r->logits);
     mem_free(r->head_rows);
-    mem_free(r->prompt_out);
+    mem_free(r->row_out);
     arena_free(&r->scratch);
     gemm_scratch_close(&r->gemm_scratch);
+    speculate_close(&r->speculate);
     batch_close(&r->batch);
     pages_close(&r->pages);
     slots_close(&r->slots);
@@ -167,9 +171,8 @@ void runner_close(struct runner *r)
 
 /* ---- the forward pass ------------------------------------------------------- */
 
-static struct ctx context_of(struct runner *r)
+static struct ctx context_of(struct runner *r, const struct batch *b)
 {
-    const struct batch *b = &r->batch;
     return (struct ctx){.gemm = &r->gemm,
                         .scratch = &r->scratch,
                         .spans = b->spans,
@@ -181,11 +184,10 @@ static struct ctx context_of(struct runner *r)
                         .page_bytes = r->pages.page_bytes};
 }
 
-const float *runner_forward(struct runner *r, struct ctx *c)
+const float *runner_forward(struct runner *r, const struct batch *b, struct ctx *c)
 {
-    const struct batch *b = &r->batch;
     size_t d = (size_t)r->model->hp.hidden_size;
-    *c = context_of(r);
+    *c = context_of(r, b);
     const float *h = model_forward(r->model, c, b->ids);
     for (int i = 0; i < b->n_spans; i++) {
         struct seq *s = b->seqs[i];
@@ -203,15 +205,18 @@ struct head_plan {
     int n_ended; /* the n_ended rows behind them end a prompt that wants no token */
 };
 
-static bool wants_logits(const struct seq *s, bool last)
+/* Of a decoding sequence: not those that it runs again. */
+static bool wants_logits(const struct runner *r, const struct seq *s, int row)
 {
     const struct gen_params *g = &s->req->gen;
-    bool knows_next = !last || s->n_run < s->n_tokens;
+    bool knows_next = r->batch.positions[row] + 1 < s->n_tokens;
+    if (s->state == SEQ_DECODE)
+        return !knows_next;
     return knows_next ? g->prompt_logprobs : g->max_tokens > 0;
 }
 
-/* The last row of a sequence that knows no next token is sampled from; with prompt
- * log-probabilities every other prompt row is scored. */
+/* The row of a sequence that knows no next token is sampled from, and those of proposed
+ * tokens; with prompt log-probabilities every other prompt row is scored. */
 static struct head_plan plan_head(struct runner *r)
 {
     struct head_plan p = {0};
@@ -219,7 +224,7 @@ static struct head_plan plan_head(struct runner *r)
         const struct seq *s = r->batch.seqs[i];
         int last = s->row0 + s->n_rows - 1;
         for (int row = s->row0; row <= last; row++)
-            if (wants_logits(s, row == last))
+            if (wants_logits(r, s, row))
                 r->head_rows[p.n_rows++] = row;
     }
     for (int i = 0; i < r->batch.n_spans; i++) {
@@ -243,17 +248,29 @@ struct head_job {
     int n;
 };
 
-static void sample_one(struct seq *s, struct sampler *sampler, const float *logits)
+/* The token behind the first n_tokens. */
+static void sample_one(const struct seq *s, int n_tokens, struct sampler *sampler,
+                       const float *logits, struct sample_out *out)
 {
     struct sample_in in = {.logits = logits,
                            .gen = &s->req->gen,
                            .tokens = s->tokens,
                            .n_prompt = s->req->n_prompt,
-                           .n_tokens = s->n_tokens,
+                           .n_tokens = n_tokens,
                            .choice = s->choice,
                            .end_ids = s->req->end_ids,
                            .n_end_ids = s->req->n_end_ids};
-    sample_next(sampler, &in, &s->next);
+    sample_next(sampler, &in, out);
+}
+
+/* The prompt's end: all choices begin here. */
+static void sample_choices(const struct request *q, struct sampler *sampler,
+                           const float *logits)
+{
+    for (int i = 0; i < q->gen.n; i++) {
+        struct seq *s = &q->seqs[i];
+        sample_one(s, s->n_tokens, sampler, logits, &s->next);
+    }
 }
 
 static void sample_row(void *arg, int task, int thread)
@@ -264,18 +281,18 @@ static void sample_row(void *arg, int task, int thread)
     struct seq *s = seq_of(r, row);
     struct sampler *sampler = &r->samplers[thread];
     const float *logits = r->logits + (size_t)task * (size_t)r->model->hp.vocab_size;
+    if (!s)
+        return; /* it ended in rows before */
     if (next < s->n_tokens) {
         int top = s->req->gen.logprobs > 0 ? s->req->gen.logprobs : 0;
-        if (!sample_logprobs(sampler, logits, s->tokens[next], top, &r->prompt_out[task]))
-            r->prompt_out[task] = (struct sample_out){.logprob = -__builtin_inff()};
+        if (!sample_logprobs(sampler, logits, s->tokens[next], top, &r->row_out[task]))
+            r->row_out[task] = (struct sample_out){.logprob = -__builtin_inff()};
         return;
     }
-    if (s->state == SEQ_DECODE) {
-        sample_one(s, sampler, logits);
-        return;
-    }
-    for (int i = 0; i < s->req->gen.n; i++) /* the prompt's end: all choices begin here */
-        sample_one(&s->req->seqs[i], sampler, logits);
+    if (s->state == SEQ_DECODE)
+        sample_one(s, next, sampler, logits, &r->row_out[task]);
+    else
+        sample_choices(s->req, sampler, logits);
 }
 
 /* ---- after the step --------------------------------------------------------- */
@@ -320,16 +337,30 @@ static void end_prompt(struct runner *r, struct seq *s)
         emit_sampled(r, &q->seqs[i]);
 }
 
-static void commit_row(struct runner *r, int row, const struct sample_out *scored)
+static void commit_sampled(struct runner *r, int row, const struct sample_out *out)
+{
+    struct seq *s = seq_of(r, row);
+    if (!speculate_holds(r, s, row))
+        return;
+    s->next = *out;
+    if (!emit_sampled(r, s))
+        r->batch.seqs[r->batch.row_span[row]] = NULL;
+}
+
+static void commit_row(struct runner *r, int row, const struct sample_out *out)
 {
     struct seq *s = seq_of(r, row);
     int next = r->batch.positions[row] + 1;
-    if (next < s->n_tokens)
-        emit_prompt(r, s, next, scored);
-    else if (s->state == SEQ_DECODE)
-        emit_sampled(r, s);
-    else
+    if (!s)
+        return;
+    if (s->state == SEQ_DECODE) {
+        commit_sampled(r, row, out);
+    } else if (next < s->n_tokens) {
+        emit_prompt(r, s, next, out);
+    } else {
         end_prompt(r, s);
+        r->batch.seqs[r->batch.row_span[row]] = NULL; /* it may be gone */
+    }
 }
 
 static void first_prompt_tokens(struct runner *r)
@@ -351,7 +382,7 @@ static void run_head(struct runner *r, const struct ctx *c, const float *h)
         model_head(r->model, c, h, j.rows, some, r->logits);
         pool_run(r->gemm.pool, sample_row, &j, some);
         for (int i = 0; i < some; i++)
-            commit_row(r, j.rows[i], &r->prompt_out[i]);
+            commit_row(r, j.rows[i], &r->row_out[i]);
     }
     for (int i = 0; i < p.n_ended; i++)
         commit_row(r, r->head_rows[p.n_rows + i], NULL);
@@ -375,10 +406,8 @@ static int find_ready(struct runner *r)
 static void sample_ready(void *arg, int task, int thread)
 {
     struct runner *r = arg;
-    const struct request *q = r->batch.seqs[task]->req;
     const float *logits = r->logits + (size_t)task * (size_t)r->model->hp.vocab_size;
-    for (int i = 0; i < q->gen.n; i++)
-        sample_one(&q->seqs[i], &r->samplers[thread], logits);
+    sample_choices(r->batch.seqs[task]->req, &r->samplers[thread], logits);
 }
 
 /* Runs the head over the rows that were stored with their states. */
@@ -389,7 +418,7 @@ static int run_ready(struct runner *r)
         return 0;
     size_t mark = arena_mark(&r->scratch), d = (size_t)r->model->hp.hidden_size;
     float *h = arena_alloc(&r->scratch, (size_t)n * d * sizeof *h);
-    struct ctx c = context_of(r);
+    struct ctx c = context_of(r, &r->batch);
     for (int i = 0; i < n; i++) {
         memcpy(h + (size_t)i * d, reuse_row(&r->reuse, r->batch.seqs[i]->slot),
                d * sizeof *h);
@@ -432,7 +461,7 @@ int runner_step(struct runner *r, uint64_t now_ns)
     stamp_new(r);
     sched_admit(&r->sched, tell_start, r);
     int n_ready = run_ready(r);
-    r->last_rows = n_ready + sched_plan(&r->sched);
+    r->last_rows = n_ready + speculate_plan(r, sched_plan(&r->sched));
     if (r->last_rows == n_ready) {
         r->n_steps += n_ready > 0;
         return n_ready;
@@ -440,9 +469,11 @@ int runner_step(struct runner *r, uint64_t now_ns)
     size_t mark = arena_mark(&r->scratch);
     struct ctx c;
     batch_build(&r->batch, &r->sched);
-    const float *h = runner_forward(r, &c);
+    speculate_begin(r);
+    const float *h = r->speculate.h = runner_forward(r, &r->batch, &c);
     reuse_keep(&r->reuse, &r->batch);
     run_head(r, &c, h);
+    speculate_end(r);
     arena_release(&r->scratch, mark);
     r->n_steps++;
     return r->last_rows;

@@ -13,6 +13,7 @@
 #include "engine/run/batch.h"
 #include "engine/run/sample.h"
 #include "engine/run/sched.h"
+#include "engine/run/speculate.h"
 #include "engine/state/plan.h"
 
 struct runner {
@@ -26,13 +27,14 @@ struct runner {
     struct reuse reuse;
     struct sched sched;
     struct list lent; /* of struct engine_state */
+    struct speculate speculate;
     struct batch batch;
     struct arena scratch;     /* fixed */
     struct sampler *samplers; /* owns; one a thread */
     int n_threads, max_logits;
-    float *logits;                 /* owns; [max_logits][V] */
-    int *head_rows;                /* owns; [step_rows] rows that need logits */
-    struct sample_out *prompt_out; /* owns; [max_logits] */
+    float *logits;              /* owns; [max_logits][V] */
+    int *head_rows;             /* owns; [step_rows] rows that need logits */
+    struct sample_out *row_out; /* owns; [max_logits] */
     engine_emit_fn *emit;
     void *emit_arg;
     uint64_t now_ns, n_steps;
@@ -44,6 +46,7 @@ struct runner_options {
     size_t checkpoint_bytes;
     int checkpoint_interval;
     int step_rows, n_threads;
+    enum engine_speculate speculate;
     engine_emit_fn *emit;
     void *emit_arg;
 };
@@ -57,9 +60,9 @@ void runner_close(
 
 int runner_step(struct runner *r, uint64_t now_ns); /* rows that ran */
 
-/* Runs the batch through the model. The context is filled for model_head; the result is
- * h, in scratch since `mark`, which the caller releases. */
-const float *runner_forward(struct runner *r, struct ctx *c);
+/* Runs a batch through the model. The context is filled for model_head; the result is h,
+ * in scratch, which the caller releases to where it was before. */
+const float *runner_forward(struct runner *r, const struct batch *b, struct ctx *c);
 
 /* Bytes of a slot: the model's state and the row behind it. */
 size_t runner_slot_bytes(const struct model *m);

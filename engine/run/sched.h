@@ -4,9 +4,10 @@
  * A request is admitted when slots and pages can hold its worst case, checkpoints giving
  * way; then it always finishes. Waiting requests go by priority, then arrival; the first
  * that does not fit holds the others back, so that a large one is never starved by small
- * ones. In a step every decoding sequence gets one row, what is left of the row budget is
- * divided evenly among prompts being read: a long prompt never stalls a stream for more
- * than one step, and an arrival starts at once.
+ * ones. In a step every decoding sequence gets one row (and those that it has to run
+ * again: speculate.h), what is left of the row budget is divided evenly among prompts
+ * being read: a long prompt never stalls a stream for more than one step, and an arrival
+ * starts at once.
  */
 #ifndef ENGINE_RUN_SCHED_H
 #define ENGINE_RUN_SCHED_H

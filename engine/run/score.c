@@ -74,7 +74,7 @@ static int run_piece(struct score *s, struct runner *r, int n, const struct scor
     struct ctx c;
     batch_reset(&r->batch);
     batch_add(&r->batch, &s->seq, &r->slots, &r->pages);
-    const float *h = runner_forward(r, &c);
+    const float *h = runner_forward(r, &r->batch, &c);
     for (int i = 0; i < n; i++)
         r->head_rows[i] = i;
     for (int done = 0, some; rc == 0 && done < n; done += some) {

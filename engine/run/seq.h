@@ -7,6 +7,7 @@
 #ifndef ENGINE_RUN_SEQ_H
 #define ENGINE_RUN_SEQ_H
 
+#include "engine/run/draft.h"
 #include "engine/run/sample.h"
 #include "engine/state/pages.h"
 #include "engine/state/slots.h"
@@ -19,7 +20,7 @@ enum seq_state {
     SEQ_LOAD,    /* its state is being loaded by somebody else */
     SEQ_PREFILL, /* reads its prompt */
     SEQ_FORK,    /* waits for choice 0 to have read the prompt they share */
-    SEQ_DECODE,  /* one row a step */
+    SEQ_DECODE,  /* says its answer */
     SEQ_DONE     /* holds nothing any more */
 };
 
@@ -37,6 +38,11 @@ struct seq {
     uint32_t n_records, next_record;
     struct sample_out next; /* what the last step sampled */
     int n_rows, row0;       /* this step's share */
+
+    /* speculation: speculate.c */
+    struct draft draft;
+    char *copy;   /* borrows: the slot as the step found it */
+    int n_before; /* n_run likewise */
 };
 
 /* Pages for a sequence of n_tokens tokens. */

@@ -53,6 +53,7 @@ void warm_open(struct warm *w, int model, const struct engine_options *o)
     struct engine_options cold = *o;
     *w = (struct warm){.name = warm_names[model]};
     cold.prefix_cache = false;
+    cold.speculate = ENGINE_SPECULATE_OFF;
     cold.checkpoint_bytes = cold.memory_bytes = 0;
     drive_open(&w->cold, &cold);
     drive_open(&w->hot, o);

@@ -1,0 +1,203 @@
+/* Speculation changes no bit of an answer: greedy and sampled, alone and beside others,
+ * with every number of rows that turns out true, wherever the answer ends; and what it
+ * leaves behind is gone on from as if it had not been. */
+#include "tests/lib/warm.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST = 400, ANSWER = 60, DISTINCT = 5 };
+
+/* Few different tokens: the last two have always been seen before. */
+static size_t repetitive(int32_t *ids, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)((seed = seed * 1103515245u + 12345u) >> 16) % DISTINCT + 3;
+    return n;
+}
+
+/* Says the few tokens of the prompt in an order of chance: proposals come true often, and
+ * fail at every length. */
+static struct engine_request chatty(const int32_t *ids, size_t n, int max_tokens)
+{
+    static struct logit_bias bias[DISTINCT];
+    struct engine_request r = warm_request(ids, n, max_tokens);
+    for (int i = 0; i < DISTINCT; i++)
+        bias[i] = (struct logit_bias){i + 3, 40};
+    r.gen.bias = bias;
+    r.gen.n_bias = DISTINCT;
+    r.gen.logprobs = 2;
+    r.gen.ignore_eos = true;
+    return r;
+}
+
+static void open_speculating(struct warm *w, int model, enum engine_speculate mode)
+{
+    struct engine_options o = warm_options(model);
+    o.speculate = mode;
+    warm_open(w, model, &o);
+}
+
+static void expect_both(const struct warm *w)
+{
+    struct engine_load load = warm_load(w);
+    if (!load.tokens_accepted || load.tokens_accepted == load.tokens_proposed)
+        fail_msg("%s: of %llu proposals %llu were accepted", w->name,
+                 (unsigned long long)load.tokens_proposed,
+                 (unsigned long long)load.tokens_accepted);
+}
+
+static void answers_are_the_same(void **state)
+{
+    int32_t ids[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++)
+        for (int mode = ENGINE_SPECULATE_AUTO; mode <= ENGINE_SPECULATE_ON; mode++) {
+            struct warm w;
+            open_speculating(&w, model, (enum engine_speculate)mode);
+            for (int i = 0; i < 6; i++) {
+                size_t n = repetitive(ids, (size_t)(20 + 13 * i), (unsigned)i);
+                struct engine_request r = chatty(ids, n, ANSWER + i);
+                r.gen.temperature = 0.4f * (float)i;
+                r.gen.seed = (uint64_t)i;
+                r.gen.repetition_penalty = i % 2 ? 1.3f : 1;
+                r.gen.frequency_penalty = i > 3 ? 0.5f : 0;
+                r.gen.n = i == 5 ? 3 : 1;
+                warm_ask(&w, &r);
+            }
+            expect_both(&w);
+            warm_close(&w);
+        }
+}
+
+static void company_changes_nothing(void **state)
+{
+    enum { N = 6 };
+    int32_t ids[N][MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm w;
+        struct engine_request r[N];
+        uint64_t id[N];
+        open_speculating(&w, model, ENGINE_SPECULATE_ON);
+        for (int i = 0; i < N; i++) {
+            size_t n = repetitive(ids[i], (size_t)(15 + 50 * (i % 3)), (unsigned)i);
+            r[i] = chatty(ids[i], n, ANSWER);
+            r[i].gen.temperature = 0.7f;
+            r[i].gen.seed = 5;
+            id[i] = warm_submit(&w, &r[i]);
+            for (int step = 0; step < 3; step++)
+                drive_step(&w.hot);
+        }
+        engine_cancel(w.hot.e, id[1], FINISH_ABORT);
+        engine_pause(w.hot.e, id[2], true);
+        for (int step = 0; step < 5; step++)
+            drive_step(&w.hot);
+        engine_pause(w.hot.e, id[2], false);
+        drive_run(&w.hot);
+        for (int i = 0; i < N; i++)
+            if (i != 1)
+                warm_expect(&w, id[i], &r[i], "in company");
+        expect_both(&w);
+        warm_close(&w);
+    }
+}
+
+/* Ends an answer by each of its tokens in turn. */
+static void an_answer_ends_where_it_ends(void **state)
+{
+    int32_t ids[MOST], said[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm w;
+        open_speculating(&w, model, ENGINE_SPECULATE_ON);
+        size_t n = repetitive(ids, 40, 9);
+        for (int max_tokens = 1; max_tokens < 12; max_tokens++) {
+            struct engine_request r = chatty(ids, n, max_tokens);
+            warm_ask(&w, &r);
+        }
+        for (int32_t stop = 3; stop < 3 + DISTINCT; stop++)
+            for (int least = 0; least < 10; least++) {
+                struct engine_request r = chatty(ids, n, ANSWER);
+                r.gen.stop_ids = &stop;
+                r.gen.n_stop_ids = 1;
+                r.gen.min_tokens = least;
+                r.gen.temperature = 1;
+                r.gen.seed = (uint64_t)least;
+                uint64_t id = warm_submit(&w, &r);
+                drive_run(&w.hot);
+                warm_expect(&w, id, &r, "stopped");
+                size_t more = drive_tokens(&w.hot, id, 0, said, MOST);
+                /* what was left behind is gone on from */
+                memcpy(said + MOST / 2, said, more * sizeof *said);
+                memcpy(said, ids, n * sizeof *said);
+                memmove(said + n, said + MOST / 2, more * sizeof *said);
+                struct engine_request next = chatty(said, n + more, 5);
+                warm_ask(&w, &next);
+            }
+        expect_both(&w);
+        warm_close(&w);
+    }
+}
+
+static struct engine_state *saved(const struct drive *d, uint64_t id)
+{
+    struct engine_state *s = NULL;
+    for (size_t i = 0; i < d->n; i++)
+        if (d->notes[i].ev.request == id && d->notes[i].ev.kind == EVENT_FINISH)
+            s = d->notes[i].ev.state;
+    return s;
+}
+
+static void a_state_that_is_saved_is_whole(void **state)
+{
+    int32_t ids[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm w;
+        open_speculating(&w, model, ENGINE_SPECULATE_ON);
+        for (int i = 0; i < 30; i++) {
+            int32_t stop = 3 + i % DISTINCT;
+            size_t n = repetitive(ids, 30, (unsigned)i);
+            struct engine_request r = chatty(ids, n, ANSWER);
+            r.gen.stop_ids = &stop;
+            r.gen.n_stop_ids = 1;
+            r.gen.min_tokens = i / 2;
+            r.save_state = true;
+            drive_clear(&w.hot);
+            uint64_t id = warm_submit(&w, &r);
+            drive_run(&w.hot);
+            struct engine_state *s = saved(&w.hot, id);
+            struct engine_object o;
+            assert_non_null(s);
+            engine_object_of(w.hot.e, s, &o);
+            const struct event *end = drive_finish(&w.hot, id, 0);
+            assert_int_equal(o.n_tokens, end->n_prompt + end->n_generated);
+            assert_int_equal(o.depth, o.n_tokens - 1);
+            engine_return(w.hot.e, s, true);
+            size_t more = drive_tokens(&w.hot, id, 0, ids + n, MOST - n);
+            ids[n + more] = stop; /* not told, but said */
+            more += end->n_generated > (int)more;
+            struct engine_request next = chatty(ids, n + more, 5);
+            assert_true(warm_ask(&w, &next) >= o.depth);
+        }
+        warm_close(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_are_the_same),
+        cmocka_unit_test(company_changes_nothing),
+        cmocka_unit_test(an_answer_ends_where_it_ends),
+        cmocka_unit_test(a_state_that_is_saved_is_whole),
+    };
+    return cmocka_run_group_tests(tests, warm_make, warm_remove);
+}
