@@ -42,7 +42,7 @@ static int open_with(struct bench *b, int format, size_t memory_bytes, struct er
     config_engine_options(b->cfg, &o);
     o.weights = b->plan.formats[format];
     o.max_seqs = b->plan.max_seqs;
-    o.prefix_cache = false;
+    o.speculate = ENGINE_SPECULATE_OFF; /* a step is a token a sequence */
     o.context_tokens = b->plan.context;
     o.memory_bytes = memory_bytes;
     o.prefix_cache = false; /* every run reads its whole prompt */

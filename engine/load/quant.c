@@ -251,6 +251,12 @@ static void sums_of(struct sums *x, const struct tile *t, const struct nearest *
         }
 }
 
+/* False of NaN, and of what the nearest f16 of is infinite. */
+static bool is_f16(float x)
+{
+    return fabsf(x) < 65520.0f;
+}
+
 /* Of 18 scales, the one whose codes leave the least squared error when the scale of least
  * squares, Σ w q / Σ q q, takes its place; (Σ w q)² / Σ q q is what they explain. */
 static void search_scale(const struct tile *t, const struct nearest *n, uint16_t *scale)
@@ -267,24 +273,27 @@ static void search_scale(const struct tile *t, const struct nearest *n, uint16_t
                 t->most[o] > 0 ? (i % 2 ? -127 : 127) / (t->most[o] * factor) : 0;
         sums_of(&x, t, n, inverse);
         for (int o = 0; o < PANEL; o++) {
-            float explained = x.wq[o] * (x.wq[o] / x.qq[o]);
-            fit[o] = explained > best[o] ? x.wq[o] / x.qq[o] : fit[o];
-            best[o] = explained > best[o] ? explained : best[o];
+            float scale_o = x.wq[o] / x.qq[o], explained = x.wq[o] * scale_o;
+            bool better = explained > best[o] && is_f16(scale_o);
+            fit[o] = better ? scale_o : fit[o];
+            best[o] = better ? explained : best[o];
         }
     }
     for (int o = 0; o < PANEL; o++)
         scale[o] = to_f16(fit[o]);
 }
 
-/* The scale of least squares for the codes that this one leads to. */
+/* The scale of least squares for the codes that this one leads to, if f16 has it. */
 static void refine_scale(const struct tile *t, const struct nearest *n, uint16_t *scale)
 {
     float s[PANEL], inverse[PANEL];
     struct sums x;
     inverses(scale, s, inverse);
     sums_of(&x, t, n, inverse);
-    for (int o = 0; o < PANEL; o++)
-        scale[o] = to_f16(x.wq[o] / x.qq[o]);
+    for (int o = 0; o < PANEL; o++) {
+        float fit = x.wq[o] / x.qq[o];
+        scale[o] = is_f16(fit) ? to_f16(fit) : scale[o];
+    }
 }
 
 static void q4_tile(const struct tile *t, const struct nearest *n, uint8_t *codes,

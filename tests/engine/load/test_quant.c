@@ -381,6 +381,26 @@ static void weights_that_are_no_numbers_or_too_large_are_refused(void **state)
     }
 }
 
+/* Groups whose best scale by least squares is larger than f16 holds. */
+static void no_scale_is_infinite(void **state)
+{
+    const size_t n = (70 + PANEL - 1) / PANEL * 3 * PANEL;
+    (void)state;
+    static const float levels[] = {106, 82, 65, 50, 36, 24, 13, 2};
+    for (enum dtype to = DTYPE_Q8; to <= DTYPE_Q4; to++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            struct err err = {0};
+            fill(to, DTYPE_F32, 70, 70, 1);
+            for (size_t k = 0; k < 32; k++) {
+                put(3, k, sign * 70000.0 * (double)levels[k % 8]);
+                put(9, 32 + k, sign * 7.0 * 0x1p20);
+            }
+            assert_int_equal(pack(&err), 0);
+            for (size_t i = 0; i < n; i++)
+                assert_true((made.m.scales[i] & 0x7c00) != 0x7c00);
+        }
+}
+
 /* ---- floats ----------------------------------------------------------------- */
 
 static uint32_t bits(float x)
@@ -489,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_row_is_scale_times_code),
         cmocka_unit_test(sizes_are_those_of_whole_tiles),
         cmocka_unit_test(weights_that_are_no_numbers_or_too_large_are_refused),
+        cmocka_unit_test(no_scale_is_infinite),
         cmocka_unit_test(bf16_is_rounded_to_the_nearest_even),
         cmocka_unit_test(halves_become_floats_and_bf16_at_any_length),
         cmocka_unit_test(roles_and_sizes_decide_the_type),
