@@ -110,7 +110,7 @@ static void flush(struct runner *r, struct seq *s, struct event *ev)
     emit_released(r, s, &out);
     ev->text = out.rest ? out.rest : "";
     ev->text_len = out.rest_len;
-    if (out.stop >= 0) {
+    if (out.stop >= 0 && (ev->reason == FINISH_STOP || ev->reason == FINISH_LENGTH)) {
         ev->reason = FINISH_STOP;
         ev->stop_string = out.stop;
     }

@@ -34,6 +34,7 @@ struct request {
     int n_found;        /* depth of the state that was found */
     size_t found_bytes; /* its size */
     int junction;       /* depth at which the prompt leaves what is known, or 0 */
+    bool took_over;     /* what it began with is no checkpoint any more */
     int last_cut, cut;  /* prompt tokens are read from stop to stop */
     enum prefix_kind cut_kind;
 

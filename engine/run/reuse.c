@@ -148,6 +148,7 @@ static bool begin_with_it(struct reuse *u, struct request *r,
         return false;
     }
     prefix_detach(u->prefix, m->slot);
+    r->took_over = true;
     if (ours)
         prefix_free_page(u->prefix, last);
     q->slot = m->slot;
@@ -195,6 +196,10 @@ bool reuse_begin(struct reuse *u, struct request *r)
         begun = begin_with_it(u, r, &used);
     else if (!begun && used.depth)
         begun = begin_at_page(u, r, &used);
+    if (!begun && used.depth) { /* what is found may stand in its own way */
+        used = nothing;
+        begun = begin_with_copy(u, r, &used);
+    }
     if (!begun)
         return false;
     if (used.depth)
@@ -208,8 +213,7 @@ bool reuse_begin(struct reuse *u, struct request *r)
 
 /* ---- leaving states behind -------------------------------------------------- */
 
-/* A number that is none would be found again and again. */
-static bool is_sound(const struct reuse *u, int32_t slot)
+bool reuse_is_sound(const struct reuse *u, int32_t slot)
 {
     const float *row = reuse_row(u, slot);
     bool finite = true;
@@ -223,7 +227,7 @@ static void keep(struct reuse *u, struct seq *s)
     struct request *r = s->req;
     struct prefix_path path = path_of(s, s->n_run);
     bool ends_here = s->n_run == r->n_prompt && r->gen.max_tokens == 0;
-    if (!ends_here && is_sound(u, s->slot))
+    if (!ends_here && reuse_is_sound(u, s->slot))
         prefix_keep(u->prefix, &path, r->cut_kind, s->slot, s->pages);
     r->last_cut = s->n_run;
     plan_cut(u, r);
@@ -238,16 +242,18 @@ void reuse_keep(struct reuse *u, const struct batch *b)
     }
 }
 
-/* Whether the sequence has come further than what it began with. */
+/* Whether the sequence has come further than what is still stored. */
 static bool has_run(const struct seq *s)
 {
-    return s->slot >= 0 && (s->state == SEQ_DECODE ||
-                            (s->state == SEQ_PREFILL && s->n_run > s->req->n_cached));
+    const struct request *r = s->req;
+    return s->slot >= 0 &&
+           (s->state == SEQ_DECODE ||
+            (s->state == SEQ_PREFILL && (s->n_run > r->n_cached || r->took_over)));
 }
 
 bool reuse_wants(const struct reuse *u, const struct seq *s)
 {
-    return u->prefix && s->req->reuse && has_run(s) && is_sound(u, s->slot);
+    return u->prefix && s->req->reuse && has_run(s) && reuse_is_sound(u, s->slot);
 }
 
 void reuse_end(struct reuse *u, struct seq *s, bool spoilt)

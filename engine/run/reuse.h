@@ -36,6 +36,10 @@ bool reuse_begin(struct reuse *u, struct request *r);
  */
 void reuse_keep(struct reuse *u, const struct batch *b);
 
+/* Whether the state's last row is all numbers: one that is none would be found again and
+ * again. */
+bool reuse_is_sound(const struct reuse *u, int32_t slot);
+
 /* Whether a sequence that ends now has a state worth a checkpoint. */
 bool reuse_wants(const struct reuse *u, const struct seq *s);
 

@@ -328,8 +328,9 @@ static void end_prompt(struct runner *r, struct seq *s)
     int n = q->gen.n;
     q->prefill_ns = r->now_ns;
     if (q->gen.max_tokens == 0) {
+        bool sound = reuse_is_sound(&r->reuse, s->slot);
         for (int i = 0; i < n; i++)
-            emit_finish(r, &q->seqs[i], FINISH_LENGTH);
+            emit_finish(r, &q->seqs[i], sound ? FINISH_LENGTH : FINISH_ERROR);
         return;
     }
     fork_choices(r, q);

@@ -3,7 +3,6 @@
 
 #include "engine/base/mem.h"
 
-#include <assert.h>
 #include <string.h>
 
 enum {
@@ -282,11 +281,24 @@ static int free_pages(const struct pages *p)
     return p->n_free - p->n_reserved;
 }
 
+/* Idle pages that the path of a checkpoint holds. */
+static int idle_with(const struct prefix *p, int32_t slot)
+{
+    const struct pages *pages = p->pages;
+    int32_t at = slot == NONE ? NONE : p->checkpoints[slot].node, last = NONE;
+    int n = 0;
+    for (; at >= 0; at = p->radix.nodes[at].parent) {
+        int32_t page = p->radix.nodes[at].page;
+        n += page != NONE && page != last && pages->refs[page] == pages->held[page];
+        last = page;
+    }
+    return n;
+}
+
 bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t kept)
 {
-    int others = p->n - (kept != NONE);
-    if (p->slots->n_free + others < n_slots ||
-        free_pages(p->pages) + p->pages->n_idle < n_pages)
+    int others = p->n - (kept != NONE), idle = p->pages->n_idle - idle_with(p, kept);
+    if (p->slots->n_free + others < n_slots || free_pages(p->pages) + idle < n_pages)
         return false;
     p->kept = kept;
     while ((p->slots->n_free < n_slots || free_pages(p->pages) < n_pages) && evict_one(p))

@@ -91,7 +91,8 @@ struct prefix_match {
     int n_in_last; /* tokens of it that belong to the path */
 };
 
-/* The match is valid until the next call that keeps or evicts. */
+/* The match is valid until the next call that keeps; slot and depth until the next that
+ * evicts. */
 void prefix_find(const struct prefix *p, const struct prefix_path *path,
                  struct prefix_match *m);
 

@@ -339,11 +339,18 @@ int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *t
 void radix_attach(struct radix *x, int32_t node, const int32_t *table)
 {
     struct radix_node *d = &x->nodes[node];
+    int fresh = NONE; /* place in the table of what the node below was given */
     if (x->pages->page_bytes == 0)
         return;
-    for (; d->parent >= 0 && d->page == NONE; d = &x->nodes[d->parent]) {
-        d->page = table[d->start / PAGE_TOKENS];
+    for (; d->parent >= 0; d = &x->nodes[d->parent]) {
+        int i = d->start / PAGE_TOKENS;
+        int32_t old = d->page;
+        if (old != NONE && i != fresh)
+            return;
+        d->page = table[fresh = i];
         pages_hold(x->pages, d->page);
+        if (old != NONE)
+            pages_let(x->pages, old);
     }
 }
 

@@ -85,7 +85,8 @@ int radix_match(const struct radix *x, int32_t node, const int32_t *tokens, int 
 int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *tokens,
                   int n);
 
-/* Gives each node of a pinned path that has none its page out of a sequence's table. */
+/* Gives each node of a pinned path that has none its page out of a sequence's table, and
+ * those above within the same page that one for theirs: it begins with the same rows. */
 void radix_attach(struct radix *x, int32_t node, const int32_t *table);
 
 /* Takes back what radix_pin counted. Nodes that are ghosts now let go of their pages. */
