@@ -416,6 +416,31 @@ static void a_cancelled_choice_tells_what_was_held_back(void **state)
     assert_int_equal(drive_finish(&d, 1, 0)->reason, FINISH_ABORT);
 }
 
+/* Half a character is held back; at the end it is U+FFFD, which is the stop string. */
+static void a_stop_string_at_the_end_does_not_undo_an_abort(void **state)
+{
+    static const char *const stops[] = {"\xEF\xBF\xBD"};
+    size_t len = 3;
+    struct gen_params g = drive_greedy(50);
+    (void)state;
+    g.stops = stops;
+    g.stop_lens = &len;
+    g.n_stops = 1;
+    drive_clear(&d);
+    drive_submit(&d, 1, prompt, 2, &g);
+    for (int i = 0; i < 5; i++)
+        drive_step(&d);
+    engine_cancel(d.e, 1, FINISH_ABORT);
+    const struct event *ev = drive_finish(&d, 1, 0);
+    assert_int_equal(ev->n_generated, 5);
+    assert_int_equal(ev->reason, FINISH_ABORT);
+    assert_int_equal(ev->stop_string, -1);
+    g.max_tokens = 5;
+    ev = run(&g);
+    assert_int_equal(ev->reason, FINISH_STOP);
+    assert_int_equal(ev->stop_string, 0);
+}
+
 static void memory_that_runs_out_with_a_tokenizer_leaves_nothing(void **state)
 {
     static const char *const stops[] = {"one", "two"};
@@ -509,6 +534,7 @@ int main(void)
         cmocka_unit_test(choices_are_numbered_from_the_first),
         cmocka_unit_test(times_are_those_of_the_steps),
         cmocka_unit_test(a_cancelled_choice_tells_what_was_held_back),
+        cmocka_unit_test(a_stop_string_at_the_end_does_not_undo_an_abort),
         cmocka_unit_test(memory_that_runs_out_with_a_tokenizer_leaves_nothing),
         cmocka_unit_test(a_logit_that_is_no_number_ends_with_an_error),
     };
