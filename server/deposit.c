@@ -12,10 +12,8 @@
 
 /* ---- quotas ----------------------------------------------------------------- */
 
-static int check_quota(uint64_t used, uint64_t old, uint64_t limit, const char *whose,
-                       struct err *err)
+static int check_quota(uint64_t used, uint64_t limit, const char *whose, struct err *err)
 {
-    used -= used > old ? old : used;
     if (limit == 0 || used <= limit)
         return 0;
     return err_set(err, ERR_QUOTA,
@@ -23,19 +21,24 @@ static int check_quota(uint64_t used, uint64_t old, uint64_t limit, const char *
                    whose, (unsigned long long)limit, (unsigned long long)used);
 }
 
-/* With the temporary already there; the object that it replaces does not count. */
-static int check_quotas(const struct store *s, const struct deposit *d, struct err *err)
+/* With what is to come beside all that is there; only the object that is replaced does
+ * not count. */
+static int check_quotas(const struct store *s, const struct deposit *d,
+                        const char *tenant, struct store_use own, struct err *err)
 {
-    struct stat st;
-    uint64_t own = 0, all = 0, old = 0;
-    if (fstatat(d->dir_fd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-        old = (uint64_t)st.st_size;
-    int rc = s->o.tenant_bytes ? store_used(d->dir_fd, &own, err) : 0;
-    if (rc == 0)
-        rc = check_quota(own, old, s->o.tenant_bytes, "your quota", err);
+    struct store_use others = {0};
+    int rc = store_used(d->dir_fd, d->name, &own, err);
+    if (rc)
+        return rc;
+    if (own.n > STORE_TENANT_OBJECTS)
+        return err_set(err, ERR_QUOTA, "state objects: a tenant has at most %d",
+                       STORE_TENANT_OBJECTS);
+    rc = check_quota(own.bytes, s->o.tenant_bytes, "your quota", err);
     if (rc == 0 && s->o.total_bytes)
-        rc = store_used_by_all(s, &all, err);
-    return rc ? rc : check_quota(all, old, s->o.total_bytes, "the server's quota", err);
+        rc = store_used_by_others(s, tenant, &others, err);
+    return rc ? rc
+              : check_quota(own.bytes + others.bytes, s->o.total_bytes,
+                            "the server's quota", err);
 }
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -85,13 +88,16 @@ int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
     if (d->dir_fd < 0)
         return d->dir_fd;
     memcpy(d->name, name, strlen(name) + 1);
-    if (make_temp(d) != 0) {
+    int rc = check_quotas(s, d, tenant, (struct store_use){bytes, 1}, err);
+    if (rc == 0 && make_temp(d) != 0)
+        rc = store_io_error(err, "writing");
+    if (rc) {
         close(d->dir_fd);
-        return store_io_error(err, "writing");
+        return rc;
     }
     d->open = true;
-    int rc =
-        allocate(d->fd, bytes) ? store_io_error(err, "writing") : check_quotas(s, d, err);
+    rc = allocate(d->fd, bytes) ? store_io_error(err, "writing")
+                                : check_quotas(s, d, tenant, (struct store_use){0}, err);
     if (rc)
         deposit_abandon(d);
     return rc;

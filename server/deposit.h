@@ -2,7 +2,8 @@
  * Writing a state object into the store: whole and durable under its name, or nothing.
  *
  * A temporary of the final size is made first, so that quotas, counted over all that is
- * there and all that is being written by whichever process, hold at every moment. The
+ * there and all that is being written by whichever process, hold at every moment. They
+ * are asked before it too: what is refused takes no room from others meanwhile. The
  * object appears by a rename, after its bytes and before its directory were synced: a
  * crash leaves the old object or none. The writer holds a lock on its temporary; one
  * without is stale (store_open removes it).
@@ -27,7 +28,9 @@ struct deposit {
 int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
                   const char *name, uint64_t bytes, struct err *err);
 
-/* Makes it the object of its name. ERR_IO, then it is abandoned. */
+/* Makes it the object of its name. ERR_IO, then it is abandoned; only when the very last
+ * write, the directory's, fails is the object there all the same: it may or may not
+ * outlive a crash. */
 int deposit_commit(struct deposit *d, bool *replaced, struct err *err);
 
 void deposit_abandon(struct deposit *d); /* accepts one that is not open */

@@ -53,9 +53,9 @@ int store_make_tenant(const struct store *s, const char *tenant, struct err *err
 {
     char name[DIR_NAME_BYTES];
     tenant_dir(name, tenant);
-    if (mkdirat(s->fd, name, 0700) == 0)
-        fsync(s->fd);
-    else if (errno != EEXIST)
+    if (mkdirat(s->fd, name, 0700) != 0 && errno != EEXIST)
+        return store_io_error(err, "a tenant's directory");
+    if (fsync(s->fd) != 0) /* who has made it may not have come to that yet */
         return store_io_error(err, "a tenant's directory");
     return find_tenant(s, tenant, err);
 }
@@ -77,25 +77,39 @@ static int each(int dir_fd, entry_fn *fn, void *arg, struct err *err)
     }
     int rc = 0;
     const struct dirent *e;
-    while (rc == 0 && (e = readdir(d)))
+    while (rc == 0 && (errno = 0, e = readdir(d)))
         rc = fn(arg, dir_fd, e->d_name, err);
+    if (rc == 0 && errno)
+        rc = store_io_error(err, "listing");
     closedir(d);
     return rc;
 }
 
-/* The same for every tenant's directory, with that directory. */
+/* 1 and its stat for a regular file, 0 for anything else and for what is gone. */
+static int find_file(int dir_fd, const char *name, struct stat *st, struct err *err)
+{
+    if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+        return S_ISREG(st->st_mode);
+    return errno == ENOENT ? 0 : store_io_error(err, "listing");
+}
+
+/* The same for every tenant's directory but one, with that directory. */
 struct tenants {
     entry_fn *fn;
     void *arg;
+    const char *but; /* its name, or NULL */
 };
 
 static int enter_tenant(void *arg, int dir_fd, const char *name, struct err *err)
 {
     const struct tenants *t = arg;
-    int fd =
-        strncmp(name, "t-", 2) == 0 ? openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY) : -1;
-    if (fd < 0)
+    if (strncmp(name, "t-", 2) != 0 || (t->but && strcmp(name, t->but) == 0))
         return 0;
+    int fd = openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+                   ? 0
+                   : store_io_error(err, "a tenant's directory");
     int rc = each(fd, t->fn, t->arg, err);
     close(fd);
     return rc;
@@ -111,30 +125,44 @@ bool store_is_object(const char *name)
 /* A writer holds its temporary's lock from before its first byte to the rename. */
 static int remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
 {
+    struct stat st;
     (void)arg, (void)err;
     if (strncmp(name, STORE_TEMP, sizeof STORE_TEMP - 1) != 0)
         return 0;
     int fd = openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK);
     if (fd < 0)
         return 0;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir_fd, name, 0) != 0 &&
-        errno != ENOENT)
+    bool stale =
+        fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (stale && unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT)
         log_text(LOG_WARN, "state_leftover", strerror(errno));
     close(fd);
     return 0;
 }
 
+/* Makes the fresh directory's own name durable. */
+static int sync_parent(int fd)
+{
+    int up = openat(fd, "..", FIND_FLAGS | O_DIRECTORY);
+    int rc = up < 0 ? -1 : fsync(up);
+    if (up >= 0)
+        close(up);
+    return rc;
+}
+
 int store_open(struct store *s, const struct store_options *o, struct err *err)
 {
     *s = (struct store){.fd = -1, .o = *o};
-    if (mkdir(o->dir, 0700) != 0 && errno != EEXIST)
-        return err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
-                         strerror(errno));
-    s->fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->fd < 0)
-        return err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
-                         strerror(errno));
-    struct tenants t = {remove_stale, NULL};
+    bool fresh = mkdir(o->dir, 0700) == 0;
+    if (fresh || errno == EEXIST)
+        s->fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->fd < 0 || (fresh && sync_parent(s->fd) != 0)) {
+        int rc = err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
+                           strerror(errno));
+        store_close(s);
+        return rc;
+    }
+    struct tenants t = {remove_stale, NULL, NULL};
     int rc = each(s->fd, enter_tenant, &t, err);
     if (rc)
         store_close(s);
@@ -154,8 +182,8 @@ void store_close(struct store *s)
 static int open_object(int dir_fd, const char *name, struct stat *st, struct err *err)
 {
     int fd = store_is_object(name) ? openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK) : -1;
-    bool absent =
-        !store_is_object(name) || (fd < 0 && (errno == ENOENT || errno == ELOOP));
+    bool absent = !store_is_object(name) || errno == ENOENT || errno == ELOOP ||
+                  errno == ENXIO || errno == ENODEV; /* a socket, a device */
     if (fd < 0 && !absent)
         return store_io_error(err, "an object");
     if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
@@ -210,9 +238,9 @@ static int add_entry(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct listing *l = arg;
     struct stat st;
-    if (!store_is_object(name) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !S_ISREG(st.st_mode))
-        return 0;
+    int rc = store_is_object(name) ? find_file(dir_fd, name, &st, err) : 0;
+    if (rc <= 0)
+        return rc;
     if (l->n == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 64;
         void *more = mem_grow(l->list, l->n * sizeof *l->list, cap * sizeof *l->list);
@@ -254,24 +282,36 @@ int store_list(const struct store *s, const char *tenant, struct store_entry **o
 
 /* ---- what is used ----------------------------------------------------------- */
 
+struct count {
+    struct store_use *sum;
+    const char *but; /* a file's name, or NULL */
+};
+
 /* Adds what a file takes; temporaries have their size from the beginning. */
-static int add_bytes(void *arg, int dir_fd, const char *name, struct err *err)
+static int add_use(void *arg, int dir_fd, const char *name, struct err *err)
 {
-    uint64_t *sum = arg;
+    const struct count *c = arg;
     struct stat st;
-    (void)err;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-        *sum += (uint64_t)st.st_size;
+    if (c->but && strcmp(name, c->but) == 0)
+        return 0;
+    int rc = find_file(dir_fd, name, &st, err);
+    if (rc <= 0)
+        return rc;
+    c->sum->bytes += (uint64_t)st.st_size;
+    c->sum->n++;
     return 0;
 }
 
-int store_used(int dir_fd, uint64_t *sum, struct err *err)
+int store_used(int dir_fd, const char *but, struct store_use *sum, struct err *err)
 {
-    return each(dir_fd, add_bytes, sum, err);
+    return each(dir_fd, add_use, &(struct count){sum, but}, err);
 }
 
-int store_used_by_all(const struct store *s, uint64_t *sum, struct err *err)
+int store_used_by_others(const struct store *s, const char *tenant, struct store_use *sum,
+                         struct err *err)
 {
-    struct tenants t = {add_bytes, sum};
+    char own[DIR_NAME_BYTES];
+    tenant_dir(own, tenant);
+    struct tenants t = {add_use, &(struct count){sum, NULL}, own};
     return each(s->fd, enter_tenant, &t, err);
 }

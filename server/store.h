@@ -21,7 +21,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_NAME_BYTES = 65 }; /* with the NUL; api/states.h says what a name is */
+enum {
+    STORE_NAME_BYTES = 65,       /* with the NUL; api/states.h says what a name is */
+    STORE_TENANT_OBJECTS = 10000 /* at most: a list opens and names each of them */
+};
 
 /* What the name of a temporary begins with. */
 #define STORE_TEMP ".new-"
@@ -38,8 +41,8 @@ struct store {
     struct store_options o;
 };
 
-/* ERR_IO or ERR_ARGUMENT (param "state.dir"). Removes stale temporaries; one that cannot
- * be removed is logged. */
+/* ERR_IO (param "state.dir" when it is about that itself). Removes stale temporaries; one
+ * that cannot be removed is logged. */
 int store_open(struct store *s, const struct store_options *o, struct err *err);
 void store_close(struct store *s);
 
@@ -68,10 +71,16 @@ int store_list(const struct store *s, const char *tenant, struct store_entry **o
 int store_make_tenant(const struct store *s, const char *tenant, struct err *err);
 bool store_is_object(const char *name);
 
-/* Adds the bytes of all files in a directory, or in those of all tenants, to *sum.
- * ERR_IO. */
-int store_used(int dir_fd, uint64_t *sum, struct err *err);
-int store_used_by_all(const struct store *s, uint64_t *sum, struct err *err);
+/* Adds all files of a tenant's directory, but the one of that name, to *sum, or those of
+ * all other tenants. What goes meanwhile does not count; what cannot be seen for any
+ * other reason is ERR_IO. */
+struct store_use {
+    uint64_t bytes;
+    size_t n;
+};
+int store_used(int dir_fd, const char *but, struct store_use *sum, struct err *err);
+int store_used_by_others(const struct store *s, const char *tenant, struct store_use *sum,
+                         struct err *err);
 
 int store_io_error(struct err *err, const char *what); /* what and errno; -ERR_IO */
 

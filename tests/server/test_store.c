@@ -16,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,8 +203,13 @@ static void links_and_other_things_are_not_followed(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof path, "%s/t-/pipe", dir);
     assert_int_equal(mkfifo(path, 0600), 0);
-    static const char *const others[] = {"link", "folder", "pipe"};
-    for (int i = 0; i < 3; i++) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%.80s/t-/socket", dir);
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(sock, (struct sockaddr *)&sa, sizeof sa), 0);
+    close(sock);
+    static const char *const others[] = {"link", "folder", "pipe", "socket"};
+    for (int i = 0; i < 4; i++) {
         assert_string_equal(get("", others[i]), "");
         assert_int_equal(store_remove(&s, "", others[i], &err), -ERR_NOT_FOUND);
     }
@@ -317,15 +324,18 @@ static void what_the_dead_left_goes_at_the_next_start(void **state)
     struct err err;
     struct deposit live;
     assert_int_equal(put("", "a", "old", &err), 0);
+    char path[160];
     die_while_writing("a");
     die_while_writing("b");
+    snprintf(path, sizeof path, "%s/t-/.new-pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
     assert_string_equal(get("", "a"), "old");
     assert_string_equal(get("", "b"), "");
     assert_int_equal(deposit_begin(&s, &live, "", "c", 3, &err), 0);
-    assert_int_equal(count("t-"), 4);
+    assert_int_equal(count("t-"), 5);
     struct store other;
     assert_int_equal(store_open(&other, &(struct store_options){.dir = dir}, &err), 0);
-    assert_int_equal(count("t-"), 2); /* the old object and the live temporary */
+    assert_int_equal(count("t-"), 3); /* the old object, the live temporary, the pipe */
     bool replaced;
     assert_int_equal(write(live.fd, "new", 3), 3);
     assert_int_equal(deposit_commit(&live, &replaced, &err), 0);
