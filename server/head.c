@@ -52,15 +52,17 @@ static bool is_json(const struct http_header *type)
            (type->value_len == n || type->value[n] == ';' || type->value[n] == ' ');
 }
 
+/* Of an object's bytes the type is not asked. */
 static int check_media(struct conn *c, struct err *err)
 {
-    if (strcmp(c->call->method, "POST") != 0)
+    bool post = strcmp(c->call->method, "POST") == 0;
+    if (!post && strcmp(c->call->method, "PUT") != 0)
         return 0;
     const struct http_header *coding = http_header(c->call, "content-encoding");
     if (coding && strcasecmp(coding->value, "identity") != 0)
         return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
     const struct http_header *type = http_header(c->call, "content-type");
-    if (!is_json(type))
+    if (post && !is_json(type))
         return err_set(err, ERR_MEDIA,
                        "Content-Type must be application/json, not %.100s",
                        type ? type->value : "absent");

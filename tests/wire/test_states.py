@@ -170,6 +170,17 @@ class Routes(Case):
             self.assertEqual(self.files(), [])
 
 
+    def test_the_body_is_taken_as_it_is_or_not_at_all(self):
+        body = objects.make(TOKENS)
+        with self.daemon() as d:
+            error = self.refused(put(d, "a", body, headers={"Content-Encoding": "gzip"}), 415,
+                                 "unsupported_media_type")
+            self.assertIn("Content-Encoding", error["message"])
+            self.assertEqual(self.files(), [])
+            for n, head in enumerate(({"Content-Encoding": "identity"}, {"Content-Type": "x/y"})):
+                self.assertEqual(put(d, "n%d" % n, body, headers=head)[0], 201)
+
+
 class Wrong(Case):
     def test_every_bit_of_the_head_and_a_thousand_of_the_body(self):
         good = objects.make(TOKENS)
