@@ -3,6 +3,8 @@
 
 #include "engine/base/mem.h"
 
+#include <stdlib.h>
+
 int encode_alloc(struct encode *w, size_t n, struct err *err)
 {
     w->items = mem_zalloc(n, sizeof *w->items);
@@ -36,12 +38,43 @@ static void work(uv_work_t *req) /* worker */
     w->rc = w->run(w);
 }
 
-static void after(uv_work_t *req, int status) /* loop */
+/* ---- the gate ---------------------------------------------------------------- */
+
+enum { UV_WORKERS = 4 }; /* without UV_THREADPOOL_SIZE */
+
+void encode_gate_init(struct encode_gate *g)
+{
+    const char *size = getenv("UV_THREADPOOL_SIZE");
+    int n = size ? atoi(size) : UV_WORKERS;
+    *g = (struct encode_gate){.most = n > 2 ? n - 2 : 1};
+    list_init(&g->waiting);
+}
+
+static void after(uv_work_t *req, int status);
+
+/* One has left the gate: the next may pass. */
+static void let_pass(struct encode_gate *g, uv_loop_t *loop)
+{
+    g->running--;
+    struct list *next = list_pop(&g->waiting);
+    if (!next)
+        return;
+    struct encode *w = LIST_OF(next, struct encode, at);
+    w->waiting = false;
+    g->running++;
+    uv_queue_work(loop, &w->work, work, after); /* it fails without a function only */
+}
+
+/* ---- the loop's side --------------------------------------------------------- */
+
+static void after(uv_work_t *req, int status)
 {
     struct encode *w = req->data;
     w->active = false;
     if (status && !w->rc)
         w->rc = err_set(&w->err, ERR_INTERNAL, "the work was cancelled");
+    if (w->gate)
+        let_pass(w->gate, req->loop);
     w->done(w);
 }
 
@@ -50,14 +83,28 @@ int encode_start(struct encode *w, encode_fn *run, uv_loop_t *loop, struct err *
     w->work.data = w;
     w->run = run;
     w->rc = 0;
+    if (w->gate && w->gate->running == w->gate->most) {
+        list_push(&w->gate->waiting, &w->at);
+        w->active = w->waiting = true;
+        return 0;
+    }
     if (uv_queue_work(loop, &w->work, work, after))
         return err_set(err, ERR_INTERNAL, "no worker for the request");
     w->active = true;
+    if (w->gate)
+        w->gate->running++;
     return 0;
+}
+
+static int not_begun(struct encode *w)
+{
+    return err_set(&w->err, ERR_INTERNAL, "the work was cancelled");
 }
 
 void encode_cancel(struct encode *w)
 {
-    if (w->active)
+    if (w->waiting)
+        w->run = not_begun;
+    else if (w->active)
         uv_cancel((uv_req_t *)&w->work); /* refused when a worker is at it */
 }
