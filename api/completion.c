@@ -280,7 +280,7 @@ void completion_event(struct completion *c, const struct event *ev, struct buf *
         return;
     struct choice *ch = &c->choices[ev->choice];
     struct part *p = &c->parts[ev->choice / c->req->gen.n];
-    if (ch->done || ev->kind == EVENT_START)
+    if (ch->done || ev->kind == EVENT_START || ev->kind == EVENT_LOAD)
         return;
     if (ev->kind == EVENT_PROMPT) {
         if (c->req->echo && c->req->logprobs >= 0)

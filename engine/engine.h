@@ -117,7 +117,8 @@ void engine_ids_free(struct ids *ids);
 
 enum {
     ENCODE_SPECIAL = 1, /* added tokens inside the text are recognised as their ids */
-    ENCODE_BOS = 2      /* the post-processor's tokens (BOS) are added */
+    ENCODE_BOS = 2,     /* the post-processor's tokens (BOS) are added */
+    ENCODE_MORE = 4     /* the text goes on from another: no space is put before it */
 };
 
 /* Appends the ids of text to out. Linear time. ERR_UNSUPPORTED without a tokenizer. */

@@ -25,15 +25,21 @@ const double bridge_second_bounds[BRIDGE_STEP_BUCKETS] = {
 const double bridge_row_bounds[BRIDGE_ROW_BUCKETS] = {
     1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 1e300};
 
-enum message_kind { MESSAGE_SUBMIT, MESSAGE_CANCEL, MESSAGE_PAUSE };
+enum message_kind { MESSAGE_SUBMIT, MESSAGE_CANCEL, MESSAGE_PAUSE, MESSAGE_RETURN };
 
 struct message {
     struct list at;
     enum message_kind kind;
     struct engine_request request; /* SUBMIT; arrays borrowed */
     uint64_t id;
-    enum finish_reason why; /* CANCEL */
-    bool paused;            /* PAUSE */
+    enum finish_reason why;     /* CANCEL */
+    bool paused;                /* PAUSE */
+    struct engine_state *state; /* RETURN */
+    bool good;                  /* RETURN */
+};
+
+struct bridge_way {
+    struct message m; /* first: who frees the one frees the other */
 };
 
 enum record_kind { RECORD_TAKEN, RECORD_REFUSED, RECORD_EVENT };
@@ -167,6 +173,9 @@ static void take(struct bridge *b, struct message *m)
         break;
     case MESSAGE_PAUSE:
         engine_pause(b->engine, m->id, m->paused);
+        break;
+    case MESSAGE_RETURN:
+        engine_return(b->engine, m->state, m->good);
         break;
     }
     mem_free(m);
@@ -349,16 +358,21 @@ const struct engine *bridge_engine(const struct bridge *b)
     return atomic_load(&b->state) == BRIDGE_READY ? b->engine : NULL;
 }
 
+static void send(struct bridge *b, struct message *m)
+{
+    pthread_mutex_lock(&b->in_lock);
+    list_push(&b->inbox, &m->at);
+    pthread_cond_signal(&b->in_cond);
+    pthread_mutex_unlock(&b->in_lock);
+}
+
 static int post(struct bridge *b, const struct message *m, struct err *err)
 {
     struct message *copy = mem_alloc(sizeof *copy);
     if (!copy)
         return err_set(err, ERR_MEMORY, "out of memory");
     *copy = *m;
-    pthread_mutex_lock(&b->in_lock);
-    list_push(&b->inbox, &copy->at);
-    pthread_cond_signal(&b->in_cond);
-    pthread_mutex_unlock(&b->in_lock);
+    send(b, copy);
     return 0;
 }
 
@@ -377,6 +391,24 @@ int bridge_pause(struct bridge *b, uint64_t id, bool paused)
 {
     return post(b, &(struct message){.kind = MESSAGE_PAUSE, .id = id, .paused = paused},
                 NULL);
+}
+
+int bridge_way_new(struct bridge_way **out, struct err *err)
+{
+    *out = mem_alloc(sizeof **out);
+    return *out ? 0 : err_set(err, ERR_MEMORY, "out of memory");
+}
+
+void bridge_way_free(struct bridge_way *way)
+{
+    mem_free(way);
+}
+
+void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state *state,
+                   bool good)
+{
+    way->m = (struct message){.kind = MESSAGE_RETURN, .state = state, .good = good};
+    send(b, &way->m);
 }
 
 static void deliver(const struct bridge_reader *r, char *at, const struct record *head)

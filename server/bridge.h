@@ -15,7 +15,9 @@
  * makes the engine wait for the loop; the loop never waits for the engine. Load and step
  * times are atomics. No function holds both mutexes.
  *
- * What is borrowed: a submitted request's arrays, until its answer BRIDGE_TAKEN came.
+ * What is borrowed: a submitted request's arrays, until its answer BRIDGE_TAKEN came. The
+ * states that LOAD and FINISH bring are on loan until bridge_return; bridge_close takes
+ * back those that are out, when no worker is at them any more.
  */
 #ifndef SERVER_BRIDGE_H
 #define SERVER_BRIDGE_H
@@ -72,6 +74,15 @@ const struct engine *bridge_engine(const struct bridge *b);
 int bridge_submit(struct bridge *b, const struct engine_request *r, struct err *err);
 int bridge_cancel(struct bridge *b, uint64_t id, enum finish_reason why);
 int bridge_pause(struct bridge *b, uint64_t id, bool paused);
+
+/* The way back of a loan: made beforehand, so that returning cannot fail. ERR_MEMORY. */
+struct bridge_way;
+int bridge_way_new(struct bridge_way **out, struct err *err);
+void bridge_way_free(struct bridge_way *way); /* of no return; accepts NULL */
+
+/* engine_return, on the engine thread soon. Takes way; state is nobody's any more. */
+void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state *state,
+                   bool good);
 
 /* Loop thread: hands over everything that came since, in order. Event and err are
  * borrowed until the call returns. */

@@ -146,6 +146,7 @@ void conn_fail(struct conn *c, const struct err *err)
 {
     if (problem_of(err->code)->status == 500)
         log_fault(c, err);
+    c->l->metrics.states_rejected += err->code == ERR_CONFLICT;
     if (!c->replied) {
         fail_plain(c, err);
         return;

@@ -2,7 +2,7 @@
  * One request's life: head checked, body collected, then the steps of its route, then the
  * answer. Loop thread.
  *
- * A conn lives until HTTP is done with its call, no tokenising is under way and the
+ * A conn lives until HTTP is done with its call, no worker is at it and the
  * engine has answered for each of its jobs: what those borrow is the conn's. A fault at
  * any step ends in conn_fail, which answers with the true status or, in a stream, with an
  * error event. The subtle point: a refused request's body is read to its end before the
@@ -17,6 +17,7 @@
 #include "server/loop.h"
 #include "server/route.h"
 #include "server/stream.h"
+#include "server/travel.h"
 
 enum { CONN_ID_BYTES = 65 };
 
@@ -72,6 +73,7 @@ struct conn {
     struct completion *answer;
     struct job *jobs;  /* owns, [n_jobs] */
     struct told *told; /* owns, [choices of all jobs] */
+    struct travel travel;
     struct found found;
     char found_field[96]; /* X-SSMD-State */
     size_t n_jobs, n_submitted, jobs_left;

@@ -119,7 +119,7 @@ static void cut_all(struct loop *l)
 {
     for (struct list *n = l->conns.next; n != &l->conns; n = n->next) {
         struct conn *c = LIST_OF(n, struct conn, at);
-        if (!c->started && !c->fault.code)
+        if ((!c->started || c->encode.active) && !c->fault.code)
             err_set(&c->fault, ERR_UNAVAILABLE, "the server is shutting down");
         if (c->encode.active)
             conn_fail(c, &c->fault);

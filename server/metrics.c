@@ -10,8 +10,8 @@
 #define SSMD_VERSION "unknown"
 #endif
 
-static const int codes[] = {200, 204, 400, 401, 404, 405, 408, 409, 413,
-                            414, 415, 429, 431, 499, 500, 503, 505};
+static const int codes[] = {200, 201, 204, 400, 401, 404, 405, 408, 409,
+                            413, 414, 415, 429, 431, 499, 500, 503, 505};
 enum { N_CODES = sizeof codes / sizeof *codes };
 
 static const double bounds[METRICS_BOUNDS] = {
@@ -180,19 +180,20 @@ static void write_counters(const struct metrics *m, struct buf *out)
             (double)m->unknown_fields);
 }
 
-static void write_prefixes(const struct metrics_now *now, struct buf *out)
+static void write_prefixes(const struct metrics *m, const struct metrics_now *now,
+                           struct buf *out)
 {
     const struct engine_load *l = &now->load;
     const uint64_t ops[] = {l->checkpoints_created, l->checkpoints_hit,
-                            l->checkpoints_evicted};
+                            l->checkpoints_evicted, m->states_saved,
+                            m->states_loaded,       m->states_rejected};
     family(out, "ssmd_prefix_lost_tokens_total", "counter",
            "Prompt tokens that were read again though something like them was known.");
     for (size_t i = 0; i < ENGINE_LOST_N; i++)
         labelled(out, "ssmd_prefix_lost_tokens_total", "why", lost[i], l->tokens_lost[i]);
     family(out, "ssmd_checkpoints_total", "counter", "Stored prefixes by what happened.");
     for (size_t i = 0; i < sizeof checkpoint_ops / sizeof *checkpoint_ops; i++)
-        labelled(out, "ssmd_checkpoints_total", "op", checkpoint_ops[i],
-                 i < sizeof ops / sizeof *ops ? ops[i] : 0);
+        labelled(out, "ssmd_checkpoints_total", "op", checkpoint_ops[i], ops[i]);
 }
 
 static void write_speculation(const struct metrics_now *now, struct buf *out)
@@ -291,7 +292,7 @@ void metrics_page(const struct metrics *m, const struct metrics_now *now, struct
 {
     write_gauges(now, out);
     write_counters(m, out);
-    write_prefixes(now, out);
+    write_prefixes(m, now, out);
     write_speculation(now, out);
     for (int i = 0; i < TIMING_N; i++)
         histogram(out, timings[i].name, timings[i].help,

@@ -46,6 +46,7 @@ struct metrics { /* zeroed = nothing counted */
     uint64_t finished[FINISH_N];
     uint64_t rejected[REJECTED_N];
     uint64_t prompt_tokens, cached_tokens, generated_tokens, unknown_fields;
+    uint64_t states_saved, states_loaded, states_rejected; /* objects */
     struct histogram timing[TIMING_N];
 };
 

@@ -119,8 +119,8 @@ static void check_deadlines(struct conn *c, uint64_t now_ns)
         work_cancel(c, FINISH_ABORT);
     } else if (older(c->began_ns, now_ns, cfg->request_timeout_s)) {
         work_cancel(c, FINISH_TIMEOUT);
-    } else if (!c->started && older(c->submit_ns, now_ns, cfg->queue_timeout_s) &&
-               passed_over(c)) {
+    } else if (!c->started && !c->travel.arrived &&
+               older(c->submit_ns, now_ns, cfg->queue_timeout_s) && passed_over(c)) {
         err_set(&c->fault, ERR_BUSY, "no room within %g seconds; retry later",
                 cfg->queue_timeout_s);
         c->l->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;

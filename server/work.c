@@ -7,6 +7,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "server/tally.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -95,6 +96,8 @@ static int step_encode(struct conn *c, struct err *err)
         c->encode.items[i].len = c->req.prompts.list[i].text_len;
         texts = texts || c->encode.items[i].text;
     }
+    if (c->req.state.load)
+        return work_start(c, travel_find, err);
     if (!texts)
         return CONN_NEXT;
     c->encode.flags = ENCODE_SPECIAL | ENCODE_BOS;
@@ -110,6 +113,7 @@ static struct engine_request request_of(const struct conn *c, size_t i)
                                .cache_salt = c->req.cache_salt,
                                .gen = c->req.gen};
     r.gen.first_choice = (int)i * c->req.gen.n;
+    travel_ask(c, &r);
     return r;
 }
 
@@ -164,7 +168,7 @@ static int step_open(struct conn *c, struct err *err)
     int rc = completion_open(&c->answer, &c->req, &head, err);
     for (size_t i = 0; !rc && i < c->n_jobs; i++)
         completion_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
-    return rc;
+    return rc ? rc : travel_prepare(c, err);
 }
 
 static int step_submit(struct conn *c, struct err *err)
@@ -213,10 +217,22 @@ static int verdict(const struct conn *c, struct err *err)
     return err_set(err, ERR_INTERNAL, "the engine could not finish the request");
 }
 
+static void finish(struct conn *c);
+
+static void saved(struct encode *w)
+{
+    struct conn *c = work_conn(w);
+    travel_saved(c);
+    finish(c);
+}
+
 static void finish(struct conn *c)
 {
     struct err err;
     struct buf out = {0};
+    if (travel_save(c, saved))
+        return;
+    travel_tell(c);
     metrics_time(&c->l->metrics, TIMING_REQUEST,
                  (double)(loop_now() - c->began_ns) / 1e9);
     if (!c->call) {
@@ -262,9 +278,7 @@ static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
     j->started = true;
     admit_started(&c->l->admit, j->n_choices);
-    c->found.hit += (uint64_t)ev->n_cached;
-    c->found.depth += (uint64_t)ev->n_found;
-    c->found.bytes += ev->found_bytes;
+    tally_found(c, ev);
     if (c->started)
         return;
     c->started = true;
@@ -273,44 +287,12 @@ static void on_start(struct conn *c, struct job *j, const struct event *ev)
         conn_open_stream(c);
 }
 
-static void on_token(struct conn *c, const struct event *ev)
-{
-    uint64_t now = loop_now();
-    struct told *told = &c->told[ev->choice];
-    struct metrics *m = &c->l->metrics;
-    m->generated_tokens++;
-    told->n_tokens++;
-    if (!c->first_ns) {
-        c->first_ns = now;
-        metrics_time(m, TIMING_FIRST_TOKEN, (double)(now - c->began_ns) / 1e9);
-    }
-    if (told->token_ns)
-        metrics_time(m, TIMING_INTER_TOKEN, (double)(now - told->token_ns) / 1e9);
-    told->token_ns = now;
-}
-
-static void time_between(struct metrics *m, enum metrics_timing which, uint64_t from,
-                         uint64_t to)
-{
-    if (from && to >= from)
-        metrics_time(m, which, (double)(to - from) / 1e9);
-}
-
 static void on_finish(struct conn *c, struct job *j, const struct event *ev)
 {
-    struct metrics *m = &c->l->metrics;
-    m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
-    int silent = ev->n_generated - c->told[ev->choice].n_tokens;
-    if (silent > 0) /* an end token, and what a stop string swallowed */
-        m->generated_tokens += (uint64_t)silent;
-    if (--j->choices_left > 0)
-        return;
-    m->prompt_tokens += (uint64_t)ev->n_prompt;
-    m->cached_tokens += (uint64_t)ev->n_cached;
-    time_between(m, TIMING_QUEUE, ev->submit_ns,
-                 ev->admit_ns ? ev->admit_ns : ev->now_ns);
-    time_between(m, TIMING_PREFILL, ev->admit_ns, ev->prefill_ns);
-    time_between(m, TIMING_DECODE, ev->prefill_ns, ev->now_ns);
+    travel_finish(c, ev);
+    tally_finish(c, ev);
+    if (--j->choices_left == 0)
+        tally_prompt(c, ev);
 }
 
 static void feed(struct conn *c, const struct event *ev)
@@ -350,9 +332,11 @@ static void on_event(void *arg, const struct event *ev)
     if (ev->kind == EVENT_START)
         on_start(c, j, ev);
     else if (ev->kind == EVENT_TOKEN)
-        on_token(c, ev);
+        tally_token(c, ev);
     else if (ev->kind == EVENT_FINISH)
         on_finish(c, j, ev);
+    else if (ev->kind == EVENT_LOAD)
+        travel_load(c, ev->state);
     feed(c, ev);
     if (ev->kind == EVENT_FINISH) {
         completion_usage(c->answer, &c->usage);
@@ -401,6 +385,7 @@ void work_free(struct conn *c)
 {
     for (; c->admitted > 0; c->admitted--)
         admit_ended(&c->l->admit, false, 0, loop_now());
+    travel_free(c);
     completion_free(c->answer);
     completions_free(&c->req);
     tokenize_free(&c->text);

@@ -19,6 +19,8 @@ struct encoder {
     const struct vocab *v;
     bool find_added;
     bool first;             /* no segment has been encoded yet */
+    bool more;              /* then it begins in the middle of a text, by `within` */
+    struct pipeline within; /* borrows the vocab's */
     struct buf text, spare; /* own; a segment while it is normalised */
     struct buf part;        /* owns; a segment between normalised added tokens */
     struct pretok pretok;
@@ -131,13 +133,33 @@ static int encode_piece(struct encoder *e, const char *s, size_t len)
 
 /* ---- segments --------------------------------------------------------------- */
 
+/* What is put before a text does not belong into its middle. */
+static void begin_within(struct encoder *e)
+{
+    struct pipeline *p = &e->within;
+    size_t n = 0;
+    *p = e->v->pipe;
+    for (size_t i = 0; i < p->n_normal; i++)
+        if (p->normal[i].kind != NORMAL_PREPEND)
+            p->normal[n++] = p->normal[i];
+    p->n_normal = n;
+    for (size_t i = 0; i < p->n_pretok; i++)
+        p->pretok[i].prepend = PREPEND_NEVER;
+    e->more = true;
+}
+
+static const struct pipeline *pipe_of(const struct encoder *e)
+{
+    return e->more && e->first ? &e->within : &e->v->pipe;
+}
+
 static int encode_part(struct encoder *e, const struct segment *seg)
 {
     buf_reset(&e->part);
     buf_put(&e->part, seg->s, seg->len);
     if (e->part.failed)
         return no_memory(e);
-    int rc = pretok_run(&e->pretok, &e->v->pipe, &e->part, e->first, e->err);
+    int rc = pretok_run(&e->pretok, pipe_of(e), &e->part, e->first, e->err);
     e->first = false;
     for (size_t i = 0; rc == 0 && i < e->pretok.list.n; i++) {
         const struct pretok_piece *p = &e->pretok.list.data[i];
@@ -169,7 +191,7 @@ static int encode_segment(struct encoder *e, const struct segment *seg)
     buf_put(&e->text, seg->s, seg->len);
     if (e->text.failed)
         return no_memory(e);
-    int rc = normal_run(&e->v->pipe, &e->text, &e->spare, e->err);
+    int rc = normal_run(pipe_of(e), &e->text, &e->spare, e->err);
     if (rc != 0)
         return rc;
     struct segment_cursor c = {.vocab = e->v,
@@ -225,6 +247,8 @@ int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned fla
     size_t n_before = out->n;
     bool bos = flags & ENCODE_BOS;
     e.find_added = flags & ENCODE_SPECIAL;
+    if (flags & ENCODE_MORE)
+        begin_within(&e);
     int rc = pretok_init(&e.pretok) ? 0 : no_memory(&e);
     if (rc == 0 && !utf8_valid(text, len)) {
         repair(&repaired, text, len);

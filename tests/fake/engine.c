@@ -5,15 +5,17 @@
  * run of letters that depends only on the prompt, the choice and the position, so every
  * test knows what must come. FAKE_STEP_US is the time one step takes, FAKE_LOAD_MS the
  * time opening takes, FAKE_LOAD_FAIL makes opening fail, FAKE_TOKEN_BYTES the length of a
- * token's text, FAKE_POISON a prompt byte whose request ends with FINISH_ERROR,
- * FAKE_ENCODE_MS the time encoding takes; FAKE_MEM_FAIL makes one of the process's next n
- * allocations fail at each encoding, another one each time. Steps allocate nothing: the
- * guard is on, so a callback that allocates dies here.
+ * token's text (a state's text has one byte a token all the same), FAKE_POISON a prompt
+ * byte whose request ends with FINISH_ERROR, FAKE_ENCODE_MS the time encoding takes;
+ * FAKE_MEM_FAIL makes one of the process's next n allocations fail at each encoding,
+ * another one each time. Steps allocate nothing: the guard is on, so a callback that
+ * allocates dies here.
  */
 #include "engine/engine.h"
 
 #include "engine/base/list.h"
 #include "engine/base/mem.h"
+#include "tests/fake/object.h"
 
 #include <assert.h>
 #include <math.h>
@@ -21,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { VOCAB = 257, EOS = 256, PAGE_TOKENS = 16, MAX_TEXT = 65536 };
+enum { VOCAB = 257, EOS = 256, MAX_TEXT = 65536 };
 
 struct fake {
     struct list at; /* in waiting or running */
@@ -32,12 +34,15 @@ struct fake {
     size_t n_read; /* prompt tokens already read */
     int n_out;     /* tokens of each choice */
     bool paused;
+    struct engine_state *load, *save; /* own, until they are lent */
+    struct engine_state *loading;     /* borrows: is out */
 };
 
 struct engine {
     struct engine_options o;
     struct engine_info info;
     struct list waiting, running;
+    struct list lent; /* of struct engine_state */
     int n_waiting, n_running, slots_used, pages_used, last_rows;
     long step_us;
     size_t token_bytes;
@@ -104,6 +109,7 @@ int engine_open(struct engine **out, const struct engine_options *o, struct err 
     e->token_bytes = (size_t)knob("FAKE_TOKEN_BYTES", 1);
     list_init(&e->waiting);
     list_init(&e->running);
+    list_init(&e->lent);
     for (int c = 0; c < VOCAB; c++)
         e->pieces[c] = (char)c;
     fill_info(e);
@@ -115,6 +121,8 @@ static void fake_free(struct fake *f)
 {
     mem_free(f->ids);
     mem_free(f->stop_ids);
+    fake_state_free(f->load);
+    fake_state_free(f->save);
     mem_free(f);
 }
 
@@ -125,6 +133,8 @@ void engine_close(struct engine *e)
     struct list *n;
     while ((n = list_pop(&e->waiting)) || (n = list_pop(&e->running)))
         fake_free(LIST_OF(n, struct fake, at));
+    while ((n = list_pop(&e->lent)))
+        fake_state_free(LIST_OF(n, struct engine_state, at));
     mem_free(e);
 }
 
@@ -176,6 +186,21 @@ int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool ski
             buf_putc(out, (char)ids[i]);
     }
     return out->failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
+}
+
+bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const char *text,
+                  size_t len, size_t *at)
+{
+    (void)e;
+    *at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == EOS)
+            continue;
+        if (*at == len || (unsigned char)text[*at] != ids[i])
+            return false;
+        ++*at;
+    }
+    return true;
 }
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
@@ -232,7 +257,12 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
     f->r = *r;
     f->ids = copy(r->ids, r->n_ids * sizeof *r->ids);
     f->stop_ids = copy(r->gen.stop_ids, r->gen.n_stop_ids * sizeof *r->gen.stop_ids);
-    if (!f->ids || !f->stop_ids) {
+    if (r->state_tokens)
+        f->load = fake_state_new(r->n_ids);
+    if (r->save_state)
+        f->save = fake_state_new(r->n_ids + (size_t)r->gen.max_tokens);
+    if (!f->ids || !f->stop_ids || (r->state_tokens && !f->load) ||
+        (r->save_state && !f->save)) {
         fake_free(f);
         return err_set(err, ERR_MEMORY, "out of memory");
     }
@@ -251,8 +281,56 @@ static void emit(struct engine *e, struct event *ev)
     e->o.emit(e->o.emit_arg, ev);
 }
 
+static int32_t token_of(const struct fake *f, int choice, int i)
+{
+    uint64_t h =
+        f->hash + 7 * (uint64_t)(f->r.gen.first_choice + choice) + 11 * (uint64_t)i;
+    return 'a' + (int32_t)(h % 26);
+}
+
+static void lend(struct engine *e, struct fake *f, struct engine_state *s, int n_tokens,
+                 int depth)
+{
+    for (int i = 0; i < n_tokens; i++)
+        s->tokens[i] =
+            i < (int)f->r.n_ids ? f->ids[i] : token_of(f, 0, i - (int)f->r.n_ids);
+    s->n_tokens = n_tokens;
+    s->depth = depth;
+    s->n_pages = (depth + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    list_push(&e->lent, &s->at);
+}
+
+static struct engine_state *lend_at_end(struct engine *e, struct fake *f,
+                                        enum finish_reason why)
+{
+    struct engine_state *s = f->save;
+    int n = (int)f->r.n_ids + f->n_out;
+    if (!s || (why != FINISH_STOP && why != FINISH_LENGTH))
+        return NULL;
+    f->save = NULL;
+    lend(e, f, s, n, n - (f->n_out > 0));
+    e->slots_used++;
+    return s;
+}
+
+static void start(struct engine *e, struct fake *f)
+{
+    struct event ev = {.kind = EVENT_START,
+                       .request = f->r.id,
+                       .n_cached = f->r.state_tokens,
+                       .n_found = f->r.state_tokens,
+                       .found_bytes = f->r.state_bytes};
+    f->n_read = (size_t)f->r.state_tokens;
+    f->loading = NULL;
+    emit(e, &ev);
+}
+
 static void finish(struct engine *e, struct fake *f, enum finish_reason why)
 {
+    if (f->loading) { /* the slot stays with the loan */
+        f->loading->q = NULL;
+        e->slots_used++;
+    }
     for (int i = 0; i < f->r.gen.n; i++) {
         struct event ev = {.kind = EVENT_FINISH,
                            .request = f->r.id,
@@ -263,6 +341,8 @@ static void finish(struct engine *e, struct fake *f, enum finish_reason why)
                            .stop_string = -1,
                            .n_prompt = (int)f->r.n_ids,
                            .n_generated = f->n_out,
+                           .n_cached = f->r.state_tokens,
+                           .state = lend_at_end(e, f, why),
                            .submit_ns = f->submit_ns,
                            .admit_ns = f->admit_ns,
                            .prefill_ns = f->prefill_ns,
@@ -278,6 +358,19 @@ static void finish(struct engine *e, struct fake *f, enum finish_reason why)
     }
     list_remove(&f->at);
     fake_free(f);
+}
+
+void engine_return(struct engine *e, struct engine_state *s, bool good)
+{
+    struct fake *f = (struct fake *)(void *)s->q;
+    list_remove(&s->at);
+    if (f && good)
+        start(e, f);
+    else if (f)
+        finish(e, f, FINISH_ERROR);
+    if (!f || !good)
+        e->slots_used--;
+    fake_state_free(s);
 }
 
 static struct fake *find(struct list *in, uint64_t id)
@@ -324,7 +417,15 @@ static void admit(struct engine *e)
         e->n_running++;
         e->slots_used += f->r.gen.n;
         e->pages_used += pages_of(&f->r);
-        struct event ev = {.kind = EVENT_START, .request = f->r.id};
+        if (!f->load) {
+            start(e, f);
+            continue;
+        }
+        f->loading = f->load;
+        f->load = NULL;
+        f->loading->q = (struct request *)(void *)f;
+        lend(e, f, f->loading, (int)f->r.n_ids, f->r.state_tokens);
+        struct event ev = {.kind = EVENT_LOAD, .request = f->r.id, .state = f->loading};
         emit(e, &ev);
     }
 }
@@ -363,9 +464,7 @@ static int decode(struct engine *e, struct fake *f)
     int rows = f->r.gen.n;
     bool stop = false;
     for (int i = 0; i < rows && f->n_out < f->r.gen.max_tokens; i++) {
-        uint64_t h =
-            f->hash + 7 * (uint64_t)(f->r.gen.first_choice + i) + 11 * (uint64_t)f->n_out;
-        int32_t id = 'a' + (int32_t)(h % 26);
+        int32_t id = token_of(f, i, f->n_out);
         memset(e->text, id, e->token_bytes);
         struct event ev = {.kind = EVENT_TOKEN,
                            .request = f->r.id,
@@ -420,7 +519,7 @@ int engine_step(struct engine *e, uint64_t now_ns)
     for (struct list *n = e->running.next; n != &e->running; n = next) {
         next = n->next;
         struct fake *f = LIST_OF(n, struct fake, at);
-        if (!f->paused && rows < e->info.step_rows)
+        if (!f->paused && !f->loading && rows < e->info.step_rows)
             rows += advance(e, f, e->info.step_rows - rows);
     }
     mem_guard(false);

@@ -73,7 +73,13 @@ static void prefixes_are_what_the_engine_counted(void **state)
                                     .checkpoints_hit = 6,
                                     .checkpoints_evicted = 4,
                                     .tokens_lost = {11, 12, 13, 14}};
+    m.states_saved = 3;
+    m.states_loaded = 2;
+    m.states_rejected = 1;
     write_page();
+    has("ssmd_checkpoints_total{op=\"save\"} 3\n");
+    has("ssmd_checkpoints_total{op=\"load\"} 2\n");
+    has("ssmd_checkpoints_total{op=\"reject\"} 1\n");
     has("ssmd_checkpoint_bytes 5000\n");
     has("ssmd_checkpoints_total{op=\"create\"} 7\n");
     has("ssmd_checkpoints_total{op=\"hit\"} 6\n");

@@ -207,6 +207,31 @@ static void test_bos(void **state)
     vocab_free(v);
 }
 
+/* Nothing is put into the middle of a text, however a tokenizer begins one. Behind an
+ * added token it begins one again. */
+static void test_a_text_that_goes_on(void **state)
+{
+    static const char *const added =
+        "[{\"id\": 300, \"content\": \"<s>\", \"special\": true}]";
+    struct vocab *space =
+        vocab_of("{\"type\": \"ByteLevel\", \"add_prefix_space\": true, "
+                 "\"trim_offsets\": true, \"use_regex\": false}",
+                 added, NULL);
+    struct vocab *put =
+        vocab_of(NULL, added,
+                 "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", "
+                 "\"prepend\": \"-\"}, {\"type\": \"Lowercase\"}]}");
+    (void)state;
+    check(space, "c", ENCODE_SPECIAL, "32 99");
+    check(space, "c", ENCODE_SPECIAL | ENCODE_MORE, "99");
+    check(space, "c<s>c", ENCODE_SPECIAL | ENCODE_MORE, "99 300 32 99");
+    check(put, "C", ENCODE_SPECIAL, "45 99");
+    check(put, "C", ENCODE_SPECIAL | ENCODE_MORE, "99");
+    check(put, "<s>C", ENCODE_SPECIAL | ENCODE_MORE, "300 45 99");
+    vocab_free(space);
+    vocab_free(put);
+}
+
 static void test_ill_formed_text(void **state)
 {
     struct vocab *v = vocab_of(NULL, NULL, NULL);
@@ -466,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_added_tokens),
         cmocka_unit_test(test_normalized_added_tokens),
         cmocka_unit_test(test_bos),
+        cmocka_unit_test(test_a_text_that_goes_on),
         cmocka_unit_test(test_ill_formed_text),
         cmocka_unit_test(test_white_space),
         cmocka_unit_test(test_split_behaviors),

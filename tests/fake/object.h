@@ -1,0 +1,12 @@
+/* States on loan from the stand-in engine; see object.c. */
+#ifndef TESTS_FAKE_OBJECT_H
+#define TESTS_FAKE_OBJECT_H
+
+#include "engine/engine.h"
+#include "engine/run/lend.h"
+
+/* A state of at most n_tokens tokens; NULL: out of memory. */
+struct engine_state *fake_state_new(size_t n_tokens);
+void fake_state_free(struct engine_state *s); /* accepts NULL */
+
+#endif
