@@ -65,12 +65,12 @@ def get(port, path, timeout=10):
         c.close()
 
 
-def post(port, body, timeout=60, connection=None):
+def post(port, body, timeout=60, connection=None, headers=None):
     """A completion in one piece; on `connection` when given, which then stays open."""
     c = connection or http.client.HTTPConnection(HOST, port, timeout=timeout)
     try:
         c.request("POST", "/v1/completions", json.dumps(body),
-                  {"Content-Type": "application/json"})
+                  {"Content-Type": "application/json", **(headers or {})})
         return Answer(c.getresponse())
     finally:
         if connection is None:
@@ -80,10 +80,10 @@ def post(port, body, timeout=60, connection=None):
 class Stream:
     """A streamed completion, read event by event."""
 
-    def __init__(self, port, body, timeout=60):
+    def __init__(self, port, body, timeout=60, headers=None):
         self.connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
         self.connection.request("POST", "/v1/completions", json.dumps({**body, "stream": True}),
-                                {"Content-Type": "application/json"})
+                                {"Content-Type": "application/json", **(headers or {})})
         self.response = self.connection.getresponse()
         if self.response.status != 200:
             text = self.response.read()
@@ -200,29 +200,30 @@ class Balancer:
 
     CONFIG = DEPLOY / "haproxy" / "haproxy.cfg"
 
-    def __init__(self, ports):
+    def __init__(self, ports, **env):
         self.port, self.admin_port = free_port(), free_port()
         self.env = {"BALANCER_BIND": f"{HOST}:{self.port}",
-                    "BALANCER_ADMIN_BIND": f"{HOST}:{self.admin_port}"}
+                    "BALANCER_ADMIN_BIND": f"{HOST}:{self.admin_port}", **env}
         for i, port in enumerate(ports, 1):
             self.env[f"BALANCER_REPLICA_{i}"] = f"{HOST}:{port}"
         self.process = Process(["haproxy", "-db", "-f", self.CONFIG], self.env)
         unittest.addModuleCleanup(self.process.stop)
         self.process.wait_ready(self.admin_port, "/metrics")
 
-    def table(self):
-        """{server: {column: value}} of the backend, from the balancer's own page."""
+    def table(self, backend="ssmd"):
+        """{server: {column: value}} of a backend, from the balancer's own page."""
         lines = get(self.admin_port, "/stats;csv").body.decode().splitlines()
         names = lines[0].lstrip("# ").split(",")
         rows = [dict(zip(names, line.split(","))) for line in lines[1:]]
         return {r["svname"]: r for r in rows
-                if r["pxname"] == "ssmd" and r["svname"] != "BACKEND"}
+                if r["pxname"] == backend and r["svname"] != "BACKEND"}
 
-    def states(self):
-        return {name: row["status"].split()[0] for name, row in self.table().items()}
+    def states(self, backend="ssmd"):
+        return {name: row["status"].split()[0] for name, row in self.table(backend).items()}
 
-    def wait_state(self, server, state, seconds=10):
-        wait_for(f"{server} to be {state}", lambda: self.states()[server] == state, seconds)
+    def wait_state(self, server, state, seconds=10, backend="ssmd"):
+        wait_for(f"{server} to be {state}", lambda: self.states(backend)[server] == state,
+                 seconds)
 
     def wait_all_checked(self):
         """A server counts as UP before its first check: wait for a check that passed."""

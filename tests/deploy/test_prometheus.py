@@ -114,7 +114,8 @@ class Scraping(unittest.TestCase):
     def test_values_arrive(self):
         self.reaches('sum(ssmd_ready{job="ssmd"})', 3)
         self.reaches('sum(ssmd_generation_tokens_total{job="ssmd"})', N_TOKENS)
-        self.reaches('count(haproxy_server_status{job="balancer", state="UP"} == 1)', 3)
+        for backend in ("ssmd", "ssmd-sessions", "ssmd-crowd"):
+            self.reaches(f'count(haproxy_server_status{{proxy="{backend}", state="UP"}} == 1)', 3)
 
     def test_rules_evaluate_and_are_silent(self):
         self.reaches('sum(ssmd_ready{job="ssmd"})', 3)
