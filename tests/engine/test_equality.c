@@ -22,7 +22,8 @@
 
 enum {
     N_MADE = 4,
-    N_HELD = 4, /* of those, held in other formats */
+    N_WIDE = 4,          /* so wide that q4 holds their matrices; small ones are q8 */
+    N_HELD = 4 + N_WIDE, /* in other formats than the files' */
     N_LARGE = N_MADE + N_HELD,
     MOST_MODELS = GOLDEN_MAX + N_LARGE,
     MOST_TOKENS = 256
@@ -39,7 +40,7 @@ struct subject {
 };
 
 static struct golden goldens[GOLDEN_MAX];
-static struct maker made[N_MADE];
+static struct maker made[N_MADE + N_WIDE];
 static struct subject subjects[MOST_MODELS];
 static size_t n_goldens, n_subjects;
 static uint64_t rng_state = 0x9E3779B97F4A7C15u;
@@ -114,6 +115,15 @@ static void expect_split(struct engine *e, const struct subject *s, int n_ids,
 
 /* ---- the models ------------------------------------------------------------- */
 
+static void expect_held_as_asked(const struct subject *s, const struct engine_info *info)
+{
+    size_t q4_bytes = 0;
+    for (int i = 0; i < info->n_formats; i++)
+        if (strcmp(info->formats[i].name, "q4") == 0)
+            q4_bytes = info->formats[i].bytes;
+    assert_true(s->weights != ENGINE_WEIGHTS_Q4 || q4_bytes > info->weights_bytes / 2);
+}
+
 static void add_subject(const struct subject *what)
 {
     struct subject *s = &subjects[n_subjects++];
@@ -128,21 +138,32 @@ static void add_subject(const struct subject *what)
     assert_non_null(s->logits);
     o = options(s);
     drive_open(&d, &o);
+    expect_held_as_asked(s, engine_info(d.e));
     struct rows r = {.to = s->logits, .n_vocab = n_vocab, .what = s->name};
     score(d.e, s, s->n_ids, &s->n_ids, 1, &r);
     drive_close(&d);
 }
 
-/* Wide enough that linear layers are divided over threads, odd enough to leave rests. */
+static void make_four(struct maker *m, const struct maker_sizes *sizes,
+                      const struct maker_sizes *pha)
+{
+    for (int i = 0; i < 4; i++)
+        maker_open(&m[i]);
+    maker_transxssm(&m[0], sizes);
+    maker_llama(&m[1], sizes);
+    maker_pha(&m[2], pha, "dss");
+    maker_pha(&m[3], pha, "gated");
+}
+
+/* Wide enough that linear layers are divided over threads, odd enough to leave rests; and
+ * as wide as q4 wants them, whose PHA has all mixers in one layer. */
 static void make_models(void)
 {
     static const struct maker_sizes sizes = {301, 120, 3, 6, 3, 200, 200};
-    for (int i = 0; i < N_MADE; i++)
-        maker_open(&made[i]);
-    maker_transxssm(&made[0], &sizes);
-    maker_llama(&made[1], &sizes);
-    maker_pha(&made[2], &sizes, "dss");
-    maker_pha(&made[3], &sizes, "gated");
+    static const struct maker_sizes wide = {97, 384, 2, 6, 6, 352, 80};
+    static const struct maker_sizes wide_pha = {97, 384, 1, 6, 6, 352, 80};
+    make_four(made, &sizes, &sizes);
+    make_four(made + N_MADE, &wide, &wide_pha);
 }
 
 static int load(void **state)
@@ -158,9 +179,13 @@ static int load(void **state)
         {"made pha dss", 2, ENGINE_WEIGHTS_OWN, ENGINE_KV_F32},
         {"made pha gated", 3, ENGINE_WEIGHTS_OWN, ENGINE_KV_F32},
         {"made TransXSSM, q8, f16", 0, ENGINE_WEIGHTS_Q8, ENGINE_KV_F16},
-        {"made llama, q4, q8", 1, ENGINE_WEIGHTS_Q4, ENGINE_KV_Q8},
+        {"made llama, q8, q8", 1, ENGINE_WEIGHTS_Q8, ENGINE_KV_Q8},
         {"made pha dss, q8, q8", 2, ENGINE_WEIGHTS_Q8, ENGINE_KV_Q8},
         {"made pha gated, bf16, f16", 3, ENGINE_WEIGHTS_BF16, ENGINE_KV_F16},
+        {"wide TransXSSM, q4, f16", 4, ENGINE_WEIGHTS_Q4, ENGINE_KV_F16},
+        {"wide llama, q4, q8", 5, ENGINE_WEIGHTS_Q4, ENGINE_KV_Q8},
+        {"wide pha dss, q4, f16", 6, ENGINE_WEIGHTS_Q4, ENGINE_KV_F16},
+        {"wide pha gated, q4, q8", 7, ENGINE_WEIGHTS_Q4, ENGINE_KV_Q8},
     };
     (void)state;
     n_goldens = golden_all(goldens);
@@ -170,8 +195,8 @@ static int load(void **state)
                                       .dir = made[large[i].made].dir,
                                       .weights = large[i].weights,
                                       .kv = large[i].kv,
-                                      .context = 200,
-                                      .n_vocab = 301});
+                                      .context = large[i].made < N_MADE ? 200 : 80,
+                                      .n_vocab = large[i].made < N_MADE ? 301 : 97});
     for (size_t i = 0; i < n_goldens; i++)
         add_subject(&(struct subject){.name = goldens[i].name,
                                       .dir = goldens[i].dir,
@@ -185,7 +210,7 @@ static int unload(void **state)
     (void)state;
     for (size_t i = 0; i < n_subjects; i++)
         free(subjects[i].logits);
-    for (int i = 0; i < N_MADE; i++)
+    for (int i = 0; i < N_MADE + N_WIDE; i++)
         maker_close(&made[i]);
     golden_free(goldens, n_goldens);
     return 0;

@@ -12,22 +12,6 @@
 
 enum { MOST = WARM_CONTEXT, ANSWER = 5 };
 
-static uint64_t rng_state = 0x9E3779B97F4A7C15u;
-
-static int below(int n)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (int)((rng_state >> 33) % (uint64_t)n);
-}
-
-static void draw(int32_t *ids, int n)
-{
-    for (int i = 0; i < n; i++)
-        ids[i] = below(WARM_VOCAB);
-}
-
 static void open_plain(struct warm *w, int model, int interval)
 {
     struct engine_options o = warm_options(model);
@@ -55,6 +39,15 @@ static int talk(struct warm *w, int32_t *ids, int *n)
     return n_cached;
 }
 
+/* Small matrices are held as q8 where q4 was asked for. */
+static bool mostly_q4(const struct engine_info *info)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < info->n_formats; i++)
+        bytes += strcmp(info->formats[i].name, "q4") == 0 ? info->formats[i].bytes : 0;
+    return bytes > info->weights_bytes / 2;
+}
+
 /* ---- a hit is a miss -------------------------------------------------------- */
 
 /* Tails around a step's rows and a page, behind prefixes around pages and blocks. */
@@ -68,11 +61,11 @@ static void a_hit_has_the_bits_of_a_miss_for_every_tail(void **state)
             struct warm w;
             int32_t ids[MOST];
             open_plain(&w, m, 0);
-            draw(ids, MOST);
+            warm_draw(ids, MOST);
             int n = prefixes[i];
             assert_int_equal(ask(&w, ids, n), 0);
             for (size_t t = 0; t < sizeof tails / sizeof *tails; t++) {
-                draw(ids + n, tails[t] + 1);
+                warm_draw(ids + n, tails[t] + 1);
                 int found = ask(&w, ids, n + tails[t]);
                 assert_in_range(found, n, n + tails[t]);
             }
@@ -88,7 +81,7 @@ static void the_same_prompt_is_not_read_again_whatever_its_length(void **state)
         int32_t ids[MOST];
         open_plain(&w, m, 0);
         for (int n = 1; n < 70; n++) {
-            draw(ids, n);
+            warm_draw(ids, n);
             ask(&w, ids, n);
             assert_int_equal(ask(&w, ids, n), n);
         }
@@ -104,7 +97,7 @@ static void a_conversation_reads_only_what_is_new(void **state)
         int32_t ids[MOST];
         int n = 33, known = 0;
         open_plain(&w, m, 0);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         for (int turn = 0; turn < 12; turn++) {
             assert_int_equal(talk(&w, ids, &n), known);
             known = n - 1; /* the last token of an answer was sampled, never run */
@@ -122,7 +115,7 @@ static void choices_begin_with_a_stored_prompt(void **state)
             struct warm w;
             int32_t ids[MOST];
             open_plain(&w, m, 0);
-            draw(ids, MOST);
+            warm_draw(ids, MOST);
             struct engine_request r = warm_request(ids, (size_t)n, 9);
             r.gen.n = 3;
             r.gen.temperature = 1.2f;
@@ -150,7 +143,7 @@ static void any_interval_and_row_budget_gives_the_same_bits(void **state)
             o.step_rows = 20 + 37 * (int)i;
             o.n_threads = 1 + (int)i % 2;
             warm_open(&w, m, &o);
-            draw(ids, MOST);
+            warm_draw(ids, MOST);
             ask(&w, ids, 150);
             for (int at = 0; at < 150; at += 13) {
                 int32_t was = ids[at];
@@ -162,33 +155,44 @@ static void any_interval_and_row_budget_gives_the_same_bits(void **state)
         }
 }
 
-/* The copy of a page in the middle, and the state behind it, in every format. */
+/* The copy of a page in the middle, and the state behind it: a conversation, and a branch
+ * of it. */
+static void converse(int model, enum engine_weights weights, enum engine_kv kv)
+{
+    struct engine_options o = warm_options(model);
+    struct warm w;
+    int32_t ids[MOST];
+    int n = 37, known = 0;
+    o.weights = weights;
+    o.kv = kv;
+    o.checkpoint_interval = 9;
+    o.checkpoint_bytes = 32 << 20;
+    warm_open(&w, model, &o);
+    if (weights == ENGINE_WEIGHTS_Q4)
+        assert_true(mostly_q4(engine_info(w.hot.e)));
+    warm_draw(ids, MOST);
+    for (int turn = 0; turn < 4; turn++, n += 11) {
+        assert_int_equal(talk(&w, ids, &n), known);
+        known = n - 1;
+    }
+    ids[21] = (ids[21] + 1) % WARM_VOCAB;
+    assert_in_range(ask(&w, ids, n), 18, 21);
+    warm_close(&w);
+}
+
 static void every_format_of_weights_and_pages_gives_the_bits_of_a_miss(void **state)
 {
-    static const enum engine_weights weights[] = {ENGINE_WEIGHTS_BF16, ENGINE_WEIGHTS_Q8,
-                                                  ENGINE_WEIGHTS_Q4};
-    static const enum engine_kv kv[] = {ENGINE_KV_F32, ENGINE_KV_F16, ENGINE_KV_Q8};
     (void)state;
-    for (int m = 0; m < WARM_MODELS; m++)
-        for (int i = 0; i < 3; i++) {
-            struct engine_options o = warm_options(m);
-            struct warm w;
-            int32_t ids[MOST];
-            int n = 37, known = 0;
-            o.weights = weights[i];
-            o.kv = kv[i];
-            o.checkpoint_interval = 9;
-            o.checkpoint_bytes = 32 << 20;
-            warm_open(&w, m, &o);
-            draw(ids, MOST);
-            for (int turn = 0; turn < 4; turn++, n += 11) {
-                assert_int_equal(talk(&w, ids, &n), known);
-                known = n - 1;
-            }
-            ids[21] = (ids[21] + 1) % WARM_VOCAB;
-            assert_in_range(ask(&w, ids, n), 18, 21);
-            warm_close(&w);
-        }
+    for (int m = 0; m < WARM_MODELS; m++) {
+        converse(m, ENGINE_WEIGHTS_BF16, ENGINE_KV_F32);
+        converse(m, ENGINE_WEIGHTS_OWN, ENGINE_KV_F16);
+        converse(m, ENGINE_WEIGHTS_Q8, ENGINE_KV_F16);
+        converse(m, ENGINE_WEIGHTS_Q8, ENGINE_KV_Q8);
+    }
+    for (int m = WARM_WIDE; m < WARM_ALL; m++) {
+        converse(m, ENGINE_WEIGHTS_Q4, ENGINE_KV_F16);
+        converse(m, ENGINE_WEIGHTS_Q4, ENGINE_KV_Q8);
+    }
 }
 
 /* ---- how much is found ------------------------------------------------------ */
@@ -201,7 +205,7 @@ struct figures {
 static void part(int32_t *ids, int at)
 {
     int32_t was = ids[at];
-    draw(ids + at, 20);
+    warm_draw(ids + at, 20);
     ids[at] = (was + 1) % WARM_VOCAB;
 }
 
@@ -213,7 +217,7 @@ static struct figures branches(int model, int interval)
     int32_t ids[MOST], other[MOST];
     int n = 1020;
     open_plain(&w, model, interval);
-    draw(ids, MOST);
+    warm_draw(ids, MOST);
     memcpy(other, ids, sizeof ids);
     ask(&w, ids, 1000);
     assert_int_equal(ask(&w, ids, n), 1000);
@@ -263,13 +267,13 @@ static void turns_are_kept_where_the_request_says(void **state)
         struct warm w;
         int32_t ids[MOST];
         open_plain(&w, m, 0);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         struct engine_request r = warm_request(ids, 60, ANSWER);
         r.turns = turns;
         r.n_turns = 4;
         assert_int_equal(warm_ask(&w, &r), 0);
         for (int i = 3; i >= 0; i--) {
-            draw(ids + turns[i], 30);
+            warm_draw(ids + turns[i], 30);
             r = warm_request(ids, (size_t)turns[i] + 20, ANSWER);
             assert_in_range(warm_ask(&w, &r), turns[i], turns[i] + 1);
         }
@@ -308,7 +312,7 @@ static void tenants_and_salts_share_nothing(void **state)
         struct warm w;
         int32_t ids[MOST];
         open_plain(&w, m, 0);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         struct engine_request r = warm_request(ids, 40, ANSWER);
         for (size_t i = 0; i < 2 * sizeof who / sizeof *who; i++) {
             size_t k = i % (sizeof who / sizeof *who);
@@ -346,7 +350,7 @@ static void who_asks_for_no_cache_has_none(void **state)
     int32_t ids[MOST];
     (void)state;
     open_plain(&w, 0, 8);
-    draw(ids, MOST);
+    warm_draw(ids, MOST);
     struct engine_request r = warm_request(ids, 40, ANSWER);
     r.no_cache = true;
     assert_int_equal(warm_ask(&w, &r), 0);
@@ -366,7 +370,7 @@ static void log_probabilities_of_a_prompt_read_it_whole(void **state)
         struct warm w;
         int32_t ids[MOST];
         open_plain(&w, m, 16);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         struct engine_request r = warm_request(ids, 70, ANSWER);
         r.gen.prompt_logprobs = true;
         assert_int_equal(warm_ask(&w, &r), 0);
@@ -390,7 +394,7 @@ static void a_start_tells_what_was_found(void **state)
     int32_t ids[MOST];
     (void)state;
     open_plain(&w, 0, 0);
-    draw(ids, MOST);
+    warm_draw(ids, MOST);
     ask(&w, ids, 40);
     const struct engine_info *info = engine_info(w.hot.e);
     struct engine_request r = warm_request(ids, 40, ANSWER);
@@ -413,7 +417,7 @@ static void checkpoints_are_counted(void **state)
     (void)state;
     open_plain(&w, 0, 0);
     const struct engine_info *info = engine_info(w.hot.e);
-    draw(ids, MOST);
+    warm_draw(ids, MOST);
     ask(&w, ids, 40); /* the prompt's end and the answer's: 44 tokens, 3 pages */
     struct engine_load l = warm_load(&w);
     assert_int_equal(l.checkpoints, 2);

@@ -15,22 +15,6 @@
 
 enum { MOST = 240, LIVE = 9, PAGE = 16 };
 
-static uint64_t rng_state;
-
-static int below(int n)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (int)((rng_state >> 33) % (uint64_t)n);
-}
-
-static void draw(int32_t *ids, int n)
-{
-    for (int i = 0; i < n; i++)
-        ids[i] = below(WARM_VOCAB);
-}
-
 /* ---- at random -------------------------------------------------------------- */
 
 struct asked {
@@ -45,18 +29,18 @@ struct asked {
 static void make_request(struct asked *a, int32_t texts[3][MOST])
 {
     static const char *const salts[] = {NULL, NULL, NULL, "s"};
-    int32_t *text = texts[below(3)];
-    int n = 1 + below(90), own = below(3) ? below(12) : 0;
+    int32_t *text = texts[warm_below(3)];
+    int n = 1 + warm_below(90), own = warm_below(3) ? warm_below(12) : 0;
     memcpy(a->ids, text, sizeof a->ids);
-    draw(a->ids + n, own);
-    a->r = warm_request(a->ids, (size_t)(n + own), below(12));
-    a->r.cache_salt = salts[below(4)];
-    a->r.gen.n = below(5) ? 1 : 1 + below(3);
-    a->r.gen.temperature = below(2) ? 1 : 0;
-    a->r.gen.seed = (uint64_t)below(5);
-    a->r.gen.priority = below(2);
-    a->r.gen.prompt_logprobs = below(8) == 0;
-    a->r.no_cache = below(12) == 0;
+    warm_draw(a->ids + n, own);
+    a->r = warm_request(a->ids, (size_t)(n + own), warm_below(12));
+    a->r.cache_salt = salts[warm_below(4)];
+    a->r.gen.n = warm_below(5) ? 1 : 1 + warm_below(3);
+    a->r.gen.temperature = warm_below(2) ? 1 : 0;
+    a->r.gen.seed = (uint64_t)warm_below(5);
+    a->r.gen.priority = warm_below(2);
+    a->r.gen.prompt_logprobs = warm_below(8) == 0;
+    a->r.no_cache = warm_below(12) == 0;
 }
 
 static bool ended(const struct warm *w, const struct asked *a)
@@ -70,8 +54,8 @@ static bool ended(const struct warm *w, const struct asked *a)
 /* The first choice's answer becomes part of a text, as in a conversation. */
 static void learn(const struct warm *w, const struct asked *a, int32_t texts[3][MOST])
 {
-    int32_t *text = texts[below(3)];
-    if (a->r.n_ids > 100 || below(3))
+    int32_t *text = texts[warm_below(3)];
+    if (a->r.n_ids > 100 || warm_below(3))
         return;
     memcpy(text, a->ids, a->r.n_ids * sizeof *text);
     drive_tokens(&w->hot, a->id, 0, text + a->r.n_ids, MOST - a->r.n_ids);
@@ -79,11 +63,11 @@ static void learn(const struct warm *w, const struct asked *a, int32_t texts[3][
 
 static void disturb(struct warm *w, struct asked *a)
 {
-    if (below(60) == 0) {
+    if (warm_below(60) == 0) {
         a->cancelled = true;
         engine_cancel(w->hot.e, a->id, FINISH_ABORT);
     } else
-        engine_pause(w->hot.e, a->id, below(6) == 0);
+        engine_pause(w->hot.e, a->id, warm_below(6) == 0);
 }
 
 static void collect(struct warm *w, struct asked *all, int32_t texts[3][MOST])
@@ -114,9 +98,9 @@ static void random_company(int model, const struct engine_options *o, int n_requ
     warm_open(&w, model, o);
     memset(all, 0, sizeof all);
     for (int i = 0; i < 3; i++)
-        draw(texts[i], MOST);
+        warm_draw(texts[i], MOST);
     for (int left = n_requests, burst = LIVE; left > 0 || w.hot.n > 0;) {
-        struct asked *a = &all[below(LIVE)];
+        struct asked *a = &all[warm_below(LIVE)];
         if (!a->id && left > 0 && burst > 0) {
             make_request(a, texts);
             a->cancelled = false;
@@ -144,7 +128,7 @@ static void company_changes_nothing(void **state)
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
         struct engine_options o = warm_options(m);
-        rng_state = 77 + (uint64_t)m;
+        warm_seed(77 + (uint64_t)m);
         o.context_tokens = 256;
         o.checkpoint_interval = 16;
         random_company(m, &o, 150);
@@ -161,7 +145,7 @@ static void little_memory_changes_nothing(void **state)
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
         struct engine_options o = warm_options(m);
-        rng_state = 99 + (uint64_t)m;
+        warm_seed(99 + (uint64_t)m);
         o.context_tokens = 256;
         o.checkpoint_interval = 16;
         o.memory_bytes = warm_bytes(&o, 4, 20); /* one context is 16 pages */
@@ -179,7 +163,7 @@ static void a_cap_on_bytes_changes_nothing_and_holds(void **state)
         struct engine_options o = warm_options(m);
         struct warm w;
         int32_t ids[MOST];
-        rng_state = 55 + (uint64_t)m;
+        warm_seed(55 + (uint64_t)m);
         o.context_tokens = 256;
         o.checkpoint_interval = 16;
         o.checkpoint_bytes = 150 * 1000;
@@ -187,8 +171,8 @@ static void a_cap_on_bytes_changes_nothing_and_holds(void **state)
         o.max_seqs = 40;
         warm_open(&w, m, &o);
         for (int i = 0; i < 30; i++) {
-            struct engine_request r = warm_request(ids, (size_t)(1 + below(100)), 4);
-            draw(ids, MOST);
+            struct engine_request r = warm_request(ids, (size_t)(1 + warm_below(100)), 4);
+            warm_draw(ids, MOST);
             warm_ask(&w, &r);
             assert_true(warm_load(&w).checkpoint_bytes <= o.checkpoint_bytes);
             assert_true(warm_load(&w).checkpoints > 0);
@@ -210,9 +194,9 @@ static bool cancel_after(int model, int steps)
     o.checkpoint_interval = 8;
     o.checkpoint_bytes = 32 << 20;
     warm_open(&w, model, &o);
-    draw(ids, MOST);
+    warm_draw(ids, MOST);
     memcpy(other, ids, sizeof other);
-    draw(other + 41, MOST - 41);
+    warm_draw(other + 41, MOST - 41);
     struct engine_request first = warm_request(ids, 41, 3);
     warm_ask(&w, &first);
     struct engine_request r[2] = {warm_request(ids, 80, 6), warm_request(other, 80, 6)};
@@ -237,7 +221,7 @@ static void cancelling_at_any_step_leaves_the_others_and_good_states(void **stat
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
         int steps = 0;
-        rng_state = 7 + (uint64_t)m;
+        warm_seed(7 + (uint64_t)m);
         while (!cancel_after(m, steps))
             steps++;
         assert_true(steps > 6); /* queue, prefill, decode */
@@ -254,7 +238,7 @@ static void an_engine_closes_with_requests_in_every_state(void **state)
             int32_t ids[MOST];
             o.checkpoint_interval = 8;
             warm_open(&w, m, &o);
-            draw(ids, MOST);
+            warm_draw(ids, MOST);
             for (int i = 0; i < 7; i++) {
                 struct engine_request r = warm_request(ids, 30, 9);
                 r.gen.n = 1 + i % 2;
@@ -288,7 +272,7 @@ static void checkpoints_hold_nobody_up(void **state)
             uint64_t id[8];
             for (int i = 0; i < 8; i++) {
                 if (round % 2 == 0)
-                    draw(ids + 20 * i, 20);
+                    warm_draw(ids + 20 * i, 20);
                 r[i] = warm_request(ids + 20 * i, 20, 44); /* four pages each */
                 id[i] = warm_submit(&w, &r[i]);
             }
@@ -318,7 +302,7 @@ static void where_there_is_no_room_for_a_copy_the_state_itself_goes_on(void **st
         o.memory_bytes = warm_bytes(&o, 1, 10);
         warm_open(&w, m, &o);
         assert_true(engine_info(w.hot.e)->n_pages <= 10);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         while (n + 25 < 10 * PAGE) {
             struct engine_request r = warm_request(ids, (size_t)n, 10 * PAGE - n);
             r.gen.n_stop_ids = 0;
@@ -354,7 +338,7 @@ static void a_page_that_is_written_on_is_nobody_elses(void **state)
         o.context_tokens = 10 * PAGE;
         o.memory_bytes = warm_bytes(&o, 2, 10);
         warm_open(&w, m, &o);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         memcpy(other, ids, sizeof other);
         struct engine_request first = warm_request(ids, 20, 8);
         uint64_t id = warm_submit(&w, &first);
@@ -386,13 +370,13 @@ static void attention_alone_begins_at_a_page_in_a_full_house(void **state)
     o.context_tokens = 10 * PAGE;
     o.memory_bytes = warm_bytes(&o, 1, 10);
     warm_open(&w, WARM_LLAMA, &o);
-    draw(ids, MOST);
+    warm_draw(ids, MOST);
     struct engine_request r = warm_request(ids, 100, 4);
     warm_ask(&w, &r);
-    draw(ids + 90, 60);
+    warm_draw(ids + 90, 60);
     r = warm_request(ids, 100, 10 * PAGE - 100);
     assert_int_equal(warm_ask(&w, &r), 80);
-    draw(ids + 5, 60);
+    warm_draw(ids + 5, 60);
     assert_int_equal(warm_ask(&w, &r), 0);
     warm_close(&w);
 }
@@ -407,10 +391,10 @@ static void who_never_ran_leaves_nothing(void **state)
         struct warm w;
         int32_t ids[MOST];
         warm_open(&w, m, &o);
-        draw(ids, MOST);
+        warm_draw(ids, MOST);
         struct engine_request r = warm_request(ids, 40, 4);
         warm_ask(&w, &r);
-        draw(ids + 30, MOST - 30);
+        warm_draw(ids + 30, MOST - 30);
         r = warm_request(ids, 60, 4);
         uint64_t id = warm_submit(&w, &r);
         engine_pause(w.hot.e, id, true);
@@ -434,10 +418,10 @@ static void what_is_stored_is_found_again_after_many_others(void **state)
         o.context_tokens = 256;
         o.memory_bytes = warm_bytes(&o, 4, 40);
         warm_open(&w, m, &o);
-        draw(shared, MOST);
+        warm_draw(shared, MOST);
         for (int i = 0; i < 40; i++) { /* one beginning, many that come once */
             memcpy(ids, shared, sizeof ids);
-            draw(ids + 100, 30);
+            warm_draw(ids + 100, 30);
             struct engine_request r = warm_request(ids, 130, 4);
             int found = warm_ask(&w, &r);
             assert_true(i < 2 ? found <= 100 : found >= 100);

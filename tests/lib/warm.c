@@ -10,36 +10,56 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const warm_names[WARM_MODELS] = {"TransXSSM", "llama", "pha dss", "pha gated",
-                                             "SSD alone"};
+const char *const warm_names[WARM_ALL] = {"TransXSSM",  "llama",        "pha dss",
+                                          "pha gated",  "SSD alone",    "wide TransXSSM",
+                                          "wide llama", "wide pha dss", "wide pha gated"};
 
-static struct maker made[WARM_MODELS];
+static struct maker made[WARM_ALL]; /* zeroed: not made */
+static uint64_t rng_state = 0x9E3779B97F4A7C15u;
+
+static void make(struct maker *m, int kind, const struct maker_sizes *sizes)
+{
+    maker_open(m);
+    if (kind == 0)
+        maker_transxssm(m, sizes);
+    else if (kind == WARM_LLAMA)
+        maker_llama(m, sizes);
+    else
+        maker_pha(m, sizes, kind == 2 ? "dss" : "gated");
+}
 
 int warm_make(void **state)
 {
     struct maker_sizes sizes = {WARM_VOCAB, 48, 3, 4, 2, 40, WARM_CONTEXT};
     (void)state;
-    for (int i = 0; i < WARM_MODELS; i++)
-        maker_open(&made[i]);
-    maker_transxssm(&made[0], &sizes);
-    maker_llama(&made[WARM_LLAMA], &sizes);
-    maker_pha(&made[2], &sizes, "dss");
-    maker_pha(&made[3], &sizes, "gated");
+    for (int i = 0; i < WARM_MODELS - 1; i++)
+        make(&made[i], i, &sizes);
     sizes.layers = 1;
-    maker_transxssm(&made[4], &sizes);
+    make(&made[WARM_MODELS - 1], 0, &sizes);
     return 0;
+}
+
+static void make_wide(int model)
+{
+    struct maker_sizes sizes = {WARM_VOCAB, 384, 2, 6, 6, 352, WARM_CONTEXT};
+    int kind = model - WARM_WIDE;
+    sizes.layers = kind < 2 ? 2 : 1; /* PHA has all mixers in each */
+    make(&made[model], kind, &sizes);
 }
 
 int warm_remove(void **state)
 {
     (void)state;
-    for (int i = 0; i < WARM_MODELS; i++)
-        maker_close(&made[i]);
+    for (int i = 0; i < WARM_ALL; i++)
+        if (made[i].dir[0])
+            maker_close(&made[i]);
     return 0;
 }
 
 struct engine_options warm_options(int model)
 {
+    if (!made[model].dir[0])
+        make_wide(model);
     return (struct engine_options){.model_dir = made[model].dir,
                                    .n_threads = 1,
                                    .max_seqs = 4,
@@ -154,4 +174,25 @@ struct engine_load warm_load(const struct warm *w)
     struct engine_load l;
     engine_load(w->hot.e, &l);
     return l;
+}
+
+/* ---- ids -------------------------------------------------------------------- */
+
+void warm_seed(uint64_t seed)
+{
+    rng_state = seed;
+}
+
+int warm_below(int n)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return (int)((rng_state >> 33) % (uint64_t)n);
+}
+
+void warm_draw(int32_t *ids, int n)
+{
+    for (int i = 0; i < n; i++)
+        ids[i] = warm_below(WARM_VOCAB);
 }

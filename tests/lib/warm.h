@@ -1,16 +1,25 @@
 /*
  * Two engines with the same small model: one that stores prefixes, and one that does not
- * and says what every request must be told.
+ * and says what every request must be told. Also the ids that tests ask for.
  */
 #ifndef TESTS_LIB_WARM_H
 #define TESTS_LIB_WARM_H
 
 #include "tests/lib/drive.h"
 
-enum { WARM_MODELS = 5, WARM_VOCAB = 97, WARM_CONTEXT = 1400, WARM_LLAMA = 1 };
+enum {
+    WARM_MODELS = 5,
+    WARM_WIDE = WARM_MODELS, /* from here on the wide ones */
+    WARM_ALL = WARM_WIDE + 4,
+    WARM_VOCAB = 97,
+    WARM_CONTEXT = 1400,
+    WARM_LLAMA = 1
+};
 
-/* TransXSSM, Llama, PHA of both kinds, and SSD alone, which has no pages. */
-extern const char *const warm_names[WARM_MODELS];
+/* TransXSSM, Llama, PHA of both kinds, and SSD alone, which has no pages. Behind them the
+ * first four again, so wide that q4 holds most of their matrices; made when first asked
+ * for. */
+extern const char *const warm_names[WARM_ALL];
 
 int warm_make(void **state); /* group setup and teardown of a test program */
 int warm_remove(void **state);
@@ -47,5 +56,10 @@ void warm_expect(struct warm *w, uint64_t id, const struct engine_request *r,
 int warm_ask(struct warm *w, const struct engine_request *r);
 
 struct engine_load warm_load(const struct warm *w);
+
+/* Pseudo-random numbers below n, and n ids; the same after the same seed. */
+void warm_seed(uint64_t seed);
+int warm_below(int n);
+void warm_draw(int32_t *ids, int n);
 
 #endif
