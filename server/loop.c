@@ -286,6 +286,7 @@ static int open_states(struct loop *l, struct err *err)
     if (!cfg->state_dir[0])
         return 0;
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
+    encode_gate_init(&l->disk);
     int rc = store_open(&l->directory, &o, err);
     if (rc == 0)
         l->store = &l->directory;
@@ -363,6 +364,7 @@ int loop_run(const struct config *cfg)
     struct loop l = {.cfg = cfg, .start_ns = loop_now(), .exit_code = CMD_OK};
     struct err err;
     list_init(&l.conns);
+    list_init(&l.transfers);
     l.limits.served_name = cfg->served_name;
     l.admit.queue_limit = cfg->queue_limit;
     l.created = time(NULL);

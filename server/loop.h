@@ -11,6 +11,7 @@
 #include "server/admit.h"
 #include "server/bridge.h"
 #include "server/config.h"
+#include "server/encode.h"
 #include "server/http.h"
 #include "server/job.h"
 #include "server/keys.h"
@@ -47,9 +48,11 @@ struct loop {
     struct metrics metrics;
     struct job_table jobs;
     struct list conns;        /* every struct conn */
+    struct list transfers;    /* every struct transfer that has lanes: transfer.c */
+    struct encode_gate disk;  /* for all that touches `store` */
     struct api_limits limits; /* served_name from the start, the rest when serving */
     int64_t created;          /* unix seconds of the model's loading */
-    size_t held_bytes;        /* of bodies and objects that wait for work */
+    size_t held_bytes;        /* of bodies that wait for work */
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */
 

@@ -17,6 +17,8 @@ struct lane {
 };
 
 struct transfer {
+    struct list among;    /* loop.transfers, if it has lanes */
+    const struct conn *c; /* borrows: it is the conn's */
     struct lane lanes[2];
     int mine; /* the loop's lane; the other is the worker's while it is active */
     uint64_t at, bytes;         /* done by the worker; of the object */
@@ -24,7 +26,7 @@ struct transfer {
     struct deposit deposit;     /* PUT */
     int fd;                     /* owns: GET; -1 */
     int depth;
-    bool replaced, failed, held;
+    bool replaced, failed, has_lanes;
 };
 
 /* ---- life ------------------------------------------------------------------- */
@@ -32,16 +34,40 @@ struct transfer {
 static int make(struct conn *c, struct err *err)
 {
     struct transfer *t = mem_zalloc(1, sizeof *t);
-    if (t) {
-        t->fd = -1;
-        t->lanes[0].data = mem_alloc(TRANSFER_LANE_BYTES);
-        t->lanes[1].data = mem_alloc(TRANSFER_LANE_BYTES);
-        c->transfer = t;
-    }
-    if (!t || !t->lanes[0].data || !t->lanes[1].data)
+    if (!t)
         return err_set(err, ERR_MEMORY, "out of memory for a transfer");
-    t->held = true;
-    return conn_hold(c, 2 * TRANSFER_LANE_BYTES, err);
+    t->c = c;
+    t->fd = -1;
+    c->transfer = t;
+    c->encode.gate = &c->l->disk;
+    return 0;
+}
+
+static int check_room(const struct conn *c, struct err *err)
+{
+    const struct list *all = &c->l->transfers;
+    int n = 0, own = 0;
+    for (const struct list *at = all->next; at != all; at = at->next, n++)
+        own += strcmp(LIST_OF(at, struct transfer, among)->c->tenant_name,
+                      c->tenant_name) == 0;
+    if (n < TRANSFERS && own < TENANT_TRANSFERS)
+        return 0;
+    return err_set(err, ERR_BUSY, "too many state objects are under way; retry later");
+}
+
+static int take_lanes(struct conn *c, struct err *err)
+{
+    struct transfer *t = c->transfer;
+    int rc = check_room(c, err);
+    if (rc)
+        return rc;
+    t->has_lanes = true;
+    list_push(&c->l->transfers, &t->among);
+    t->lanes[0].data = mem_alloc(TRANSFER_LANE_BYTES);
+    t->lanes[1].data = mem_alloc(TRANSFER_LANE_BYTES);
+    return t->lanes[0].data && t->lanes[1].data
+               ? 0
+               : err_set(err, ERR_MEMORY, "out of memory for a transfer");
 }
 
 static int give_up(struct encode *w) /* worker, or loop when there is none */
@@ -76,8 +102,8 @@ void transfer_free(struct conn *c)
     struct transfer *t = c->transfer;
     if (!t)
         return;
-    if (t->held)
-        conn_unhold(c, 2 * TRANSFER_LANE_BYTES);
+    if (t->has_lanes)
+        list_remove(&t->among);
     engine_incoming_close(t->in);
     mem_free(t->lanes[0].data);
     mem_free(t->lanes[1].data);
@@ -171,6 +197,8 @@ static void wrote(struct encode *w)
 int transfer_accept(struct conn *c, struct err *err)
 {
     int rc = make(c, err);
+    if (rc == 0)
+        rc = check_room(c, err);
     return rc ? rc
               : engine_incoming_open(&c->transfer->in, bridge_engine(c->l->bridge),
                                      c->tenant_name, err);
@@ -181,6 +209,10 @@ ssize_t transfer_body(struct conn *c, const char *data, size_t len)
     struct transfer *t = c->transfer;
     struct err err;
     size_t taken = 0;
+    if (!t->has_lanes && take_lanes(c, &err)) {
+        conn_refuse(c, &err);
+        return (ssize_t)len;
+    }
     while (taken < len && !(full(t) && c->encode.active)) {
         if (full(t) && hand_over(c, &err))
             return -1;
@@ -305,6 +337,8 @@ ssize_t transfer_read(struct conn *c, char *to, size_t max)
 static int step_open(struct conn *c, struct err *err)
 {
     int rc = make(c, err);
+    if (rc == 0)
+        rc = take_lanes(c, err);
     return rc ? rc : work_start(c, open_object, err);
 }
 
@@ -364,6 +398,7 @@ static int remove_object(struct encode *w) /* worker */
 
 static int step_list(struct conn *c, struct err *err)
 {
+    c->encode.gate = &c->l->disk;
     return work_start(c, list_objects, err);
 }
 
@@ -378,6 +413,7 @@ static int step_listed(struct conn *c, struct err *err)
 
 static int step_remove(struct conn *c, struct err *err)
 {
+    c->encode.gate = &c->l->disk;
     return work_start(c, remove_object, err);
 }
 

@@ -47,6 +47,11 @@ class Case(unittest.TestCase):
             time.sleep(0.01)
         self.assertEqual(self.files(), expected)
 
+    def wait_temp(self):
+        end = time.monotonic() + 5
+        while not any(".new-" in f for f in self.files()) and time.monotonic() < end:
+            time.sleep(0.01)
+
     def refused(self, answer, status, code):
         got, head, body = answer
         self.assertEqual(got, status, body)
@@ -180,6 +185,16 @@ class Routes(Case):
             for n, head in enumerate(({"Content-Encoding": "identity"}, {"Content-Type": "x/y"})):
                 self.assertEqual(put(d, "n%d" % n, body, headers=head)[0], 201)
 
+    def test_what_is_stored_and_refused_is_counted(self):
+        stored = 'ssmd_http_requests_total{route="/v1/states/{id}",code="201"}'
+        with self.daemon() as d:
+            self.assertEqual(d.metric('ssmd_checkpoints_total{op="reject"}'), 0)
+            self.assertEqual(put(d, "a", objects.make(TOKENS))[0], 201)
+            self.assertEqual(put(d, "a", objects.make(TOKENS, model=1))[0], 409)
+            self.assertEqual(put(d, "a", objects.make(TOKENS)[:-1])[0], 409)
+            d.wait_metric(stored, lambda v: v == 1)
+            d.wait_metric('ssmd_checkpoints_total{op="reject"}', lambda v: v == 2)
+
 
 class Wrong(Case):
     def test_every_bit_of_the_head_and_a_thousand_of_the_body(self):
@@ -304,6 +319,55 @@ class Bounds(Case):
             c.close()
             self.assertEqual(get(d, "a", **alice)[2], one)
 
+    def test_two_daemons_share_the_quotas(self):
+        size = 1 << 20
+        big, env = objects.make(TOKENS, slot=size), {"FAKE_SLOT_BYTES": str(size)}
+        flags = ("--state-tenant-bytes", 2 * len(big) - 1)
+        with self.daemon(*flags, env=env) as one, self.daemon(*flags, env=env) as two:
+            s = one.connect()
+            s.sendall(b"PUT /v1/states/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                      % len(big) + big[:500000])
+            self.wait_temp()
+            self.refused(put(two, "b", big), 413, "state_quota_exceeded")
+            s.sendall(big[500000:])
+            wire.read_until(s, b"HTTP/1.1 201 ")
+            s.close()
+            self.refused(put(two, "b", big), 413, "state_quota_exceeded")
+            self.assertEqual(put(two, "a", big)[0], 204)
+
+    def test_uploads_that_only_begin_cost_others_nothing(self):
+        keys = os.path.join(self.temp.name, "keys")
+        with open(keys, "w") as f:
+            f.write("alice:a\nbob:b\n")
+        mine, other = objects.make(TOKENS, tenant="alice"), objects.make(TOKENS, tenant="bob")
+        head = (b"PUT /v1/states/%%d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(mine))
+        with self.daemon("--api-keys-file", keys, "--max-body-bytes", 65536) as d:
+            begun = []
+            for i in range(80):
+                s = d.connect()
+                s.sendall(head % i)
+                begun.append(s)
+            self.assertEqual(d.complete(headers=key("b"))[0], 200)
+            self.assertEqual(put(d, "a", mine, headers=key("a"))[0], 201)
+            for s in begun[:64]:
+                s.sendall(mine[:1])
+            d.wait_metric("ssmd_open_connections", lambda v: v == 81)
+            status, answer, body = put(d, "c", mine, headers=key("a"))
+            self.assertEqual((status, "retry-after" in answer), (429, True), body)
+            self.assertEqual(get(d, "a", headers=key("a"))[0], 429)
+            begun[64].sendall(mine)
+            wire.read_until(begun[64], b"HTTP/1.1 429 ")
+            self.assertEqual(put(d, "a", other, headers=key("b"))[0], 201)
+            self.assertEqual(get(d, "a", headers=key("b"))[2], other)
+            self.assertEqual(d.complete(headers=key("b"))[0], 200)
+            for s in begun[:64]:
+                s.sendall(mine[1:])
+                wire.read_until(s, b"HTTP/1.1 201 ")
+            self.assertEqual(get(d, "a", headers=key("a"))[2], mine)
+            for s in begun:
+                s.close()
+
     def test_size_costs_no_memory(self):
         size = 96 << 20
         noise = random.Random(3).randbytes(1 << 20)
@@ -367,6 +431,20 @@ class Bounds(Case):
             self.wait_files([])
 
 
+    def test_chunks_larger_and_smaller_than_a_lane(self):
+        size = 3 << 20
+        big = objects.make(TOKENS, slot=size, fill=random.Random(4).randbytes)
+        with self.daemon(env={"FAKE_SLOT_BYTES": str(size)}) as d:
+            for n in (1000, 131071, 131073, len(big)):
+                c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=60)
+                c.request("PUT", "/v1/states/n%d" % n,
+                          iter([big[i:i + n] for i in range(0, len(big), n)]),
+                          encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+                self.assertEqual(c.getresponse().status, 201)
+                c.close()
+                self.assertTrue(get(d, "n%d" % n)[2] == big)
+
+
 class Leaving(Case):
     BIG = {"FAKE_SLOT_BYTES": str(8 << 20)}
 
@@ -378,11 +456,6 @@ class Leaving(Case):
         s.sendall(b"PUT /v1/states/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
         s.sendall(body[:part])
         return s
-
-    def wait_temp(self):
-        end = time.monotonic() + 5
-        while not any(".new-" in f for f in self.files()) and time.monotonic() < end:
-            time.sleep(0.01)
 
     def test_in_the_middle_of_an_upload(self):
         body = self.big()
@@ -499,9 +572,7 @@ class Shared(Case):
             s = one.connect()
             s.sendall(b"PUT /v1/states/b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
                       % len(big) + big[:500000])
-            end = time.monotonic() + 5
-            while not self.files() and time.monotonic() < end:
-                time.sleep(0.01)
+            self.wait_temp()
             with open(os.path.join(self.dir, "t-", ".new-0123456789abcdef"), "w") as f:
                 f.write("left")
             with self.daemon(env=env) as two:
