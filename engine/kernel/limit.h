@@ -23,7 +23,8 @@ struct limit {    /* zeroed = not open */
 int limit_open(struct limit *l, struct err *err); /* ERR_MEMORY; again: does nothing */
 void limit_close(struct limit *l);                /* accepts a zeroed struct */
 
-/* Does a piece of some ten milliseconds; returns its bytes or operations. */
+/* Does a piece of some ten milliseconds; returns its bytes or operations, 0 where the
+ * processor has no instructions for it. Operations are counted by what came out. */
 double limit_run(const struct limit *l, struct pool *p, enum limit_kind kind);
 
 #endif

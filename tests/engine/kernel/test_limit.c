@@ -1,4 +1,5 @@
-/* The work that limits are measured by: it is done, and it is as much as is told. */
+/* The work that limits are measured by. Operations are reckoned from the sums that the
+ * loops leave: one that does nothing tells 0. */
 #include "engine/kernel/limit.h"
 
 #include "engine/base/mem.h"
