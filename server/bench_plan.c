@@ -161,10 +161,34 @@ size_t bench_plan_sequences_bytes(const struct bench_case *c,
 
 void bench_plan_fit(struct bench_case *c, const struct engine_info *in)
 {
+    snprintf(c->held, sizeof c->held, "%s", in->weights ? in->weights : "");
     c->state_bytes = in->slot_bytes;
     c->kv_bytes = (double)in->page_bytes / in->page_tokens;
     c->memory_bytes =
         in->weights_bytes + in->scratch_bytes + bench_plan_sequences_bytes(c, in);
     c->fits = c->n_seqs <= in->n_slots &&
               (size_t)c->n_seqs * pages_of(c, in) <= (size_t)in->n_pages;
+}
+
+double bench_plan_engines_bytes(const struct bench_plan *p,
+                                const struct engine_info *first)
+{
+    /* Bytes of a weight; what a file has is at most an f32. */
+    static const double each[] = {[ENGINE_WEIGHTS_OWN] = 4,
+                                  [ENGINE_WEIGHTS_F32] = 4,
+                                  [ENGINE_WEIGHTS_BF16] = 2,
+                                  [ENGINE_WEIGHTS_Q8] = 34 / 32.0,
+                                  [ENGINE_WEIGHTS_Q4] = 18 / 32.0};
+    bool own = p->formats[0] == ENGINE_WEIGHTS_OWN;
+    double weights = (double)first->weights_bytes, rest = 0;
+    double n = own ? (double)first->n_params : weights / each[p->formats[0]];
+    for (int i = 0; i < p->n_cases; i++) {
+        const struct bench_case *c = &p->cases[i];
+        double more = (double)c->memory_bytes - weights;
+        if (c->format == 0 && c->fits && more > rest)
+            rest = more;
+    }
+    for (int f = 1; f < p->n_formats; f++)
+        weights += n * each[p->formats[f]];
+    return weights + rest * p->n_formats;
 }

@@ -20,9 +20,11 @@ struct bench_case {
     int n_tokens; /* prefill: of the prompt; decode: of each sequence in a run, 0 = not
                    * yet known */
     bool fits;
+    char held[8];            /* what its engine holds matrices as: "bf16", "mixed" */
     size_t memory_bytes;     /* counted: weights, scratch, states, pages */
     size_t resident_bytes;   /* measured: what the system says */
     size_t state_bytes;      /* fixed state of a sequence */
+    int n_emitted;           /* tokens that a run gave: prefill 1, decode all */
     double kv_bytes;         /* keys and values of a token of a sequence, as held */
     struct engine_cost cost; /* of one run */
     double seconds[PLAN_RUNS_MOST];
@@ -52,12 +54,19 @@ const char *bench_plan_format(enum engine_weights format); /* its name */
 /* Tokens of a run, all sequences together. */
 double bench_plan_tokens(const struct bench_case *c);
 
-/* Whether the engine can hold the case, and what it needs: fills fits, memory_bytes,
- * state_bytes and kv_bytes. While the tokens of decoding are not known, for a few. */
+/* Whether the engine can hold the case, and what it needs: fills fits, held,
+ * memory_bytes, state_bytes and kv_bytes. While the tokens of decoding are not known, for
+ * a few. */
 void bench_plan_fit(struct bench_case *c, const struct engine_info *in);
 
 /* Bytes of states and pages that the case needs. */
 size_t bench_plan_sequences_bytes(const struct bench_case *c,
                                   const struct engine_info *in);
+
+/* Bytes of an engine for every format side by side, each with the largest of its cases.
+ * first: of the first format's engine, by which its cases have been fitted; the others'
+ * weights are reckoned from its. */
+double bench_plan_engines_bytes(const struct bench_plan *p,
+                                const struct engine_info *first);
 
 #endif

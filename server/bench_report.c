@@ -1,6 +1,7 @@
 /* Medians, fractions, and how they are written. */
 #include "server/bench_report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +27,20 @@ static struct spread spread_of(const double *x, int n)
     return (struct spread){(lower + upper) / 2, sorted[0], sorted[n - 1]};
 }
 
+/* NaN: not measured; and so is what is reckoned with it. */
 static double limit_of(const struct bench_report *r, enum engine_limit what)
 {
-    return spread_of(r->limits->samples[what], r->limits->n).median;
+    double median = spread_of(r->limits->samples[what], r->limits->n).median;
+    return median > 0 ? median : NAN;
+}
+
+static size_t peak_bytes(const struct bench_plan *p)
+{
+    size_t most = 0;
+    for (int i = 0; i < p->n_cases; i++)
+        if (p->cases[i].resident_bytes > most)
+            most = p->cases[i].resident_bytes;
+    return most;
 }
 
 /* What is told of a case; rates are a token of any of its sequences. */
@@ -70,11 +82,11 @@ static const char *kind_name(const struct bench_case *c)
     return c->kind == CASE_PREFILL ? "prefill" : "decode";
 }
 
-/* The format as the engine names it: "own" says nothing. */
+/* The format as the case's engine names it: "own" says nothing. */
 static const char *format_name(const struct bench_report *r, const struct bench_case *c)
 {
     enum engine_weights f = r->plan->formats[c->format];
-    return f == ENGINE_WEIGHTS_OWN ? r->info->weights : bench_plan_format(f);
+    return f == ENGINE_WEIGHTS_OWN ? c->held : bench_plan_format(f);
 }
 
 /* ---- the table -------------------------------------------------------------- */
@@ -91,6 +103,35 @@ static const char heads[] =
     "                                                 %           of it  of it            "
     "   of limit, %      MiB\n";
 
+static void put_fraction(struct buf *out, double x)
+{
+    if (isnan(x))
+        buf_printf(out, " %7s", "-");
+    else
+        buf_printf(out, " %7.1f", 100 * x);
+}
+
+static void put_limits(const struct bench_report *r, struct buf *out)
+{
+    static const struct {
+        const char *name, *unit;
+        enum engine_limit what;
+        int digits;
+    } all[] = {{"memory", "GB/s", ENGINE_LIMIT_READ, 1},
+               {"f32", "GFLOP/s", ENGINE_LIMIT_F32, 0},
+               {"int8", "GOP/s", ENGINE_LIMIT_INT8, 0}};
+    buf_puts(out, "limits:");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        double x = limit_of(r, all[i].what) * 1e-9;
+        buf_printf(out, "%s %s ", i ? "," : "", all[i].name);
+        if (isnan(x))
+            buf_puts(out, "not measured");
+        else
+            buf_printf(out, "%.*f %s", all[i].digits, x, all[i].unit);
+    }
+    buf_putc(out, '\n');
+}
+
 static void table_row(const struct bench_report *r, const struct bench_case *c,
                       struct buf *out)
 {
@@ -105,12 +146,13 @@ static void table_row(const struct bench_report *r, const struct bench_case *c,
     }
     struct row row = row_of(r, c);
     double bytes = row.bytes * bench_plan_tokens(c);
-    buf_printf(out, "%10.1f %7.1f %8.2f %5.1f%% %5.1f%% %9.1f %7.1f %7.1f %8.0f",
-               row.tokens_s,
+    buf_printf(out, "%10.1f %7.1f %8.2f %5.1f%% %5.1f%% %9.1f", row.tokens_s,
                100 * (row.seconds.max - row.seconds.min) / row.seconds.median,
                row.bytes * 1e-6, 100 * c->cost.state_bytes / bytes,
-               100 * c->cost.kv_bytes / bytes, (row.int8_ops + row.f32_ops) * 1e-6,
-               100 * row.of_memory, 100 * row.of_compute, mib((double)c->resident_bytes));
+               100 * c->cost.kv_bytes / bytes, (row.int8_ops + row.f32_ops) * 1e-6);
+    put_fraction(out, row.of_memory);
+    put_fraction(out, row.of_compute);
+    buf_printf(out, " %8.0f", mib((double)c->resident_bytes));
     if (row.ratio.median > 0)
         buf_printf(out, "  %.2f (%.2f to %.2f) x the peer", row.ratio.median,
                    row.ratio.min, row.ratio.max);
@@ -124,10 +166,7 @@ void bench_report_table(const struct bench_report *r, struct buf *out)
     buf_printf(out, "%s: %s, %.2f million parameters, kv %s, %s, %d thread%s\n", r->shape,
                in->arch, (double)in->n_params * 1e-6, in->kv, in->cpu, in->n_threads,
                in->n_threads == 1 ? "" : "s");
-    buf_printf(out, "limits: memory %.1f GB/s, f32 %.0f GFLOP/s, int8 %.0f GOP/s\n",
-               limit_of(r, ENGINE_LIMIT_READ) * 1e-9,
-               limit_of(r, ENGINE_LIMIT_F32) * 1e-9,
-               limit_of(r, ENGINE_LIMIT_INT8) * 1e-9);
+    put_limits(r, out);
     buf_printf(out, "a sequence: state %.1f KiB, keys and values %.1f KiB a token\n",
                (double)c->state_bytes / 1024, c->kv_bytes / 1024);
     buf_puts(out, heads);
@@ -138,7 +177,7 @@ void bench_report_table(const struct bench_report *r, struct buf *out)
         "medians of %d runs, %s; load %.2f before, %.2f after, steal %.1f %%; peak "
         "resident %.0f MiB\n",
         r->plan->n_runs, r->order, r->before.load, r->after.load,
-        100 * machine_steal(&r->before, &r->after), mib((double)r->peak_bytes));
+        100 * machine_steal(&r->before, &r->after), mib((double)peak_bytes(r->plan)));
 }
 
 /* ---- JSON ------------------------------------------------------------------- */
@@ -193,6 +232,7 @@ static void json_measured(const struct bench_report *r, const struct bench_case 
         {"kv_bytes_per_token", c->cost.kv_bytes / tokens},
         {"int8_ops_per_token", row.int8_ops},
         {"resident_bytes", (double)c->resident_bytes},
+        {"emitted", c->n_emitted},
     };
     buf_putc(out, ',');
     put_members(out, members, sizeof members / sizeof *members);
@@ -242,7 +282,7 @@ void bench_report_json(const struct bench_report *r, struct buf *out)
         {"load_before", r->before.load},
         {"load_after", r->after.load},
         {"steal", machine_steal(&r->before, &r->after)},
-        {"peak_resident_bytes", (double)r->peak_bytes},
+        {"peak_resident_bytes", (double)peak_bytes(r->plan)},
     };
     buf_puts(out, "{\"limits\":{");
     put_members(out, limits, sizeof limits / sizeof *limits);

@@ -3,7 +3,8 @@
  *
  * Fractions are of the median run against the median of the limits measured in the same
  * call: bytes over time over the read limit, and the sum of each kind of operation over
- * its own limit over time.
+ * its own limit over time. A limit of 0 was not measured, for want of instructions that
+ * reach it: it and its fractions are told as such, null in JSON.
  */
 #ifndef SERVER_BENCH_REPORT_H
 #define SERVER_BENCH_REPORT_H
@@ -23,7 +24,6 @@ struct bench_report {
     const struct bench_limits *limits;
     const struct engine_info *info; /* of any of its engines */
     struct machine before, after;
-    size_t peak_bytes; /* most memory the process had */
     const char *order; /* in which the runs alternated */
 };
 
@@ -35,8 +35,10 @@ void bench_report_table(const struct bench_report *r, struct buf *out);
  *  "results": [{"shape", "case", "format", "kv", "sequences", "depth", "tokens", "fits",
  *               "state_bytes", "kv_bytes", "memory_bytes", "tokens_s", "bytes_per_token",
  *               "ops_per_token", "of_memory_limit", "of_compute_limit", ...}]}
- * tokens: of the prompt, or of each sequence in a run; state_bytes: of a sequence;
- * kv_bytes: of a token. What does not fit has null rates and no members behind them. */
+ * depth: tokens before the first that is measured; tokens: those measured behind it, of
+ * the prompt or of each sequence in a run; state_bytes: of a sequence; kv_bytes: of a
+ * token; peak_resident_bytes: the largest resident_bytes of the cases. What does not fit
+ * has null rates and no members behind them. */
 void bench_report_json(const struct bench_report *r, struct buf *out);
 
 #endif

@@ -88,6 +88,7 @@ static double run_prefill(const struct bench_engine *b, struct bench_case *c)
     while (done < c->n_tokens && b->events->n_finished == 0)
         done += engine_step(b->e, 1);
     took = now() - begin;
+    c->n_emitted = b->events->n_tokens;
     int rows = engine_info(b->e)->step_rows;
     for (int at = 0; at < c->n_tokens; at += rows) {
         int n = c->n_tokens - at < rows ? c->n_tokens - at : rows;
@@ -101,10 +102,12 @@ static double run_decode(const struct bench_engine *b, struct bench_case *c)
 {
     while (b->events->n_tokens < c->n_seqs && b->events->n_finished == 0)
         engine_step(b->e, 1);
+    int before = b->events->n_tokens;
     double begin = now(), took;
     for (int i = 0; i < c->n_tokens; i++)
         engine_step(b->e, 1);
     took = now() - begin;
+    c->n_emitted = b->events->n_tokens - before;
     for (int i = 0; i < c->n_tokens; i++) {
         struct engine_batch step = {c->n_seqs, 1, c->depth + 1 + i, c->n_seqs};
         add_cost(b, &step, &c->cost);
@@ -122,7 +125,11 @@ int bench_run_case(const struct bench_engine *b, struct bench_case *c, double *s
         *seconds = (c->kind == CASE_PREFILL ? run_prefill : run_decode)(b, c);
     clear(b, c);
     if (rc == 0 && b->events->n_faults)
-        rc = err_set(err, ERR_INTERNAL, "a logit was not finite");
+        return err_set(err, ERR_INTERNAL, "a logit was not finite");
+    int expected = c->kind == CASE_PREFILL ? 1 : c->n_seqs * c->n_tokens;
+    if (rc == 0 && c->n_emitted != expected)
+        return err_set(err, ERR_INTERNAL, "a run was to emit %d tokens and emitted %d",
+                       expected, c->n_emitted);
     return rc;
 }
 

@@ -4,7 +4,8 @@
  *
  * A run begins with sequences at their depth, filled by the engine and not counted, and
  * times whole steps. The subtle point: the first step of decoding reads a token that
- * nobody sampled; it is not timed either.
+ * nobody sampled; it is not timed either. Refuses a run that emits other than the tokens
+ * that are counted.
  */
 #ifndef SERVER_BENCH_RUN_H
 #define SERVER_BENCH_RUN_H
@@ -23,7 +24,7 @@ struct bench_engine {
 };
 
 /* Seconds of the case's tokens. Its cost is filled in, too. The errors of submit;
- * ERR_INTERNAL when a logit was not finite. */
+ * ERR_INTERNAL when a logit was not finite or the tokens were not as many. */
 int bench_run_case(const struct bench_engine *b, struct bench_case *c, double *seconds,
                    struct err *err);
 

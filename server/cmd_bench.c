@@ -5,8 +5,9 @@
  * case, formats side by side; the limits are measured before each round and after the
  * last. When the engines do not fit into memory together only one is held at a time, and
  * a round goes through the formats one after the other. The subtle point: memory is
- * measured in a first round that also warms up, and given back behind every case, so that
- * what is resident is the case's own.
+ * measured in a first round that also warms up, and slots and pages are given back behind
+ * every case, so that what is resident is the case's own; but for the scratch, of which
+ * what an earlier case of the format touched stays.
  */
 #include "engine/base/mem.h"
 #include "server/bench_peer.h"
@@ -50,8 +51,10 @@ static int open_with(struct bench *b, int format, size_t memory_bytes, struct er
     o.emit = bench_run_event;
     o.emit_arg = &b->events;
     if (engine_open(&b->engines[format], &o, err) != 0) {
-        /* Whatever is wrong with a model, it is the wrong one. */
-        err->code = ERR_ARGUMENT;
+        /* Whatever is wrong with a model, unreadable files included, it is the wrong one;
+         * the machine's room and our faults are none of the caller's. */
+        if (err->code != ERR_MEMORY && err->code != ERR_INTERNAL)
+            err->code = ERR_ARGUMENT;
         return -(int)err->code;
     }
     b->info = *engine_info(b->engines[format]);
@@ -98,16 +101,11 @@ static int open_engine(struct bench *b, int format, struct err *err)
     return rc;
 }
 
-/* After the first engine: whether one like it for every format has room. */
+/* After the first engine: whether one for every format has room beside it. */
 static void choose_order(struct bench *b)
 {
-    size_t most = 0, room = engine_available() + b->info.weights_bytes;
-    for (int i = 0; i < b->plan.n_cases; i++) {
-        const struct bench_case *c = &b->plan.cases[i];
-        if (c->format == 0 && c->fits && c->memory_bytes > most)
-            most = c->memory_bytes;
-    }
-    b->together = (double)most * b->plan.n_formats <= FILL * (double)room;
+    size_t room = engine_available() + b->info.weights_bytes;
+    b->together = bench_plan_engines_bytes(&b->plan, &b->info) <= FILL * (double)room;
 }
 
 /* The i-th case of a round. */
@@ -238,7 +236,6 @@ static int bench(struct bench *b, const char *const *values, struct err *err)
     if (rc == 0)
         rc = run_all(b, err);
     machine_look(&r.after);
-    r.peak_bytes = machine_resident_peak();
     r.order = b->plan.n_formats == 1 ? "cases in turn"
               : b->together          ? "formats side by side in every round"
                                      : "formats one after the other in every round";

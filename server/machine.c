@@ -38,9 +38,10 @@ double machine_steal(const struct machine *from, const struct machine *to)
     return total > 0 ? (to->stolen - from->stolen) / total : 0;
 }
 
-/* The line of /proc/self/status that begins with key, in KiB there. */
-static size_t status_bytes(const char *key)
+/* The line VmRSS of /proc/self/status, in KiB there. */
+size_t machine_resident(void)
 {
+    static const char key[] = "VmRSS";
     char line[256];
     unsigned long kib = 0;
     FILE *f = fopen("/proc/self/status", "r");
@@ -51,14 +52,4 @@ static size_t status_bytes(const char *key)
             sscanf(line + strlen(key), ": %lu", &kib);
     fclose(f);
     return (size_t)kib * 1024;
-}
-
-size_t machine_resident(void)
-{
-    return status_bytes("VmRSS");
-}
-
-size_t machine_resident_peak(void)
-{
-    return status_bytes("VmHWM");
 }

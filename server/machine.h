@@ -17,7 +17,6 @@ void machine_look(struct machine *m);
 /* Share of processor time that other guests took between the two looks, 0 to 1. */
 double machine_steal(const struct machine *from, const struct machine *to);
 
-size_t machine_resident(void);      /* bytes of this process in memory now */
-size_t machine_resident_peak(void); /* the most it ever had */
+size_t machine_resident(void); /* bytes of this process in memory */
 
 #endif

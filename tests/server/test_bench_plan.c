@@ -65,6 +65,7 @@ static void a_case_fits_by_slots_and_pages(void **state)
 {
     (void)state;
     struct engine_info in = {.page_tokens = 16,
+                             .weights = "mixed",
                              .page_bytes = 100,
                              .slot_bytes = 1000,
                              .weights_bytes = 70000,
@@ -79,6 +80,7 @@ static void a_case_fits_by_slots_and_pages(void **state)
     assert_int_equal(c.state_bytes, 1000);
     assert_true(c.kv_bytes == 100.0 / 16);
     assert_true(bench_plan_tokens(&c) == 15);
+    assert_string_equal(c.held, "mixed");
     in.n_pages = 20;
     bench_plan_fit(&c, &in);
     assert_false(c.fits);
@@ -95,12 +97,40 @@ static void a_case_fits_by_slots_and_pages(void **state)
     assert_true(c.fits);
 }
 
+/* A million weights and 500 bytes of scratch; the largest case of the first format takes
+ * 1000 more. Its size says nothing of the others' weights. */
+static void engines_are_as_large_as_their_formats(void **state)
+{
+    (void)state;
+    enum { Q4, F32, OWN, N };
+    const enum engine_weights formats[N] = {ENGINE_WEIGHTS_Q4, ENGINE_WEIGHTS_F32,
+                                            ENGINE_WEIGHTS_OWN};
+    const double bytes[N] = {562500, 4e6, 4e6};
+    for (int first = 0; first < N; first++) {
+        struct engine_info in = {.n_params = 1000000,
+                                 .weights_bytes = (size_t)bytes[first]};
+        struct bench_case cases[] = {
+            {.format = 0, .fits = true, .memory_bytes = in.weights_bytes + 1500},
+            {.format = 1, .fits = true, .memory_bytes = 99 << 20},
+            {.format = 0, .fits = false, .memory_bytes = 99 << 20}};
+        struct bench_plan p = {.formats = {formats[first], formats[(first + 1) % N]},
+                               .n_formats = 2,
+                               .cases = cases,
+                               .n_cases = 3};
+        double found = bench_plan_engines_bytes(&p, &in);
+        assert_true(found == bytes[first] + bytes[(first + 1) % N] + 2 * 1500);
+        p.n_formats = 1;
+        assert_true(bench_plan_engines_bytes(&p, &in) == bytes[first] + 1500);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_change_fastest_then_depths),
         cmocka_unit_test(without_lists_there_is_a_set_in_the_given_format),
         cmocka_unit_test(a_case_fits_by_slots_and_pages),
+        cmocka_unit_test(engines_are_as_large_as_their_formats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

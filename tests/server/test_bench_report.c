@@ -12,7 +12,7 @@
 
 static const struct engine_info info = {.arch = "llama",
                                         .cpu = "c",
-                                        .weights = "bf16",
+                                        .weights = "q8", /* of the last one opened */
                                         .kv = "f16",
                                         .n_threads = 2,
                                         .n_params = 1000000};
@@ -28,6 +28,7 @@ static struct bench_report invented(void)
         .n_tokens = 10,
         .depth = 7,
         .fits = true,
+        .held = "bf16",
         .cost = {.weight_bytes = 600,
                  .state_bytes = 300,
                  .kv_bytes = 100,
@@ -56,7 +57,6 @@ static struct bench_report invented(void)
                                  .info = &info,
                                  .before = {1, 10, 100},
                                  .after = {2, 15, 200},
-                                 .peak_bytes = 7 << 20,
                                  .order = "cases in turn"};
 }
 
@@ -100,6 +100,7 @@ static void the_object_says_what_was_measured(void **state)
     check(row, "of_memory_limit", 1000 / 3.0 / 1000);
     check(row, "of_compute_limit", (4000 / 8000.0 + 2000 / 1000.0) / 3);
     check(json_get(doc, "machine"), "steal", 0.05);
+    check(json_get(doc, "machine"), "peak_resident_bytes", 6 << 20);
     assert_int_equal(json_len(json_get(row, "runs")), 4);
     assert_int_equal(json_kind(json_get(row, "peer_ratio")), JK_ABSENT);
     json_free(doc);
@@ -123,6 +124,32 @@ static void what_does_not_fit_has_no_rate(void **state)
     check(row, "memory_bytes", 9 << 20);
     assert_non_null(strstr(table.data, "does not fit in memory: needs 9 MiB"));
     assert_non_null(strstr(table.data, "13.3"));
+    json_free(doc);
+    buf_free(&out);
+    buf_free(&table);
+}
+
+/* Neither infinite nor zero: there is nothing to tell. */
+static void a_limit_of_zero_was_not_measured(void **state)
+{
+    (void)state;
+    struct bench_report r = invented();
+    struct buf out = {0}, table = {0};
+    struct json *doc = NULL;
+    struct err err;
+    memset(limits.samples[ENGINE_LIMIT_F32], 0, sizeof *limits.samples);
+    bench_report_json(&r, &out);
+    bench_report_table(&r, &table);
+    assert_int_equal(json_parse(&doc, out.data, out.len, &err), 0);
+    const struct json *row = json_at(json_get(doc, "results"), 0);
+    const struct json *f32 = json_get(json_get(doc, "limits"), "f32_gflop_s");
+    assert_int_equal(json_kind(f32), JK_NULL);
+    assert_int_equal(json_kind(json_get(row, "of_compute_limit")), JK_NULL);
+    check(row, "of_memory_limit", 1000 / 3.0 / 1000);
+    assert_non_null(strstr(table.data, ", f32 not measured, int8 0 GOP/s\n"));
+    assert_non_null(strstr(table.data, "    33.3       -        6\n"));
+    assert_null(strstr(table.data, "inf"));
+    assert_null(strstr(table.data, "nan"));
     json_free(doc);
     buf_free(&out);
     buf_free(&table);
@@ -154,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_object_says_what_was_measured),
         cmocka_unit_test(what_does_not_fit_has_no_rate),
+        cmocka_unit_test(a_limit_of_zero_was_not_measured),
         cmocka_unit_test(a_peer_is_told_pair_by_pair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,26 @@ class ObjectTest(BenchCase):
                 (int8 / found["limits"]["int8_gop_s"] + f32_ops / found["limits"]["f32_gflop_s"])
                 * 1e9, 1, 9)
 
+    def test_own_is_told_as_what_the_file_has(self):
+        """Whatever was opened after it."""
+        found = self.results("--model", program.ROOT / "tests/golden/llama-default", "--decode",
+                             "1", "--depth", "0", "--format", "own,bf16,q8")
+        self.assertEqual([r["format"] for r in found["results"]], ["f32", "bf16", "q8"])
+
+    def test_the_peak_is_that_of_the_largest_case(self):
+        found = self.results("--shape", self.shape("llama"), "--decode", "1,2", "--depth", "0")
+        self.assertEqual(found["machine"]["peak_resident_bytes"],
+                         max(r["resident_bytes"] for r in found["results"]))
+
+    def test_a_token_that_is_counted_was_emitted(self):
+        """Steps that could say more than a token a sequence do not: a run that emits other
+        than what it counts is an error."""
+        words = ["--shape", self.shape("llama"), "--prefill", "40", "--decode", "1,3", "--depth",
+                 "0,30"]
+        for row in self.results(*words, env={"SSMD_SPECULATE": "on"})["results"]:
+            self.assertEqual(row["emitted"], 1 if row["case"] == "prefill" else
+                             row["sequences"] * row["tokens"])
+
     def test_the_table(self):
         table = self.bench("--shape", self.shape("dss"), "--prefill", "20", "--decode", "2",
                            "--depth", "9")
