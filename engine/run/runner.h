@@ -1,5 +1,5 @@
 /*
- * The step: plan, batch, forward pass, head, sampling, events. Owns the pools, the batch
+ * The step: plan, batch, forward pass, head (head.h), events. Owns the pools, the batch
  * and the scratch; borrows model, vocabulary and thread pool from the engine. Engine
  * thread only, but for the work that it divides over the pool.
  *
@@ -59,6 +59,9 @@ void runner_close(
     struct runner *r); /* accepts zeroed; frees live requests without events */
 
 int runner_step(struct runner *r, uint64_t now_ns); /* rows that ran */
+
+/* What mixers and the head are given of a batch. */
+struct ctx runner_context(struct runner *r, const struct batch *b);
 
 /* Runs a batch through the model. The context is filled for model_head; the result is h,
  * in scratch, which the caller releases to where it was before. */

@@ -1,0 +1,22 @@
+/*
+ * The end of a step: rows that need logits go through the model's head, tokens are
+ * sampled from them, divided over the pool, and what came of it is told in the order of
+ * the rows. Also requests that begin with all of their prompt, whose last row was stored.
+ *
+ * The subtle point: a sequence that ends leaves rows behind it in the batch, and its
+ * memory may be gone: batch.seqs has NULL in its place from then on. Engine thread;
+ * allocates nothing.
+ */
+#ifndef ENGINE_RUN_HEAD_H
+#define ENGINE_RUN_HEAD_H
+
+#include "engine/run/runner.h"
+
+/* h: runner_forward's rows of r->batch. */
+void head_run(struct runner *r, const struct ctx *c, const float *h);
+
+/* Samples the first tokens of requests that began with all of their prompt, before the
+ * batch is built; returns how many there were. */
+int head_run_ready(struct runner *r);
+
+#endif
