@@ -102,6 +102,7 @@ static int start(struct conn *c, encode_fn *run, void (*done)(struct encode *))
 {
     struct err err;
     c->encode.e = bridge_engine(c->l->bridge);
+    c->encode.gate = &c->l->disk;
     c->encode.done = done;
     int rc = encode_start(&c->encode, run, &c->l->uv, &err);
     if (rc)

@@ -96,8 +96,10 @@ static int step_encode(struct conn *c, struct err *err)
         c->encode.items[i].len = c->req.prompts.list[i].text_len;
         texts = texts || c->encode.items[i].text;
     }
-    if (c->req.state.load)
+    if (c->req.state.load) {
+        c->encode.gate = &c->l->disk;
         return work_start(c, travel_find, err);
+    }
     if (!texts)
         return CONN_NEXT;
     c->encode.flags = ENCODE_SPECIAL | ENCODE_BOS;
