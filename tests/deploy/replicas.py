@@ -157,8 +157,8 @@ class Process:
 class Replica:
     """One ssmd as a container runs it, but on loopback. start() again after it ended."""
 
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, *flags):
+        self.port, self.flags = free_port(), flags
         self.process = None
         self.start()
 
@@ -167,7 +167,8 @@ class Replica:
             self.process.stop()
         self.process = Process([options.ssmd, "serve", "--config",
                                 ROOT / "configs" / "container.json", "--model", options.model,
-                                "--host", HOST, "--port", self.port, "--threads", 1])
+                                "--host", HOST, "--port", self.port, "--threads", 1,
+                                *self.flags])
 
     def wait_ready(self):
         self.process.wait_ready(self.port, "/readyz")
@@ -185,10 +186,10 @@ class Replica:
         self.process.stop()
 
 
-def start_replicas(n=3):
+def start_replicas(n=3, flags=()):
     replicas = []
     for _ in range(n):
-        replicas.append(Replica())
+        replicas.append(Replica(*flags))
         unittest.addModuleCleanup(replicas[-1].stop)
     for r in replicas:
         r.wait_ready()

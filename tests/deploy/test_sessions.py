@@ -7,6 +7,7 @@ and a conversation that returns is known.
 
 import http.server
 import re
+import tempfile
 import threading
 import unittest
 
@@ -24,7 +25,9 @@ balancer = None
 
 def setUpModule():
     global balancer
-    replicas[:] = lib.start_replicas()
+    states = tempfile.TemporaryDirectory(prefix="ssmd-states-")
+    unittest.addModuleCleanup(states.cleanup)
+    replicas[:] = lib.start_replicas(flags=("--state-dir", states.name))
     balancer = lib.Balancer([r.port for r in replicas])
     balancer.wait_all_checked()
 
@@ -157,6 +160,32 @@ class Known(unittest.TestCase):
             stream.rest()
             stream.close()
             self.assertEqual(hit > 0, expected)
+
+
+class Saved(unittest.TestCase):
+    def test_saved_conversation_goes_on_where_its_session_moves(self):
+        session = named("saved")
+        before = home("saved")
+        answer = lib.post(balancer.port, {**GREEDY, "state": {"save": "saved"}}, headers=session)
+        self.assertEqual(answer.status, 200, answer.body)
+        prompt = GREEDY["prompt"] + answer.json()["choices"][0]["text"] + " town"
+        more = {**GREEDY, "prompt": prompt, "state": {"load": "saved"}}
+        unmoved = lib.post(balancer.port, more, headers=session).json()
+        self.assertEqual(home("saved"), before)
+        at = int(before[-1]) - 1
+        replicas[at].process.stop()
+        try:
+            moved = lib.post(balancer.port, more, headers=session)
+            self.assertEqual(moved.status, 200, moved.body)
+            balancer.wait_state(before, "DOWN")
+        finally:
+            replicas[at].start()
+            for backend in ("ssmd", ROUTE):
+                balancer.wait_state(before, "UP", 20, backend=backend)
+        depth = answer.json()["state"]["saved"]["depth"]
+        self.assertEqual(moved.json()["state"], {"loaded": {"name": "saved", "depth": depth}})
+        self.assertEqual(moved.json()["choices"], unmoved["choices"])
+        self.assertEqual(state_of(moved)[0], depth)
 
 
 class Busy(http.server.BaseHTTPRequestHandler):
