@@ -9,6 +9,8 @@ import pathlib
 import sys
 from xml.sax.saxutils import escape
 
+from rounds import rate
+
 COLOURS = {"llama-125m": "#d9822b", "transxssm-125m": "#2b83d9", "pha-dss-125m": "#3a9d5d",
            "attention-180m": "#d9822b", "pha-180m": "#3a9d5d"}
 GREY = "#808080"
@@ -121,12 +123,12 @@ def note(found):
     limits, m = found["limits"], found["machine"]
     first = found["results"][0]
     return (f"weights {first['format']}, keys and values {first['kv']}, {m['threads']} threads "
-            f"({m['cpu']}); memory {limits['memory_gb_s']:.1f} GB/s, int8 "
-            f"{limits['int8_gop_s']:.0f} GOP/s; medians of {m['runs']} rounds, load "
+            f"({m['cpu']}); memory {rate(limits['memory_gb_s'], 1, 'GB/s')}, int8 "
+            f"{rate(limits['int8_gop_s'], 0, 'GOP/s')}; medians of {m['runs']} rounds, load "
             f"{m['load_before']:.2f} to {m['load_after']:.2f}, steal {100 * m['steal']:.1f} %")
 
 
-def rate(r):
+def tokens_s(r):
     return r["tokens_s"]
 
 
@@ -138,13 +140,13 @@ def two_panels(found, title, y, y_name):
     d = Drawing(2, title, note(found))
     for n, seqs in enumerate((1, 16)):
         d.panel(n, f"{seqs} sequence{'s' if seqs > 1 else ''}",
-                curves(found, "depth", y, sequences=seqs), ("tokens of context", y_name))
+                curves(found, "depth", y, sequences=seqs), ("tokens of context where measuring begins", y_name))
     d.legend(curves(found, "depth", y))
     return d.svg()
 
 
 def depth_plot(found, title="Decoding against depth"):
-    return two_panels(found, title, rate, "tokens/s, all together")
+    return two_panels(found, title, tokens_s, "tokens/s, all together")
 
 
 def memory_plot(found):
@@ -152,7 +154,7 @@ def memory_plot(found):
 
 
 def batch_plot(found):
-    rates = curves(found, "sequences", rate)
+    rates = curves(found, "sequences", tokens_s)
     gains = {name: [(n, y / curve[0][1]) for n, y in curve] for name, curve in rates.items()}
     d = Drawing(2, "Decoding against batch", note(found))
     d.panel(0, "together", rates, ("sequences", "tokens/s, all together"), "batch")

@@ -15,9 +15,14 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 KEY = ["shape", "case", "format", "kv", "sequences", "depth"]  # and the tokens of a prompt
+
+# Shapes that differ from a file's by some keys: name: (file, keys).
+TWICE = "transxssm-125m-twice"  # two attention layers of twelve, where it has one
+VARIANTS = {TWICE: ("transxssm-125m", {"attn_layer_offset": 3})}
 
 TRIO = ["llama-125m", "transxssm-125m", "pha-dss-125m"]
 DEPTHS = "0,1024,4096,8192,16384,32768"
@@ -29,7 +34,7 @@ SETS = {
     "depth": [(s, ["--format", "q8", "--kv", "f16", "--decode", "1,16", "--depth", DEPTHS])
               for s in TRIO],
     "depth-q8": [(s, ["--format", "q8", "--kv", "q8", "--decode", "1,16", "--depth",
-                      "0,1024,4096,16384,32768"]) for s in TRIO[:2]],
+                      "0,1024,4096,16384,32768"]) for s in [*TRIO[:2], TWICE]],
     "batch": [(s, ["--format", "q8", "--kv", "f16", "--decode", "1,2,4,8,16,32,64",
                    "--depth", "0"]) for s in TRIO],
     "180m": [(s, ["--format", "q8", "--kv", "f16", "--decode", "1,16", "--depth",
@@ -48,24 +53,36 @@ COMPARISONS = {
               for s in TRIO[1:] for n in (1, 16) for d in (4096, 32768)] +
              [("transxssm-125m: cost a token at 32768 over 1024, 1 sequence, kv f16",
                {"shape": "transxssm-125m", "sequences": 1, "depth": 1024}, {"depth": 32768})],
-    "depth-q8": [(f"transxssm-125m: cost a token at 32768 over 1024, {n} sequences, kv q8",
-                  {"shape": "transxssm-125m", "sequences": n, "depth": 1024},
-                  {"depth": 32768}) for n in (1, 16)] +
-                [("transxssm-125m over llama-125m, 16 sequences at 4096, kv q8",
-                  {"shape": "transxssm-125m", "sequences": 16, "depth": 4096},
-                  {"shape": "llama-125m"})],
+    "depth-q8": [(f"{s}: cost a token at 32768 over 1024, {n} sequences, kv q8",
+                  {"shape": s, "sequences": n, "depth": 1024},
+                  {"depth": 32768}) for s in (TRIO[1], TWICE) for n in (1, 16)] +
+                [(f"{s} over llama-125m, 16 sequences at 4096, kv q8",
+                  {"shape": s, "sequences": 16, "depth": 4096},
+                  {"shape": "llama-125m"}) for s in (TRIO[1], TWICE)],
     "180m": [(f"pha-180m over attention-180m, {n} sequences at {d}",
               {"shape": "pha-180m", "sequences": n, "depth": d}, {"shape": "attention-180m"})
              for n in (1, 16) for d in (0, 8192)],
 }
 
 
+def shape_file(shape, folder):
+    """The shape's file; that of a variant is made in the folder."""
+    name, changes = VARIANTS.get(shape, (shape, {}))
+    path = ROOT / f"configs/shapes/{name}.json"
+    if changes:
+        keys = {**json.loads(path.read_text()), **changes}
+        path = pathlib.Path(folder) / f"{shape}.json"
+        path.write_text(json.dumps(keys))
+    return path
+
+
 def measure(ssmd, shape, options):
-    path = ROOT / f"configs/shapes/{shape}.json"
-    command = [ssmd, "bench", "--shape", str(path), "--json", "--runs", "1", *options]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SSMD_")}
-    return json.loads(subprocess.run(command, env=clean, stdout=subprocess.PIPE,
-                                     check=True).stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(shape_file(shape, folder))
+        command = [ssmd, "bench", "--shape", path, "--json", "--runs", "1", *options]
+        return json.loads(subprocess.run(command, env=clean, stdout=subprocess.PIPE,
+                                         check=True).stdout)
 
 
 def key_of(result):
@@ -101,7 +118,7 @@ def merge(objects):
                "load_after": machines[-1]["load_after"],
                "steal": statistics.mean(m["steal"] for m in machines),
                "peak_resident_bytes": max(m["peak_resident_bytes"] for m in machines)}
-    limits = {k: statistics.median(o["limits"][k] for o in objects) for k in first["limits"]}
+    limits = {k: middle([o["limits"][k] for o in objects]) for k in first["limits"]}
     return {"limits": limits, "machine": machine, "results": results}
 
 
@@ -120,6 +137,15 @@ def ratio(found, wanted, divisor):
     return statistics.median(pairs), min(pairs), max(pairs)
 
 
+def percent(x):
+    return "not measured" if x is None else f"{100 * x:.0f} %"
+
+
+def rate(x, digits, unit):
+    """A limit."""
+    return "not measured" if x is None else f"{x:.{digits}f} {unit}"
+
+
 def line(r):
     name = f"prefill {r['tokens']}" if r["case"] == "prefill" else "decode"
     head = f"| {r['shape']} | {name} | {r['format']} | {r['sequences']} | {r['depth']} |"
@@ -127,7 +153,7 @@ def line(r):
         return f"{head} does not fit: {r['memory_bytes'] / 2**20:.0f} MiB | | | | |"
     share = r["state_bytes_per_token"] / r["bytes_per_token"]
     return (f"{head} {r['tokens_s']:.1f} ({r['tokens_s_min']:.1f} to {r['tokens_s_max']:.1f}) |"
-            f" {100 * r['of_memory_limit']:.0f} % | {100 * r['of_compute_limit']:.0f} % |"
+            f" {percent(r['of_memory_limit'])} | {percent(r['of_compute_limit'])} |"
             f" {100 * share:.0f} % | {r['resident_bytes'] / 2**20:.0f} |")
 
 
@@ -139,8 +165,9 @@ def page(name, found):
     text += [line(r) for r in found["results"]]
     kv = ", ".join(sorted({r["kv"] for r in found["results"]}))
     text += ["", f"{m['threads']} threads, {m['cpu']}, keys and values {kv}. Limits:"
-             f" memory {limits['memory_gb_s']:.1f} GB/s, f32 {limits['f32_gflop_s']:.0f}"
-             f" GFLOP/s, int8 {limits['int8_gop_s']:.0f} GOP/s. Medians of {m['runs']} rounds;"
+             f" memory {rate(limits['memory_gb_s'], 1, 'GB/s')},"
+             f" f32 {rate(limits['f32_gflop_s'], 0, 'GFLOP/s')},"
+             f" int8 {rate(limits['int8_gop_s'], 0, 'GOP/s')}. Medians of {m['runs']} rounds;"
              f" load {m['load_before']:.2f} before, {m['load_after']:.2f} after, steal"
              f" {100 * m['steal']:.1f} %.", ""]
     for what, wanted, divisor in COMPARISONS.get(name, []):

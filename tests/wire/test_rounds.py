@@ -62,14 +62,35 @@ class MergeTest(unittest.TestCase):
         self.assertIn("does not fit: 1 MiB", page)
         self.assertIn("steal 1.0 %", page)
 
+    def test_a_limit_that_was_not_measured(self):
+        row = {**result("llama-125m", 10), "of_compute_limit": None}
+        objects = [measured([row]) for _ in range(2)]
+        for o in objects:
+            o["limits"]["int8_gop_s"] = None
+        page = rounds.page("batch", rounds.merge(objects))
+        self.assertIn("| 1 % | not measured |", page)
+        self.assertIn("f32 200 GFLOP/s, int8 not measured. ", page)
+        self.assertIn("int8 not measured", plot.note(rounds.merge(objects)))
+
 
 class SetsTest(unittest.TestCase):
     def test_the_program_takes_the_options_of_every_set(self):
-        for name, entries in rounds.SETS.items():
-            for shape, options in entries:
-                path = program.ROOT / f"configs/shapes/{shape}.json"
-                done = program.run("bench", "--shape", path, *options, "--print-config")
-                self.assertEqual(done.returncode, 0, (name, done.stderr))
+        with tempfile.TemporaryDirectory() as folder:
+            for name, entries in rounds.SETS.items():
+                for shape, options in entries:
+                    path = rounds.shape_file(shape, folder)
+                    done = program.run("bench", "--shape", path, *options, "--print-config")
+                    self.assertEqual(done.returncode, 0, (name, done.stderr))
+
+    def test_a_variant_has_its_keys_and_the_others_of_its_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = json.loads(rounds.shape_file(rounds.TWICE, folder).read_text())
+            file = json.loads(rounds.shape_file("transxssm-125m", folder).read_text())
+        self.assertEqual(found, {**file, "attn_layer_offset": 3})
+        period, layers = found["attn_layer_period"], found["num_hidden_layers"]
+        counts = [sum(i % period == c["attn_layer_offset"] for i in range(layers))
+                  for c in (file, found)]
+        self.assertEqual(counts, [1, 2])
 
     def test_every_comparison_names_cases_of_its_set(self):
         for name, rows in rounds.COMPARISONS.items():
