@@ -3,6 +3,7 @@
  * another model's, is refused and leaves nothing behind; one that is whole goes on with
  * the bits of a miss in every format.
  */
+#include "tests/lib/model_maker.h"
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -210,6 +211,44 @@ static void another_models_object_is_refused(void **state)
     }
 }
 
+/* The same sizes and other weights: only the model's hash tells them apart. */
+static void open_twins(struct drive d[2], int arch)
+{
+    static const struct maker_sizes sizes = {WARM_VOCAB, 48, 2, 4, 2, 40, WARM_CONTEXT};
+    for (uint64_t i = 0; i < 2; i++) {
+        struct engine_options o = warm_options(0);
+        struct maker m;
+        maker_open(&m);
+        m.seed += i;
+        if (arch == 0)
+            maker_transxssm(&m, &sizes);
+        else if (arch == 1)
+            maker_llama(&m, &sizes);
+        else
+            maker_pha(&m, &sizes, arch == 2 ? "dss" : "gated");
+        o.model_dir = m.dir;
+        drive_open(&d[i], &o);
+        maker_close(&m);
+    }
+}
+
+static void an_object_of_other_weights_is_refused(void **state)
+{
+    (void)state;
+    for (int arch = 0; arch < 4; arch++) {
+        struct drive d[2];
+        struct kept k;
+        open_twins(d, arch);
+        keep(&k, &d[0], 20, 4);
+        assert_int_equal(open_object(d[0].e, k.fd), 0);
+        assert_int_equal(open_object(d[1].e, k.fd), -ERR_CONFLICT);
+        assert_int_equal(receive(d[1].e, k.bytes, k.len), -ERR_CONFLICT);
+        lose(&k);
+        drive_close(&d[0]);
+        drive_close(&d[1]);
+    }
+}
+
 /* ---- formats ---------------------------------------------------------------- */
 
 static void move(int model, enum engine_weights weights, enum engine_kv kv)
@@ -254,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flipped_bit_is_found_and_leaves_nothing),
         cmocka_unit_test(another_models_object_is_refused),
+        cmocka_unit_test(an_object_of_other_weights_is_refused),
         cmocka_unit_test(objects_in_every_format_go_on_with_the_bits_of_a_miss),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
