@@ -16,13 +16,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import objects
 import wire
 
-SIZE = 256 << 20
+SIZE = 64 << 20
 BIG = {"FAKE_SLOT_BYTES": str(SIZE)}
-HUGE = {"FAKE_SLOT_BYTES": str(4 * SIZE)}
+HUGE = {"FAKE_SLOT_BYTES": str(8 * SIZE)}
 FDS = "process_open_fds"
 HELD = ("ssmd_state_slots_used", "ssmd_kv_pages_used", "ssmd_requests_running",
         "ssmd_requests_waiting")
-DELAYS = (0, 0.002, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3)
+DELAYS = (0, 0.002, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15)
 
 
 def reset(s):
@@ -57,7 +57,7 @@ class Case(unittest.TestCase):
 
     def nothing_held(self, d, fds, files):
         for name in HELD:
-            d.wait_metric(name, lambda v: v == 0)
+            d.wait_metric(name, lambda v: v == 0, timeout=60)
         end = time.monotonic() + 15
         while [f for f in self.files() if f.startswith(".")] and time.monotonic() < end:
             time.sleep(0.01)
@@ -142,9 +142,9 @@ class Deadlines(Case):
         """Nor is it the engine that is slow: it has taken the request in."""
         with self.daemon() as d:
             text = self.save(d, "a")
-        with self.daemon("--queue-timeout", 0.15, env=HUGE) as d:
+        with self.daemon("--queue-timeout", 0.2, env=HUGE) as d:
             with open(os.path.join(self.dir, "t-", "a"), "wb") as f:
-                f.write(objects.make(list(text.encode()), slot=4 * SIZE))
+                f.write(objects.make(list(text.encode()), slot=8 * SIZE))
             for _ in range(3):
                 self.assertEqual(d.complete(prompt=text, state={"load": "a"})[0], 200)
 
