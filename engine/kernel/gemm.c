@@ -37,11 +37,6 @@ static int at_most(int64_t x, int limit)
     return x < limit ? (int)x : limit;
 }
 
-static size_t element_bytes(enum dtype type)
-{
-    return type == DTYPE_F32 ? 4 : 2;
-}
-
 static int panel_count(int n_out)
 {
     return (n_out + PANEL - 1) / PANEL;
@@ -63,7 +58,7 @@ size_t gemm_panel_bytes(enum dtype type, int n_in, int n_out)
     size_t weights = panels * PANEL * group_count(n_in) * QUANT_GROUP;
     if (is_quantised(type))
         return type == DTYPE_Q8 ? weights : weights / 2;
-    return panels * PANEL * (size_t)n_in * element_bytes(type);
+    return panels * PANEL * (size_t)n_in * dtype_bytes(type);
 }
 
 size_t gemm_scale_bytes(int n_in, int n_out)

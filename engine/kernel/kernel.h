@@ -2,17 +2,21 @@
  * Numbers live here: the table of kernels of one instruction set, and what each one
  * means.
  *
- * Every set (C, AVX2, AVX-512, NEON) computes the same bits. Rules that make it so:
+ * Every set (C, AVX2, AVX-VNNI, AVX-512, AVX-512 with VNNI, NEON) computes the same bits.
+ * Rules that make it so:
+ *
  *  - A sum over k is one chain of fmaf in ascending k, starting at 0, per output
- * (linear), or 16 partial sums (element i goes to partial i mod 16, fmaf or add in
- * ascending i) joined as s[i] += s[i+8] (i<8), s[i] += s[i+4], s[i] += s[i+2], s[0] +
- * s[1] (reductions).
+ *    (linear), or 16 partial sums (element i goes to partial i mod 16, fmaf or add in
+ *    ascending i) joined as s[i] += s[i+8] (i<8), s[i] += s[i+4], s[i] += s[i+2],
+ *    s[0] + s[1] (reductions).
  *  - A fused multiply-add is written where it is meant, in every set; never contracted.
  *  - exp, sigmoid, silu, softplus, gelu, gelu_tanh are our own polynomials (math_c.c
- * defines them, poly.h holds their numbers), no libm but fmaf, sqrtf and rintf; no
- * reciprocal estimates. Kernels allocate nothing, log nothing and touch only what they
- * are given. Pointers are float-aligned unless said; x and y may be equal only where "in
- * place" is said. NaN and infinity propagate; no -ffast-math.
+ *    defines them, poly.h holds their numbers), no libm but fmaf, sqrtf and rintf; no
+ *    reciprocal estimates.
+ *
+ * Kernels allocate nothing, log nothing and touch only what they are given. Pointers are
+ * float-aligned unless said; x and y may be equal only where "in place" is said. NaN and
+ * infinity propagate; no -ffast-math.
  */
 #ifndef ENGINE_KERNEL_KERNEL_H
 #define ENGINE_KERNEL_KERNEL_H
@@ -34,6 +38,12 @@ enum dtype {
     DTYPE_Q4,
     DTYPE_N
 };
+
+/* Of one value of a float type. */
+static inline size_t dtype_bytes(enum dtype type)
+{
+    return type == DTYPE_F32 ? 4 : 2;
+}
 
 /* What a K/V page holds: floats, halves, or bytes with an f16 scale for every token and
  * 32 values of a head. */
@@ -154,10 +164,14 @@ struct gss_args {
 };
 
 /* Diagonal complex state space of 16 channels (DSS; arXiv 2206.13947), channels along
- * lanes: re' = fmaf(e_re[n], re, fmaf(-e_im[n], im, s));  im' = fmaf(e_re[n], im,
- * e_im[n]*re) y = fmaf(d, s, Σ_n fmaf(-c_im, im', fmaf(c_re, re', acc))) the sum in 4
- * chains by n mod 4, joined (s0+s1)+(s2+s3). n_channels <= 16 lanes are used; state and
- * coefficients of absent channels exist and are zero. */
+ * lanes:
+ *
+ *   re' = fmaf(e_re[n], re, fmaf(-e_im[n], im, s))
+ *   im' = fmaf(e_re[n], im, e_im[n]*re)
+ *   y = fmaf(d, s, Σ_n fmaf(-c_im, im', fmaf(c_re, re', acc)))
+ *
+ * the sum in 4 chains by n mod 4, joined (s0+s1)+(s2+s3). n_channels <= 16 lanes are
+ * used; state and coefficients of absent channels exist and are zero. */
 struct dss_args {
     float *state;      /* [n_state][2][16]: re, im */
     const float *coef; /* [n_state][2][16]: c_re, c_im */

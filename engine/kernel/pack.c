@@ -21,7 +21,7 @@ static void one_panel_2(char *to, const char *src, size_t n_valid, size_t n_in)
 
 void pack_panels(void *to, enum dtype type, const void *w, int n_out, int n_in)
 {
-    size_t panel_bytes = PANEL * (size_t)n_in * (type == DTYPE_F32 ? 4 : 2);
+    size_t panel_bytes = PANEL * (size_t)n_in * dtype_bytes(type);
     for (int o = 0; o < n_out; o += PANEL) {
         char *panel = (char *)to + (size_t)(o / PANEL) * panel_bytes;
         const char *src = (const char *)w + (size_t)(o / PANEL) * panel_bytes;

@@ -101,7 +101,7 @@ void quant_floats(enum dtype to, void *dst, enum dtype from, const void *src, si
     enum { PIECE = 256 };
     float piece[PIECE];
     const char *s = src;
-    size_t width = from == DTYPE_F32 ? 4 : 2;
+    size_t width = dtype_bytes(from);
     for (size_t at = 0; at < n; at += PIECE) {
         size_t m = n - at < PIECE ? n - at : PIECE;
         kernel_c.widen[from](s + at * width, m, piece);
@@ -132,7 +132,7 @@ static void tile_load(struct tile *t, const struct source *s, size_t panel, size
     size_t o0 = panel * PANEL, k0 = group * QUANT_GROUP;
     size_t n_o = s->n_out - o0 < PANEL ? s->n_out - o0 : PANEL;
     size_t n_k = s->n_in - k0 < QUANT_GROUP ? s->n_in - k0 : QUANT_GROUP;
-    size_t width = s->type == DTYPE_F32 ? 4 : 2;
+    size_t width = dtype_bytes(s->type);
     float row[QUANT_GROUP];
     t->n_k = (int)n_k;
     if (n_o < PANEL || n_k < QUANT_GROUP)

@@ -26,18 +26,8 @@ static const float *widen(const struct bind *b, const struct tensor *t, enum dty
                           size_t n)
 {
     float *out = arena_alloc(b->arena, n * sizeof *out);
-    if (!out)
-        return NULL;
-    const unsigned char *src = t->data;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        if (type == DTYPE_F32) {
-            memcpy(&out[i], src + 4 * i, 4);
-            continue;
-        }
-        memcpy(&half, src + 2 * i, 2);
-        kernel_c.widen[type](&half, 1, &out[i]);
-    }
+    if (out)
+        kernel_c.widen[type](t->data, n, out);
     return out;
 }
 
@@ -114,7 +104,7 @@ static int convert(struct matrix *m, const struct bind *b, const struct tensor *
                    enum dtype own, struct err *err)
 {
     size_t n = (size_t)m->n_out * (size_t)m->n_in;
-    void *copy = mem_alloc(n * (m->type == DTYPE_F32 ? 4 : 2));
+    void *copy = mem_alloc(n * dtype_bytes(m->type));
     if (!copy)
         return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", t->name);
     quant_floats(m->type, copy, own, t->data, n);

@@ -9,11 +9,11 @@ double cost_rows(const struct cost_step *s)
 /* A group of quantised weights has its scale with it; the last one of a row is whole. */
 static double weight_bytes(const struct matrix *m)
 {
-    static const double each[] = {[DTYPE_F32] = 4, [DTYPE_F16] = 2, [DTYPE_BF16] = 2};
     static const double group[] = {[DTYPE_Q8] = 34, [DTYPE_Q4] = 18};
     int groups = (m->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
-    return m->n_out *
-           (m->type < DTYPE_FLOATS ? m->n_in * each[m->type] : groups * group[m->type]);
+    if (m->type < DTYPE_FLOATS)
+        return (double)m->n_out * m->n_in * (double)dtype_bytes(m->type);
+    return m->n_out * (groups * group[m->type]);
 }
 
 void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows)

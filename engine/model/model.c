@@ -9,11 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t dtype_bytes(enum dtype type)
-{
-    return type == DTYPE_F32 ? 4 : 2;
-}
-
 /* ---- parts that arch files ask for ------------------------------------------ */
 
 /* The embedding as floats: where they lie in the mapping, or a copy of them. */

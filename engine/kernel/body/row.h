@@ -194,17 +194,6 @@ static void layernorm(const float *x, const float *wb[2], float eps, int count, 
     }
 }
 
-static float scalar_max(const float *x, size_t n)
-{
-    float m = -INFINITY;
-    for (size_t i = 0; i < n; i++) {
-        if (isnan(x[i]))
-            return x[i];
-        m = x[i] > m ? x[i] : m;
-    }
-    return m + 0.0f;
-}
-
 /* Four chains, for the maximum has no order but only a latency. It forgets NaNs, which
  * are therefore kept apart. */
 static float max_of(const float *x, size_t n)
@@ -225,7 +214,7 @@ static float max_of(const float *x, size_t n)
     if (v_any_nan(nan))
         return NAN;
     float most = v_greatest(v_max(v_max(m[0], m[1]), v_max(m[2], m[3]))) + 0.0f;
-    float rest = scalar_max(x + i, n - i);
+    float rest = row_c_max(x + i, n - i);
     return most > rest ? most : rest;
 }
 
