@@ -83,6 +83,71 @@ static const void *settle(struct tensor *t, struct arena *a)
     return copy ? memcpy(copy, t->data, t->bytes) : NULL;
 }
 
+static unsigned scale_at(const struct tensor *scales, size_t i)
+{
+    uint16_t h;
+    memcpy(&h, (const char *)scales->data + 2 * i, sizeof h);
+    return h & 0x7fff;
+}
+
+/* Whether the scales behind the last output are 0. */
+static bool absent_outputs(const struct packed *m, const struct tensor *scales)
+{
+    int64_t shape[3];
+    scale_shape(shape, m);
+    size_t groups = (size_t)shape[1], first = (size_t)(shape[0] - 1) * groups;
+    int used = m->n_out - (int)(shape[0] - 1) * PANEL;
+    bool good = true;
+    for (size_t g = first; g < first + groups; g++)
+        for (int o = used; o < PANEL; o++)
+            good = good && scale_at(scales, g * PANEL + (size_t)o) == 0;
+    return good;
+}
+
+/* Whether the code of input k of a group is one of an absent input, for all outputs. */
+static bool absent_input(const struct packed *m, const uint8_t *tile, int k)
+{
+    int j = (m->type == DTYPE_Q8 ? k : k % 16) / 4;
+    int absent = m->type == DTYPE_Q8 ? 128 : 0, shift = k < 16 ? 0 : 4;
+    bool good = true;
+    for (int o = 0; o < PANEL; o++) {
+        int byte = tile[(j * PANEL + o) * 4 + k % 4];
+        good = good && (m->type == DTYPE_Q8 ? byte : byte >> shift & 15) == absent;
+    }
+    return good;
+}
+
+static bool absent_inputs(const struct packed *m, const struct tensor *codes)
+{
+    int64_t shape[5];
+    code_shape(shape, m);
+    size_t tile = (size_t)(shape[2] * PANEL * 4), row = (size_t)shape[1] * tile;
+    int used = m->n_in - (int)(shape[1] - 1) * QUANT_GROUP;
+    bool good = true;
+    for (size_t p = 0; p < (size_t)shape[0]; p++)
+        for (int k = used; k < QUANT_GROUP; k++)
+            good = good && absent_input(
+                               m, (const uint8_t *)codes->data + (p + 1) * row - tile, k);
+    return good;
+}
+
+static int check_absent(const struct packed *m, const struct tensor *codes,
+                        const struct tensor *scales, struct err *err)
+{
+    if (!absent_outputs(m, scales))
+        return err_set(err, ERR_FORMAT,
+                       "%s: tensor %.200s: expected scales of 0 behind output %d, found "
+                       "another",
+                       scales->file, scales->name, m->n_out - 1);
+    if (!absent_inputs(m, codes))
+        return err_set(err, ERR_FORMAT,
+                       "%s: tensor %.200s: expected codes of %d behind input %d, found "
+                       "another",
+                       codes->file, codes->name, m->type == DTYPE_Q8 ? 128 : 0,
+                       m->n_in - 1);
+    return 0;
+}
+
 static int check_values(const struct packed *m, const struct tensor *codes,
                         const struct tensor *scales, struct err *err)
 {
@@ -93,11 +158,10 @@ static int check_values(const struct packed *m, const struct tensor *codes,
                        "%s: tensor %.200s: expected codes from 1 to 255, found 0",
                        codes->file, codes->name);
     for (size_t i = 0; i < scales->bytes / 2; i++) {
-        uint16_t h;
-        memcpy(&h, (const char *)scales->data + 2 * i, sizeof h);
-        worst = (h & F16_INF) > worst ? h & F16_INF : worst;
+        unsigned h = scale_at(scales, i);
+        worst = h > worst ? h : worst;
     }
-    return worst < F16_INF ? 0
+    return worst < F16_INF ? check_absent(m, codes, scales, err)
                            : err_set(err, ERR_FORMAT,
                                      "%s: tensor %.200s: expected finite scales, found "
                                      "one that is not",
@@ -146,8 +210,7 @@ int packed_take(struct packed *m, struct weights *w, struct arena *a, const char
 
 static size_t float_bytes(const struct packed_item *it)
 {
-    static const size_t each[] = {[DTYPE_F32] = 4, [DTYPE_F16] = 2, [DTYPE_BF16] = 2};
-    return (size_t)it->raw->n_values * each[it->type];
+    return (size_t)it->raw->n_values * dtype_bytes(it->type);
 }
 
 /* One entry of the header; *at moves behind its data. */
@@ -269,8 +332,8 @@ static bool write_floats(int fd, const struct packed_item *it, enum dtype own)
 {
     enum { PIECE = 16384 };
     _Alignas(ALIGN) char piece[PIECE * 4];
-    size_t n = (size_t)it->raw->n_values, from = own == DTYPE_F32 ? 4 : 2,
-           to = it->type == DTYPE_F32 ? 4 : 2;
+    size_t n = (size_t)it->raw->n_values, from = dtype_bytes(own),
+           to = dtype_bytes(it->type);
     if (it->type == own)
         return write_all(fd, it->raw->data, it->raw->bytes);
     for (size_t at = 0; at < n; at += PIECE) {

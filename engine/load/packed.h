@@ -3,9 +3,9 @@
  * The format is described in quant.h. Opening thread.
  *
  * Refuses whatever does not follow it to the letter: a version it does not know, a
- * missing half, another shape, codes that no quantiser makes. Arrays that lie at
- * multiples of 64 bytes are borrowed from the mapping, which is why a written file has
- * them there.
+ * missing half, another shape, codes and scales that no quantiser makes, of absent
+ * outputs and inputs too. Arrays that lie at multiples of 64 bytes are borrowed from the
+ * mapping, which is why a written file has them there.
  */
 #ifndef ENGINE_LOAD_PACKED_H
 #define ENGINE_LOAD_PACKED_H

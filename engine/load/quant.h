@@ -5,14 +5,17 @@
  *
  * A matrix is [n_out][n_in]. Quantised, its outputs lie in panels of 32 and its inputs in
  * groups of 32, both filled up at the end; P panels, G groups:
+ *
  *   q8 codes  uint8 [P][G][8][32][4]: byte (p, g, j, o, i) is 128 + q of output 32p + o
- * at input 32g + 4j + i, q from -127 to 127 (a byte is never 0) q4 codes  uint8
- * [P][G][4][32][4]: byte (p, g, j, o, i) holds two codes of output 32p + o, the low
- * nibble that of input 32g + 4j + i, the high nibble that of input 32g + 16 + 4j + i; q =
- * quant_levels[code] scales    f16 [P][G][32] for both; the weight is scale * q, rounded
- * to f32 quant_levels is -127 -100 -78 -62 -47 -33 -21 -9 2 13 24 36 50 65 82 106; where
- * it comes from is said where it is defined. Places of absent outputs have scale 0; codes
- * of absent inputs are 128 in q8 and 0 in q4 and meet no input.
+ *             at input 32g + 4j + i, q from -127 to 127: a byte is never 0
+ *   q4 codes  uint8 [P][G][4][32][4]: byte (p, g, j, o, i) holds two codes of output
+ *             32p + o: the low nibble that of input 32g + 4j + i, the high nibble that
+ *             of input 32g + 16 + 4j + i; q = quant_levels[code]
+ *   scales    f16 [P][G][32] for both: the weight is scale * q, rounded to f32
+ *
+ * quant_levels is -127 -100 -78 -62 -47 -33 -21 -9 2 13 24 36 50 65 82 106; where it
+ * comes from is said where it is defined. Scales are finite. Those of absent outputs are
+ * 0; codes of absent inputs are 128 in q8 and 0 in q4, and meet no input.
  *
  * In a safetensors file a quantised tensor X (a name that ends in ".weight") is two
  * tensors: "X.q8" or "X.q4" of dtype U8 and "X.scale" of dtype F16, in the shapes above.

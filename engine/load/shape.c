@@ -10,7 +10,8 @@
 enum {
     MAX_TENSORS = 1 << 17, /* more than 4096 layers have */
     MAX_BLOCKS = 64,
-    SLACK = 1 << 16, /* floats by which windows are shifted: no two tensors are equal */
+    SLACK = 1 << 16, /* floats that windows are shifted by: 4096 places, so that matrices
+                      * of a width are alike only 4096 tensors apart */
     STRIDE = 592     /* of the shift; a multiple of 16 floats */
 };
 

@@ -311,6 +311,70 @@ static void codes_and_scales_that_no_quantiser_makes_are_refused(void **state)
     }
 }
 
+/* 40 outputs of 64, 70 inputs of 96: behind them all is filled up as quant.h says. */
+static void what_fills_up_is_as_promised(void **state)
+{
+    const struct maker *mk = *state;
+    enum { LAST_GROUP = 2 * 1024, INPUT_70 = 32 * 4 + 2, PANEL_1 = 3 * 32 };
+    fill_data();
+    data[LAST_GROUP + INPUT_70] = 127;
+    write_parts(mk, &good, sizeof data);
+    expect_fault(mk, "a.weight", "a.weight.q8", "codes of 128 behind input 69");
+    fill_data();
+    data[Q8_BYTES - 1] = 127; /* of an absent output, too */
+    write_parts(mk, &good, sizeof data);
+    expect_fault(mk, "a.weight", "a.weight.q8", "codes of 128 behind input 69");
+    for (int o = 8; o < 32; o += 23) {
+        fill_data();
+        data[Q8_BYTES + 2 * (PANEL_1 + o)] = 1;
+        write_parts(mk, &good, sizeof data);
+        expect_fault(mk, "a.weight", "a.weight.scale", "scales of 0 behind output 39");
+    }
+    data[Q8_BYTES + 2 * (PANEL_1 + 31)] = 0;
+    data[Q8_BYTES + 2 * (PANEL_1 + 7)] = 1; /* of the last output: any */
+    write_parts(mk, &good, sizeof data);
+    struct packed m;
+    struct weights w;
+    struct arena a;
+    struct err err = {0};
+    assert_int_equal(take(mk, "a.weight", &m, &w, &a, &err), 0);
+    arena_free(&a);
+    weights_close(&w);
+}
+
+/* Both nibbles of the same bytes: input 69 is the high one's, 70 and 86 are absent. */
+static void what_fills_up_q4_is_as_promised(void **state)
+{
+    const struct maker *mk = *state;
+    enum { Q4_BYTES = TILES * 512, TILE_2 = 2 * 512 };
+    struct parts p = good;
+    struct packed m = matrix(1);
+    p.codes = "\"a.weight.q4\":{\"dtype\":\"U8\",\"shape\":[2,3,4,32,4],"
+              "\"data_offsets\":[0,3072]}";
+    p.scales = "\"a.weight.scale\":{\"dtype\":\"F16\",\"shape\":[2,3,32],"
+               "\"data_offsets\":[3072,3456]}";
+    static const int places[] = {32 * 4 + 2, 3, 2, 32 * 4 - 1}, wrong[] = {1, 0x10};
+    for (int i = 0; i < 8; i++) {
+        int at = places[i / 2], nibble = wrong[i % 2];
+        bool absent = nibble == 0x10 || at == 32 * 4 + 2;
+        memcpy(data, m.codes, Q4_BYTES);
+        memcpy(data + Q4_BYTES, m.scales, SCALES * 2);
+        data[TILE_2 + at] = (char)(data[TILE_2 + at] ^ nibble);
+        write_parts(mk, &p, Q4_BYTES + SCALES * 2);
+        if (absent) {
+            expect_fault(mk, "a.weight", "a.weight.q4", "codes of 0 behind input 69");
+            continue;
+        }
+        struct packed got;
+        struct weights w;
+        struct arena a;
+        struct err err = {0};
+        assert_int_equal(take(mk, "a.weight", &got, &w, &a, &err), 0);
+        arena_free(&a);
+        weights_close(&w);
+    }
+}
+
 static void shards_agree_on_the_layout(void **state)
 {
     const struct maker *mk = *state;
@@ -346,6 +410,8 @@ int main(void)
         WITH_FOLDER(the_same_file_written_by_hand_is_taken),
         WITH_FOLDER(a_header_that_breaks_the_format_is_refused),
         WITH_FOLDER(codes_and_scales_that_no_quantiser_makes_are_refused),
+        WITH_FOLDER(what_fills_up_is_as_promised),
+        WITH_FOLDER(what_fills_up_q4_is_as_promised),
         WITH_FOLDER(shards_agree_on_the_layout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
