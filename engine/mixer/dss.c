@@ -207,14 +207,14 @@ static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x,
 }
 
 /* A mode of a channel: three fused products and one product to advance, two fused to
- * read. Its complex coefficient is a weight. */
+ * read. Its state is complex, and so is its coefficient, which is a weight. */
 static void dss_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
 {
     const struct dss *l = mx->impl;
     const struct matrix *const all[] = {&l->v, &l->u, &l->c, &l->o};
     double modes = (double)l->n_channels * l->n_state;
     cost_linears(sum, all, 4, cost_rows(s));
-    cost_state(sum, s, mx->need.fixed_bytes);
+    cost_state(sum, s, (size_t)l->n_channels * (size_t)l->n_state * 2 * sizeof(float));
     sum->weight_bytes += 2 * modes * sizeof(float);
     sum->f32_ops += 11 * modes * cost_rows(s);
 }
