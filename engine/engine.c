@@ -328,6 +328,10 @@ static int check_length(const struct engine *e, const struct engine_request *r,
     if (r->seeded_tokens < 0)
         return err_set(err, ERR_ARGUMENT, "expected seeded_tokens >= 0, found %d",
                        r->seeded_tokens);
+    if (r->spare_tokens < 0 || (size_t)r->spare_tokens > r->n_ids ||
+        (r->spare_tokens && (r->state_tokens || r->seeded_tokens)))
+        return err_set(err, ERR_ARGUMENT, "expected spare_tokens from 0 to %zu, alone",
+                       r->n_ids);
     if (r->state_tokens < 0 || (size_t)r->state_tokens > r->n_ids ||
         (r->state_tokens && (r->seeded_tokens || g->prompt_logprobs)) ||
         (r->save_state && g->n != 1))
@@ -503,6 +507,19 @@ int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
 void engine_return(struct engine *e, struct engine_state *s, bool good)
 {
     lend_back(&e->runner, s, good);
+}
+
+struct engine_state *engine_spill(struct engine *e, bool all)
+{
+    return lend_spill(&e->runner, all);
+}
+
+void engine_kept_of(const struct engine_state *s, struct engine_kept *out)
+{
+    *out = (struct engine_kept){.tenant = s->key,
+                                .cache_salt = s->key + s->tenant_len,
+                                .tokens = s->tokens,
+                                .n_tokens = s->n_tokens};
 }
 
 int engine_object_open(const struct engine *e, int fd, const char *tenant,

@@ -191,7 +191,12 @@ struct engine_request {
      */
     int state_tokens;
     size_t state_bytes;
-    bool save_state;   /* FINISH lends the state at the end of the answer; n is 1 */
+    bool save_state; /* FINISH lends the state at the end of the answer; n is 1 */
+    /* The same for a state that this engine has computed itself, in an earlier life: it
+     * is loaded where no deeper one is known; if it is not good, the prompt is read. What
+     * follows from it is kept like anything else. */
+    int spare_tokens;
+    size_t spare_bytes;
     int seeded_tokens; /* to measure at a depth: the ids begin at this position, behind a
                         * state and pages of seeded values that nobody computed; counted
                         * as prompt. Never set for a client's request. */
@@ -293,6 +298,19 @@ int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
 /* Ends a loan. A request that waits for its state goes on; if the state is not good, it
  * ends by FINISH_ERROR. Engine thread. */
 void engine_return(struct engine *e, struct engine_state *s, bool good);
+
+/* Lends a copy of the kept state that is most worth being stored for a later life, each
+ * once: one that was begun with; with `all`, one that may be. NULL: there is none now.
+ * Engine thread. */
+struct engine_state *engine_spill(struct engine *e, bool all);
+
+/* Whose state a loan is, and after which tokens; borrowed from it. */
+struct engine_kept {
+    const char *tenant, *cache_salt;
+    const int32_t *tokens; /* [n_tokens] */
+    int n_tokens;
+};
+void engine_kept_of(const struct engine_state *s, struct engine_kept *out);
 
 /* Reads an object's head and tokens, checks them and the file's length; the tokens are
  * appended. */

@@ -25,7 +25,13 @@ const double bridge_second_bounds[BRIDGE_STEP_BUCKETS] = {
 const double bridge_row_bounds[BRIDGE_ROW_BUCKETS] = {
     1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 1e300};
 
-enum message_kind { MESSAGE_SUBMIT, MESSAGE_CANCEL, MESSAGE_PAUSE, MESSAGE_RETURN };
+enum message_kind {
+    MESSAGE_SUBMIT,
+    MESSAGE_CANCEL,
+    MESSAGE_PAUSE,
+    MESSAGE_RETURN,
+    MESSAGE_SPILL
+};
 
 struct message {
     struct list at;
@@ -35,14 +41,14 @@ struct message {
     enum finish_reason why;     /* CANCEL */
     bool paused;                /* PAUSE */
     struct engine_state *state; /* RETURN */
-    bool good;                  /* RETURN */
+    bool good;                  /* RETURN; SPILL: all */
 };
 
 struct bridge_way {
     struct message m; /* first: who frees the one frees the other */
 };
 
-enum record_kind { RECORD_TAKEN, RECORD_REFUSED, RECORD_EVENT };
+enum record_kind { RECORD_TAKEN, RECORD_REFUSED, RECORD_EVENT, RECORD_SPILLED };
 
 /* One entry of the outbox; a struct err or a struct event and its text follow. */
 struct record {
@@ -177,6 +183,11 @@ static void take(struct bridge *b, struct message *m)
     case MESSAGE_RETURN:
         engine_return(b->engine, m->state, m->good);
         break;
+    case MESSAGE_SPILL: {
+        struct engine_state *state = engine_spill(b->engine, m->good);
+        put(b, &(struct record){.kind = RECORD_SPILLED}, &state, sizeof state, NULL, 0);
+        break;
+    }
     }
     mem_free(m);
 }
@@ -411,9 +422,18 @@ void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state
     send(b, &way->m);
 }
 
+int bridge_spill(struct bridge *b, bool all)
+{
+    return post(b, &(struct message){.kind = MESSAGE_SPILL, .good = all}, NULL);
+}
+
 static void deliver(const struct bridge_reader *r, char *at, const struct record *head)
 {
     char *body = at + padded(sizeof *head);
+    if (head->kind == RECORD_SPILLED) {
+        r->spilled(r->arg, *(struct engine_state **)(void *)body);
+        return;
+    }
     if (head->kind != RECORD_EVENT) {
         r->taken(r->arg, head->id,
                  head->kind == RECORD_REFUSED ? (struct err *)(void *)body : NULL);

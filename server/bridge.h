@@ -84,11 +84,17 @@ void bridge_way_free(struct bridge_way *way); /* of no return; accepts NULL */
 void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state *state,
                    bool good);
 
+/* Asks for a kept state that is worth storing; bridge_reader.spilled answers. ERR_MEMORY.
+ */
+int bridge_spill(struct bridge *b, bool all);
+
 /* Loop thread: hands over everything that came since, in order. Event and err are
  * borrowed until the call returns. */
 struct bridge_reader {
     void (*taken)(void *arg, uint64_t id, const struct err *err); /* err: NULL = queued */
     void (*event)(void *arg, const struct event *ev);
+    void (*spilled)(void *arg, struct engine_state *state); /* NULL: there is none; may be
+                                                             * NULL if nobody asks */
     void *arg;
 };
 void bridge_drain(struct bridge *b, const struct bridge_reader *r);

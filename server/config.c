@@ -153,6 +153,8 @@ static const struct option_row rows[] = {
      "all objects of a tenant; beyond it 413; 0: no limit"},
     {"state.total_bytes", BYTES(state_total_bytes, 0, 0x1p50), "64GiB", STATES, "SIZE",
      "all objects in the directory; 0: no limit"},
+    {"state.persist", CHOICE(state_persist, switch_names), "off", STATES, "WHEN",
+     "on: known prefixes are kept in state.dir for a later start"},
 
     {"log_level", CHOICE(log_level, level_names), "info", TELLING, "LEVEL",
      "error, warn, info or debug"},
@@ -368,6 +370,11 @@ static int settle(struct config *cfg, struct err *err)
         return err_param(err, ERR_ARGUMENT, "shape",
                          "shape: expected no model beside it, found model \"%.200s\"",
                          cfg->model);
+    if (cfg->state_persist && (!cfg->state_dir[0] || !cfg->prefix_cache))
+        return err_param(err, ERR_ARGUMENT, "state.persist",
+                         "state.persist: expected state.dir and prefix_cache beside it, "
+                         "found \"%.200s\" and %s",
+                         cfg->state_dir, cfg->prefix_cache ? "on" : "off");
     int rc = cfg->model[0] || cfg->shape[0] ? 0 : default_model(cfg, err);
     if (rc == 0 && !cfg->served_name[0])
         rc = default_name(cfg, err);

@@ -83,6 +83,7 @@ struct config {
     const char *state_dir; /* "" = none: the routes answer 404 */
     size_t state_max_object_bytes, state_tenant_bytes,
         state_total_bytes; /* 0: no limit */
+    int state_persist;     /* 1 = checkpoints outlive the process */
 
     /* what the process tells */
     enum log_level log_level;

@@ -103,6 +103,23 @@ int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
     return rc;
 }
 
+int deposit_begin_in(struct deposit *d, int dir_fd, const char *name, uint64_t bytes,
+                     struct err *err)
+{
+    *d = (struct deposit){.fd = -1, .dir_fd = dir_fd};
+    snprintf(d->name, sizeof d->name, "%s", name);
+    if (make_temp(d) != 0) {
+        close(dir_fd);
+        return store_io_error(err, "writing");
+    }
+    d->open = true;
+    if (allocate(d->fd, bytes) == 0)
+        return 0;
+    int rc = store_io_error(err, "writing");
+    deposit_abandon(d);
+    return rc;
+}
+
 static int publish(struct deposit *d, bool *replaced)
 {
     *replaced = false;

@@ -28,6 +28,11 @@ struct deposit {
 int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
                   const char *name, uint64_t bytes, struct err *err);
 
+/* The same without quotas, as a file of a directory that is the deposit's from now on.
+ * ERR_IO. */
+int deposit_begin_in(struct deposit *d, int dir_fd, const char *name, uint64_t bytes,
+                     struct err *err);
+
 /* Makes it the object of its name. ERR_IO, then it is abandoned; only when the very last
  * write, the directory's, fails is the object there all the same: it may or may not
  * outlive a crash. */

@@ -134,6 +134,9 @@ static void move_on(struct loop *l, uint64_t now_ns)
         enter(l, LOOP_DRAINING);
     if (l->phase < LOOP_DRAINING)
         return;
+    if (l->phase == LOOP_DRAINING && !busy(l, now_ns) &&
+        in_phase < l->cfg->drain_timeout_s && keeper_ending(l))
+        return;
     if (!busy(l, now_ns) || (l->phase == LOOP_CUTTING && in_phase > CUT_SECONDS)) {
         enter(l, LOOP_OVER);
     } else if (l->phase == LOOP_DRAINING && in_phase >= l->cfg->drain_timeout_s) {
@@ -171,6 +174,7 @@ static void on_tick(uv_timer_t *t)
     if (l->phase == LOOP_OVER)
         return;
     reaper_tick(l, now);
+    keeper_tick(l, now);
     move_on(l, now);
 }
 
@@ -291,6 +295,8 @@ static int open_states(struct loop *l, struct err *err)
     if (rc == 0)
         l->store = &l->directory;
     l->limits.has_states = l->store != NULL;
+    if (rc == 0 && cfg->state_persist)
+        rc = keeper_open(l, err);
     return rc;
 }
 
@@ -328,7 +334,7 @@ static bool encoding(const struct loop *l)
     for (const struct list *n = l->conns.next; n != &l->conns; n = n->next)
         if (LIST_OF(n, struct conn, at)->encode.active)
             return true;
-    return false;
+    return l->keeper.work.active;
 }
 
 /* After the engine is gone nothing is owed to the conns that are left. */
@@ -354,6 +360,7 @@ static void close_all(struct loop *l)
     free_conns(l);
     job_table_free(&l->jobs);
     keys_close(l->keys);
+    keeper_close(l);
     if (l->store)
         store_close(l->store);
     uv_loop_close(&l->uv);

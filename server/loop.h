@@ -14,6 +14,7 @@
 #include "server/encode.h"
 #include "server/http.h"
 #include "server/job.h"
+#include "server/keeper.h"
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/store.h"
@@ -44,6 +45,7 @@ struct loop {
     struct keys *keys;     /* owns */
     struct store *store;   /* NULL: no states are kept; or &directory */
     struct store directory;
+    struct keeper keeper;
     struct admit admit;
     struct metrics metrics;
     struct job_table jobs;

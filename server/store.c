@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIR_NAME_BYTES = 256, FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
+enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
 
 int store_io_error(struct err *err, const char *what)
 {
@@ -24,23 +24,30 @@ int store_io_error(struct err *err, const char *what)
 
 /* ---- tenants ---------------------------------------------------------------- */
 
-static void tenant_dir(char out[DIR_NAME_BYTES], const char *tenant)
+bool store_dir_name(char out[STORE_DIR_BYTES], const char *prefix, const char *text)
 {
-    size_t n = 2;
-    memcpy(out, "t-", 3);
-    for (; *tenant && n + 4 <= DIR_NAME_BYTES; tenant++) {
-        char c = *tenant;
+    size_t n = (size_t)snprintf(out, STORE_DIR_BYTES, "%s", prefix);
+    for (; *text; text++) {
+        char c = *text;
         bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
                      (c >= '0' && c <= '9') || c == '_' || c == '-';
-        n += (size_t)snprintf(out + n, DIR_NAME_BYTES - n, plain ? "%c" : "=%02X",
+        if (n + 4 > STORE_DIR_BYTES)
+            return false;
+        n += (size_t)snprintf(out + n, STORE_DIR_BYTES - n, plain ? "%c" : "=%02X",
                               (unsigned char)c);
     }
+    return true;
+}
+
+static void tenant_dir(char out[STORE_DIR_BYTES], const char *tenant)
+{
+    store_dir_name(out, "t-", tenant); /* keys.c bounds a tenant's name */
 }
 
 /* The tenant's directory, or -ERR_NOT_FOUND without one. */
 static int find_tenant(const struct store *s, const char *tenant, struct err *err)
 {
-    char name[DIR_NAME_BYTES];
+    char name[STORE_DIR_BYTES];
     tenant_dir(name, tenant);
     int fd = openat(s->fd, name, FIND_FLAGS | O_DIRECTORY);
     if (fd >= 0)
@@ -51,7 +58,7 @@ static int find_tenant(const struct store *s, const char *tenant, struct err *er
 
 int store_make_tenant(const struct store *s, const char *tenant, struct err *err)
 {
-    char name[DIR_NAME_BYTES];
+    char name[STORE_DIR_BYTES];
     tenant_dir(name, tenant);
     if (mkdirat(s->fd, name, 0700) != 0 && errno != EEXIST)
         return store_io_error(err, "a tenant's directory");
@@ -62,10 +69,7 @@ int store_make_tenant(const struct store *s, const char *tenant, struct err *err
 
 /* ---- walking ---------------------------------------------------------------- */
 
-typedef int entry_fn(void *arg, int dir_fd, const char *name, struct err *err);
-
-/* Calls fn for every entry of a directory until it answers non-zero; returns that. */
-static int each(int dir_fd, entry_fn *fn, void *arg, struct err *err)
+int store_each(int dir_fd, store_entry_fn *fn, void *arg, struct err *err)
 {
     int copy = openat(dir_fd, ".", FIND_FLAGS | O_DIRECTORY);
     DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
@@ -95,7 +99,7 @@ static int find_file(int dir_fd, const char *name, struct stat *st, struct err *
 
 /* The same for every tenant's directory but one, with that directory. */
 struct tenants {
-    entry_fn *fn;
+    store_entry_fn *fn;
     void *arg;
     const char *but; /* its name, or NULL */
 };
@@ -110,7 +114,7 @@ static int enter_tenant(void *arg, int dir_fd, const char *name, struct err *err
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
                    ? 0
                    : store_io_error(err, "a tenant's directory");
-    int rc = each(fd, t->fn, t->arg, err);
+    int rc = store_each(fd, t->fn, t->arg, err);
     close(fd);
     return rc;
 }
@@ -123,7 +127,7 @@ bool store_is_object(const char *name)
 /* ---- opening ---------------------------------------------------------------- */
 
 /* A writer holds its temporary's lock from before its first byte to the rename. */
-static int remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
+int store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct stat st;
     (void)arg, (void)err;
@@ -162,8 +166,8 @@ int store_open(struct store *s, const struct store_options *o, struct err *err)
         store_close(s);
         return rc;
     }
-    struct tenants t = {remove_stale, NULL, NULL};
-    int rc = each(s->fd, enter_tenant, &t, err);
+    struct tenants t = {store_remove_stale, NULL, NULL};
+    int rc = store_each(s->fd, enter_tenant, &t, err);
     if (rc)
         store_close(s);
     return rc;
@@ -266,7 +270,7 @@ int store_list(const struct store *s, const char *tenant, struct store_entry **o
 {
     struct listing l = {0};
     int dir_fd = find_tenant(s, tenant, err);
-    int rc = dir_fd < 0 ? dir_fd : each(dir_fd, add_entry, &l, err);
+    int rc = dir_fd < 0 ? dir_fd : store_each(dir_fd, add_entry, &l, err);
     if (dir_fd >= 0)
         close(dir_fd);
     if (rc && rc != -ERR_NOT_FOUND) {
@@ -304,14 +308,14 @@ static int add_use(void *arg, int dir_fd, const char *name, struct err *err)
 
 int store_used(int dir_fd, const char *but, struct store_use *sum, struct err *err)
 {
-    return each(dir_fd, add_use, &(struct count){sum, but}, err);
+    return store_each(dir_fd, add_use, &(struct count){sum, but}, err);
 }
 
 int store_used_by_others(const struct store *s, const char *tenant, struct store_use *sum,
                          struct err *err)
 {
-    char own[DIR_NAME_BYTES];
+    char own[STORE_DIR_BYTES];
     tenant_dir(own, tenant);
     struct tenants t = {add_use, &(struct count){sum, NULL}, own};
-    return each(s->fd, enter_tenant, &t, err);
+    return store_each(s->fd, enter_tenant, &t, err);
 }

@@ -66,6 +66,20 @@ struct store_entry {
 int store_list(const struct store *s, const char *tenant, struct store_entry **out,
                size_t *n, struct err *err);
 
+/* A directory's name: prefix and text, whose bytes beyond A-Za-z0-9_- are =XX. False: it
+ * is too long. */
+enum { STORE_DIR_BYTES = 256 };
+bool store_dir_name(char out[STORE_DIR_BYTES], const char *prefix, const char *text);
+
+/* Calls fn for every entry of a directory until it answers non-zero; returns that.
+ * ERR_IO.
+ */
+typedef int store_entry_fn(void *arg, int dir_fd, const char *name, struct err *err);
+int store_each(int dir_fd, store_entry_fn *fn, void *arg, struct err *err);
+
+/* For it: removes a temporary whose writer is gone. */
+int store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err);
+
 /* For deposit.c. The tenant's directory, made if need be: the caller's descriptor, or
  * -ERR_IO. Whether a file's name can be an object's. */
 int store_make_tenant(const struct store *s, const char *tenant, struct err *err);

@@ -1,11 +1,13 @@
 /* Finding, loading, saving. Functions of workers are marked. */
 #include "server/travel.h"
 
+#include "engine/base/log.h"
 #include "server/conn.h"
 #include "server/deposit.h"
 #include "server/work.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- finding ---------------------------------------------------------------- */
@@ -69,9 +71,82 @@ int travel_find(struct encode *w) /* worker */
 
 void travel_ask(const struct conn *c, struct engine_request *r)
 {
-    r->state_tokens = c->travel.from.depth;
-    r->state_bytes = c->travel.from.bytes;
+    const struct travel *t = &c->travel;
+    if (t->place.depth) {
+        r->spare_tokens = t->from.depth;
+        r->spare_bytes = t->from.bytes;
+    } else {
+        r->state_tokens = t->from.depth;
+        r->state_bytes = t->from.bytes;
+    }
     r->save_state = c->req.state.save != NULL;
+}
+
+/* ---- the shelf -------------------------------------------------------------- */
+
+static void close_object(struct travel *t)
+{
+    if (t->open)
+        close(t->fd);
+    t->open = false;
+}
+
+bool travel_recall(struct conn *c)
+{
+    struct travel *t = &c->travel;
+    struct shelf *shelf = &c->l->keeper.shelf;
+    const struct job *j = c->jobs;
+    return shelf->store && c->n_jobs == 1 && !c->req.state.load &&
+           !c->req.gen.prompt_logprobs &&
+           shelf_find(shelf, c->tenant_name, c->req.cache_salt, j->ids, (int)j->n_ids,
+                      &t->place);
+}
+
+/* Nobody can make use of it. */
+static void clear_away(const struct conn *c, int rc) /* worker */
+{
+    if (rc == -ERR_CONFLICT)
+        shelf_remove(c->l->store, &c->travel.place);
+}
+
+int travel_reopen(struct encode *w) /* worker */
+{
+    struct conn *c = work_conn(w);
+    struct travel *t = &c->travel;
+    struct ids known = {0};
+    t->fd = shelf_read(c->l->store, &t->place, &w->err);
+    if (t->fd < 0)
+        return t->fd;
+    t->open = true;
+    int rc = engine_object_open(w->e, t->fd, c->tenant_name, &t->from, &known, &w->err);
+    size_t n = (size_t)t->place.depth;
+    if (rc == 0 && (known.n != n || t->from.depth != t->place.depth ||
+                    memcmp(known.data, c->jobs[0].ids, n * sizeof *known.data) != 0))
+        rc = err_set(&w->err, ERR_CONFLICT, "a kept checkpoint is not what it is called");
+    engine_ids_free(&known);
+    if (rc) {
+        clear_away(c, rc);
+        close_object(t);
+    }
+    return rc;
+}
+
+/* Of a file that another process took there is nothing to tell. */
+static void forget(struct conn *c)
+{
+    shelf_drop(&c->l->keeper.shelf, &c->travel.place);
+    if (c->encode.rc == -ERR_CONFLICT)
+        log_text(LOG_WARN, "checkpoint_dropped", c->encode.err.text);
+}
+
+void travel_recalled(struct conn *c)
+{
+    struct travel *t = &c->travel;
+    if (t->place.depth == 0 || c->encode.rc == 0)
+        return;
+    forget(c);
+    t->from = (struct engine_object){0};
+    t->place.depth = 0;
 }
 
 /* ---- loans ------------------------------------------------------------------ */
@@ -79,7 +154,8 @@ void travel_ask(const struct conn *c, struct engine_request *r)
 int travel_prepare(struct conn *c, struct err *err)
 {
     const struct states_wish *wish = &c->req.state;
-    int rc = wish->load ? bridge_way_new(&c->travel.load.way, err) : 0;
+    int rc =
+        wish->load || c->travel.from.depth ? bridge_way_new(&c->travel.load.way, err) : 0;
     if (!rc && wish->save)
         rc = bridge_way_new(&c->travel.save.way, err);
     return rc;
@@ -112,19 +188,14 @@ static int start(struct conn *c, encode_fn *run, void (*done)(struct encode *))
 
 /* ---- loading ---------------------------------------------------------------- */
 
-static void close_object(struct travel *t)
-{
-    if (t->open)
-        close(t->fd);
-    t->open = false;
-}
-
 static int read_state(struct encode *w) /* worker */
 {
     struct conn *c = work_conn(w);
     struct travel *t = &c->travel;
     int rc = engine_object_load(w->e, t->load.state, t->fd, c->tenant_name, &w->err);
-    if (rc)
+    if (rc && t->place.depth)
+        clear_away(c, rc);
+    else if (rc)
         about(&w->err, "state.load");
     close_object(t);
     return rc;
@@ -133,10 +204,12 @@ static int read_state(struct encode *w) /* worker */
 static void was_read(struct encode *w)
 {
     struct conn *c = work_conn(w);
-    if (w->rc)
-        note_fault(c, &w->err);
-    else
+    if (w->rc == 0)
         c->l->metrics.states_loaded++;
+    else if (c->travel.place.depth)
+        forget(c);
+    else
+        note_fault(c, &w->err);
     give_back(c, &c->travel.load, w->rc == 0);
     conn_release(c);
 }

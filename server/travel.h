@@ -17,6 +17,7 @@
 
 #include "server/bridge.h"
 #include "server/encode.h"
+#include "server/shelf.h"
 
 struct conn;
 
@@ -27,6 +28,7 @@ struct loan {
 
 struct travel { /* zeroed: nothing is loaded or saved */
     int fd; /* owns, if open: the object that is loaded, as it was when it was found */
+    struct shelf_place place;      /* depth 0: what is loaded was asked for by its name */
     bool open, arrived, stored;    /* arrived: the engine has room for what is loaded */
     struct engine_object from, to; /* what is loaded; what is stored */
     struct loan load, save;
@@ -35,6 +37,13 @@ struct travel { /* zeroed: nothing is loaded or saved */
 /* For work_start, instead of encode_items: leaves the ids of a text in its item.
  * ERR_NOT_FOUND, ERR_CONFLICT, ERR_IO, or as tokenising. */
 int travel_find(struct encode *w);
+
+/* Whether there may be something on the shelf for the one prompt of a request. Then
+ * travel_reopen is for work_start, and travel_recalled follows it. Nothing of this is an
+ * error: what is damaged or foreign is removed, and the prompt is read. */
+bool travel_recall(struct conn *c);
+int travel_reopen(struct encode *w);
+void travel_recalled(struct conn *c);
 
 /* Says in the engine's request what is loaded and saved. */
 void travel_ask(const struct conn *c, struct engine_request *r);

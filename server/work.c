@@ -146,6 +146,22 @@ static int step_check(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
+/* What may be on the shelf is looked at by a worker. */
+static int step_recall(struct conn *c, struct err *err)
+{
+    if (!travel_recall(c))
+        return CONN_NEXT;
+    c->encode.gate = &c->l->disk;
+    return work_start(c, travel_reopen, err);
+}
+
+static int step_recalled(struct conn *c, struct err *err)
+{
+    (void)err;
+    travel_recalled(c);
+    return CONN_NEXT;
+}
+
 static const char *piece(void *arg, int32_t id, size_t *len)
 {
     return engine_piece(arg, id, len);
@@ -197,9 +213,9 @@ static int step_submit(struct conn *c, struct err *err)
     return CONN_WAIT;
 }
 
-conn_step_fn *const work_completions[] = {step_parse,  step_parsed, step_admit,
-                                          step_encode, step_check,  step_open,
-                                          step_submit, NULL};
+conn_step_fn *const work_completions[] = {
+    step_parse,  step_parsed,   step_admit, step_encode, step_check,
+    step_recall, step_recalled, step_open,  step_submit, NULL};
 
 /* ---- completions: events -> bytes ------------------------------------------- */
 
@@ -324,6 +340,11 @@ static void feed(struct conn *c, const struct event *ev)
     http_wake(c->call);
 }
 
+static void on_spilled(void *arg, struct engine_state *state)
+{
+    keeper_take(arg, state);
+}
+
 static void on_event(void *arg, const struct event *ev)
 {
     struct loop *l = arg;
@@ -349,8 +370,10 @@ static void on_event(void *arg, const struct event *ev)
 
 void work_drain(struct loop *l)
 {
-    bridge_drain(l->bridge,
-                 &(struct bridge_reader){.taken = on_taken, .event = on_event, .arg = l});
+    bridge_drain(l->bridge, &(struct bridge_reader){.taken = on_taken,
+                                                    .event = on_event,
+                                                    .spilled = on_spilled,
+                                                    .arg = l});
 }
 
 /* ---- both ways -------------------------------------------------------------- */

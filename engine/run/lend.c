@@ -14,7 +14,7 @@ int lend_new(struct engine_state **out, const struct radix_key *key, int n_token
 {
     size_t table = (size_t)seq_pages(n_tokens) * sizeof(int32_t);
     size_t tokens = (size_t)n_tokens * sizeof(int32_t);
-    struct engine_state *l = mem_alloc(sizeof *l + table + tokens + key->len);
+    struct engine_state *l = mem_alloc(sizeof *l + table + tokens + key->len + 1);
     if (!l)
         return err_set(err, ERR_MEMORY, "out of memory for a state of %d tokens",
                        n_tokens);
@@ -26,6 +26,7 @@ int lend_new(struct engine_state **out, const struct radix_key *key, int n_token
     l->key_len = key->len;
     l->tenant_len = key->tenant_len;
     memcpy(l->key, key->bytes, key->len);
+    l->key[key->len] = '\0';
     *out = l;
     return 0;
 }
@@ -82,6 +83,38 @@ struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reaso
     return l;
 }
 
+/* The tokens and pages of a checkpoint's path. */
+static void take_path(struct runner *r, struct engine_state *l, int32_t node)
+{
+    radix_path(&r->prefix.radix, node, l->tokens);
+    l->n_pages = r->pages.page_bytes ? seq_pages(l->depth) : 0;
+    if (l->n_pages)
+        radix_table(&r->prefix.radix, node, l->table);
+    for (int i = 0; i < l->n_pages; i++)
+        pages_share(&r->pages, l->table[i]);
+}
+
+struct engine_state *lend_spill(struct runner *r, bool all)
+{
+    struct prefix *p = r->reuse.prefix;
+    int32_t slot = p ? prefix_hot(p, all) : -1;
+    struct engine_state *l;
+    if (slot < 0 || !prefix_room(p, 1, 0, slot))
+        return NULL;
+    struct checkpoint *c = &p->checkpoints[slot];
+    struct radix_key key = radix_key_of(&p->radix, c->node);
+    if (lend_new(&l, &key, c->depth, NULL))
+        return NULL;
+    c->spilled = true;
+    l->depth = l->n_tokens = c->depth;
+    l->slot = slots_dup(&r->slots, slot);
+    l->constant = slots_at(&r->slots, l->slot);
+    l->pool = r->pages.base;
+    take_path(r, l, c->node);
+    list_push(&r->lent, &l->at);
+    return l;
+}
+
 /* ---- back ------------------------------------------------------------------- */
 
 void lend_part(struct seq *s)
@@ -94,15 +127,22 @@ void lend_part(struct seq *s)
     s->slot = -1;
 }
 
-static void begin(struct runner *r, struct request *q, const struct engine_state *l)
+static void begin(struct runner *r, struct request *q, int depth)
 {
-    struct seq *s = &q->seqs[0];
-    s->state = SEQ_PREFILL;
-    s->n_run = l->depth;
-    q->n_cached = q->n_found = l->depth;
-    q->found_bytes = q->state_bytes;
+    q->seqs[0].state = SEQ_PREFILL;
+    q->found_bytes = depth ? q->state_bytes : 0;
     q->loading = NULL;
+    reuse_loaded(&r->reuse, q, depth);
     emit_start(r, q);
+}
+
+/* Nothing of what was read stays: slot and pages are as they were taken. */
+static void wipe(struct runner *r, struct engine_state *l)
+{
+    memset(l->constant, 0, r->slots.slot_bytes);
+    for (int i = 0; i < l->n_pages; i++)
+        memset(l->pool + (size_t)l->table[i] * r->pages.page_bytes, 0,
+               r->pages.page_bytes);
 }
 
 static void give_up(struct runner *r, struct request *q)
@@ -130,8 +170,10 @@ void lend_back(struct runner *r, struct engine_state *l, bool good)
 {
     struct request *q = l->q;
     list_remove(&l->at);
-    if (q && good)
-        begin(r, q, l);
+    if (q && !good && q->n_spare)
+        wipe(r, l);
+    if (q && (good || q->n_spare))
+        begin(r, q, good ? l->depth : 0);
     else if (q)
         give_up(r, q); /* lend_part leaves the slot here */
     settle(r, l);

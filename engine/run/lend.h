@@ -7,6 +7,8 @@
  * leaves the slot to it. What was lent for writing becomes a checkpoint when it comes
  * back. Engine thread only, but for what lend.c says of its borrowers.
  *
+ * A kept state goes out as a copy, so that the tree goes on without it.
+ *
  * The subtle point: a state that came from outside is its own request's alone. It never
  * becomes a checkpoint, nor does anything computed from it: a stored prefix must be what
  * this engine would have computed.
@@ -31,7 +33,7 @@ struct engine_state {
     char *pool;        /* the pages' */
     int32_t *table;    /* [n_pages]; owns a reference to each */
     int32_t *tokens;   /* [n_tokens]; to save */
-    char *key;         /* [key_len] of the request */
+    char *key;         /* [key_len] of the request, and a NUL */
     size_t key_len, tenant_len;
     int depth, n_tokens, n_pages;
 };
@@ -52,7 +54,11 @@ struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reaso
 /* A sequence ends, maybe while its state is out: then the slot stays with the loan. */
 void lend_part(struct seq *s);
 
-/* The loan is over. To load: the request begins, or, if not good, ends. */
+/* A copy of the kept state that engine_spill asks for, or NULL. */
+struct engine_state *lend_spill(struct runner *r, bool all);
+
+/* The loan is over. To load: the request begins; if it is not good, with nothing if it
+ * may, else it ends. */
 void lend_back(struct runner *r, struct engine_state *l, bool good);
 
 /* All that is out is taken back without a word; nobody may use it any more. */

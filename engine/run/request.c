@@ -58,8 +58,9 @@ static int make_loans(struct request *r, const struct engine_request *from,
 {
     int rc = 0;
     r->n_state = from->state_tokens;
-    r->state_bytes = from->state_bytes;
-    if (r->n_state)
+    r->n_spare = from->spare_tokens;
+    r->state_bytes = r->n_spare ? from->spare_bytes : from->state_bytes;
+    if (r->n_state || r->n_spare)
         rc = lend_new(&r->to_load, &r->key, r->n_prompt, err);
     if (rc == 0 && from->save_state)
         rc = lend_new(&r->to_save, &r->key, r->n_prompt + r->gen.max_tokens, err);

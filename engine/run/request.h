@@ -41,6 +41,7 @@ struct request {
     /* states from outside and to it: lend.c */
     int n_state;        /* tokens of the prompt whose state is loaded */
     size_t state_bytes; /* of the object */
+    int n_spare; /* the same, if memory knows less; n_state is decided at admission */
     struct engine_state *to_load, *to_save; /* own: memory for loans to come, or NULL */
     struct engine_state *loading;           /* borrows: is out now */
 

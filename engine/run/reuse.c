@@ -182,6 +182,11 @@ static void note_match(const struct reuse *u, struct request *r,
         r->junction = m->known;
 }
 
+static bool spare_wanted(const struct request *r, const struct prefix_match *m)
+{
+    return r->reuse && !r->gen.prompt_logprobs && r->n_spare > m->depth;
+}
+
 bool reuse_begin(struct reuse *u, struct request *r)
 {
     struct prefix_match m = nothing;
@@ -189,7 +194,9 @@ bool reuse_begin(struct reuse *u, struct request *r)
     if (u->prefix && r->reuse)
         prefix_find(u->prefix, &path, &m);
     struct prefix_match used = r->gen.prompt_logprobs ? nothing : m;
-    if (used.depth == 0)
+    if (r->n_spare)
+        r->n_state = spare_wanted(r, &used) ? r->n_spare : 0;
+    if (used.depth == 0 || r->n_state)
         used = nothing;
     bool begun = begin_with_copy(u, r, &used);
     if (!begun && used.slot >= 0)
@@ -205,7 +212,7 @@ bool reuse_begin(struct reuse *u, struct request *r)
     if (used.depth)
         prefix_hit(u->prefix, &used);
     note_match(u, r, &m, used.depth);
-    if (u->prefix && r->reuse && !r->gen.prompt_logprobs)
+    if (u->prefix && r->reuse && !r->gen.prompt_logprobs && !r->n_state)
         lost_count(u->prefix, u->vocab, r, &m, u->lost);
     plan_cut(u, r);
     return true;
@@ -220,6 +227,16 @@ bool reuse_is_sound(const struct reuse *u, int32_t slot)
     for (int i = 0; i < u->row_floats; i++)
         finite &= fabsf(row[i]) <= FLT_MAX; /* false of NaN */
     return finite;
+}
+
+void reuse_loaded(struct reuse *u, struct request *r, int depth)
+{
+    struct seq *s = &r->seqs[0];
+    struct prefix_path path = path_of(s, depth);
+    s->n_run = r->n_cached = r->n_found = r->last_cut = depth;
+    if (depth && r->reuse && u->prefix && reuse_is_sound(u, s->slot))
+        prefix_keep(u->prefix, &path, PREFIX_TURN, s->slot, s->pages);
+    plan_cut(u, r);
 }
 
 static void keep(struct reuse *u, struct seq *s)

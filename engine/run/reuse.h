@@ -32,6 +32,9 @@ struct reuse {
  * what runs leaves too little; the request has nothing then. */
 bool reuse_begin(struct reuse *u, struct request *r);
 
+/* The state after `depth` tokens of a request's prompt was loaded, or 0: none was. */
+void reuse_loaded(struct reuse *u, struct request *r, int depth);
+
 /* After a forward pass: takes the checkpoints that sequences of the batch have come to.
  */
 void reuse_keep(struct reuse *u, const struct batch *b);

@@ -371,3 +371,20 @@ void radix_table(const struct radix *x, int32_t node, int32_t *table)
             table[last = i] = x->nodes[node].page;
     }
 }
+
+/* ---- paths back ------------------------------------------------------------- */
+
+void radix_path(const struct radix *x, int32_t node, int32_t *tokens)
+{
+    for (int32_t at = node; x->nodes[at].parent >= 0; at = x->nodes[at].parent)
+        memcpy(tokens + x->nodes[at].start, x->nodes[at].tokens,
+               (size_t)x->nodes[at].n * sizeof *tokens);
+}
+
+struct radix_key radix_key_of(const struct radix *x, int32_t node)
+{
+    while (x->nodes[node].parent >= 0)
+        node = x->nodes[node].parent;
+    const struct radix_root *r = &x->roots[-1 - x->nodes[node].parent];
+    return (struct radix_key){r->key, r->len, r->tenant_len};
+}

@@ -92,6 +92,10 @@ void radix_attach(struct radix *x, int32_t node, const int32_t *table);
 /* Takes back what radix_pin counted. Nodes that are ghosts now let go of their pages. */
 void radix_unpin(struct radix *x, int32_t node);
 
+/* Writes the tokens of the path that ends in the node; whose it is. */
+void radix_path(const struct radix *x, int32_t node, int32_t *tokens);
+struct radix_key radix_key_of(const struct radix *x, int32_t node);
+
 /* Writes the page table of the path that ends in the node. */
 void radix_table(const struct radix *x, int32_t node, int32_t *table);
 

@@ -436,6 +436,30 @@ static void a_shape_stands_alone(void **state)
     config_free(&cfg);
 }
 
+static void persistence_needs_a_place_and_something_to_keep(void **state)
+{
+    (void)state;
+    struct config cfg;
+    struct err err;
+    struct start starts[] = {
+        {NULL, {NULL}, {"--model=b", "--state-persist=on", NULL}},
+        {NULL,
+         {NULL},
+         {"--model=b", "--state-persist=on", "--state-dir=d", "--prefix-cache=off",
+          NULL}},
+    };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(load(&cfg, &starts[i], &err), -ERR_ARGUMENT);
+        assert_string_equal(err.param, "state.persist");
+        config_free(&cfg);
+    }
+    struct start good = {
+        NULL, {NULL}, {"--model=b", "--state-persist=on", "--state-dir=d", NULL}};
+    assert_int_equal(load(&cfg, &good, &err), 0);
+    assert_int_equal(cfg.state_persist, 1);
+    config_free(&cfg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_command_has_its_own_flags_and_keys),
         cmocka_unit_test(served_name_follows_the_folder),
         cmocka_unit_test(a_shape_stands_alone),
+        cmocka_unit_test(persistence_needs_a_place_and_something_to_keep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
