@@ -296,13 +296,15 @@ int shelf_read(const struct store *s, const struct shelf_place *place, struct er
     struct stat st;
     int dir = open_group(s, place, false, &name);
     int fd = dir < 0 ? -1 : openat(dir, name, FIND_FLAGS | O_NONBLOCK);
+    bool gone = fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
     if (dir >= 0)
         close(dir);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         return fd;
     if (fd >= 0)
         close(fd);
-    return err_set(err, ERR_NOT_FOUND, "a kept checkpoint is not there any more");
+    return gone ? err_set(err, ERR_NOT_FOUND, "a kept checkpoint is not there any more")
+                : err_set(err, ERR_IO, "a kept checkpoint cannot be opened");
 }
 
 void shelf_remove(const struct store *s, const struct shelf_place *place)

@@ -131,11 +131,14 @@ int travel_reopen(struct encode *w) /* worker */
     return rc;
 }
 
-/* Of a file that another process took there is nothing to tell. */
+/* What was removed is forgotten; so is what another process took, of which there is
+ * nothing to tell. Any other fault may pass. */
 static void forget(struct conn *c)
 {
-    shelf_drop(&c->l->keeper.shelf, &c->travel.place);
-    if (c->encode.rc == -ERR_CONFLICT)
+    int rc = c->encode.rc;
+    if (rc == -ERR_CONFLICT || rc == -ERR_NOT_FOUND)
+        shelf_drop(&c->l->keeper.shelf, &c->travel.place);
+    if (rc == -ERR_CONFLICT)
         log_text(LOG_WARN, "checkpoint_dropped", c->encode.err.text);
 }
 

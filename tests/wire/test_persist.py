@@ -146,6 +146,21 @@ class Restart(Case):
             self.idle(d)
 
 
+    def test_clients_that_leave_take_nothing_away(self):
+        prompt = self.prompt(80, 7)
+        with self.daemon() as d:
+            said, _ = self.ask(d, prompt)
+        more = prompt + json.loads(said)[0]["token_ids"] + [4]
+        want = self.cold([more])[0]
+        with self.daemon("--checkpoint-bytes", 1) as d:  # memory keeps nothing
+            for i in range(40):
+                s = d.open_stream(prompt=more)
+                time.sleep(i % 8 * 0.0005)
+                s.close()
+            self.assertEqual(self.ask(d, more), (want, len(more) - 2))
+            self.idle(d)
+
+
 class Pha(Restart):
     fixture = "pha-gated"
 
