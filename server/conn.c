@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "server/answer.h"
+#include "server/catalog.h"
 #include "server/head.h"
 #include "server/text.h"
 #include "server/transfer.h"
@@ -71,6 +72,7 @@ void conn_reply(struct conn *c, struct http_reply *r)
     c->status = r->status;
     c->answered_ns = loop_now();
     c->answer_bytes = r->body.len;
+    c->refused_at = c->body_bytes;
     metrics_http(&c->l->metrics, c->route.label, r->status);
     if (!c->call) {
         buf_free(&r->body);
@@ -186,6 +188,7 @@ void conn_give_up(struct conn *c, const struct err *err)
     buf_put(&out, r->body.data, r->body.len);
     c->replied = true;
     c->status = r->status;
+    c->l->metrics.states_rejected += err->code == ERR_CONFLICT;
     metrics_http(&c->l->metrics, c->route.label, r->status);
     bool whole = !out.failed && !r->body.failed;
     http_shut(c->call->sock, whole ? out.data : "", whole ? out.len : 0);
@@ -219,7 +222,9 @@ static void take_id(struct conn *c)
     c->request_id[h->value_len] = '\0';
 }
 
-int conn_hold(struct conn *c, size_t bytes, struct err *err)
+/* Bytes that wait for work, counted over all conns: ERR_BUSY when they are too many;
+ * counted in any case until unhold. */
+static int hold(struct conn *c, size_t bytes, struct err *err)
 {
     c->l->held_bytes += bytes;
     if (c->l->held_bytes <= HELD_BODIES * c->l->cfg->max_body_bytes)
@@ -227,14 +232,14 @@ int conn_hold(struct conn *c, size_t bytes, struct err *err)
     return err_set(err, ERR_BUSY, "too many bodies are under way; retry later");
 }
 
-void conn_unhold(struct conn *c, size_t bytes)
+static void unhold(struct conn *c, size_t bytes)
 {
     c->l->held_bytes -= bytes;
 }
 
 void conn_drop_body(struct conn *c)
 {
-    conn_unhold(c, c->body.cap);
+    unhold(c, c->body.cap);
     buf_free(&c->body);
 }
 
@@ -242,6 +247,7 @@ void conn_refuse(struct conn *c, const struct err *err)
 {
     c->refused = true;
     c->refused_at = c->body_bytes;
+    c->refused_ns = loop_now();
     c->fault = *err;
     conn_drop_body(c);
 }
@@ -258,13 +264,13 @@ static conn_step_fn *const *steps_of(const struct conn *c)
     case API_DETOKENIZE:
         return text_detokenize;
     case API_STATES:
-        return transfer_list;
+        return catalog_list;
     case API_STATE_GET:
         return transfer_get;
     case API_STATE_PUT:
         return transfer_put;
     case API_STATE_DELETE:
-        return transfer_delete;
+        return catalog_delete;
     default:
         return answer_steps;
     }
@@ -300,7 +306,11 @@ static void head(void *owner, const struct err *fault)
 static ssize_t discard(struct conn *c, size_t len)
 {
     c->body_bytes += len;
-    return c->body_bytes - c->refused_at <= DISCARD_BYTES ? (ssize_t)len : -1;
+    if (c->body_bytes - c->refused_at <= DISCARD_BYTES)
+        return (ssize_t)len;
+    if (!c->replied)
+        conn_give_up(c, &c->fault);
+    return -1;
 }
 
 static ssize_t upload(struct conn *c, const char *data, size_t len)
@@ -332,7 +342,7 @@ static ssize_t body(void *owner, const char *data, size_t len)
     }
     size_t cap = c->body.cap;
     buf_put(&c->body, data, len);
-    if (conn_hold(c, c->body.cap - cap, &err))
+    if (hold(c, c->body.cap - cap, &err))
         conn_refuse(c, &err);
     return c->body.failed ? -1 : (ssize_t)len;
 }

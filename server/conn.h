@@ -55,7 +55,8 @@ struct conn {
         sent; /* refused: fault is the answer; whole: body is in */
     struct err fault;
     uint64_t body_bytes, answer_bytes;
-    uint64_t refused_at, seen_bytes; /* body_bytes when refused; at the last tick */
+    uint64_t refused_ns;
+    uint64_t refused_at, seen_bytes; /* body_bytes when refused or answered; last tick */
     int status;
     struct buf body;
 
@@ -98,11 +99,6 @@ void conn_fail(struct conn *c, const struct err *err);
 /* The body is read to its end and thrown away, then err is the answer. */
 void conn_refuse(struct conn *c, const struct err *err);
 
-/* Bytes that wait for work, counted over all conns: ERR_BUSY when they are too many;
- * counted in any case until conn_unhold. */
-int conn_hold(struct conn *c, size_t bytes, struct err *err);
-void conn_unhold(struct conn *c, size_t bytes);
-
 /* Frees the body once it is parsed. */
 void conn_drop_body(struct conn *c);
 
@@ -115,7 +111,8 @@ void conn_answer(struct conn *c, struct buf *body);
 /* Sends the head of a stream that conn.stream feeds. */
 void conn_open_stream(struct conn *c);
 
-/* A socket whose request never became whole in time: err goes straight onto it. */
+/* A socket whose request does not become whole: err goes straight onto it, and no more
+ * is read. */
 void conn_give_up(struct conn *c, const struct err *err);
 
 /* Frees the conn if nothing holds it any more. */

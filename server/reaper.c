@@ -12,7 +12,7 @@
 #include <poll.h>
 
 enum { POLL_BATCH = 256 };
-static const double DISCARD_SECONDS = 5, UPLOAD_BYTES_S = 64 * 1024;
+static const double DISCARD_SECONDS = 5, OBJECT_BYTES_S = 64 * 1024; /* at the least */
 
 static bool older(uint64_t since_ns, uint64_t now_ns, double seconds)
 {
@@ -20,28 +20,37 @@ static bool older(uint64_t since_ns, uint64_t now_ns, double seconds)
            (double)(now_ns - since_ns) / 1e9 > seconds;
 }
 
-/* ---- sockets without a whole request ---------------------------------------- */
+/* ---- requests, and objects, that do not become whole -------------------------- */
 
 /* An object may take as long as its bytes do at the least rate. */
-static double arrival_limit(const struct conn *c)
+static double time_limit(const struct conn *c, uint64_t bytes)
 {
     double s = c->l->cfg->body_timeout_s;
-    return s > 0 && c->transfer ? s + (double)c->body_bytes / UPLOAD_BYTES_S : s;
+    return s > 0 && c->transfer ? s + (double)bytes / OBJECT_BYTES_S : s;
 }
 
 static void check_arrival(struct conn *c, uint64_t now_ns)
 {
-    double limit_s = arrival_limit(c);
+    double limit_s = time_limit(c, c->body_bytes);
     struct err err;
     if (c->whole || c->replied || !c->call)
         return;
-    if (c->refused && older(c->began_ns, now_ns, DISCARD_SECONDS)) {
-        conn_give_up(c, &c->fault);
+    if (c->refused) {
+        if (older(c->refused_ns, now_ns, DISCARD_SECONDS))
+            conn_give_up(c, &c->fault);
     } else if (older(c->began_ns, now_ns, limit_s)) {
         err_set(&err, ERR_TIMEOUT, "the request was not complete within %g seconds",
                 limit_s);
         conn_give_up(c, &err);
     }
+}
+
+/* An object on its way out, when it is the client who is waited for. */
+static void check_delivery(struct conn *c, uint64_t now_ns)
+{
+    if (c->call && c->transfer && c->replied && !c->encode.active &&
+        older(c->answered_ns, now_ns, time_limit(c, c->answer_bytes)))
+        http_cut(c->call);
 }
 
 struct sweep {
@@ -151,6 +160,7 @@ void reaper_tick(struct loop *l, uint64_t now_ns)
         next = at->next;
         struct conn *c = LIST_OF(at, struct conn, at);
         check_arrival(c, now_ns);
+        check_delivery(c, now_ns);
         if (work_pending(c))
             check_deadlines(c, now_ns);
         check_stream(c, now_ns);

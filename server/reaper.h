@@ -1,6 +1,7 @@
 /*
  * What nobody else notices: clients that left a sleeping socket, requests and bodies that
- * take too long, streams that are silent or not read. Loop thread, at each tick.
+ * take too long, objects and streams that are not read, streams that are silent. Loop
+ * thread, at each tick.
  */
 #ifndef SERVER_REAPER_H
 #define SERVER_REAPER_H

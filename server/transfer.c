@@ -1,8 +1,9 @@
-/* Lanes, and the steps of the four routes. */
+/* Lanes, and the steps of GET and PUT. */
 #include "server/transfer.h"
 
 #include "api/states.h"
 #include "engine/base/mem.h"
+#include "server/catalog.h"
 #include "server/deposit.h"
 #include "server/work.h"
 
@@ -111,13 +112,6 @@ void transfer_free(struct conn *c)
     c->transfer = NULL;
 }
 
-/* The route's {id}: head.c has checked it. */
-static void name_of(const struct conn *c, char name[STORE_NAME_BYTES])
-{
-    memcpy(name, c->route.arg, c->route.arg_len);
-    name[c->route.arg_len] = '\0';
-}
-
 /* ---- PUT: the body into a file ---------------------------------------------- */
 
 static int write_all(int fd, const struct lane *l, uint64_t at, struct err *err)
@@ -141,7 +135,7 @@ static int write_lane(struct conn *c, struct lane *l, struct err *err) /* worker
     int rc = engine_incoming_put(t->in, l->data, l->len, err);
     const struct engine_object *o = rc ? NULL : engine_incoming_object(t->in);
     if (o && !t->deposit.open) {
-        name_of(c, name);
+        catalog_name(c, name);
         t->bytes = o->bytes;
         t->depth = o->depth;
         rc = deposit_begin(c->l->store, &t->deposit, c->tenant_name, name, o->bytes, err);
@@ -255,7 +249,7 @@ static int step_stored(struct conn *c, struct err *err)
     int rc = work_failed(c, err);
     if (rc)
         return rc;
-    name_of(c, name);
+    catalog_name(c, name);
     struct http_reply r = {.status = t->replaced ? 204 : 201};
     struct states_object o = {name, t->bytes, t->depth, time(NULL)};
     if (!t->replaced) {
@@ -294,7 +288,7 @@ static int open_object(struct encode *w) /* worker */
     struct conn *c = work_conn(w);
     struct transfer *t = c->transfer;
     char name[STORE_NAME_BYTES];
-    name_of(c, name);
+    catalog_name(c, name);
     t->fd = store_read(c->l->store, c->tenant_name, name, &t->bytes, &w->err);
     return t->fd < 0 ? t->fd : read_other(w);
 }
@@ -355,79 +349,5 @@ static int step_send(struct conn *c, struct err *err)
     return CONN_DONE;
 }
 
-/* ---- the list, and DELETE --------------------------------------------------- */
-
-/* The depth of an object that can be gone on from here, else 0. */
-static int depth_of(struct conn *c, const char *name)
-{
-    struct engine_object o = {0};
-    int fd = store_read(c->l->store, c->tenant_name, name, NULL, NULL);
-    if (fd < 0)
-        return 0;
-    int rc = engine_object_peek(c->encode.e, fd, c->tenant_name, &o, NULL);
-    close(fd);
-    return rc ? 0 : o.depth;
-}
-
-static int list_objects(struct encode *w) /* worker */
-{
-    struct conn *c = work_conn(w);
-    struct store_entry *list = NULL;
-    size_t n = 0;
-    int rc = store_list(c->l->store, c->tenant_name, &list, &n, &w->err);
-    states_list_begin(&w->out);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        struct states_object o = {list[i].name, list[i].bytes, depth_of(c, list[i].name),
-                                  list[i].created};
-        if (i)
-            buf_putc(&w->out, ',');
-        states_put(&o, &w->out);
-    }
-    states_list_end(&w->out);
-    mem_free(list);
-    return rc;
-}
-
-static int remove_object(struct encode *w) /* worker */
-{
-    struct conn *c = work_conn(w);
-    char name[STORE_NAME_BYTES];
-    name_of(c, name);
-    return store_remove(c->l->store, c->tenant_name, name, &w->err);
-}
-
-static int step_list(struct conn *c, struct err *err)
-{
-    c->encode.gate = &c->l->disk;
-    return work_start(c, list_objects, err);
-}
-
-static int step_listed(struct conn *c, struct err *err)
-{
-    int rc = work_failed(c, err);
-    if (rc)
-        return rc;
-    conn_answer(c, &c->encode.out);
-    return CONN_DONE;
-}
-
-static int step_remove(struct conn *c, struct err *err)
-{
-    c->encode.gate = &c->l->disk;
-    return work_start(c, remove_object, err);
-}
-
-static int step_removed(struct conn *c, struct err *err)
-{
-    int rc = work_failed(c, err);
-    if (rc)
-        return rc;
-    struct http_reply r = {.status = 204};
-    conn_reply(c, &r);
-    return CONN_DONE;
-}
-
-conn_step_fn *const transfer_list[] = {step_list, step_listed, NULL};
 conn_step_fn *const transfer_get[] = {step_open, step_send, NULL};
 conn_step_fn *const transfer_put[] = {step_settle, step_finish, step_stored, NULL};
-conn_step_fn *const transfer_delete[] = {step_remove, step_removed, NULL};

@@ -1,6 +1,6 @@
 /*
- * State objects over HTTP: the list, an object out of its file, an object into one. Loop
- * thread; whatever touches the disk is done by uv workers.
+ * State objects over HTTP: an object out of its file, an object into one. Loop thread;
+ * whatever touches the disk is done by uv workers.
  *
  * A transfer has two lanes of a fixed size: while the loop fills or empties one, a worker
  * writes or reads the other, so that objects of any size pass with the same memory. When
@@ -21,10 +21,8 @@ enum {
 };
 
 /* NULL-terminated step tables for conn.step. */
-extern conn_step_fn *const transfer_list[];
 extern conn_step_fn *const transfer_get[];
 extern conn_step_fn *const transfer_put[];
-extern conn_step_fn *const transfer_delete[];
 
 /* The head of a PUT is good: from now on its body is the transfer's. ERR_MEMORY,
  * ERR_BUSY when too many are under way. */

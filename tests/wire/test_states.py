@@ -445,6 +445,36 @@ class Bounds(Case):
                 self.assertTrue(get(d, "n%d" % n)[2] == big)
 
 
+    def test_a_refusal_is_told_though_much_more_comes(self):
+        wrong = objects.make(TOKENS, model=1)
+        with self.daemon() as d:
+            s = d.connect()
+            s.sendall(b"PUT /v1/states/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                      % (120 << 20) + wrong)
+            try:
+                for _ in range(119):
+                    s.sendall(bytes(1 << 20))
+            except OSError:
+                pass
+            self.assertEqual(wire.statuses(wire.read_all(s)), [409])
+            s.close()
+            self.assertEqual(d.metric('ssmd_checkpoints_total{op="reject"}'), 1)
+
+    def test_a_late_refusal_leaves_time_for_the_rest(self):
+        wrong = objects.make(TOKENS, slot=300000, model=1)
+        with self.daemon() as d:
+            s = d.connect()
+            s.sendall(b"PUT /v1/states/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                      % len(wrong))
+            time.sleep(5.2)  # longer than a refused body may take
+            s.sendall(wrong[:200000])
+            time.sleep(1)
+            s.sendall(wrong[200000:] + b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+                      b"Connection: close\r\n\r\n")
+            self.assertEqual(wire.statuses(wire.read_all(s)), [409, 200])
+            s.close()
+
+
 class Leaving(Case):
     BIG = {"FAKE_SLOT_BYTES": str(8 << 20)}
 
@@ -486,6 +516,28 @@ class Leaving(Case):
             time.sleep(1.2)
             d.wait_metric(FDS, lambda v: v <= fds)
             self.assertEqual(get(d, "a")[2], body)
+
+    def test_who_reads_too_slowly_is_cut(self):
+        with self.daemon("--body-timeout", 1, env=self.BIG) as d:
+            self.assertEqual(put(d, "a", self.big())[0], 201)
+            slow = []
+            for _ in range(2):
+                s = socket.socket()
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # small sending buffers
+                s.connect(("127.0.0.1", d.port))
+                s.sendall(wire.request("GET", "/v1/states/a"))
+                slow.append(s)
+            end = time.monotonic() + 30
+            while d.metric("ssmd_open_connections") > 1 and time.monotonic() < end:
+                slow[1].recv(512)  # the other one reads nothing
+                time.sleep(0.02)
+            self.assertEqual(d.metric("ssmd_open_connections"), 1)
+            self.assertEqual([r["sent"] for r in d.events("request")
+                              if r["route"] == "/v1/states/{id}" and r["status"] == 200],
+                             [False, False])
+            for s in slow:
+                s.close()
 
     def test_an_object_is_read_as_it_was_when_it_is_replaced(self):
         old, new = self.big(), objects.make(TOKENS + [1], slot=8 << 20)
