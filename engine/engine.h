@@ -3,9 +3,9 @@
  *
  * No socket, no clock, no thread but the kernel pool. One verb drives it: engine_step
  * admits waiting requests, plans a batch, runs it, samples, and emits events. Time enters
- * as an argument. Threads: open, submit, cancel, pause, step and close belong to one
- * thread (the engine thread); engine_info, engine_encode, engine_decode and engine_piece
- * are const and may be called from any thread while the engine is open.
+ * as an argument. Threads: what changes the engine belongs to one thread (the engine
+ * thread), and so does engine_load; all else that takes a const engine may be called from
+ * any thread while the engine is open.
  *
  * The promise: the same request gives the same bytes, whatever else runs beside it.
  */

@@ -4,7 +4,7 @@
  *
  *   thread   runs                                        touches
  *   loop     uv_run: sockets, conns, metrics, reaper     everything but the engine's
- * inside uv pool  encode.c's work: engine_encode and _decode  its own struct encode_work
+ *   uv pool  encode.c's works: bodies, text, the disk    what is left to the work; a loan
  *   engine   bridge.c: open, inbox, engine_step, close   the engine, the outbox
  *   pool     inside the engine                           the engine's rows
  *
