@@ -137,7 +137,9 @@ static size_t mib(size_t bytes)
 
 enum {
     CHECKPOINT_PAGES = 8, /* a checkpoint's own, behind the one above it */
+    SLOTS_SHARE = 16,     /* of the checkpoints' bytes at least this part are slots */
     MOST_CHECKPOINTS = 1 << 14,
+    MOST_SMALL = 1 << 12, /* all are looked at for the one to evict */
     MOST_PAGES = INT32_MAX
 };
 
@@ -192,17 +194,30 @@ static int refuse(const struct plan_ask *ask, const struct costs *c, size_t budg
         mib(ask->checkpoints), mib(budget), ask->checkpoints ? ", checkpoint_bytes" : "");
 }
 
-/* Slots for checkpoints: out of what they were given, else what is left when every
- * sequence has its pages, but at least a quarter. Each comes with pages of its own. */
-static size_t count_checkpoints(const struct plan_ask *ask, const struct costs *c,
-                                size_t budget)
+/* Out of what they were given, else what is left when every sequence has its pages, but
+ * at least a quarter. */
+static size_t checkpoint_share(const struct plan_ask *ask, const struct costs *c,
+                               size_t budget)
 {
     size_t left = budget - c->least, pages = product(c->most, c->page);
     size_t share = left > pages ? left - pages : 0;
     share = share > left / 4 ? share : left / 4;
-    if (ask->checkpoints)
-        share = ask->checkpoints;
-    return ask->prefix ? share / sum(c->slot, CHECKPOINT_PAGES * c->page) : 0;
+    return ask->checkpoints ? ask->checkpoints : share;
+}
+
+/* Slots for checkpoints. Each comes with pages of its own; where slots are small (of
+ * attention alone they are a row) there are more, one for each page at the most: pages
+ * must not lie idle because slots ran out. */
+static size_t count_checkpoints(const struct plan_ask *ask, const struct costs *c,
+                                size_t budget)
+{
+    if (!ask->prefix)
+        return 0;
+    size_t share = checkpoint_share(ask, c, budget);
+    size_t roomy = share / sum(c->slot, CHECKPOINT_PAGES * c->page);
+    size_t small = smaller(share / SLOTS_SHARE / c->slot, share / sum(c->slot, c->page));
+    small = smaller(small, MOST_SMALL);
+    return roomy > small ? roomy : small;
 }
 
 int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,

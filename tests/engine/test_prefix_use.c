@@ -101,35 +101,40 @@ static void prompts_and_answers_share_a_batch(void **state)
 
 /* ---- evicted while in use --------------------------------------------------- */
 
-/* Two sequences go on from one stored prefix; then a request comes that needs whatever
- * they do not, so that the prefix has to go while its pages are read. */
+/* Two sequences go on from a checkpoint on a stored path; then a request comes that needs
+ * whatever they do not, so that the path has to go while its first pages are read. */
 static void evict_under(int model, enum engine_kv kv)
 {
+    static const int32_t turn = 40;
     struct engine_options o = warm_options(model);
     struct warm w;
-    int32_t ids[MOST], other[MOST], greedy[MOST];
+    int32_t stored[MOST], ids[MOST], other[MOST];
     o.kv = kv;
     o.max_seqs = 3;
     o.memory_bytes = warm_bytes(&o, 3, 30);
     warm_open(&w, model, &o);
     int n_pages = engine_info(w.hot.e)->page_bytes ? engine_info(w.hot.e)->n_pages : 30;
-    warm_draw(ids, MOST);
-    warm_draw(greedy, MOST);
+    warm_draw(stored, MOST);
+    memcpy(ids, stored, sizeof ids);
+    ids[40] = (ids[40] + 1) % WARM_VOCAB;
     memcpy(other, ids, sizeof ids);
     other[45] = (other[45] + 1) % WARM_VOCAB;
-    struct engine_request first = warm_request(ids, 40, 1);
+    struct engine_request first = warm_request(stored, 100, 1);
     struct engine_request r[2] = {warm_request(ids, 70, 40), warm_request(other, 70, 40)};
+    first.turns = &turn;
+    first.n_turns = 1;
     warm_ask(&w, &first);
     uint64_t id[2] = {warm_submit(&w, &r[0]), warm_submit(&w, &r[1])};
     steps(&w, 6);
     assert_true(said(&w, id[0]) > 0 && warm_load(&w).running == 2);
+    uint64_t evicted = warm_load(&w).checkpoints_evicted;
     /* each has 7 pages, of which they share two */
-    struct engine_request all = warm_request(greedy, PAGE, PAGE * (n_pages - 12 - 1));
+    struct engine_request all = warm_request(other + 50, PAGE, PAGE * (n_pages - 12 - 1));
     all.no_cache = true;
     uint64_t taker = warm_submit(&w, &all);
     drive_step(&w.hot);
     assert_int_equal(warm_load(&w).running, 3);
-    assert_true(warm_load(&w).checkpoints_evicted > 0);
+    assert_true(warm_load(&w).checkpoints_evicted > evicted);
     drive_run(&w.hot);
     for (int i = 0; i < 2; i++) {
         warm_expect(&w, id[i], &r[i], "evicted under it");
@@ -137,10 +142,7 @@ static void evict_under(int model, enum engine_kv kv)
     }
     warm_expect(&w, taker, &all, "the one that took all");
     drive_clear(&w.hot);
-    ids[41] = (ids[41] + 1) % WARM_VOCAB; /* it is gone, not only passed over */
-    struct engine_request again = warm_request(ids, 60, 3);
-    int found = warm_ask(&w, &again);
-    assert_int_equal(found, model == WARM_LLAMA ? 41 : 0);
+    assert_true(warm_ask(&w, &first) < 100); /* it is gone, not only passed over */
     warm_close(&w);
 }
 

@@ -148,6 +148,28 @@ static void checkpoints_of_a_model_without_pages_are_slots(void **state)
     expect_within(&p, &ask);
 }
 
+/* Conversations behind a shared beginning have few pages of their own. */
+static void small_slots_do_not_run_out_before_pages(void **state)
+{
+    struct plan_ask ask = ask_of(40 * (size_t)MIB);
+    struct plan p;
+    (void)state;
+    ask.prefix = true;
+    ask.slot_bytes = 4096;
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_in_range(p.n_checkpoints, 100, 32 * 4); /* 8 MiB are the sequences' */
+    assert_in_range(p.n_pages, 32 + 32 * 4 - 8, 32 + 32 * 4);
+    assert_in_range(p.bytes, 39 * MIB, 40 * MIB);
+    expect_within(&p, &ask);
+    ask.slot_bytes = MIB / 2; /* not small: 2.5 MiB each with its pages */
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_in_range(p.n_checkpoints, 11, 12);
+    ask.page_bytes = 64; /* no more than can be looked through */
+    ask.slot_bytes = 64;
+    assert_int_equal(plan_make(&p, &ask, 0, NULL), 0);
+    assert_true(p.n_checkpoints <= 1 << 14 && p.bytes <= 40 * MIB);
+}
+
 static void bytes_for_checkpoints_are_kept_or_refused(void **state)
 {
     struct plan_ask ask = ask_of(0);
@@ -306,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_model_without_attention_needs_no_pages),
         cmocka_unit_test(checkpoints_have_a_share),
         cmocka_unit_test(checkpoints_of_a_model_without_pages_are_slots),
+        cmocka_unit_test(small_slots_do_not_run_out_before_pages),
         cmocka_unit_test(bytes_for_checkpoints_are_kept_or_refused),
         cmocka_unit_test(what_is_taken_later_is_not_given_away),
         cmocka_unit_test(no_product_overflows),
