@@ -97,6 +97,7 @@ static void fill_info(struct engine *e)
 
 int engine_open(struct engine **out, const struct engine_options *o, struct err *err)
 {
+    fake_kind_init();
     sleep_us(1000 * knob("FAKE_LOAD_MS", 0));
     if (knob("FAKE_LOAD_FAIL", 0))
         return err_set(err, ERR_FORMAT, "%s/config.json: this model cannot be read",

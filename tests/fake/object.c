@@ -1,6 +1,7 @@
 /*
  * State objects of the stand-in engine: the real format over states of its own kind.
- * FAKE_SLOT_BYTES is the size of the constant part, so that objects can be large.
+ * FAKE_SLOT_BYTES is the size of the constant part, so that objects can be large;
+ * FAKE_DISK_MS the time that reading or writing one takes.
  */
 #include "tests/fake/object.h"
 
@@ -8,21 +9,28 @@
 #include "engine/run/move.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { VOCAB = 257, PAGE_BYTES = 1024, CONTEXT = 4096 };
 
 /* The same for every engine of a process: a test runs one process a kind. */
-static const struct object_kind *kind(void)
+static struct object_kind the_kind;
+
+void fake_kind_init(void)
 {
-    static struct object_kind k;
     const char *slot = getenv("FAKE_SLOT_BYTES"), *model = getenv("FAKE_MODEL_HASH");
-    k = (struct object_kind){.model_hash = model ? strtoull(model, NULL, 16) : 0xFAE,
+    the_kind =
+        (struct object_kind){.model_hash = model ? strtoull(model, NULL, 16) : 0xFAE,
                              .slot_bytes = slot ? strtoull(slot, NULL, 10) : 1024,
                              .page_bytes = PAGE_BYTES,
                              .weights = 1,
                              .vocab_size = VOCAB,
                              .max_tokens = CONTEXT};
-    return &k;
+}
+
+static const struct object_kind *kind(void)
+{
+    return &the_kind;
 }
 
 /* ---- loans ------------------------------------------------------------------ */
@@ -58,6 +66,15 @@ void fake_state_free(struct engine_state *s)
     mem_free(s);
 }
 
+static void wait_for_disk(void)
+{
+    const char *ms = getenv("FAKE_DISK_MS");
+    long n = ms ? atol(ms) : 0;
+    struct timespec t = {n / 1000, n % 1000 * 1000000};
+    if (n > 0)
+        nanosleep(&t, NULL);
+}
+
 void engine_object_of(const struct engine *e, const struct engine_state *s,
                       struct engine_object *out)
 {
@@ -69,6 +86,7 @@ int engine_object_save(const struct engine *e, const struct engine_state *s, int
                        const char *tenant, struct err *err)
 {
     (void)e;
+    wait_for_disk();
     return move_save(kind(), s, fd, tenant, err);
 }
 
@@ -76,6 +94,7 @@ int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
                        const char *tenant, struct err *err)
 {
     (void)e;
+    wait_for_disk();
     return move_load(kind(), s, fd, tenant, err);
 }
 

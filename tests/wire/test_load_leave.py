@@ -1,5 +1,5 @@
 """Clients that leave, deadlines, stops and crashes while a state is loaded or saved: whenever it
-happens, nothing is held afterwards. FAKE_SLOT_BYTES makes that take a while.
+happens, nothing is held afterwards. FAKE_DISK_MS makes that take a while.
 """
 import http.client
 import os
@@ -16,9 +16,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import objects
 import wire
 
-SIZE = 64 << 20
-BIG = {"FAKE_SLOT_BYTES": str(SIZE)}
-HUGE = {"FAKE_SLOT_BYTES": str(8 * SIZE)}
+SIZE = 1 << 20
+SLOW = {"FAKE_SLOT_BYTES": str(SIZE), "FAKE_DISK_MS": "100"}
+SLOWER = {"FAKE_SLOT_BYTES": str(SIZE), "FAKE_DISK_MS": "1500"}
 FDS = "process_open_fds"
 HELD = ("ssmd_state_slots_used", "ssmd_kv_pages_used", "ssmd_requests_running",
         "ssmd_requests_waiting")
@@ -40,7 +40,7 @@ class Case(unittest.TestCase):
         self.dir = os.path.join(self.temp.name, "states")
         self.addCleanup(self.temp.cleanup)
 
-    def daemon(self, *flags, env=BIG, **more):
+    def daemon(self, *flags, env=SLOW, **more):
         return wire.Daemon("--state-dir", self.dir, *flags, env=env, **more)
 
     def files(self):
@@ -142,11 +142,8 @@ class Deadlines(Case):
         """Nor is it the engine that is slow: it has taken the request in."""
         with self.daemon() as d:
             text = self.save(d, "a")
-        with self.daemon("--queue-timeout", 0.2, env=HUGE) as d:
-            with open(os.path.join(self.dir, "t-", "a"), "wb") as f:
-                f.write(objects.make(list(text.encode()), slot=8 * SIZE))
-            for _ in range(3):
-                self.assertEqual(d.complete(prompt=text, state={"load": "a"})[0], 200)
+        with self.daemon("--queue-timeout", 1, env=SLOWER) as d:
+            self.assertEqual(d.complete(prompt=text, state={"load": "a"})[0], 200)
 
 
 class Stopping(Case):
