@@ -248,6 +248,23 @@ class Equal(Case):
                 self.same(one, other)
             self.idle(d)
 
+    def test_an_end_among_tokens_that_were_run_ahead(self):
+        """Speculation proposes what was said before; the state ends where the answer does."""
+        prompt = "The cat sat on the mat. " * 6 + "The cat"
+        with self.daemon("--speculate", "on") as d, self.plain() as plain:
+            for n in range(1, 17):
+                first, told = self.say(d, prompt, save="a", max_tokens=n)
+                ids = first["prompt_token_ids"] + first["token_ids"]
+                self.assertEqual(told["saved"]["depth"], len(ids) - 1)
+                more, _ = self.say(d, ids + [40, 50], load="a")
+                self.same(more, self.say(plain, ids + [40, 50])[0])
+            first, _ = self.say(d, prompt, save="a", max_tokens=40, stop=["mat"])
+            stopped, _ = self.say(d, prompt + first["text"] + "mat", load="a")
+            self.same(stopped, self.say(plain, stopped["prompt_token_ids"])[0])
+            counted = {k: v for k, v in d.metrics().items() if "specul" in k}
+            self.assertTrue(any(v > 16 for v in counted.values()), counted)
+            self.idle(d)
+
     def test_many_at_once(self):
         with self.daemon() as one, self.daemon() as two, self.plain() as plain:
             said, problems = [None] * 12, []
