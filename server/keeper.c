@@ -1,9 +1,11 @@
 /* Asking, writing, making room. */
 #include "server/keeper.h"
 
+#include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "server/loop.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MOST_TRIES = 64 };
@@ -12,6 +14,19 @@ static const uint64_t ASK_NS = 250000000;
 static struct loop *loop_of(struct encode *w)
 {
     return (struct loop *)(void *)((char *)w - offsetof(struct loop, keeper.work));
+}
+
+struct shelf *keeper_shelf(struct loop *l)
+{
+    struct shelf *s = &l->keeper.shelf;
+    if (s->store && !s->kind) {
+        const struct engine_info *i = engine_info(bridge_engine(l->bridge));
+        char text[128];
+        int n = snprintf(text, sizeof text, "%s %s %s %d", i->model_hash, i->weights,
+                         i->kv, (int)l->cfg->math);
+        s->kind = hash_bytes(text, (size_t)n);
+    }
+    return s;
 }
 
 int keeper_open(struct loop *l, struct err *err)
@@ -137,8 +152,8 @@ void keeper_take(struct loop *l, struct engine_state *state)
     k->work.e = bridge_engine(l->bridge);
     k->work.gate = &l->disk;
     k->work.done = wrote;
-    if (!shelf_place(&k->place, kept.tenant, kept.cache_salt, kept.tokens,
-                     kept.n_tokens) ||
+    if (!shelf_place(&k->place, keeper_shelf(l), kept.tenant, kept.cache_salt,
+                     kept.tokens, kept.n_tokens) ||
         shelf_has(&k->shelf, &k->place) ||
         encode_start(&k->work, write_kept, &l->uv, NULL))
         give_back(l);

@@ -36,6 +36,9 @@ struct keeper {
 int keeper_open(struct loop *l, struct err *err);
 void keeper_close(struct loop *l); /* no worker is at it; accepts zeroed */
 
+/* The shelf, which knows the model; the engine is ready. */
+struct shelf *keeper_shelf(struct loop *l);
+
 void keeper_tick(struct loop *l, uint64_t now_ns);
 
 /* bridge_reader.spilled */

@@ -32,13 +32,13 @@ static void put_name(struct shelf_place *p, const char *group, int depth, uint64
     snprintf(p->path, sizeof p->path, "%.440s/%d-%016" PRIx64, group, depth, hash);
 }
 
-bool shelf_place(struct shelf_place *out, const char *tenant, const char *salt,
-                 const int32_t *ids, int n)
+bool shelf_place(struct shelf_place *out, const struct shelf *s, const char *tenant,
+                 const char *salt, const int32_t *ids, int n)
 {
     char group[SHELF_PATH_BYTES];
     if (!group_path(group, tenant, salt))
         return false;
-    put_name(out, group, n, hash_bytes(ids, (size_t)n * sizeof *ids));
+    put_name(out, group, n, hash_bytes(ids, (size_t)n * sizeof *ids) ^ s->kind);
     return true;
 }
 
@@ -151,7 +151,7 @@ static struct shelf_entry *deepest(struct shelf *s, size_t i, uint64_t group,
         struct shelf_entry *e = &s->list[i];
         hash_put(&hash, ids + done, (size_t)(e->depth - done) * sizeof *ids);
         done = e->depth;
-        if (hash_value(&hash) == e->hash)
+        if ((hash_value(&hash) ^ s->kind) == e->hash)
             best = e;
     }
     hash_free(&hash);

@@ -3,7 +3,8 @@
  * (state.persist). Ordinary state objects beside the clients' own, under no name that a
  * client can say:
  *
- *   DIR/p-<tenant>/s-<salt>/<depth>-<hash of the tokens>
+ *   DIR/p-<tenant>/s-<salt>/<depth>-<hash of the tokens, and of the model and its
+ * formats>
  *
  * Names are the whole index: nothing but directories is read at open. A file is trusted
  * only after its tokens were compared and its checksums asked, by whoever loads it. They
@@ -34,7 +35,8 @@ struct shelf_entry {
 
 struct shelf {
     const struct store *store; /* borrows; NULL: there is no shelf */
-    struct shelf_entry *list;  /* owns; by group and depth */
+    uint64_t kind; /* of the model and its formats: others' are not found here */
+    struct shelf_entry *list; /* owns; by group and depth */
     size_t n, cap;
     uint64_t clock;
 };
@@ -44,8 +46,8 @@ int shelf_open(struct shelf *s, const struct store *store, struct err *err);
 void shelf_close(struct shelf *s); /* accepts zeroed */
 
 /* Where the state after these tokens has its place. False: the salt is too long. */
-bool shelf_place(struct shelf_place *out, const char *tenant, const char *salt,
-                 const int32_t *ids, int n);
+bool shelf_place(struct shelf_place *out, const struct shelf *s, const char *tenant,
+                 const char *salt, const int32_t *ids, int n);
 
 /* The deepest that begins ids[0..n). */
 bool shelf_find(struct shelf *s, const char *tenant, const char *salt, const int32_t *ids,

@@ -94,7 +94,7 @@ static void close_object(struct travel *t)
 bool travel_recall(struct conn *c)
 {
     struct travel *t = &c->travel;
-    struct shelf *shelf = &c->l->keeper.shelf;
+    struct shelf *shelf = keeper_shelf(c->l);
     const struct job *j = c->jobs;
     return shelf->store && c->n_jobs == 1 && !c->req.state.load &&
            !c->req.gen.prompt_logprobs &&

@@ -13,17 +13,18 @@ enum { N = 40 };
 
 static int32_t ids[N];
 
-static struct shelf_place place_of(const char *tenant, const char *salt, int n)
+static struct shelf_place place_of(const struct shelf *s, const char *tenant,
+                                   const char *salt, int n)
 {
     struct shelf_place p;
-    assert_true(shelf_place(&p, tenant, salt, ids, n));
+    assert_true(shelf_place(&p, s, tenant, salt, ids, n));
     assert_int_equal(p.depth, n);
     return p;
 }
 
 static void add(struct shelf *s, const char *tenant, const char *salt, int n)
 {
-    struct shelf_place p = place_of(tenant, salt, n);
+    struct shelf_place p = place_of(s, tenant, salt, n);
     shelf_add(s, &p, 100);
     assert_true(shelf_has(s, &p));
 }
@@ -77,25 +78,39 @@ static void nobody_finds_anothers(void **state)
     shelf_close(&s);
 }
 
+static void another_models_are_not_found(void **state)
+{
+    (void)state;
+    struct shelf s = {.kind = 7};
+    add(&s, "a", "", 8);
+    assert_int_equal(found(&s, "a", "", N), 8);
+    s.kind = 9;
+    assert_int_equal(found(&s, "a", "", N), 0);
+    add(&s, "a", "", 8);
+    assert_int_equal(s.n, 2);
+    shelf_close(&s);
+}
+
 static void names_stay_below_their_directory(void **state)
 {
     (void)state;
     char salt[512];
-    struct shelf_place p = place_of("../..", "../x\n\"", 4);
+    struct shelf s = {0};
+    struct shelf_place p = place_of(&s, "../..", "../x\n\"", 4);
     assert_null(strstr(p.path, ".."));
     assert_non_null(strstr(p.path, "p-=2E=2E=2F=2E=2E/s-=2E=2E=2Fx=0A=22/4-"));
     memset(salt, 'x', sizeof salt - 1);
     salt[sizeof salt - 1] = '\0';
-    assert_false(shelf_place(&p, "a", salt, ids, 4));
+    assert_false(shelf_place(&p, &s, "a", salt, ids, 4));
     salt[200] = '\0';
-    assert_true(shelf_place(&p, "a", salt, ids, 4));
+    assert_true(shelf_place(&p, &s, "a", salt, ids, 4));
 }
 
 static void the_longest_unused_goes_first(void **state)
 {
     (void)state;
     struct shelf s = {0};
-    struct shelf_place p, alice = place_of("alice", "", 1);
+    struct shelf_place p, alice = place_of(&s, "alice", "", 1);
     uint64_t bytes;
     add(&s, "bob", "", 4);
     add(&s, "alice", "x", 5);
@@ -108,7 +123,7 @@ static void the_longest_unused_goes_first(void **state)
     assert_false(shelf_has(&s, &p));
     assert_true(shelf_oldest(&s, NULL, &p, &bytes));
     assert_int_equal(p.depth, 4);
-    p = place_of("alice", "x", 5);
+    p = place_of(&s, "alice", "x", 5);
     shelf_drop(&s, &p);
     shelf_drop(&s, &p);
     assert_int_equal(found(&s, "alice", "x", N), 0);
@@ -140,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_deepest_that_begins_a_prompt),
         cmocka_unit_test(nobody_finds_anothers),
+        cmocka_unit_test(another_models_are_not_found),
         cmocka_unit_test(names_stay_below_their_directory),
         cmocka_unit_test(the_longest_unused_goes_first),
         cmocka_unit_test(many_are_sorted),
