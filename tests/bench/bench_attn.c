@@ -6,6 +6,7 @@
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
+#include "engine/kernel/limit.h"
 #include "engine/kernel/pool.h"
 
 #include <stdio.h>
@@ -34,6 +35,8 @@ struct bench {
     int32_t *table;
     float *q, *out;
     int depth, rows, layers, heads, group, layer;
+    struct limit limit;
+    double limit_done; /* bytes or operations of its last piece */
 };
 
 static int by_size(const void *a, const void *b)
@@ -165,45 +168,14 @@ static void close_pages(struct bench *b)
 
 /* ---- the machine's limits --------------------------------------------------- */
 
-enum { READ_PARTS = 16 };
-static const size_t READ_BYTES = (size_t)256 << 20;
-
-static void read_part(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct bench *b = arg;
-    size_t part = READ_BYTES / sizeof(float) / READ_PARTS;
-    volatile float sink =
-        b->k->max((const float *)(const void *)b->pages + (size_t)task * part, part);
-    (void)sink;
-}
-
 static void run_read(struct bench *b)
 {
-    pool_run(b->pool, read_part, b, READ_PARTS);
-}
-
-/* A product whose weights stay in the L1 cache: what FMA gives. */
-static void fma_part(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct bench *b = arg;
-    struct linear_args a = {.panels = b->q + task * 8192,
-                            .x = b->q + 65536 + task * 4096,
-                            .y = b->out + task * 2048,
-                            .ldx = 128,
-                            .ldy = 32,
-                            .n_in = 128,
-                            .n_out = 32,
-                            .n_rows = 28,
-                            .panel1 = 1};
-    for (int i = 0; i < 1000; i++)
-        b->k->linear[DTYPE_F32](&a);
+    b->limit_done = limit_run(&b->limit, b->pool, LIMIT_READ);
 }
 
 static void run_fma(struct bench *b)
 {
-    pool_run(b->pool, fma_part, b, 4);
+    b->limit_done = limit_run(&b->limit, b->pool, LIMIT_F32);
 }
 
 /* ---- the table -------------------------------------------------------------- */
@@ -264,10 +236,12 @@ static void bench_threads(int n_threads, const char *level, const char *only)
         s = s * 1664525u + 1013904223u;
         b.q[i] = (float)(s >> 8) / 8388608.0f - 1.0f;
     }
-    b.pages = mem_zalloc(READ_BYTES, 1);
-    double limit = (double)READ_BYTES / timed(run_read, &b);
-    mem_free(b.pages);
-    double fma = 4 * 1000 * 2.0 * 128 * 32 * 28 / timed(run_fma, &b);
+    if (limit_open(&b.limit, NULL))
+        return;
+    double seconds = timed(run_read, &b), limit = b.limit_done / seconds;
+    limit_close(&b.limit);
+    seconds = timed(run_fma, &b);
+    double fma = b.limit_done / seconds;
     printf("%d threads, %s: reading %.1f GB/s, FMA %.1f GFLOP/s\n", n_threads, b.k->name,
            limit * 1e-9, fma * 1e-9);
     if (!only || strcmp(only, "decode") == 0)

@@ -7,6 +7,7 @@
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
+#include "engine/kernel/limit.h"
 #include "engine/kernel/pool.h"
 
 #include <stdio.h>
@@ -34,6 +35,8 @@ struct bench {
     float *x, *y;   /* rows */
     int seqs, rows; /* rows of each */
     int layer;
+    struct limit limit; /* not open: nothing is read */
+    double limit_done;  /* operations of its last piece */
 };
 
 typedef void run_fn(struct bench *b);
@@ -185,26 +188,9 @@ static void run_scale(struct bench *b)
     pool_run(b->pool, scale_part, b, MOST_SEQS);
 }
 
-static void fma_part(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct bench *b = arg;
-    struct linear_args a = {.panels = b->x + task * 8192,
-                            .x = b->x + 65536 + task * 4096,
-                            .y = b->y + task * 2048,
-                            .ldx = 128,
-                            .ldy = 32,
-                            .n_in = 128,
-                            .n_out = 32,
-                            .n_rows = 28,
-                            .panel1 = 1};
-    for (int i = 0; i < 1000; i++)
-        b->k->linear[DTYPE_F32](&a);
-}
-
 static void run_fma(struct bench *b)
 {
-    pool_run(b->pool, fma_part, b, 4);
+    b->limit_done = limit_run(&b->limit, b->pool, LIMIT_F32);
 }
 
 /* ---- the table -------------------------------------------------------------- */
@@ -213,7 +199,7 @@ static void print_case(struct bench *b, const char *name, run_fn *run, double by
                        double ops)
 {
     double limit = 2.0 * MOST_SEQS * SLOT * sizeof(float) / timed(run_scale, b);
-    double fma = 4 * 1000 * 2.0 * 128 * 32 * 28 / timed(run_fma, b);
+    double seconds = timed(run_fma, b), fma = b->limit_done / seconds;
     double t = timed(run, b);
     printf("%4s %5d %5d %10.1f %8.2f %10.1f %8.2f\n", name, b->seqs, b->rows,
            bytes / t * 1e-9, bytes / t / limit, ops / t * 1e-9, ops / t / fma);

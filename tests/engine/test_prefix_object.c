@@ -4,6 +4,7 @@
  * the bits of a miss in every format.
  */
 #include "tests/lib/model_maker.h"
+#include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -29,11 +30,9 @@ struct kept {
 
 static struct engine_state *lent(const struct drive *d, uint64_t id, enum event_kind kind)
 {
-    for (size_t i = 0; i < d->n; i++)
-        if (d->notes[i].ev.request == id && d->notes[i].ev.kind == kind)
-            return d->notes[i].ev.state;
-    fail_msg("nothing was lent");
-    return NULL;
+    struct engine_state *s = drive_state(d, id, kind);
+    assert_non_null(s);
+    return s;
 }
 
 static void submit(struct drive *d, struct engine_request r, uint64_t id)
@@ -49,10 +48,7 @@ static void keep(struct kept *k, struct drive *d, int n_prompt, int max_tokens)
 {
     struct err err = {0};
     struct stat st;
-    FILE *f = tmpfile();
-    assert_non_null(f);
-    *k = (struct kept){.fd = dup(fileno(f))};
-    fclose(f);
+    *k = (struct kept){.fd = temp_file()};
     warm_draw(k->ids, n_prompt);
     struct engine_request r = warm_request(k->ids, (size_t)n_prompt, max_tokens);
     r.save_state = true;

@@ -10,13 +10,6 @@
 
 enum { MOST = 400, PAGES = 10 };
 
-static void draw(int32_t *ids, int n)
-{
-    unsigned x = 12345;
-    for (int i = 0; i < n; i++)
-        ids[i] = (int32_t)((x = x * 1103515245u + 12345u) >> 16) % WARM_VOCAB;
-}
-
 /* Asks, and appends what was said. */
 static int turn(struct warm *w, int32_t *ids, int n, int max_tokens)
 {
@@ -47,7 +40,7 @@ static void a_conversation_ends_with_all_pages(void **state)
         for (int first = 17; first < 31; first++) {
             struct warm w;
             int32_t ids[MOST];
-            draw(ids, MOST);
+            warm_fill(ids, MOST, 12345);
             open_with_pages(&w, model, PAGES);
             turn(&w, ids, first, 8);
             turn(&w, ids, first + 15, 6);
@@ -63,7 +56,7 @@ static void what_was_taken_over_is_left_behind(void **state)
     for (int model = 0; model < WARM_MODELS - 1; model++) {
         struct warm w;
         int32_t ids[MOST];
-        draw(ids, MOST);
+        warm_fill(ids, MOST, 12345);
         open_with_pages(&w, model, PAGES);
         int n = turn(&w, ids, 40, 8) - 1;
         struct engine_request r = warm_request(ids, (size_t)n, PAGES * 16 - n);

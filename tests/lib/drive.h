@@ -49,6 +49,10 @@ const char *drive_text(const struct drive *d, uint64_t id, int choice);
 /* The finish event of a choice; NULL when there is none. */
 const struct event *drive_finish(const struct drive *d, uint64_t id, int choice);
 
+/* The state that the last such event lent; NULL: none. */
+struct engine_state *drive_state(const struct drive *d, uint64_t id,
+                                 enum event_kind kind);
+
 /* Events of a kind of a request (all choices). */
 size_t drive_count(const struct drive *d, uint64_t id, enum event_kind kind);
 

@@ -196,3 +196,9 @@ void warm_draw(int32_t *ids, int n)
     for (int i = 0; i < n; i++)
         ids[i] = warm_below(WARM_VOCAB);
 }
+
+void warm_fill(int32_t *ids, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)((seed = seed * 1103515245u + 12345u) >> 16) % WARM_VOCAB;
+}

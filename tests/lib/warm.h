@@ -62,4 +62,7 @@ void warm_seed(uint64_t seed);
 int warm_below(int n);
 void warm_draw(int32_t *ids, int n);
 
+/* n ids that depend on the seed alone. */
+void warm_fill(int32_t *ids, size_t n, unsigned seed);
+
 #endif

@@ -1,6 +1,7 @@
 /* States that leave and come back: what goes on from one says what would have been said
  * without the journey, by bits, for every kind of model and of pages; and what is on loan
  * is neither lost nor touched, whatever becomes of its request. */
+#include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -16,21 +17,6 @@
 enum { MAX_IDS = 600 };
 
 static struct err err;
-
-static int new_file(void)
-{
-    FILE *f = tmpfile();
-    assert_non_null(f);
-    int fd = dup(fileno(f));
-    fclose(f);
-    return fd;
-}
-
-static void fill(int32_t *ids, size_t n, unsigned seed)
-{
-    for (size_t i = 0; i < n; i++)
-        ids[i] = (int32_t)((seed = seed * 1103515245u + 12345u) >> 16) % WARM_VOCAB;
-}
 
 static struct engine_request asks(const int32_t *ids, size_t n, int max_tokens)
 {
@@ -61,18 +47,9 @@ static char *told_cold(struct drive *d, struct engine_request r, int choice, siz
     return told;
 }
 
-static struct engine_state *lent(const struct drive *d, uint64_t id, enum event_kind kind)
-{
-    struct engine_state *s = NULL;
-    for (size_t i = 0; i < d->n; i++)
-        if (d->notes[i].ev.request == id && d->notes[i].ev.kind == kind)
-            s = d->notes[i].ev.state;
-    return s;
-}
-
 static void save(struct drive *d, uint64_t id, int fd)
 {
-    struct engine_state *s = lent(d, id, EVENT_FINISH);
+    struct engine_state *s = drive_state(d, id, EVENT_FINISH);
     struct engine_object o;
     struct stat st;
     assert_non_null(s);
@@ -112,7 +89,7 @@ static void begin_from(struct drive *d, uint64_t id, struct engine_request r, in
     submit(d, id, r);
     drive_step(d);
     assert_int_equal(drive_count(d, id, EVENT_START), 0);
-    struct engine_state *s = lent(d, id, EVENT_LOAD);
+    struct engine_state *s = drive_state(d, id, EVENT_LOAD);
     assert_non_null(s);
     assert_int_equal(engine_object_load(d->e, s, fd, "t", &err), 0);
     engine_return(d->e, s, true);
@@ -139,11 +116,11 @@ static void go_on_elsewhere(struct drive *a, struct drive *b, size_t n_prompt,
                             int max_tokens, size_t n_more, int n_choices)
 {
     int32_t ids[MAX_IDS];
-    int fd = new_file();
-    fill(ids, n_prompt, (unsigned)(n_prompt * 31 + n_more));
+    int fd = temp_file();
+    warm_fill(ids, n_prompt, (unsigned)(n_prompt * 31 + n_more));
     size_t n = tell_and_save(a, ids, n_prompt, max_tokens, fd);
     assert_int_equal(n, n_prompt + (size_t)max_tokens);
-    fill(ids + n, n_more, 5);
+    warm_fill(ids + n, n_more, 5);
     struct engine_request r = asks(ids, n + n_more, 9);
     r.gen.n = n_choices;
     for (int again = 0; again < 2; again++) {
@@ -206,13 +183,13 @@ static void a_conversation_moves_at_every_turn(void **state)
         int32_t ids[MAX_IDS];
         drive_open(&d[0], &o);
         drive_open(&d[1], &o);
-        int fd = new_file();
-        fill(ids, 30, 3);
+        int fd = temp_file();
+        warm_fill(ids, 30, 3);
         size_t n = tell_and_save(&d[0], ids, 30, 11, fd);
         for (int turn = 1; turn < 4; turn++) {
             struct drive *at = &d[turn % 2];
             size_t len, expected_len;
-            fill(ids + n, 20, (unsigned)turn);
+            warm_fill(ids + n, 20, (unsigned)turn);
             n += 20;
             struct engine_request r = asks(ids, n, 7);
             r.save_state = true;
@@ -245,11 +222,11 @@ static void beside_others_it_is_the_same(void **state)
         int32_t ids[MAX_IDS], other[MAX_IDS];
         size_t len, expected_len;
         drive_open(&d, &o);
-        int fd = new_file();
-        fill(ids, 50, 1);
-        fill(other, 200, 2);
+        int fd = temp_file();
+        warm_fill(ids, 50, 1);
+        warm_fill(other, 200, 2);
         size_t n = tell_and_save(&d, ids, 50, 8, fd);
-        fill(ids + n, 9, 4);
+        warm_fill(ids + n, 9, 4);
         struct engine_request r = asks(ids, n + 9, 20), beside = asks(other, 200, 30);
         char *expected = told_cold(&d, r, 0, &expected_len);
         submit(&d, 7, beside);
@@ -298,9 +275,9 @@ static void an_object_holds_its_sequence_and_nothing_else(void **state)
         size_t len, used_len;
         drive_open(&fresh, &o);
         drive_open(&used, &o);
-        int fd = new_file(), used_fd = new_file();
-        fill(other, 300, 8);
-        fill(ids, 41, 9);
+        int fd = temp_file(), used_fd = temp_file();
+        warm_fill(other, 300, 8);
+        warm_fill(ids, 41, 9);
         for (int i = 0; i < 4; i++) {
             struct engine_request r = asks(other + i, 290, 40);
             r.no_cache = true;
@@ -351,8 +328,8 @@ static void another_arithmetic_is_another_state(void **state)
     struct engine_options o = warm_options(0), other;
     struct drive d;
     int32_t ids[MAX_IDS];
-    int fd = new_file();
-    fill(ids, 20, 1);
+    int fd = temp_file();
+    warm_fill(ids, 20, 1);
     drive_open(&d, &o);
     tell_and_save(&d, ids, 20, 4, fd);
     drive_close(&d);
@@ -390,12 +367,12 @@ static void a_saved_state_comes_back_as_a_checkpoint(void **state)
         struct drive d;
         int32_t ids[MAX_IDS];
         drive_open(&d, &o);
-        int fd = new_file();
-        fill(ids, 33, 1);
+        int fd = temp_file();
+        warm_fill(ids, 33, 1);
         size_t n = tell_and_save(&d, ids, 33, 10, fd);
         expect_idle(&d);
         drive_clear(&d);
-        fill(ids + n, 5, 2);
+        warm_fill(ids + n, 5, 2);
         submit(&d, 2, asks(ids, n + 5, 3));
         drive_run(&d);
         assert_int_equal(drive_finish(&d, 2, 0)->n_cached, n - 1);
@@ -414,10 +391,10 @@ static void a_loaded_state_leaves_no_checkpoint(void **state)
         int32_t ids[MAX_IDS];
         drive_open(&a, &o);
         drive_open(&b, &o);
-        int fd = new_file();
-        fill(ids, 40, 1);
+        int fd = temp_file();
+        warm_fill(ids, 40, 1);
         size_t n = tell_and_save(&a, ids, 40, 10, fd);
-        fill(ids + n, 300, 2);
+        warm_fill(ids + n, 300, 2);
         struct engine_request r = asks(ids, n + 300, 10);
         r.save_state = true;
         begin_from(&b, 2, r, fd);
@@ -442,12 +419,12 @@ static void what_is_out_is_nobody_elses(void **state)
         o.prefix_cache = false;
         o.memory_bytes = warm_bytes(&o, 1, 12);
         drive_open(&d, &o);
-        fill(ids, 100, 1);
+        warm_fill(ids, 100, 1);
         struct engine_request r = asks(ids, 100, 5);
         r.save_state = true;
         submit(&d, 1, r);
         drive_run(&d);
-        struct engine_state *s = lent(&d, 1, EVENT_FINISH);
+        struct engine_state *s = drive_state(&d, 1, EVENT_FINISH);
         assert_non_null(s);
         assert_int_equal(load_of(&d).slots_used, 1);
         submit(&d, 2, asks(ids, 100, 5));
@@ -468,7 +445,7 @@ static void only_an_answers_end_is_saved(void **state)
     struct drive d;
     int32_t ids[MAX_IDS];
     drive_open(&d, &o);
-    fill(ids, 60, 1);
+    warm_fill(ids, 60, 1);
     for (int i = 0; i < 3; i++)
         for (int steps = 0; steps < 6; steps++) {
             struct engine_request r = asks(ids, 60, 20);
@@ -478,7 +455,7 @@ static void only_an_answers_end_is_saved(void **state)
             for (int k = 0; k < steps; k++)
                 drive_step(&d);
             engine_cancel(d.e, 1, whys[i]);
-            assert_null(lent(&d, 1, EVENT_FINISH));
+            assert_null(drive_state(&d, 1, EVENT_FINISH));
             expect_idle(&d);
         }
     drive_close(&d);
@@ -496,8 +473,8 @@ static void a_request_may_end_while_its_state_is_being_loaded(void **state)
             struct ids found = {0};
             int32_t ids[MAX_IDS];
             drive_open(&d, &o);
-            int fd = new_file();
-            fill(ids, 40, 1);
+            int fd = temp_file();
+            warm_fill(ids, 40, 1);
             size_t n = tell_and_save(&d, ids, 40, 10, fd);
             assert_int_equal(engine_object_open(d.e, fd, "t", &object, &found, &err), 0);
             engine_ids_free(&found);
@@ -507,7 +484,7 @@ static void a_request_may_end_while_its_state_is_being_loaded(void **state)
             drive_clear(&d);
             submit(&d, 2, r);
             drive_step(&d);
-            struct engine_state *s = lent(&d, 2, EVENT_LOAD);
+            struct engine_state *s = drive_state(&d, 2, EVENT_LOAD);
             engine_cancel(d.e, 2, FINISH_ABORT);
             assert_int_equal(drive_count(&d, 2, EVENT_FINISH), 2);
             assert_int_equal(load_of(&d).slots_used, 1);
@@ -529,8 +506,8 @@ static void a_state_that_is_not_good_ends_its_request(void **state)
     struct drive d;
     int32_t ids[MAX_IDS];
     drive_open(&d, &o);
-    int fd = new_file();
-    fill(ids, 40, 1);
+    int fd = temp_file();
+    warm_fill(ids, 40, 1);
     size_t n = tell_and_save(&d, ids, 40, 10, fd);
     struct engine_request r = asks(ids, n, 10);
     r.gen.n = 3;
@@ -545,7 +522,7 @@ static void a_state_that_is_not_good_ends_its_request(void **state)
     assert_int_equal(pread(fd, &byte, 1, st.st_size - 9), 1);
     byte ^= 1;
     assert_int_equal(pwrite(fd, &byte, 1, st.st_size - 9), 1);
-    struct engine_state *s = lent(&d, 2, EVENT_LOAD);
+    struct engine_state *s = drive_state(&d, 2, EVENT_LOAD);
     assert_int_equal(engine_object_load(d.e, s, fd, "t", &err), -ERR_CONFLICT);
     engine_return(d.e, s, false);
     for (int c = 0; c < 3; c++)
@@ -566,8 +543,8 @@ static void an_engine_closes_over_its_loans(void **state)
         struct drive d;
         int32_t ids[MAX_IDS];
         drive_open(&d, &o);
-        int fd = new_file();
-        fill(ids, 40, 1);
+        int fd = temp_file();
+        warm_fill(ids, 40, 1);
         size_t n = tell_and_save(&d, ids, 40, 10, fd);
         struct engine_request r = asks(ids, n, 10);
         r.save_state = true;

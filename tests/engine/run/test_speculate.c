@@ -146,15 +146,6 @@ static void an_answer_ends_where_it_ends(void **state)
     }
 }
 
-static struct engine_state *saved(const struct drive *d, uint64_t id)
-{
-    struct engine_state *s = NULL;
-    for (size_t i = 0; i < d->n; i++)
-        if (d->notes[i].ev.request == id && d->notes[i].ev.kind == EVENT_FINISH)
-            s = d->notes[i].ev.state;
-    return s;
-}
-
 static void a_state_that_is_saved_is_whole(void **state)
 {
     int32_t ids[MOST];
@@ -173,7 +164,7 @@ static void a_state_that_is_saved_is_whole(void **state)
             drive_clear(&w.hot);
             uint64_t id = warm_submit(&w, &r);
             drive_run(&w.hot);
-            struct engine_state *s = saved(&w.hot, id);
+            struct engine_state *s = drive_state(&w.hot, id, EVENT_FINISH);
             struct engine_object o;
             assert_non_null(s);
             engine_object_of(w.hot.e, s, &o);

@@ -1,6 +1,7 @@
 /* Kept states that go out for a later life and come back as spare ones: each once, the
  * hit ones first; what begins with one says what would have been said, and so does what
  * was offered one that is damaged, or none that is deeper than what is known. */
+#include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -15,21 +16,6 @@
 enum { N_BASE = 70, N_ALL = 95, ANSWER = 9 };
 
 static struct err err;
-
-static int new_file(void)
-{
-    FILE *f = tmpfile();
-    assert_non_null(f);
-    int fd = dup(fileno(f));
-    fclose(f);
-    return fd;
-}
-
-static void fill(int32_t *ids, size_t n, unsigned seed)
-{
-    for (size_t i = 0; i < n; i++)
-        ids[i] = (int32_t)((seed = seed * 1103515245u + 12345u) >> 16) % WARM_VOCAB;
-}
 
 static struct engine_request asks(uint64_t id, const int32_t *ids, size_t n)
 {
@@ -99,14 +85,14 @@ static int keep_a_turn(const struct engine_options *o, int fd, int32_t *ids, siz
     struct drive d;
     int32_t tokens[N_ALL];
     drive_open(&d, o);
-    fill(ids, N_BASE, 1);
+    warm_fill(ids, N_BASE, 1);
     struct engine_request r = asks(1, ids, N_BASE);
     r.tenant = "t";
     r.cache_salt = "salt";
     run(&d, r);
     assert_null(engine_spill(d.e, false)); /* nobody has come back to it */
     *n = N_BASE + drive_tokens(&d, 1, 0, ids + N_BASE, ANSWER);
-    fill(ids + *n, 5, 2);
+    warm_fill(ids + *n, 5, 2);
     *n += 5;
     r = asks(2, ids, *n);
     r.tenant = "t";
@@ -128,7 +114,7 @@ static int keep_one(const struct engine_options *o, int fd, int32_t *ids, size_t
 {
     struct drive d;
     int32_t tokens[N_ALL];
-    int other = new_file(), depth = keep_a_turn(o, other, ids, n);
+    int other = temp_file(), depth = keep_a_turn(o, other, ids, n);
     close(other);
     drive_open(&d, o);
     for (int i = 0; i < 2; i++) {
@@ -143,14 +129,6 @@ static int keep_one(const struct engine_options *o, int fd, int32_t *ids, size_t
     return depth;
 }
 
-static struct engine_state *lent(const struct drive *d, uint64_t id)
-{
-    for (size_t i = 0; i < d->n; i++)
-        if (d->notes[i].ev.request == id && d->notes[i].ev.kind == EVENT_LOAD)
-            return d->notes[i].ev.state;
-    return NULL;
-}
-
 /* Offers the file's state; how many tokens were not read. */
 static int offered(struct drive *d, struct engine_request r, int depth, int fd)
 {
@@ -159,7 +137,7 @@ static int offered(struct drive *d, struct engine_request r, int depth, int fd)
     drive_clear(d);
     assert_int_equal(engine_submit(d->e, &r, &err), 0);
     drive_step(d);
-    struct engine_state *s = lent(d, r.id);
+    struct engine_state *s = drive_state(d, r.id, EVENT_LOAD);
     if (s)
         engine_return(d->e, s, engine_object_load(d->e, s, fd, "t", &err) == 0);
     drive_run(d);
@@ -174,7 +152,7 @@ static void a_later_life_goes_on(void **state)
         struct drive d;
         int32_t ids[N_ALL + ANSWER];
         size_t n;
-        int fd = new_file(), depth = keep_one(&o, fd, ids, &n);
+        int fd = temp_file(), depth = keep_one(&o, fd, ids, &n);
         drive_open(&d, &o);
         struct engine_request r = asks(3, ids, n);
         r.tenant = "t";
@@ -183,7 +161,7 @@ static void a_later_life_goes_on(void **state)
         assert_int_equal(offered(&d, r, depth, fd), depth);
         same_as_cold(&o, &d, r);
         assert_int_equal(offered(&d, r, depth, fd), n); /* memory knows more */
-        assert_null(lent(&d, 3));
+        assert_null(drive_state(&d, 3, EVENT_LOAD));
         same_as_cold(&o, &d, r);
         assert_int_equal(offered(&d, asks(4, ids, (size_t)depth), depth, fd), depth);
         expect_idle(&d);
@@ -206,7 +184,7 @@ static void what_is_damaged_is_read_instead(void **state)
         int32_t ids[N_ALL + ANSWER];
         size_t n;
         char byte;
-        int fd = new_file(), depth = keep_one(&o, fd, ids, &n);
+        int fd = temp_file(), depth = keep_one(&o, fd, ids, &n);
         off_t last = lseek(fd, 0, SEEK_END) - 1;
         assert_int_equal(pread(fd, &byte, 1, last), 1);
         byte ^= 1;
@@ -214,7 +192,7 @@ static void what_is_damaged_is_read_instead(void **state)
         drive_open(&d, &o);
         struct engine_request r = asks(3, ids, n);
         assert_int_equal(offered(&d, r, depth, fd), 0);
-        assert_non_null(lent(&d, 3));
+        assert_non_null(drive_state(&d, 3, EVENT_LOAD));
         same_as_cold(&o, &d, r);
         expect_idle(&d);
         run(&d, r);
@@ -233,14 +211,14 @@ static void a_request_may_end_while_it_is_offered(void **state)
         struct drive d;
         int32_t ids[N_ALL + ANSWER];
         size_t n;
-        int fd = new_file(), depth = keep_one(&o, fd, ids, &n);
+        int fd = temp_file(), depth = keep_one(&o, fd, ids, &n);
         drive_open(&d, &o);
         struct engine_request r = asks(3, ids, n);
         r.spare_tokens = depth;
         drive_clear(&d);
         assert_int_equal(engine_submit(d.e, &r, &err), 0);
         drive_step(&d);
-        struct engine_state *s = lent(&d, 3);
+        struct engine_state *s = drive_state(&d, 3, EVENT_LOAD);
         engine_cancel(d.e, 3, FINISH_ABORT);
         engine_return(d.e, s, good);
         assert_int_equal(drive_count(&d, 3, EVENT_START), 0);
@@ -263,12 +241,12 @@ static void the_pool_may_be_full(void **state)
     o.memory_bytes = warm_bytes(&o, 4, 60);
     drive_open(&d, &o);
     for (unsigned i = 0; i < 40; i++) {
-        fill(ids, 60, i / 2);
+        warm_fill(ids, 60, i / 2);
         struct engine_request r = asks(i + 1, ids, 60);
         r.tenant = "t";
         r.cache_salt = "salt";
         run(&d, r);
-        int fd = new_file();
+        int fd = temp_file();
         while (spill(&d, i % 3 == 0, fd, tokens))
             ;
         close(fd);

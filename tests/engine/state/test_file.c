@@ -3,6 +3,8 @@
 #include "engine/base/mem.h"
 #include "engine/state/file.h"
 
+#include "tests/lib/temp_file.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -44,15 +46,6 @@ static void fill(struct place *p, const int32_t table[PAGES])
 
 static const int32_t from_table[PAGES] = {3, 4, 9, 8, 0};
 static const int32_t to_table[PAGES] = {11, 2, 3, 4, 7};
-
-static int new_file(void)
-{
-    char path[] = "/tmp/ssmd-file-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    unlink(path);
-    return fd;
-}
 
 static int save(int fd, struct err *err)
 {
@@ -97,7 +90,7 @@ static void a_state_goes_out_and_comes_in_elsewhere(void **state)
 {
     (void)state;
     struct err err;
-    int fd = new_file();
+    int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
     assert_int_equal(load(fd, &err), 0);
     assert_int_equal(lseek(fd, 0, SEEK_END), (off_t)object_bytes(&kind, DEPTH, TOKENS));
@@ -115,7 +108,7 @@ static void a_state_without_pages_is_its_slot(void **state)
     int32_t token = 7, *tokens;
     bare.page_bytes = 0;
     memset(slot, 0x11, sizeof slot);
-    int fd = new_file();
+    int fd = temp_file();
     object_head(&h, &bare, "", 1, 1);
     struct file_state from = {slot, NULL, NULL}, to = {back, NULL, NULL};
     assert_int_equal(file_save(fd, &h, &token, &bare, &from, &err), 0);
@@ -130,7 +123,7 @@ static void every_bit_of_a_file_counts(void **state)
 {
     (void)state;
     struct err err;
-    int fd = new_file();
+    int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
     off_t len = lseek(fd, 0, SEEK_END);
     for (off_t at = 0; at < len; at++) {
@@ -151,7 +144,7 @@ static void every_length_but_its_own_is_found(void **state)
 {
     (void)state;
     struct err err;
-    int fd = new_file();
+    int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
     off_t len = lseek(fd, 0, SEEK_END);
     assert_int_equal(ftruncate(fd, len + 1), 0);
@@ -171,7 +164,7 @@ static void a_body_that_ends_early_is_found(void **state)
     struct place to;
     struct object_head h;
     int32_t *tokens;
-    int fd = new_file();
+    int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
     assert_int_equal(file_open(&h, &tokens, fd, &kind, "t", &err), 0);
     assert_int_equal(ftruncate(fd, (off_t)h.bytes - 1), 0);
@@ -190,7 +183,7 @@ static void a_disk_that_refuses_is_an_error_of_io(void **state)
     assert_true(fd >= 0);
     assert_int_equal(save(fd, &err), -ERR_IO);
     close(fd);
-    fd = new_file();
+    fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
     int none = fd;
     close(fd);
@@ -202,7 +195,7 @@ static void without_memory_nothing_is_kept(void **state)
 {
     (void)state;
     struct err err;
-    int fd = new_file();
+    int fd = temp_file();
     for (long n = 1; n < 3; n++) { /* the checksum's, the head's */
         mem_fail_after(n);
         assert_int_equal(save(fd, &err), -ERR_MEMORY);

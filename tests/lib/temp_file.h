@@ -1,0 +1,7 @@
+/* A file without a name, gone when it is closed. */
+#ifndef TESTS_LIB_TEMP_FILE_H
+#define TESTS_LIB_TEMP_FILE_H
+
+int temp_file(void); /* a descriptor, the caller's; fails the test */
+
+#endif
