@@ -1,3 +1,4 @@
+/* Made by tmpfile, kept as a descriptor. */
 #include "tests/lib/temp_file.h"
 
 #include <setjmp.h>
