@@ -70,8 +70,8 @@ ISA     := $(if $(filter x86_64-% amd64-%,$(MACHINE)),x86)$(if $(filter aarch64-
 
 ENGINE := $(wildcard engine/*.c engine/*/*.c $(ISA:%=engine/kernel/%/*.c))
 API    := $(wildcard api/*.c)
-SERVER := $(wildcard server/*.c)
-LIB    := $(ENGINE) $(API) $(filter-out server/main.c,$(SERVER))
+SERVER := $(wildcard server/*/*.c)
+LIB    := $(ENGINE) $(API) $(filter-out server/cmd/main.c,$(SERVER))
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -112,12 +112,12 @@ all: build/ssmd ## build build/ssmd
 build/ssmd: build/release/ssmd
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
 
-$(B)/ssmd: $(call obj,server/main.c) $(B)/libssmd.a
+$(B)/ssmd: $(call obj,server/cmd/main.c) $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # The server over an engine of letters: tests of HTTP that need no model and know every answer.
-$(B)/ssmd-fake: $(call obj,server/main.c $(FAKE)) $(B)/libssmd.a
+$(B)/ssmd-fake: $(call obj,server/cmd/main.c $(FAKE)) $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 

@@ -14,8 +14,8 @@
 #include "engine/run/move.h"
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
-#include "engine/text/bpe.h"
-#include "engine/text/match.h"
+#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/match.h"
 
 #include <stdio.h>
 #include <string.h>

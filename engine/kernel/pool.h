@@ -3,7 +3,7 @@
  * counter. The calling thread works too, so n_threads = 1 starts none. Workers spin
  * briefly, then sleep; beside other busy processes fewer of them take part (crew.h).
  * Which thread runs a task never changes a result: tasks divide outputs, heads and
- * sequences, never a sum. pthread.h is included by pool.c alone (and server/bridge.c).
+ * sequences, never a sum. pthread.h is included by pool.c alone (and server/serve/bridge.c).
  */
 #ifndef ENGINE_KERNEL_POOL_H
 #define ENGINE_KERNEL_POOL_H

@@ -5,7 +5,7 @@
 #include "engine/run/lend.h"
 #include "engine/run/runner.h"
 #include "engine/state/file.h"
-#include "engine/text/bpe.h"
+#include "engine/tokenizer/bpe.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #include "engine/run/sample.h"
 #include "engine/state/pages.h"
 #include "engine/state/slots.h"
-#include "engine/text/detok.h"
+#include "engine/tokenizer/detok.h"
 
 struct request;
 

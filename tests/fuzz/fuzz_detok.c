@@ -8,7 +8,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/engine.h"
-#include "engine/text/detok.h"
+#include "engine/tokenizer/detok.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * newline are the text, those before it the file.
  */
 #include "engine/base/utf8.h"
-#include "engine/text/bpe.h"
+#include "engine/tokenizer/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "tests/lib/tiny_tokenizer.h"
 
 #include "engine/base/utf8.h"
-#include "engine/load/alphabet.h"
+#include "engine/tokenizer/alphabet.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #define TESTS_LIB_TINY_TOKENIZER_H
 
 #include "engine/base/buf.h"
-#include "engine/load/vocab.h"
+#include "engine/tokenizer/vocab.h"
 
 struct tiny_tokenizer { /* JSON texts; NULL = the default in brackets */
     const char *const

@@ -5,7 +5,7 @@
  * for each one line of ids. FLAGS is engine.h's ENCODE_* as a number. With FLAGS
  * "roundtrip" the line is "same" or "differs": the bytes of the ids against the document.
  */
-#include "engine/text/bpe.h"
+#include "engine/tokenizer/bpe.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,290 @@
+/*
+ * A text passes: well-formed UTF-8 → segments between added tokens → normalised →
+ * segments between normalised added tokens → pieces → symbols → merged ids. Runs on any
+ * thread; the vocab is only read. The one subtle point is that a normalizer sees each
+ * segment alone, so that nothing composes across an added token.
+ */
+#include "engine/tokenizer/bpe.h"
+
+#include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+#include "engine/tokenizer/merge.h"
+#include "engine/tokenizer/normal.h"
+#include "engine/tokenizer/pretok.h"
+#include "engine/tokenizer/segment.h"
+
+#include <string.h>
+
+struct encoder {
+    const struct vocab *v;
+    bool find_added;
+    bool first;             /* no segment has been encoded yet */
+    bool more;              /* then it begins in the middle of a text, by `within` */
+    struct pipeline within; /* borrows the vocab's */
+    struct buf text, spare; /* own; a segment while it is normalised */
+    struct buf part;        /* owns; a segment between normalised added tokens */
+    struct pretok pretok;
+    struct merge merge;
+    struct ids *out;
+    struct err *err;
+};
+
+static int no_memory(struct encoder *e)
+{
+    return err_set(e->err, ERR_MEMORY, "out of memory while tokenising");
+}
+
+/* ---- ids -------------------------------------------------------------------- */
+
+bool ids_reserve(struct ids *ids, size_t more)
+{
+    if (more <= ids->cap - ids->n)
+        return true;
+    size_t cap = ids->cap ? ids->cap * 2 : 64;
+    if (cap < ids->n + more)
+        cap = ids->n + more;
+    int32_t *data = mem_grow(ids->data, ids->n * sizeof *data, cap * sizeof *data);
+    if (!data)
+        return false;
+    ids->data = data;
+    ids->cap = cap;
+    return true;
+}
+
+bool ids_push(struct ids *ids, int32_t id)
+{
+    if (!ids_reserve(ids, 1))
+        return false;
+    ids->data[ids->n++] = id;
+    return true;
+}
+
+void ids_free(struct ids *ids)
+{
+    mem_free(ids->data);
+    *ids = (struct ids){0};
+}
+
+static bool push_all(struct ids *out, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!ids_push(out, ids[i]))
+            return false;
+    return true;
+}
+
+/* ---- one piece -------------------------------------------------------------- */
+
+static int32_t char_id(const struct vocab *v, const char *s, size_t len, uint32_t c)
+{
+    return c < VOCAB_DIRECT ? v->direct[c] : strmap_get(&v->by_text, s, len, -1);
+}
+
+/* true: every byte of the character has its <0xXX> token, and they were added. */
+static bool add_bytes(struct encoder *e, const char *s, size_t len, bool *failed)
+{
+    const int32_t *byte_ids = e->v->byte_ids;
+    for (size_t i = 0; i < len; i++)
+        if (byte_ids[(unsigned char)s[i]] < 0)
+            return false;
+    for (size_t i = 0; i < len; i++)
+        *failed |= !merge_add(&e->merge, byte_ids[(unsigned char)s[i]]);
+    return true;
+}
+
+/* One symbol for each character. Unknown ones are held in `unknown` until a known one
+ * comes, so that fuse_unk can make one of several. */
+static bool add_symbols(struct encoder *e, const char *s, size_t len)
+{
+    const struct vocab *v = e->v;
+    bool failed = false, unknown = false;
+    for (size_t at = 0, n; at < len && !failed; at += n) {
+        uint32_t c = 0;
+        n = (size_t)utf8_decode(s + at, len - at, &c);
+        int32_t id = char_id(v, s + at, n, c);
+        if (id < 0 && add_bytes(e, s + at, n, &failed))
+            continue;
+        if (unknown && (id >= 0 || !v->fuse_unk))
+            failed |= !merge_add(&e->merge, v->unk_id);
+        if (id >= 0)
+            failed |= !merge_add(&e->merge, id);
+        unknown = id < 0 && v->unk_id >= 0;
+    }
+    if (unknown)
+        failed |= !merge_add(&e->merge, v->unk_id);
+    return !failed;
+}
+
+static int encode_piece(struct encoder *e, const char *s, size_t len)
+{
+    if (e->v->ignore_merges) {
+        int32_t id = strmap_get(&e->v->by_text, s, len, -1);
+        if (id >= 0)
+            return ids_push(e->out, id) ? 0 : no_memory(e);
+    }
+    e->merge.n = 0;
+    if (!add_symbols(e, s, len) || !merge_run(&e->merge, e->v) ||
+        !ids_reserve(e->out, e->merge.n))
+        return no_memory(e);
+    for (size_t i = 0; i < e->merge.n; i++)
+        e->out->data[e->out->n++] = e->merge.symbols[i].id;
+    return 0;
+}
+
+/* ---- segments --------------------------------------------------------------- */
+
+/* What is put before a text does not belong into its middle. */
+static void begin_within(struct encoder *e)
+{
+    struct pipeline *p = &e->within;
+    size_t n = 0;
+    *p = e->v->pipe;
+    for (size_t i = 0; i < p->n_normal; i++)
+        if (p->normal[i].kind != NORMAL_PREPEND)
+            p->normal[n++] = p->normal[i];
+    p->n_normal = n;
+    for (size_t i = 0; i < p->n_pretok; i++)
+        p->pretok[i].prepend = PREPEND_NEVER;
+    e->more = true;
+}
+
+static const struct pipeline *pipe_of(const struct encoder *e)
+{
+    return e->more && e->first ? &e->within : &e->v->pipe;
+}
+
+static int encode_part(struct encoder *e, const struct segment *seg)
+{
+    buf_reset(&e->part);
+    buf_put(&e->part, seg->s, seg->len);
+    if (e->part.failed)
+        return no_memory(e);
+    int rc = pretok_run(&e->pretok, pipe_of(e), &e->part, e->first, e->err);
+    e->first = false;
+    for (size_t i = 0; rc == 0 && i < e->pretok.list.n; i++) {
+        const struct pretok_piece *p = &e->pretok.list.data[i];
+        rc = encode_piece(e, e->pretok.text.data + p->begin, p->end - p->begin);
+    }
+    return rc;
+}
+
+typedef int segment_fn(struct encoder *e, const struct segment *seg);
+
+static int each_segment(struct encoder *e, struct segment_cursor *c, segment_fn *fn)
+{
+    struct segment seg;
+    int rc = 0;
+    while (rc == 0 && segment_next(c, &seg)) {
+        if (seg.id < 0) {
+            rc = fn(e, &seg);
+            continue;
+        }
+        e->first = false;
+        rc = ids_push(e->out, seg.id) ? 0 : no_memory(e);
+    }
+    return rc;
+}
+
+static int encode_segment(struct encoder *e, const struct segment *seg)
+{
+    buf_reset(&e->text);
+    buf_put(&e->text, seg->s, seg->len);
+    if (e->text.failed)
+        return no_memory(e);
+    int rc = normal_run(pipe_of(e), &e->text, &e->spare, e->err);
+    if (rc != 0)
+        return rc;
+    struct segment_cursor c = {.vocab = e->v,
+                               .tokens = e->find_added ? &e->v->normalized : NULL,
+                               .s = e->text.data,
+                               .len = e->text.len};
+    return each_segment(e, &c, encode_part);
+}
+
+/* ---- the door --------------------------------------------------------------- */
+
+/* text with U+FFFD for what is ill-formed. */
+static void repair(struct buf *out, const char *s, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        uint32_t c;
+        size_t n = 1;
+        int whole = utf8_decode(s + at, len - at, &c);
+        if (whole > 0) {
+            buf_put(out, s + at, (size_t)whole);
+            at += (size_t)whole;
+            continue;
+        }
+        while (at + n < len && utf8_decode(s + at, n + 1, &c) == 0)
+            n++;
+        buf_put(out, "\xEF\xBF\xBD", 3);
+        at += n;
+    }
+}
+
+static int encode_all(struct encoder *e, const char *s, size_t len)
+{
+    struct segment_cursor c = {
+        .vocab = e->v, .tokens = e->find_added ? &e->v->raw : NULL, .s = s, .len = len};
+    return each_segment(e, &c, encode_segment);
+}
+
+static void encoder_free(struct encoder *e)
+{
+    buf_free(&e->text);
+    buf_free(&e->spare);
+    buf_free(&e->part);
+    pretok_free(&e->pretok);
+    merge_free(&e->merge);
+}
+
+int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned flags,
+               struct ids *out, struct err *err)
+{
+    const struct pipeline *p = &v->pipe;
+    struct encoder e = {.v = v, .out = out, .err = err, .first = true};
+    struct buf repaired = {0};
+    size_t n_before = out->n;
+    bool bos = flags & ENCODE_BOS;
+    e.find_added = flags & ENCODE_SPECIAL;
+    if (flags & ENCODE_MORE)
+        begin_within(&e);
+    int rc = pretok_init(&e.pretok) ? 0 : no_memory(&e);
+    if (rc == 0 && !utf8_valid(text, len)) {
+        repair(&repaired, text, len);
+        text = repaired.data;
+        len = repaired.len;
+        rc = repaired.failed ? no_memory(&e) : 0;
+    }
+    if (rc == 0 && bos && !push_all(out, p->prefix, p->n_prefix))
+        rc = no_memory(&e);
+    if (rc == 0)
+        rc = encode_all(&e, text, len);
+    if (rc == 0 && bos && !push_all(out, p->suffix, p->n_suffix))
+        rc = no_memory(&e);
+    encoder_free(&e);
+    buf_free(&repaired);
+    if (rc != 0)
+        out->n = n_before;
+    return rc;
+}
+
+int bpe_decode(const struct vocab *v, const int32_t *ids, size_t n, bool skip_special,
+               struct buf *out, struct err *err)
+{
+    size_t spaces = v->pipe.strip_spaces;
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        const char *s = vocab_piece(v, ids[i], &len);
+        if (!s)
+            return err_set(err, ERR_ARGUMENT, "expected ids of tokens below %d, found %d",
+                           v->n_ids, ids[i]);
+        if (skip_special && vocab_special(v, ids[i]))
+            continue;
+        for (; spaces > 0 && len > 0 && s[0] == ' '; spaces--, len--)
+            s++;
+        spaces = len > 0 ? 0 : spaces;
+        buf_put(out, s, len);
+    }
+    return out->failed ? err_set(err, ERR_MEMORY, "out of memory for text") : 0;
+}

@@ -1,0 +1,255 @@
+/*
+ * The normal forms are made step by step (decompose, order, compose) instead of by
+ * utf8proc_map, whose ordering is an insertion sort: 1 MB of combining marks would take
+ * it hours. Here a long run of marks is ordered by counting.
+ */
+#include "engine/tokenizer/normal.h"
+
+#include "engine/base/mem.h"
+#include "engine/base/utf8.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+enum { SHORT_RUN = 24, LONGEST_DECOMPOSITION = 32 };
+
+struct points { /* code points of a segment */
+    int32_t *c; /* owns */
+    size_t n, cap;
+};
+
+static bool points_reserve(struct points *p, size_t more)
+{
+    if (p->n + more <= p->cap)
+        return true;
+    size_t cap = p->cap * 2 > p->n + more ? p->cap * 2 : p->n + more;
+    int32_t *c = mem_grow(p->c, p->n * sizeof *c, cap * sizeof *c);
+    if (!c)
+        return false;
+    p->c = c;
+    p->cap = cap;
+    return true;
+}
+
+static bool decompose(struct points *p, const struct buf *text, int options)
+{
+    size_t at = 0;
+    while (at < text->len) {
+        uint32_t c;
+        at += (size_t)utf8_decode(text->data + at, text->len - at, &c);
+        if (!points_reserve(p, LONGEST_DECOMPOSITION))
+            return false;
+        int bound = 0;
+        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, p->c + p->n,
+                                                     LONGEST_DECOMPOSITION,
+                                                     (utf8proc_option_t)options, &bound);
+        if (n < 0 || n > LONGEST_DECOMPOSITION)
+            return false;
+        p->n += (size_t)n;
+    }
+    return true;
+}
+
+static int mark_class(int32_t c)
+{
+    return c < 0x300 ? 0 : utf8proc_get_property(c)->combining_class;
+}
+
+static void order_short(int32_t *c, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        int32_t moved = c[i];
+        size_t j = i;
+        for (; j > 0 && mark_class(c[j - 1]) > mark_class(moved); j--)
+            c[j] = c[j - 1];
+        c[j] = moved;
+    }
+}
+
+static bool order_long(int32_t *c, size_t n)
+{
+    size_t start[257] = {0};
+    int32_t *sorted = mem_alloc(n * sizeof *sorted);
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        start[(mark_class(c[i]) & 0xFF) + 1]++;
+    for (size_t k = 1; k < 257; k++)
+        start[k] += start[k - 1];
+    for (size_t i = 0; i < n; i++)
+        sorted[start[mark_class(c[i]) & 0xFF]++] = c[i];
+    memcpy(c, sorted, n * sizeof *c);
+    mem_free(sorted);
+    return true;
+}
+
+/* Unicode 3.11, D109: each run of marks in the order of its classes, stably. */
+static bool order(struct points *p)
+{
+    for (size_t i = 0; i < p->n;) {
+        size_t end = i;
+        while (end < p->n && mark_class(p->c[end]) != 0)
+            end++;
+        if (end - i > SHORT_RUN && !order_long(p->c + i, end - i))
+            return false;
+        if (end - i <= SHORT_RUN)
+            order_short(p->c + i, end - i);
+        i = end + 1;
+    }
+    return true;
+}
+
+static bool encode(struct buf *out, const struct points *p, size_t n)
+{
+    buf_reset(out);
+    for (size_t i = 0; i < n && buf_reserve(out, 4); i++) {
+        char c[4];
+        buf_put(out, c, (size_t)utf8_encode((uint32_t)p->c[i], c));
+    }
+    return !out->failed;
+}
+
+static bool is_ascii(const struct buf *text)
+{
+    for (size_t i = 0; i < text->len; i++)
+        if ((unsigned char)text->data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool form(struct buf *text, enum normal_kind kind)
+{
+    static const int options[] = {
+        [NORMAL_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+        [NORMAL_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+        [NORMAL_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+        [NORMAL_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
+    };
+    if (is_ascii(text))
+        return true;
+    struct points p = {0};
+    bool ok = decompose(&p, text, options[kind]) && order(&p);
+    utf8proc_ssize_t n = (utf8proc_ssize_t)p.n;
+    if (ok && (options[kind] & UTF8PROC_COMPOSE))
+        n = utf8proc_normalize_utf32(p.c, n, (utf8proc_option_t)options[kind]);
+    ok = ok && n >= 0 && encode(text, &p, (size_t)n);
+    mem_free(p.c);
+    return ok;
+}
+
+static void swap(struct buf *a, struct buf *b)
+{
+    struct buf t = *a;
+    *a = *b;
+    *b = t;
+}
+
+static int replace(const struct normal_step *st, struct buf *text, struct buf *spare,
+                   struct err *err)
+{
+    struct regex_scan scan = {.s = text->data, .len = text->len};
+    size_t from = 0;
+    int rc = regex_scan_init(&scan) ? 1 : err_set(err, ERR_MEMORY, "out of memory");
+    while (rc > 0 && (rc = regex_find(st->pattern, &scan, from, err)) > 0) {
+        buf_put(spare, text->data + from, scan.begin - from);
+        buf_put(spare, st->text, st->text_len);
+        from = scan.end;
+    }
+    regex_scan_free(&scan);
+    if (rc != 0)
+        return rc;
+    buf_put(spare, text->data + from, text->len - from);
+    swap(text, spare);
+    return 0;
+}
+
+static void lower(struct buf *text, struct buf *spare)
+{
+    size_t at = 0;
+    while (at < text->len) {
+        uint32_t c;
+        char out[4];
+        at += (size_t)utf8_decode(text->data + at, text->len - at, &c);
+        if (c == 0x130) /* the one character whose lower case is two */
+            buf_puts(spare, "i\xCC\x87");
+        else
+            buf_put(spare, out,
+                    (size_t)utf8_encode((uint32_t)utf8proc_tolower((int32_t)c), out));
+    }
+    swap(text, spare);
+}
+
+static void strip(const struct normal_step *st, struct buf *text)
+{
+    size_t end = 0, begin = 0, at = 0;
+    bool seen = false;
+    while (at < text->len) {
+        uint32_t c;
+        size_t n = (size_t)utf8_decode(text->data + at, text->len - at, &c);
+        if (!normal_is_space(c)) {
+            begin = seen ? begin : at;
+            end = at + n;
+            seen = true;
+        }
+        at += n;
+    }
+    if (!st->right)
+        end = text->len;
+    if (!seen)
+        begin = end;
+    text->len = end;
+    if (st->left)
+        buf_drop(text, begin);
+}
+
+static int step(const struct normal_step *st, struct buf *text, struct buf *spare,
+                struct err *err)
+{
+    switch (st->kind) {
+    case NORMAL_PREPEND:
+        buf_put(spare, st->text, st->text_len);
+        buf_put(spare, text->data, text->len);
+        swap(text, spare);
+        return 0;
+    case NORMAL_REPLACE:
+        return replace(st, text, spare, err);
+    case NORMAL_STRIP:
+        strip(st, text);
+        return 0;
+    case NORMAL_LOWER:
+        lower(text, spare);
+        return 0;
+    default:
+        if (!form(text, st->kind))
+            return err_set(err, ERR_MEMORY, "out of memory while normalising");
+        return 0;
+    }
+}
+
+int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
+               struct err *err)
+{
+    for (size_t i = 0; i < p->n_normal && text->len > 0; i++) {
+        buf_reset(spare);
+        int rc = step(&p->normal[i], text, spare, err);
+        if (rc != 0)
+            return rc;
+        if (text->failed || spare->failed)
+            return err_set(err, ERR_MEMORY, "out of memory while normalising");
+    }
+    return 0;
+}
+
+bool normal_is_space(uint32_t c)
+{
+    return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+           c == 0x205F || c == 0x3000;
+}
+
+bool normal_is_word(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_ND) ||
+           k == UTF8PROC_CATEGORY_PC || k == UTF8PROC_CATEGORY_NL;
+}

@@ -1,0 +1,25 @@
+/* What the commands share: how a refusal reads and which exit code it has. Main thread.
+ */
+#include "server/cmd/cmd.h"
+
+#include <stdio.h>
+
+int cmd_fail(enum cmd_exit code, const struct err *err)
+{
+    fprintf(stderr, "ssmd: %s\n", err->text);
+    return (int)code;
+}
+
+enum cmd_exit cmd_blame(const struct err *err)
+{
+    switch (err->code) {
+    case ERR_ARGUMENT:
+    case ERR_CONTEXT:
+    case ERR_BUDGET:
+    case ERR_UNSUPPORTED:
+    case ERR_FORMAT:
+        return CMD_USAGE;
+    default:
+        return CMD_FAILED;
+    }
+}

@@ -1,0 +1,73 @@
+/*
+ * `ssmd check`: opens what `ssmd serve` would open and tells what it found, without a
+ * socket. Main thread. By the time it runs the configuration has been read and accepted.
+ */
+#include "server/cmd/cmd.h"
+
+#include <stdio.h>
+
+static double mib(size_t bytes)
+{
+    return (double)bytes / 0x1p20;
+}
+
+static void print_model(const struct config *cfg, const struct engine_info *in)
+{
+    printf("configuration  %s\n", cfg->file[0] ? cfg->file : "defaults");
+    printf("model          %s%s (served as \"%s\")\n",
+           cfg->shape[0] ? "random weights of " : "",
+           cfg->shape[0] ? cfg->shape : cfg->model, cfg->served_name);
+    printf("architecture   %s: %d layers of width %d\n", in->arch, in->n_layers,
+           in->hidden_size);
+    printf("parameters     %.2f million\n", (double)in->n_params / 1e6);
+    printf("weights        %s, %.1f MiB in memory (", in->weights,
+           mib(in->weights_bytes));
+    for (int i = 0; i < in->n_formats; i++)
+        printf("%s%s %.1f", i ? ", " : "", in->formats[i].name,
+               mib(in->formats[i].bytes));
+    printf("), hash %s\n", in->model_hash);
+    if (in->has_tokenizer)
+        printf("tokenizer      %d ids, ", in->vocab_size);
+    else
+        printf("tokenizer      none: prompts are ids only (%d ids), ", in->vocab_size);
+    if (in->bos_id >= 0)
+        printf("begin id %d\n", (int)in->bos_id);
+    else
+        printf("no begin id\n");
+}
+
+static void print_plan(const struct config *cfg, const struct engine_info *in)
+{
+    size_t slots = (size_t)in->n_slots * in->slot_bytes;
+    size_t checkpoints = (size_t)in->n_checkpoints * in->slot_bytes;
+    size_t pages = (size_t)in->n_pages * in->page_bytes;
+    printf("context        %d tokens\n", in->context_tokens);
+    printf("kernels        %s, %d thread%s, %s math\n", in->cpu, in->n_threads,
+           in->n_threads == 1 ? "" : "s",
+           cfg->math == ENGINE_MATH_BLAS ? "blas" : "exact");
+    printf("batch          %d sequences, %d rows a step\n", in->max_seqs, in->step_rows);
+    printf("slots          %d of %zu bytes: %.1f MiB\n", in->n_slots, in->slot_bytes,
+           mib(slots));
+    printf("checkpoints    %d more slots: %.1f MiB\n", in->n_checkpoints,
+           mib(checkpoints));
+    printf("pages          %d of %zu bytes, %d tokens each: %.1f MiB\n", in->n_pages,
+           in->page_bytes, in->page_tokens, mib(pages));
+    printf("scratch        %.1f MiB\n", mib(in->scratch_bytes));
+    printf("memory         %.1f MiB in all\n",
+           mib(in->weights_bytes + slots + checkpoints + pages + in->scratch_bytes));
+}
+
+int cmd_check(const struct config *cfg)
+{
+    struct engine_options o;
+    struct engine *e = NULL;
+    struct err err = {0};
+    config_engine_options(cfg, &o);
+    if (engine_open(&e, &o, &err) != 0)
+        return cmd_fail(CMD_USAGE, &err);
+    const struct engine_info *in = engine_info(e);
+    print_model(cfg, in);
+    print_plan(cfg, in);
+    engine_close(e);
+    return fflush(stdout) == 0 ? CMD_OK : CMD_FAILED;
+}

@@ -1,0 +1,451 @@
+/*
+ * The keys of the configuration and the order in which they are read. Main thread, at
+ * start. Refuses anything it does not know. The subtle point: flags are walked first, for
+ * they name the file, but applied last, for they win.
+ */
+#include "server/config/config.h"
+
+#include "server/config/listing.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef SSMD_DATADIR
+#define SSMD_DATADIR "/usr/local/share/ssmd"
+#endif
+
+enum { CONFIG_FILE_MAX = 1 << 20 };
+
+static const char *const cpu_names[] = {"auto",   "c",    "avx2", "avxvnni",
+                                        "avx512", "vnni", "neon", NULL};
+static const char *const math_names[] = {
+    [ENGINE_MATH_EXACT] = "exact", [ENGINE_MATH_BLAS] = "blas", NULL};
+static const char *const weights_names[] = {
+    [ENGINE_WEIGHTS_OWN] = "own",   [ENGINE_WEIGHTS_F32] = "f32",
+    [ENGINE_WEIGHTS_BF16] = "bf16", [ENGINE_WEIGHTS_Q8] = "q8",
+    [ENGINE_WEIGHTS_Q4] = "q4",     NULL};
+static const char *const kv_names[] = {
+    [ENGINE_KV_F32] = "f32", [ENGINE_KV_F16] = "f16", [ENGINE_KV_Q8] = "q8", NULL};
+static const char *const switch_names[] = {"off", "on", NULL};
+static const char *const speculate_names[] = {[ENGINE_SPECULATE_OFF] = "off",
+                                              [ENGINE_SPECULATE_AUTO] = "auto",
+                                              [ENGINE_SPECULATE_ON] = "on",
+                                              NULL};
+static const char *const level_names[] = {[LOG_ERROR] = "error",
+                                          [LOG_WARN] = "warn",
+                                          [LOG_INFO] = "info",
+                                          [LOG_DEBUG] = "debug",
+                                          NULL};
+static const char *const alias_names[] = {
+    [CONFIG_ALIAS_NONE] = "", [CONFIG_ALIAS_VLLM] = "vllm", NULL};
+
+/* clang-format off */
+#define AT(field)            offsetof(struct config, field)
+#define INT(field, lo, hi)   OPTION_INT, AT(field), lo, hi, NULL, false
+#define BYTES(field, lo, hi) OPTION_BYTES, AT(field), lo, hi, NULL, false
+#define SECONDS(field)       OPTION_SECONDS, AT(field), 0, 1e6, NULL, false
+#define TEXT(field, lo, hi)  OPTION_STRING, AT(field), lo, hi, NULL, false
+#define SECRET(field, hi)    OPTION_STRING, AT(field), 0, hi, NULL, true
+#define WORD(field, names)   OPTION_STRING, AT(field), 0, 0, names, false
+#define CHOICE(field, names) OPTION_CHOICE, AT(field), 0, 0, names, false
+#define LIST(field, hi)      OPTION_LIST, AT(field), 0, hi, NULL, false
+
+#define MODEL     CONFIG_MODEL, "Model"
+#define SERVED    CONFIG_SERVE, "Model"
+#define COMPUTING CONFIG_COMPUTE, "Computing"
+#define BATCHING  CONFIG_SERVE, "Computing"
+#define LISTENING CONFIG_SERVE, "Listening"
+#define REQUESTS  CONFIG_SERVE, "Requests"
+#define STOPPING  CONFIG_SERVE, "Stopping"
+#define ACCESS    CONFIG_SERVE, "Access"
+#define STATES    CONFIG_SERVE, "State objects"
+#define TELLING   CONFIG_SERVE, "Logs and metrics"
+
+static const struct option_row rows[] = {
+    {"model", TEXT(model, 0, 4000), "", MODEL, "DIR",
+     "folder of weights and tokenizer; else the embedded one"},
+    {"context", INT(context, 0, 1 << 24), "0", MODEL, "N",
+     "most tokens of prompt and answer; 0: the model's own"},
+    {"served_name", TEXT(served_name, 0, 200), "", SERVED, "NAME",
+     "the model's id in the API; else the folder's name"},
+
+    {"shape", TEXT(shape, 0, 4000), "", MODEL, "FILE",
+     "keys of config.json: serve random weights of that shape"},
+
+    {"weights", CHOICE(weights, weights_names), "own", COMPUTING, "TYPE",
+     "hold matrices as own, f32, bf16, q8 or q4"},
+    {"kv", CHOICE(kv, kv_names), "f32", COMPUTING, "TYPE",
+     "hold attention's keys and values as f32, f16 or q8"},
+    {"threads", INT(threads, 0, 1024), "0", COMPUTING, "N",
+     "threads that compute; 0: all this process may use"},
+    {"cpu", WORD(cpu, cpu_names), "auto", COMPUTING, "SET",
+     "kernels: auto or a set's name; all give the same bits"},
+    {"math", CHOICE(math, math_names), "exact", COMPUTING, "MODE",
+     "exact, or blas: faster long prompts, bits not promised"},
+    {"pin", CHOICE(pin, switch_names), "off", COMPUTING, "WHEN",
+     "on: each computing thread has a processor of its own"},
+    {"memory_bytes", BYTES(memory_bytes, 0, 0x1p46), "0", COMPUTING, "SIZE",
+     "sequences' state, e.g. 512MiB; 0: what max_seqs need"},
+    {"step_rows", INT(step_rows, 1, 8192), "256", COMPUTING, "N",
+     "most tokens that one step computes"},
+    {"max_seqs", INT(max_seqs, 1, 4096), "64", BATCHING, "N",
+     "sequences that run together"},
+    {"prefix_cache", CHOICE(prefix_cache, switch_names), "on", BATCHING, "WHEN",
+     "on: prompts begin with the kept state of a known prefix"},
+    {"checkpoint_bytes", BYTES(checkpoint_bytes, 0, 0x1p46), "0", BATCHING, "SIZE",
+     "most that kept states take; 0: all that is free"},
+    {"checkpoint_interval", INT(checkpoint_interval, 0, 1 << 24), "256", BATCHING, "N",
+     "a state is kept every N tokens of a prompt; 0: none"},
+    {"speculate", CHOICE(speculate, speculate_names), "auto", BATCHING, "WHEN",
+     "run repeated phrases ahead: off, auto, on; same answers"},
+
+    {"host", TEXT(host, 1, 255), "127.0.0.1", LISTENING, "ADDR",
+     "address to listen on"},
+    {"port", INT(port, 0, 65535), "8080", LISTENING, "N",
+     "TCP port; 0: any free one"},
+    {"max_connections", INT(max_connections, 0, 1000000), "0", LISTENING, "N",
+     "beyond it accepting pauses; 0: as open files allow"},
+    {"max_body_bytes", BYTES(max_body_bytes, 1, 0x1p30), "4MiB", LISTENING, "SIZE",
+     "larger request bodies get 413"},
+    {"max_header_bytes", BYTES(max_header_bytes, 256, 32768), "16KiB", LISTENING, "SIZE",
+     "larger header blocks get 431"},
+    {"max_uri_bytes", BYTES(max_uri_bytes, 64, 16384), "8KiB", LISTENING, "SIZE",
+     "longer request targets get 414"},
+    {"keepalive_idle", SECONDS(keepalive_idle_s), "75", LISTENING, "S",
+     "an idle connection is closed after this; 0: never"},
+    {"body_timeout", SECONDS(body_timeout_s), "30", LISTENING, "S",
+     "a request must arrive within this, else 408; 0: no limit"},
+
+    {"queue_limit", INT(queue_limit, 0, 1000000), "256", REQUESTS, "N",
+     "requests that may wait; beyond it 429"},
+    {"queue_timeout", SECONDS(queue_timeout_s), "30", REQUESTS, "S",
+     "longest wait for memory, then 429; 0: no limit"},
+    {"request_timeout", SECONDS(request_timeout_s), "600", REQUESTS, "S",
+     "from arrival to the last byte; 0: no limit"},
+    {"stream_buffer_bytes", BYTES(stream_buffer_bytes, 1024, 0x1p30), "256KiB", REQUESTS, "SIZE",
+     "unread output at which a stream is paused"},
+    {"stream_stall_timeout", SECONDS(stream_stall_timeout_s), "30", REQUESTS, "S",
+     "a stream paused this long is cancelled; 0: never"},
+    {"sse_keepalive", SECONDS(sse_keepalive_s), "15", REQUESTS, "S",
+     "silence after which a comment line is sent; 0: never"},
+
+    {"drain_grace", SECONDS(drain_grace_s), "0", STOPPING, "S",
+     "new requests are still served this long after SIGTERM"},
+    {"drain_timeout", SECONDS(drain_timeout_s), "30", STOPPING, "S",
+     "running requests may then take this long"},
+
+    {"api_keys_file", TEXT(api_keys_file, 0, 4000), "", ACCESS, "FILE",
+     "one tenant:key a line; without keys none is asked for"},
+    {"api_key", SECRET(api_key, 1000), "", ACCESS, "KEY",
+     "one more key; better as SSMD_API_KEY: flags show in ps"},
+    {"cors_allow_origins", LIST(cors_allow_origins, 1000), "", ACCESS, "A,B",
+     "origins whose pages may call the API; none: CORS is off"},
+
+    {"state.dir", TEXT(state_dir, 0, 3000), "", STATES, "DIR",
+     "where states are saved; without it there are none"},
+    {"state.max_object_bytes", BYTES(state_max_object_bytes, 0, 0x1p46), "1GiB", STATES, "SIZE",
+     "larger objects get 413; 0: no limit"},
+    {"state.tenant_bytes", BYTES(state_tenant_bytes, 0, 0x1p50), "16GiB", STATES, "SIZE",
+     "all objects of a tenant; beyond it 413; 0: no limit"},
+    {"state.total_bytes", BYTES(state_total_bytes, 0, 0x1p50), "64GiB", STATES, "SIZE",
+     "all objects in the directory; 0: no limit"},
+    {"state.persist", CHOICE(state_persist, switch_names), "off", STATES, "WHEN",
+     "on: known prefixes are kept in state.dir for a later start"},
+
+    {"log_level", CHOICE(log_level, level_names), "info", TELLING, "LEVEL",
+     "error, warn, info or debug"},
+    {"metrics_alias", CHOICE(metrics_alias, alias_names), "", TELLING, "NAME",
+     "vllm: also emit metrics under vLLM's names"},
+};
+/* clang-format on */
+
+enum { N_ROWS = sizeof rows / sizeof *rows };
+
+static struct options options_of(struct config *cfg)
+{
+    return (struct options){rows, N_ROWS, cfg, &cfg->arena};
+}
+
+/* ---- flags ------------------------------------------------------------------ */
+
+struct walk {
+    const struct config_input *in;
+    struct config *cfg;
+    const char *texts[N_ROWS]; /* borrows from argv; NULL = flag absent */
+    size_t at;                 /* index into argv */
+};
+
+/* The value of the flag at w->at: after its '=', else the next argument. */
+static int flag_value(struct walk *w, const char **value, struct err *err)
+{
+    const char *arg = w->in->argv[w->at];
+    const char *eq = strchr(arg, '=');
+    if (!eq && !w->in->argv[w->at + 1])
+        return err_param(err, ERR_ARGUMENT, arg, "%s: expected a value after it", arg);
+    *value = eq ? eq + 1 : w->in->argv[++w->at];
+    return 0;
+}
+
+static int take_switch(const char *arg, size_t len, bool *on, struct err *err)
+{
+    *on = true;
+    return arg[len] ? err_param(err, ERR_ARGUMENT, arg, "%s: expected no value", arg) : 0;
+}
+
+static const struct config_flag *own_flag(const struct config_input *in, const char *arg,
+                                          size_t len)
+{
+    for (size_t i = 0; i < in->n_flags; i++) {
+        if (strlen(in->flags[i].name) == len && memcmp(in->flags[i].name, arg, len) == 0)
+            return &in->flags[i];
+    }
+    return NULL;
+}
+
+static int take_flag(struct walk *w, struct err *err)
+{
+    const char *arg = w->in->argv[w->at];
+    size_t len = strcspn(arg, "=");
+    struct options o = options_of(w->cfg);
+    if (len == 14 && memcmp(arg, "--print-config", len) == 0)
+        return take_switch(arg, len, &w->cfg->print_config, err);
+    if (len == 8 && memcmp(arg, "--config", len) == 0)
+        return flag_value(w, &w->cfg->file, err);
+    const struct option_row *row = option_by_flag(&o, arg, len);
+    if (row && (row->group & w->in->groups))
+        return flag_value(w, &w->texts[row - rows], err);
+    const struct config_flag *flag = own_flag(w->in, arg, len);
+    if (!flag)
+        return err_param(err, ERR_ARGUMENT, arg, "unknown option %.80s", arg);
+    const char **value = &w->in->values[flag - w->in->flags];
+    if (flag->value)
+        return flag_value(w, value, err);
+    bool on;
+    *value = "";
+    return take_switch(arg, len, &on, err);
+}
+
+static int take_operand(struct walk *w, struct err *err)
+{
+    const char *arg = w->in->argv[w->at];
+    for (size_t i = 0; w->in->operand && i <= w->in->more_operands; i++) {
+        if (w->in->operand[i])
+            continue;
+        w->in->operand[i] = arg;
+        return 0;
+    }
+    return err_param(err, ERR_ARGUMENT, arg, "unexpected argument \"%.80s\"", arg);
+}
+
+static int walk_flags(struct walk *w, struct err *err)
+{
+    for (w->at = 0; w->in->argv[w->at]; w->at++) {
+        const char *arg = w->in->argv[w->at];
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            w->cfg->help = true;
+            return 0;
+        }
+        int rc = arg[0] == '-' && arg[1] ? take_flag(w, err) : take_operand(w, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int apply_flags(const struct walk *w, const struct options *o, struct err *err)
+{
+    for (size_t i = 0; i < N_ROWS; i++) {
+        char flag[OPTION_NAME_CAP];
+        option_flag_name(&rows[i], flag);
+        int rc = w->texts[i] ? option_set(o, &rows[i], w->texts[i], flag, err) : 0;
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- environment and file --------------------------------------------------- */
+
+static int unknown_variable(const char *name, size_t len, struct err *err)
+{
+    bool injected =
+        strncmp(name, "SSMD_SERVICE_", 13) == 0 || strncmp(name, "SSMD_PORT_", 10) == 0;
+    return err_param(
+        err, ERR_ARGUMENT, "", "unknown environment variable %.*s%s", (int)len, name,
+        injected ? " (Kubernetes sets it for a Service named ssmd: give the pod "
+                   "enableServiceLinks: false, or the Service another name)"
+                 : "");
+}
+
+static int apply_env(const struct config_input *in, const struct options *o,
+                     struct err *err)
+{
+    for (char *const *v = in->envp; v && *v; v++) {
+        size_t len = strcspn(*v, "=");
+        if (strncmp(*v, "SSMD_", 5) != 0 || !(*v)[len])
+            continue;
+        if (len == 11 && memcmp(*v, "SSMD_CONFIG", len) == 0)
+            continue;
+        const struct option_row *row = option_by_env(o, *v, len);
+        char name[OPTION_NAME_CAP];
+        if (!row)
+            return unknown_variable(*v, len, err);
+        option_env_name(row, name);
+        int rc = option_set(o, row, *v + len + 1, name, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static const char *file_variable(char *const *envp)
+{
+    for (; envp && *envp; envp++) {
+        if (strncmp(*envp, "SSMD_CONFIG=", 12) == 0)
+            return *envp + 12;
+    }
+    return "";
+}
+
+static int apply_file(const char *path, const struct options *o, struct err *err)
+{
+    struct json *root = NULL;
+    int rc = json_load(&root, path, CONFIG_FILE_MAX, err);
+    if (rc)
+        return err_prefix(err, "configuration");
+    rc = option_set_json(o, root, path, err);
+    json_free(root);
+    return rc;
+}
+
+/* ---- what follows from the values ------------------------------------------- */
+
+/* The embedded model: beside the executable (a checkout's build/ or build/<variant>/, or
+ * <prefix>/bin), else where `make install` was told to put it. */
+static int default_model(struct config *cfg, struct err *err)
+{
+    static const char *const places[] = {"/../models/default", "/../../models/default",
+                                         "/../share/ssmd/models/default"};
+    char exe[PATH_MAX], path[PATH_MAX + 64], probe[PATH_MAX + 80];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n < 0 ? 0 : n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash)
+        *slash = '\0';
+    const char *found = SSMD_DATADIR "/models/default";
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s%s", exe, places[i]);
+        snprintf(probe, sizeof probe, "%s/config.json", path);
+        if (access(probe, R_OK) != 0)
+            continue;
+        found = realpath(path, probe) ? probe : path;
+        break;
+    }
+    cfg->model = arena_strdup(&cfg->arena, found, strlen(found));
+    return cfg->model ? 0 : err_set(err, ERR_MEMORY, "out of memory");
+}
+
+/* The folder's name, or that of the shape's file without its ending. */
+static int default_name(struct config *cfg, struct err *err)
+{
+    char path[PATH_MAX];
+    const char *given = cfg->shape[0] ? cfg->shape : cfg->model;
+    const char *full = realpath(given, path) ? path : given;
+    const char *slash = strrchr(full, '/');
+    const char *name = slash && slash[1] ? slash + 1 : full;
+    size_t len = strlen(name);
+    if (cfg->shape[0] && len > 5 && strcmp(name + len - 5, ".json") == 0)
+        len -= 5;
+    cfg->served_name = arena_strdup(&cfg->arena, name, len);
+    return cfg->served_name ? 0 : err_set(err, ERR_MEMORY, "out of memory");
+}
+
+static int settle(struct config *cfg, struct err *err)
+{
+    if (cfg->shape[0] && cfg->model[0])
+        return err_param(err, ERR_ARGUMENT, "shape",
+                         "shape: expected no model beside it, found model \"%.200s\"",
+                         cfg->model);
+    if (cfg->state_persist && (!cfg->state_dir[0] || !cfg->prefix_cache))
+        return err_param(err, ERR_ARGUMENT, "state.persist",
+                         "state.persist: expected state.dir and prefix_cache beside it, "
+                         "found \"%.200s\" and %s",
+                         cfg->state_dir, cfg->prefix_cache ? "on" : "off");
+    int rc = cfg->model[0] || cfg->shape[0] ? 0 : default_model(cfg, err);
+    if (rc == 0 && !cfg->served_name[0])
+        rc = default_name(cfg, err);
+    if (rc)
+        return rc;
+    if (cfg->max_uri_bytes > cfg->max_header_bytes)
+        return err_param(
+            err, ERR_ARGUMENT, "max_uri_bytes",
+            "max_uri_bytes: expected at most max_header_bytes (%zu), found %zu",
+            cfg->max_header_bytes, cfg->max_uri_bytes);
+    return 0;
+}
+
+int config_load(struct config *cfg, const struct config_input *in, struct err *err)
+{
+    *cfg = (struct config){.file = "", .input = in};
+    arena_init(&cfg->arena);
+    struct walk w = {.in = in, .cfg = cfg};
+    struct options o = options_of(cfg);
+    int rc = walk_flags(&w, err);
+    if (rc || cfg->help)
+        return rc;
+    if (!cfg->file[0])
+        cfg->file = file_variable(in->envp);
+    rc = option_defaults(&o, err);
+    if (rc == 0 && cfg->file[0])
+        rc = apply_file(cfg->file, &o, err);
+    if (rc == 0)
+        rc = apply_env(in, &o, err);
+    if (rc == 0)
+        rc = apply_flags(&w, &o, err);
+    return rc ? rc : settle(cfg, err);
+}
+
+void config_free(struct config *cfg)
+{
+    arena_free(&cfg->arena);
+    *cfg = (struct config){0};
+}
+
+void config_print(const struct config *cfg, struct buf *out)
+{
+    struct config copy = *cfg; /* struct options wants a struct it may write */
+    struct options o = options_of(&copy);
+    listing_json(&o, out);
+}
+
+void config_help(unsigned groups, struct buf *out)
+{
+    struct options o = {rows, N_ROWS, NULL, NULL};
+    listing_help(&o, groups, out);
+}
+
+void config_engine_options(const struct config *cfg, struct engine_options *o)
+{
+    *o = (struct engine_options){
+        .model_dir = cfg->shape[0] ? NULL : cfg->model,
+        .shape = cfg->shape[0] ? cfg->shape : NULL,
+        .cpu = strcmp(cfg->cpu, "auto") == 0 ? NULL : cfg->cpu,
+        .math = cfg->math,
+        .weights = cfg->weights,
+        .kv = cfg->kv,
+        .pin = cfg->pin != 0,
+        .n_threads = cfg->threads,
+        .context_tokens = cfg->context,
+        .memory_bytes = cfg->memory_bytes,
+        .max_seqs = cfg->max_seqs,
+        .prefix_cache = cfg->prefix_cache != 0,
+        .checkpoint_bytes = cfg->checkpoint_bytes,
+        .checkpoint_interval = cfg->checkpoint_interval,
+        .speculate = cfg->speculate,
+        .step_rows = cfg->step_rows,
+    };
+}

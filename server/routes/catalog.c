@@ -1,0 +1,92 @@
+/* Names, and the steps of the two routes. */
+#include "server/routes/catalog.h"
+
+#include "api/states.h"
+#include "engine/base/mem.h"
+#include "server/routes/work.h"
+
+#include <string.h>
+#include <unistd.h>
+
+void catalog_name(const struct conn *c, char name[STORE_NAME_BYTES])
+{
+    memcpy(name, c->route.arg, c->route.arg_len);
+    name[c->route.arg_len] = '\0';
+}
+
+/* ---- the list --------------------------------------------------------------- */
+
+/* The depth of an object that can be gone on from here, else 0. */
+static int depth_of(struct conn *c, const char *name)
+{
+    struct engine_object o = {0};
+    int fd = store_read(c->l->store, c->tenant_name, name, NULL, NULL);
+    if (fd < 0)
+        return 0;
+    int rc = engine_object_peek(c->encode.e, fd, c->tenant_name, &o, NULL);
+    close(fd);
+    return rc ? 0 : o.depth;
+}
+
+static int list_objects(struct encode *w) /* worker */
+{
+    struct conn *c = work_conn(w);
+    struct store_entry *list = NULL;
+    size_t n = 0;
+    int rc = store_list(c->l->store, c->tenant_name, &list, &n, &w->err);
+    states_list_begin(&w->out);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct states_object o = {list[i].name, list[i].bytes, depth_of(c, list[i].name),
+                                  list[i].created};
+        if (i)
+            buf_putc(&w->out, ',');
+        states_put(&o, &w->out);
+    }
+    states_list_end(&w->out);
+    mem_free(list);
+    return rc;
+}
+
+static int step_list(struct conn *c, struct err *err)
+{
+    c->encode.gate = &c->l->disk;
+    return work_start(c, list_objects, err);
+}
+
+static int step_listed(struct conn *c, struct err *err)
+{
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
+    conn_answer(c, &c->encode.out);
+    return CONN_DONE;
+}
+
+/* ---- DELETE ----------------------------------------------------------------- */
+
+static int remove_object(struct encode *w) /* worker */
+{
+    struct conn *c = work_conn(w);
+    char name[STORE_NAME_BYTES];
+    catalog_name(c, name);
+    return store_remove(c->l->store, c->tenant_name, name, &w->err);
+}
+
+static int step_remove(struct conn *c, struct err *err)
+{
+    c->encode.gate = &c->l->disk;
+    return work_start(c, remove_object, err);
+}
+
+static int step_removed(struct conn *c, struct err *err)
+{
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
+    struct http_reply r = {.status = 204};
+    conn_reply(c, &r);
+    return CONN_DONE;
+}
+
+conn_step_fn *const catalog_list[] = {step_list, step_listed, NULL};
+conn_step_fn *const catalog_delete[] = {step_remove, step_removed, NULL};

@@ -1,0 +1,353 @@
+/* Lanes, and the steps of GET and PUT. */
+#include "server/routes/transfer.h"
+
+#include "api/states.h"
+#include "engine/base/mem.h"
+#include "server/routes/catalog.h"
+#include "server/routes/work.h"
+#include "server/storage/deposit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct lane {
+    char *data;        /* owns; [TRANSFER_LANE_BYTES] */
+    size_t len, taken; /* bytes in it; of these, sent */
+};
+
+struct transfer {
+    struct list among;    /* loop.transfers, if it has lanes */
+    const struct conn *c; /* borrows: it is the conn's */
+    struct lane lanes[2];
+    int mine; /* the loop's lane; the other is the worker's while it is active */
+    uint64_t at, bytes;         /* done by the worker; of the object */
+    struct engine_incoming *in; /* owns: PUT */
+    struct deposit deposit;     /* PUT */
+    int fd;                     /* owns: GET; -1 */
+    int depth;
+    bool replaced, failed, has_lanes;
+};
+
+/* ---- life ------------------------------------------------------------------- */
+
+static int make(struct conn *c, struct err *err)
+{
+    struct transfer *t = mem_zalloc(1, sizeof *t);
+    if (!t)
+        return err_set(err, ERR_MEMORY, "out of memory for a transfer");
+    t->c = c;
+    t->fd = -1;
+    c->transfer = t;
+    c->encode.gate = &c->l->disk;
+    return 0;
+}
+
+static int check_room(const struct conn *c, struct err *err)
+{
+    const struct list *all = &c->l->transfers;
+    int n = 0, own = 0;
+    for (const struct list *at = all->next; at != all; at = at->next, n++)
+        own += strcmp(LIST_OF(at, struct transfer, among)->c->tenant_name,
+                      c->tenant_name) == 0;
+    if (n < TRANSFERS && own < TENANT_TRANSFERS)
+        return 0;
+    return err_set(err, ERR_BUSY, "too many state objects are under way; retry later");
+}
+
+static int take_lanes(struct conn *c, struct err *err)
+{
+    struct transfer *t = c->transfer;
+    int rc = check_room(c, err);
+    if (rc)
+        return rc;
+    t->has_lanes = true;
+    list_push(&c->l->transfers, &t->among);
+    t->lanes[0].data = mem_alloc(TRANSFER_LANE_BYTES);
+    t->lanes[1].data = mem_alloc(TRANSFER_LANE_BYTES);
+    return t->lanes[0].data && t->lanes[1].data
+               ? 0
+               : err_set(err, ERR_MEMORY, "out of memory for a transfer");
+}
+
+static int give_up(struct encode *w) /* worker, or loop when there is none */
+{
+    struct transfer *t = work_conn(w)->transfer;
+    deposit_abandon(&t->deposit);
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+    return 0;
+}
+
+static void given_up(struct encode *w)
+{
+    conn_release(work_conn(w));
+}
+
+bool transfer_ending(struct conn *c)
+{
+    struct transfer *t = c->transfer;
+    if (!t || (!t->deposit.open && t->fd < 0))
+        return false;
+    c->encode.done = given_up;
+    if (encode_start(&c->encode, give_up, &c->l->uv, NULL) == 0)
+        return true;
+    give_up(&c->encode);
+    return false;
+}
+
+void transfer_free(struct conn *c)
+{
+    struct transfer *t = c->transfer;
+    if (!t)
+        return;
+    if (t->has_lanes)
+        list_remove(&t->among);
+    engine_incoming_close(t->in);
+    mem_free(t->lanes[0].data);
+    mem_free(t->lanes[1].data);
+    mem_free(t);
+    c->transfer = NULL;
+}
+
+/* ---- PUT: the body into a file ---------------------------------------------- */
+
+static int write_all(int fd, const struct lane *l, uint64_t at, struct err *err)
+{
+    for (size_t done = 0; done < l->len;) {
+        ssize_t n = pwrite(fd, l->data + done, l->len - done, (off_t)(at + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return store_io_error(err, "writing");
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* Checks a lane's bytes and writes them; the object's size is known from its head on. */
+static int write_lane(struct conn *c, struct lane *l, struct err *err) /* worker */
+{
+    struct transfer *t = c->transfer;
+    char name[STORE_NAME_BYTES];
+    int rc = engine_incoming_put(t->in, l->data, l->len, err);
+    const struct engine_object *o = rc ? NULL : engine_incoming_object(t->in);
+    if (o && !t->deposit.open) {
+        catalog_name(c, name);
+        t->bytes = o->bytes;
+        t->depth = o->depth;
+        rc = deposit_begin(c->l->store, &t->deposit, c->tenant_name, name, o->bytes, err);
+    }
+    if (o && rc == 0)
+        rc = write_all(t->deposit.fd, l, t->at, err);
+    t->at += l->len;
+    l->len = 0;
+    return rc;
+}
+
+static int write_other(struct encode *w) /* worker */
+{
+    struct conn *c = work_conn(w);
+    return write_lane(c, &c->transfer->lanes[!c->transfer->mine], &w->err);
+}
+
+static void wrote(struct encode *w);
+
+/* The full lane becomes the worker's. */
+static int hand_over(struct conn *c, struct err *err)
+{
+    c->transfer->mine ^= 1;
+    c->encode.done = wrote;
+    return encode_start(&c->encode, write_other, &c->l->uv, err);
+}
+
+static bool full(const struct transfer *t)
+{
+    return t->lanes[t->mine].len == TRANSFER_LANE_BYTES;
+}
+
+static void wrote(struct encode *w)
+{
+    struct conn *c = work_conn(w);
+    if (!c->call || c->replied) {
+        conn_release(c);
+        return;
+    }
+    if (c->whole) {
+        conn_advance(c); /* step_finish sees what went wrong */
+        return;
+    }
+    struct err err = w->err;
+    int rc = w->rc;
+    if (rc == 0 && full(c->transfer))
+        rc = hand_over(c, &err);
+    if (rc)
+        conn_refuse(c, &err);
+    http_wake(c->call);
+}
+
+int transfer_accept(struct conn *c, struct err *err)
+{
+    int rc = make(c, err);
+    if (rc == 0)
+        rc = check_room(c, err);
+    return rc ? rc
+              : engine_incoming_open(&c->transfer->in, bridge_engine(c->l->bridge),
+                                     c->tenant_name, err);
+}
+
+ssize_t transfer_body(struct conn *c, const char *data, size_t len)
+{
+    struct transfer *t = c->transfer;
+    struct err err;
+    size_t taken = 0;
+    if (!t->has_lanes && take_lanes(c, &err)) {
+        conn_refuse(c, &err);
+        return (ssize_t)len;
+    }
+    while (taken < len && !(full(t) && c->encode.active)) {
+        if (full(t) && hand_over(c, &err))
+            return -1;
+        struct lane *l = &t->lanes[t->mine];
+        size_t n = TRANSFER_LANE_BYTES - l->len;
+        n = n < len - taken ? n : len - taken;
+        memcpy(l->data + l->len, data + taken, n);
+        l->len += n;
+        taken += n;
+    }
+    return (ssize_t)taken;
+}
+
+static int step_settle(struct conn *c, struct err *err)
+{
+    (void)err;
+    return c->encode.active ? CONN_WAIT : CONN_NEXT;
+}
+
+static int finish_put(struct encode *w) /* worker */
+{
+    struct conn *c = work_conn(w);
+    struct transfer *t = c->transfer;
+    int rc = write_lane(c, &t->lanes[t->mine], &w->err);
+    if (rc == 0)
+        rc = engine_incoming_end(t->in, &w->err);
+    return rc ? rc : deposit_commit(&t->deposit, &t->replaced, &w->err);
+}
+
+static int step_finish(struct conn *c, struct err *err)
+{
+    int rc = work_failed(c, err);
+    return rc ? rc : work_start(c, finish_put, err);
+}
+
+static int step_stored(struct conn *c, struct err *err)
+{
+    const struct transfer *t = c->transfer;
+    char name[STORE_NAME_BYTES];
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
+    catalog_name(c, name);
+    struct http_reply r = {.status = t->replaced ? 204 : 201};
+    struct states_object o = {name, t->bytes, t->depth, time(NULL)};
+    if (!t->replaced) {
+        http_field(&r, "Content-Type", "application/json");
+        states_put(&o, &r.body);
+    }
+    conn_reply(c, &r);
+    return CONN_DONE;
+}
+
+/* ---- GET: a file as the answer ---------------------------------------------- */
+
+/* Fills the worker's lane with what comes next. */
+static int read_other(struct encode *w) /* worker */
+{
+    struct transfer *t = work_conn(w)->transfer;
+    struct lane *l = &t->lanes[!t->mine];
+    uint64_t left = t->bytes - t->at;
+    size_t want = left < TRANSFER_LANE_BYTES ? (size_t)left : TRANSFER_LANE_BYTES;
+    l->len = l->taken = 0;
+    while (l->len < want) {
+        ssize_t n = pread(t->fd, l->data + l->len, want - l->len, (off_t)t->at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_set(&w->err, ERR_IO, "state object: %s",
+                           n ? strerror(errno) : "the file has become shorter");
+        l->len += (size_t)n;
+        t->at += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int open_object(struct encode *w) /* worker */
+{
+    struct conn *c = work_conn(w);
+    struct transfer *t = c->transfer;
+    char name[STORE_NAME_BYTES];
+    catalog_name(c, name);
+    t->fd = store_read(c->l->store, c->tenant_name, name, &t->bytes, &w->err);
+    return t->fd < 0 ? t->fd : read_other(w);
+}
+
+static void was_read(struct encode *w)
+{
+    struct conn *c = work_conn(w);
+    c->transfer->failed = c->transfer->failed || w->rc;
+    if (c->call)
+        http_wake(c->call);
+    else
+        conn_release(c);
+}
+
+ssize_t transfer_read(struct conn *c, char *to, size_t max)
+{
+    struct transfer *t = c->transfer;
+    struct lane *l = &t->lanes[t->mine];
+    if (l->taken == l->len) {
+        if (t->failed)
+            return -2;
+        if (c->encode.active)
+            return 0;
+        t->mine ^= 1;
+        l = &t->lanes[t->mine];
+        c->encode.done = was_read;
+        if (t->at < t->bytes && encode_start(&c->encode, read_other, &c->l->uv, NULL))
+            return -2;
+    }
+    size_t n = l->len - l->taken;
+    if (n == 0)
+        return -1;
+    n = n < max ? n : max;
+    memcpy(to, l->data + l->taken, n);
+    l->taken += n;
+    c->answer_bytes += n;
+    return (ssize_t)n;
+}
+
+static int step_open(struct conn *c, struct err *err)
+{
+    int rc = make(c, err);
+    if (rc == 0)
+        rc = take_lanes(c, err);
+    return rc ? rc : work_start(c, open_object, err);
+}
+
+static int step_send(struct conn *c, struct err *err)
+{
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
+    struct http_reply r = {
+        .status = 200, .stream = true, .sized = true, .stream_bytes = c->transfer->bytes};
+    http_field(&r, "Content-Type", "application/octet-stream");
+    http_field(&r, "Cache-Control", "no-store");
+    conn_reply(c, &r);
+    return CONN_DONE;
+}
+
+conn_step_fn *const transfer_get[] = {step_open, step_send, NULL};
+conn_step_fn *const transfer_put[] = {step_settle, step_finish, step_stored, NULL};

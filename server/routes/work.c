@@ -1,0 +1,420 @@
+/*
+ * Steps of the routes that need the engine, and its events. A job counts in admit from
+ * admission to its last event; a conn's jobs are submitted in one go, so either all of
+ * them wait in the engine or the conn fails whole.
+ */
+#include "server/routes/work.h"
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "server/routes/tally.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { PARSE_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of the loop */
+
+/* ---- completions: bytes -> jobs --------------------------------------------- */
+
+struct conn *work_conn(struct encode *w)
+{
+    return (struct conn *)(void *)((char *)w - offsetof(struct conn, encode));
+}
+
+/* Goes on with the conn that holds the work, or lets go of it. */
+static void encoded(struct encode *w)
+{
+    struct conn *c = work_conn(w);
+    if (!c->call || c->replied)
+        conn_release(c);
+    else
+        conn_advance(c);
+}
+
+int work_start(struct conn *c, encode_fn *run, struct err *err)
+{
+    c->encode.e = bridge_engine(c->l->bridge);
+    c->encode.done = encoded;
+    int rc = encode_start(&c->encode, run, &c->l->uv, err);
+    return rc ? rc : CONN_WAIT;
+}
+
+int work_failed(const struct conn *c, struct err *err)
+{
+    if (c->encode.rc)
+        *err = c->encode.err;
+    return c->encode.rc;
+}
+
+static int parse(struct encode *w) /* loop or worker */
+{
+    struct conn *c = work_conn(w);
+    return completions_parse(&c->req, &c->l->limits, c->body.data ? c->body.data : "",
+                             c->body.len, &w->err);
+}
+
+static int step_parse(struct conn *c, struct err *err)
+{
+    if (c->body.len > PARSE_HERE_BYTES)
+        return work_start(c, parse, err);
+    c->encode.rc = parse(&c->encode);
+    return CONN_NEXT;
+}
+
+static int step_parsed(struct conn *c, struct err *err)
+{
+    conn_drop_body(c);
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
+    c->l->metrics.unknown_fields += c->req.n_unknown_fields;
+    c->n_jobs = c->req.prompts.n;
+    return CONN_NEXT;
+}
+
+static int step_admit(struct conn *c, struct err *err)
+{
+    int rc = admit_take(&c->l->admit, (int)c->n_jobs, err);
+    if (rc) {
+        c->l->metrics.rejected[REJECTED_QUEUE_FULL]++;
+        return rc;
+    }
+    c->admitted = (int)c->n_jobs;
+    return CONN_NEXT;
+}
+
+static int step_encode(struct conn *c, struct err *err)
+{
+    int rc = encode_alloc(&c->encode, c->n_jobs, err);
+    if (rc)
+        return rc;
+    bool texts = false;
+    for (size_t i = 0; i < c->n_jobs; i++) {
+        c->encode.items[i].text = c->req.prompts.list[i].text;
+        c->encode.items[i].len = c->req.prompts.list[i].text_len;
+        texts = texts || c->encode.items[i].text;
+    }
+    if (c->req.state.load) {
+        c->encode.gate = &c->l->disk;
+        return work_start(c, travel_find, err);
+    }
+    if (!texts)
+        return CONN_NEXT;
+    c->encode.flags = ENCODE_SPECIAL | ENCODE_BOS;
+    return work_start(c, encode_items, err);
+}
+
+static struct engine_request request_of(const struct conn *c, size_t i)
+{
+    struct engine_request r = {.id = c->jobs[i].id,
+                               .ids = c->jobs[i].ids,
+                               .n_ids = c->jobs[i].n_ids,
+                               .tenant = c->tenant_name,
+                               .cache_salt = c->req.cache_salt,
+                               .gen = c->req.gen};
+    r.gen.first_choice = (int)i * c->req.gen.n;
+    travel_ask(c, &r);
+    return r;
+}
+
+static int step_check(struct conn *c, struct err *err)
+{
+    int rc = work_failed(c, err);
+    if (rc)
+        return rc;
+    c->jobs = mem_zalloc(c->n_jobs, sizeof *c->jobs);
+    c->told = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->told);
+    if (!c->jobs || !c->told)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < c->n_jobs; i++) {
+        const struct prompt *p = &c->req.prompts.list[i];
+        const struct encode_item *item = &c->encode.items[i];
+        c->jobs[i] = (struct job){.conn = c,
+                                  .ids = p->text ? item->ids.data : p->ids,
+                                  .n_ids = p->text ? item->ids.n : p->n_ids,
+                                  .n_choices = c->req.gen.n,
+                                  .choices_left = c->req.gen.n};
+        if (c->jobs[i].n_ids == 0)
+            return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
+        struct engine_request r = request_of(c, i);
+        rc = engine_check(bridge_engine(c->l->bridge), &r, err);
+        if (rc)
+            return rc;
+    }
+    return CONN_NEXT;
+}
+
+/* What may be on the shelf is looked at by a worker. */
+static int step_recall(struct conn *c, struct err *err)
+{
+    if (!travel_recall(c))
+        return CONN_NEXT;
+    c->encode.gate = &c->l->disk;
+    return work_start(c, travel_reopen, err);
+}
+
+static int step_recalled(struct conn *c, struct err *err)
+{
+    (void)err;
+    travel_recalled(c);
+    return CONN_NEXT;
+}
+
+static const char *piece(void *arg, int32_t id, size_t *len)
+{
+    return engine_piece(arg, id, len);
+}
+
+static int step_open(struct conn *c, struct err *err)
+{
+    uint64_t x[2];
+    if (getrandom(x, sizeof x, 0) != (ssize_t)sizeof x)
+        return err_set(err, ERR_INTERNAL, "no random numbers");
+    if (!c->req.has_seed)
+        c->req.gen.seed = x[0] >> 11;
+    char id[40];
+    snprintf(id, sizeof id, "cmpl-%016llx%08x", (unsigned long long)x[1],
+             (unsigned)x[0] & 0x7ff);
+    struct completion_head head = {.id = id,
+                                   .created = time(NULL),
+                                   .model = c->l->cfg->served_name,
+                                   .piece = piece,
+                                   .piece_arg =
+                                       (void *)(uintptr_t)bridge_engine(c->l->bridge)};
+    int rc = completion_open(&c->answer, &c->req, &head, err);
+    for (size_t i = 0; !rc && i < c->n_jobs; i++)
+        completion_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
+    return rc ? rc : travel_prepare(c, err);
+}
+
+static int step_submit(struct conn *c, struct err *err)
+{
+    struct engine_load load;
+    bridge_load(c->l->bridge, &load);
+    c->submit_ns = loop_now();
+    c->submit_steps = load.steps;
+    for (size_t i = 0; i < c->n_jobs; i++) {
+        struct job *j = &c->jobs[i];
+        int rc = job_add(&c->l->jobs, j, err);
+        struct engine_request r = request_of(c, i);
+        if (!rc)
+            rc = bridge_submit(c->l->bridge, &r, err);
+        if (rc) {
+            job_remove(&c->l->jobs, j);
+            work_cancel(c, FINISH_ABORT);
+            return rc;
+        }
+        c->n_submitted++;
+        c->jobs_left++;
+        c->admitted--;
+    }
+    return CONN_WAIT;
+}
+
+conn_step_fn *const work_completions[] = {
+    step_parse,  step_parsed,   step_admit, step_encode, step_check,
+    step_recall, step_recalled, step_open,  step_submit, NULL};
+
+/* ---- completions: events -> bytes ------------------------------------------- */
+
+/* The answer as a whole: the first fault, else how its choices ended. */
+static int verdict(const struct conn *c, struct err *err)
+{
+    enum finish_reason why;
+    if (c->fault.code) {
+        *err = c->fault;
+        return -(int)err->code;
+    }
+    if (!completion_failed(c->answer, &why))
+        return 0;
+    if (why == FINISH_TIMEOUT)
+        return err_set(err, ERR_TIMEOUT, "the request did not finish within %g seconds",
+                       c->l->cfg->request_timeout_s);
+    return err_set(err, ERR_INTERNAL, "the engine could not finish the request");
+}
+
+static void finish(struct conn *c);
+
+static void saved(struct encode *w)
+{
+    struct conn *c = work_conn(w);
+    travel_saved(c);
+    finish(c);
+}
+
+static void finish(struct conn *c)
+{
+    struct err err;
+    struct buf out = {0};
+    if (travel_save(c, saved))
+        return;
+    travel_tell(c);
+    metrics_time(&c->l->metrics, TIMING_REQUEST,
+                 (double)(loop_now() - c->began_ns) / 1e9);
+    if (!c->call) {
+        conn_release(c);
+    } else if (verdict(c, &err)) {
+        conn_fail(c, &err);
+    } else if (c->stream.open && !c->stream.ended) {
+        completion_close(c->answer, &c->stream.out);
+        c->stream.ended = true;
+        http_wake(c->call);
+    } else if (!c->replied) {
+        completion_close(c->answer, &out);
+        conn_answer(c, &out);
+    }
+}
+
+static void end_job(struct job *j)
+{
+    struct conn *c = j->conn;
+    admit_ended(&c->l->admit, j->started, j->n_choices, loop_now());
+    job_remove(&c->l->jobs, j);
+    c->jobs_left--;
+    if (c->jobs_left == 0 && c->n_submitted == c->n_jobs)
+        finish(c);
+    else
+        conn_release(c);
+}
+
+static void on_taken(void *arg, uint64_t id, const struct err *err)
+{
+    struct loop *l = arg;
+    struct job *j = job_find(&l->jobs, id);
+    if (!j || !err)
+        return;
+    struct conn *c = j->conn;
+    if (!c->fault.code)
+        c->fault = *err;
+    work_cancel(c, FINISH_ABORT);
+    end_job(j);
+}
+
+static void on_start(struct conn *c, struct job *j, const struct event *ev)
+{
+    j->started = true;
+    admit_started(&c->l->admit, j->n_choices);
+    tally_found(c, ev);
+    if (c->started)
+        return;
+    c->started = true;
+    c->start_ns = loop_now();
+    if (c->req.stream && !c->replied && !c->fault.code)
+        conn_open_stream(c);
+}
+
+static void on_finish(struct conn *c, struct job *j, const struct event *ev)
+{
+    travel_finish(c, ev);
+    tally_finish(c, ev);
+    if (--j->choices_left == 0)
+        tally_prompt(c, ev);
+}
+
+static void feed(struct conn *c, const struct event *ev)
+{
+    uint64_t now = loop_now();
+    size_t before = c->stream.out.len;
+    struct buf none = {0};
+    bool live = !c->req.stream || (c->stream.open && !c->stream.ended);
+    if (!live)
+        return;
+    completion_event(c->answer, ev, c->req.stream ? &c->stream.out : &none);
+    bool failed = none.failed || c->stream.out.failed;
+    buf_free(&none);
+    if (failed && c->call) {
+        http_cut(c->call);
+        return;
+    }
+    if (!c->call) { /* nobody reads any more; the events still count */
+        stream_free(&c->stream);
+        c->stream.open = true;
+        return;
+    }
+    if (c->stream.out.len == before)
+        return;
+    c->stream.last_ns = now;
+    work_balance(c, now);
+    http_wake(c->call);
+}
+
+static void on_spilled(void *arg, struct engine_state *state)
+{
+    keeper_take(arg, state);
+}
+
+static void on_event(void *arg, const struct event *ev)
+{
+    struct loop *l = arg;
+    struct job *j = job_find(&l->jobs, ev->request);
+    if (!j)
+        return;
+    struct conn *c = j->conn;
+    if (ev->kind == EVENT_START)
+        on_start(c, j, ev);
+    else if (ev->kind == EVENT_TOKEN)
+        tally_token(c, ev);
+    else if (ev->kind == EVENT_FINISH)
+        on_finish(c, j, ev);
+    else if (ev->kind == EVENT_LOAD)
+        travel_load(c, ev->state);
+    feed(c, ev);
+    if (ev->kind == EVENT_FINISH) {
+        completion_usage(c->answer, &c->usage);
+        if (j->choices_left == 0)
+            end_job(j);
+    }
+}
+
+void work_drain(struct loop *l)
+{
+    bridge_drain(l->bridge, &(struct bridge_reader){.taken = on_taken,
+                                                    .event = on_event,
+                                                    .spilled = on_spilled,
+                                                    .arg = l});
+}
+
+/* ---- both ways -------------------------------------------------------------- */
+
+void work_cancel(struct conn *c, enum finish_reason why)
+{
+    if (c->cancelled)
+        return;
+    for (size_t i = 0; i < c->n_submitted; i++) {
+        if (!c->jobs[i].id)
+            continue;
+        c->cancelled = true;
+        if (bridge_cancel(c->l->bridge, c->jobs[i].id, why))
+            c->cancelled = false; /* no memory for the message: the reaper tries again */
+    }
+}
+
+void work_balance(struct conn *c, uint64_t now_ns)
+{
+    bool over = stream_over(&c->stream, c->l->cfg->stream_buffer_bytes, now_ns);
+    for (size_t i = 0; i < c->n_submitted; i++) {
+        struct job *j = &c->jobs[i];
+        if (j->id && j->paused != over && bridge_pause(c->l->bridge, j->id, over) == 0)
+            j->paused = over;
+    }
+}
+
+bool work_pending(const struct conn *c)
+{
+    return c->jobs_left > 0;
+}
+
+void work_free(struct conn *c)
+{
+    for (; c->admitted > 0; c->admitted--)
+        admit_ended(&c->l->admit, false, 0, loop_now());
+    travel_free(c);
+    completion_free(c->answer);
+    completions_free(&c->req);
+    tokenize_free(&c->text);
+    encode_free(&c->encode);
+    mem_free(c->jobs);
+    mem_free(c->told);
+}

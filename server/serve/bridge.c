@@ -1,0 +1,496 @@
+/*
+ * The mailboxes and the engine thread. See bridge.h for who touches what.
+ *
+ * Each function is marked by its thread through its section. The subtle point: emit runs
+ * inside engine_step, where an allocation is fatal, so the outbox's blocks are as large
+ * as they will ever be; their untouched pages cost nothing.
+ */
+#include "server/serve/bridge.h"
+
+#include "engine/base/list.h"
+#include "engine/base/mem.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+enum { OUTBOX_SPARE = 256 * 1024 };
+
+const double bridge_second_bounds[BRIDGE_STEP_BUCKETS] = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075,
+    0.01,   0.015,   0.02,   0.03,  0.05,  0.075, 0.1,   0.15,
+    0.2,    0.3,     0.5,    0.75,  1.0,   2.0,   5.0,   1e300};
+const double bridge_row_bounds[BRIDGE_ROW_BUCKETS] = {
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 1e300};
+
+enum message_kind {
+    MESSAGE_SUBMIT,
+    MESSAGE_CANCEL,
+    MESSAGE_PAUSE,
+    MESSAGE_RETURN,
+    MESSAGE_SPILL
+};
+
+struct message {
+    struct list at;
+    enum message_kind kind;
+    struct engine_request request; /* SUBMIT; arrays borrowed */
+    uint64_t id;
+    enum finish_reason why;     /* CANCEL */
+    bool paused;                /* PAUSE */
+    struct engine_state *state; /* RETURN */
+    bool good;                  /* RETURN; SPILL: all */
+};
+
+struct bridge_way {
+    struct message m; /* first: who frees the one frees the other */
+};
+
+enum record_kind { RECORD_TAKEN, RECORD_REFUSED, RECORD_EVENT, RECORD_SPILLED };
+
+/* One entry of the outbox; a struct err or a struct event and its text follow. */
+struct record {
+    size_t bytes; /* whole, a multiple of 16 */
+    enum record_kind kind;
+    uint64_t id;
+};
+
+struct block {
+    char *data; /* owns, [cap] */
+    size_t used;
+};
+
+struct load_cells {
+    atomic_int running, waiting, slots_used, pages_used, last_rows, checkpoints;
+    atomic_ullong steps, checkpoint_bytes, created, hit, evicted, proposed, accepted;
+    atomic_ullong lost[ENGINE_LOST_N];
+};
+
+struct step_cells {
+    atomic_ullong seconds[BRIDGE_STEP_BUCKETS], rows[BRIDGE_ROW_BUCKETS];
+    atomic_ullong sum_ns, sum_rows;
+};
+
+struct bridge {
+    struct bridge_options o;
+    pthread_t thread;
+
+    pthread_mutex_t in_lock; /* guards inbox, stop */
+    pthread_cond_t in_cond;
+    struct list inbox;
+    bool stop;
+
+    pthread_mutex_t out_lock; /* guards filling, closing and which block is which */
+    pthread_cond_t out_cond;
+    struct block blocks[2];
+    size_t block_cap;
+    int filling; /* the other one is the loop's */
+    bool closing;
+
+    atomic_int state;
+    struct err fault;      /* written before state becomes FAILED */
+    struct engine *engine; /* owned by the engine thread; written before READY */
+    bool unheard;          /* engine thread: events since the last notify */
+    struct load_cells load;
+    struct step_cells steps;
+    atomic_ullong step_began_ns; /* 0 = between steps */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- outbox: engine thread writes ------------------------------------------- */
+
+static void notify(struct bridge *b)
+{
+    b->o.notify(b->o.arg);
+    b->unheard = false;
+}
+
+/* Waits until `bytes` fit; answers where they go, with out_lock held, or NULL (lock held
+ * too) when the bridge is closing. */
+static char *reserve(struct bridge *b, size_t bytes)
+{
+    assert(bytes <= b->block_cap);
+    pthread_mutex_lock(&b->out_lock);
+    while (b->blocks[b->filling].used + bytes > b->block_cap && !b->closing) {
+        pthread_mutex_unlock(&b->out_lock);
+        notify(b);
+        pthread_mutex_lock(&b->out_lock);
+        if (b->blocks[b->filling].used + bytes > b->block_cap && !b->closing)
+            pthread_cond_wait(&b->out_cond, &b->out_lock);
+    }
+    if (b->closing)
+        return NULL;
+    char *at = b->blocks[b->filling].data + b->blocks[b->filling].used;
+    b->blocks[b->filling].used += bytes;
+    return at;
+}
+
+static size_t padded(size_t n)
+{
+    return (n + 15) & ~(size_t)15;
+}
+
+static void put(struct bridge *b, const struct record *head, const void *body,
+                size_t body_len, const char *text, size_t text_len)
+{
+    struct record r = *head;
+    size_t body_at = padded(sizeof r), text_at = body_at + body_len;
+    r.bytes = padded(text_at + text_len);
+    char *to = reserve(b, r.bytes);
+    if (to) {
+        memcpy(to, &r, sizeof r);
+        if (body_len)
+            memcpy(to + body_at, body, body_len);
+        if (text_len)
+            memcpy(to + text_at, text, text_len);
+    }
+    pthread_mutex_unlock(&b->out_lock);
+    b->unheard = true;
+}
+
+static void emit(void *arg, const struct event *ev)
+{
+    struct record r = {.kind = RECORD_EVENT, .id = ev->request};
+    put(arg, &r, ev, sizeof *ev, ev->text, ev->text ? ev->text_len : 0);
+}
+
+/* ---- engine thread ---------------------------------------------------------- */
+
+static void take(struct bridge *b, struct message *m)
+{
+    struct err err = {0};
+    switch (m->kind) {
+    case MESSAGE_SUBMIT: {
+        int rc = engine_submit(b->engine, &m->request, &err);
+        struct record r = {.kind = rc ? RECORD_REFUSED : RECORD_TAKEN, .id = m->id};
+        put(b, &r, &err, rc ? sizeof err : 0, NULL, 0);
+        break;
+    }
+    case MESSAGE_CANCEL:
+        engine_cancel(b->engine, m->id, m->why);
+        break;
+    case MESSAGE_PAUSE:
+        engine_pause(b->engine, m->id, m->paused);
+        break;
+    case MESSAGE_RETURN:
+        engine_return(b->engine, m->state, m->good);
+        break;
+    case MESSAGE_SPILL: {
+        struct engine_state *state = engine_spill(b->engine, m->good);
+        put(b, &(struct record){.kind = RECORD_SPILLED}, &state, sizeof state, NULL, 0);
+        break;
+    }
+    }
+    mem_free(m);
+}
+
+/* Moves the inbox to `to`; sleeps first when idle. False: stop. */
+static bool collect(struct bridge *b, struct list *to, bool idle)
+{
+    list_init(to);
+    pthread_mutex_lock(&b->in_lock);
+    while (idle && list_empty(&b->inbox) && !b->stop)
+        pthread_cond_wait(&b->in_cond, &b->in_lock);
+    struct list *n;
+    while ((n = list_pop(&b->inbox)))
+        list_push(to, n);
+    bool go_on = !b->stop;
+    pthread_mutex_unlock(&b->in_lock);
+    return go_on;
+}
+
+#define PUT(cell, v) atomic_store_explicit(&(cell), (v), memory_order_relaxed)
+#define GET(cell)    atomic_load_explicit(&(cell), memory_order_relaxed)
+#define ADD(cell, v) atomic_fetch_add_explicit(&(cell), (v), memory_order_relaxed)
+
+static void publish(struct bridge *b)
+{
+    struct engine_load l;
+    engine_load(b->engine, &l);
+    PUT(b->load.running, l.running);
+    PUT(b->load.waiting, l.waiting);
+    PUT(b->load.slots_used, l.slots_used);
+    PUT(b->load.pages_used, l.pages_used);
+    PUT(b->load.last_rows, l.last_rows);
+    PUT(b->load.steps, l.steps);
+    PUT(b->load.checkpoints, l.checkpoints);
+    PUT(b->load.checkpoint_bytes, l.checkpoint_bytes);
+    PUT(b->load.created, l.checkpoints_created);
+    PUT(b->load.hit, l.checkpoints_hit);
+    PUT(b->load.evicted, l.checkpoints_evicted);
+    PUT(b->load.proposed, l.tokens_proposed);
+    PUT(b->load.accepted, l.tokens_accepted);
+    for (int i = 0; i < ENGINE_LOST_N; i++)
+        PUT(b->load.lost[i], l.tokens_lost[i]);
+}
+
+static int bucket(const double *bounds, int n, double x)
+{
+    int i = 0;
+    while (i < n - 1 && x > bounds[i])
+        i++;
+    return i;
+}
+
+static void record_step(struct bridge *b, uint64_t ns, int rows)
+{
+    if (rows == 0)
+        return;
+    ADD(b->steps
+            .seconds[bucket(bridge_second_bounds, BRIDGE_STEP_BUCKETS, (double)ns / 1e9)],
+        1);
+    ADD(b->steps.rows[bucket(bridge_row_bounds, BRIDGE_ROW_BUCKETS, rows)], 1);
+    ADD(b->steps.sum_ns, ns);
+    ADD(b->steps.sum_rows, (unsigned long long)rows);
+}
+
+static int step(struct bridge *b)
+{
+    uint64_t began = now_ns();
+    PUT(b->step_began_ns, began);
+    int rows = engine_step(b->engine, began);
+    PUT(b->step_began_ns, 0);
+    record_step(b, now_ns() - began, rows);
+    return rows;
+}
+
+static void serve(struct bridge *b)
+{
+    struct list mail, *n;
+    bool idle = true;
+    while (collect(b, &mail, idle)) {
+        while ((n = list_pop(&mail)))
+            take(b, LIST_OF(n, struct message, at));
+        idle = step(b) == 0;
+        publish(b);
+        if (b->unheard)
+            notify(b);
+    }
+    while ((n = list_pop(&mail)))
+        mem_free(LIST_OF(n, struct message, at));
+}
+
+static void *engine_thread(void *arg)
+{
+    struct bridge *b = arg;
+    b->o.engine.emit = emit;
+    b->o.engine.emit_arg = b;
+    if (engine_open(&b->engine, &b->o.engine, &b->fault)) {
+        atomic_store(&b->state, BRIDGE_FAILED);
+        notify(b);
+        return NULL;
+    }
+    publish(b);
+    atomic_store(&b->state, BRIDGE_READY);
+    notify(b);
+    serve(b);
+    engine_close(b->engine);
+    return NULL;
+}
+
+/* ---- loop thread ------------------------------------------------------------ */
+
+static void free_all(struct bridge *b)
+{
+    struct list *n;
+    while ((n = list_pop(&b->inbox)))
+        mem_free(LIST_OF(n, struct message, at));
+    mem_free(b->blocks[0].data);
+    mem_free(b->blocks[1].data);
+    pthread_mutex_destroy(&b->in_lock);
+    pthread_mutex_destroy(&b->out_lock);
+    pthread_cond_destroy(&b->in_cond);
+    pthread_cond_destroy(&b->out_cond);
+    mem_free(b);
+}
+
+int bridge_open(struct bridge **out, const struct bridge_options *o, struct err *err)
+{
+    struct bridge *b = mem_zalloc(1, sizeof *b);
+    if (!b)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    b->o = *o;
+    list_init(&b->inbox);
+    pthread_mutex_init(&b->in_lock, NULL);
+    pthread_mutex_init(&b->out_lock, NULL);
+    pthread_cond_init(&b->in_cond, NULL);
+    pthread_cond_init(&b->out_cond, NULL);
+    b->block_cap = padded(o->max_text_bytes) + OUTBOX_SPARE;
+    b->blocks[0].data = mem_alloc(b->block_cap);
+    b->blocks[1].data = mem_alloc(b->block_cap);
+    if (!b->blocks[0].data || !b->blocks[1].data) {
+        free_all(b);
+        return err_set(err, ERR_MEMORY, "out of memory");
+    }
+    int rc = pthread_create(&b->thread, NULL, engine_thread, b);
+    if (rc) {
+        free_all(b);
+        return err_set(err, ERR_MEMORY, "the engine thread did not start: %s",
+                       strerror(rc));
+    }
+    *out = b;
+    return 0;
+}
+
+void bridge_close(struct bridge *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_lock(&b->out_lock);
+    b->closing = true;
+    pthread_cond_signal(&b->out_cond);
+    pthread_mutex_unlock(&b->out_lock);
+    pthread_mutex_lock(&b->in_lock);
+    b->stop = true;
+    pthread_cond_signal(&b->in_cond);
+    pthread_mutex_unlock(&b->in_lock);
+    pthread_join(b->thread, NULL);
+    free_all(b);
+}
+
+enum bridge_state bridge_state(const struct bridge *b, struct err *err)
+{
+    enum bridge_state s = (enum bridge_state)atomic_load(&b->state);
+    if (s == BRIDGE_FAILED && err)
+        *err = b->fault;
+    return s;
+}
+
+const struct engine *bridge_engine(const struct bridge *b)
+{
+    return atomic_load(&b->state) == BRIDGE_READY ? b->engine : NULL;
+}
+
+static void send(struct bridge *b, struct message *m)
+{
+    pthread_mutex_lock(&b->in_lock);
+    list_push(&b->inbox, &m->at);
+    pthread_cond_signal(&b->in_cond);
+    pthread_mutex_unlock(&b->in_lock);
+}
+
+static int post(struct bridge *b, const struct message *m, struct err *err)
+{
+    struct message *copy = mem_alloc(sizeof *copy);
+    if (!copy)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    *copy = *m;
+    send(b, copy);
+    return 0;
+}
+
+int bridge_submit(struct bridge *b, const struct engine_request *r, struct err *err)
+{
+    return post(b, &(struct message){.kind = MESSAGE_SUBMIT, .id = r->id, .request = *r},
+                err);
+}
+
+int bridge_cancel(struct bridge *b, uint64_t id, enum finish_reason why)
+{
+    return post(b, &(struct message){.kind = MESSAGE_CANCEL, .id = id, .why = why}, NULL);
+}
+
+int bridge_pause(struct bridge *b, uint64_t id, bool paused)
+{
+    return post(b, &(struct message){.kind = MESSAGE_PAUSE, .id = id, .paused = paused},
+                NULL);
+}
+
+int bridge_way_new(struct bridge_way **out, struct err *err)
+{
+    *out = mem_alloc(sizeof **out);
+    return *out ? 0 : err_set(err, ERR_MEMORY, "out of memory");
+}
+
+void bridge_way_free(struct bridge_way *way)
+{
+    mem_free(way);
+}
+
+void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state *state,
+                   bool good)
+{
+    way->m = (struct message){.kind = MESSAGE_RETURN, .state = state, .good = good};
+    send(b, &way->m);
+}
+
+int bridge_spill(struct bridge *b, bool all)
+{
+    return post(b, &(struct message){.kind = MESSAGE_SPILL, .good = all}, NULL);
+}
+
+static void deliver(const struct bridge_reader *r, char *at, const struct record *head)
+{
+    char *body = at + padded(sizeof *head);
+    if (head->kind == RECORD_SPILLED) {
+        r->spilled(r->arg, *(struct engine_state **)(void *)body);
+        return;
+    }
+    if (head->kind != RECORD_EVENT) {
+        r->taken(r->arg, head->id,
+                 head->kind == RECORD_REFUSED ? (struct err *)(void *)body : NULL);
+        return;
+    }
+    struct event *ev = (struct event *)(void *)body;
+    ev->text = body + sizeof *ev;
+    r->event(r->arg, ev);
+}
+
+void bridge_drain(struct bridge *b, const struct bridge_reader *r)
+{
+    pthread_mutex_lock(&b->out_lock);
+    struct block *full = &b->blocks[b->filling];
+    b->filling ^= 1;
+    b->blocks[b->filling].used = 0;
+    pthread_cond_signal(&b->out_cond);
+    pthread_mutex_unlock(&b->out_lock);
+
+    struct record head;
+    for (size_t at = 0; at < full->used; at += head.bytes) {
+        memcpy(&head, full->data + at, sizeof head);
+        deliver(r, full->data + at, &head);
+    }
+}
+
+void bridge_load(const struct bridge *b, struct engine_load *out)
+{
+    *out = (struct engine_load){.running = GET(b->load.running),
+                                .waiting = GET(b->load.waiting),
+                                .slots_used = GET(b->load.slots_used),
+                                .pages_used = GET(b->load.pages_used),
+                                .steps = GET(b->load.steps),
+                                .last_rows = GET(b->load.last_rows),
+                                .checkpoints = GET(b->load.checkpoints),
+                                .checkpoint_bytes = GET(b->load.checkpoint_bytes),
+                                .checkpoints_created = GET(b->load.created),
+                                .checkpoints_hit = GET(b->load.hit),
+                                .checkpoints_evicted = GET(b->load.evicted),
+                                .tokens_proposed = GET(b->load.proposed),
+                                .tokens_accepted = GET(b->load.accepted)};
+    for (int i = 0; i < ENGINE_LOST_N; i++)
+        out->tokens_lost[i] = GET(b->load.lost[i]);
+}
+
+void bridge_steps(const struct bridge *b, struct bridge_steps *out)
+{
+    for (int i = 0; i < BRIDGE_STEP_BUCKETS; i++)
+        out->seconds[i] = GET(b->steps.seconds[i]);
+    for (int i = 0; i < BRIDGE_ROW_BUCKETS; i++)
+        out->rows[i] = GET(b->steps.rows[i]);
+    out->sum_seconds = (double)GET(b->steps.sum_ns) / 1e9;
+    out->sum_rows = (double)GET(b->steps.sum_rows);
+}
+
+bool bridge_stuck(const struct bridge *b, uint64_t limit_ns)
+{
+    uint64_t began = GET(b->step_began_ns);
+    return began && now_ns() - began > limit_ns;
+}

@@ -1,0 +1,121 @@
+/*
+ * One request's life: head checked, body collected, then the steps of its route, then the
+ * answer. Loop thread.
+ *
+ * A conn lives until HTTP is done with its call, no worker is at it and the
+ * engine has answered for each of its jobs: what those borrow is the conn's. A fault at
+ * any step ends in conn_fail, which answers with the true status or, in a stream, with an
+ * error event. The subtle point: a refused request's body is read to its end before the
+ * answer, or the client would see a reset instead.
+ */
+#ifndef SERVER_SERVE_CONN_H
+#define SERVER_SERVE_CONN_H
+
+#include "api/completion.h"
+#include "api/tokenize.h"
+#include "server/http/stream.h"
+#include "server/routes/travel.h"
+#include "server/serve/encode.h"
+#include "server/serve/loop.h"
+#include "server/serve/route.h"
+
+enum { CONN_ID_BYTES = 65 };
+
+struct conn;
+struct transfer;
+
+/* Runs one step: CONN_NEXT, CONN_WAIT (conn_advance will be called), CONN_DONE
+ * (answered), or -code with err set. */
+enum { CONN_NEXT = 0, CONN_WAIT = 1, CONN_DONE = 2 };
+typedef int conn_step_fn(struct conn *c, struct err *err);
+
+/* What was found stored, of all jobs that have started. */
+struct found {
+    uint64_t hit, depth; /* tokens: begun with, there */
+    uint64_t bytes;      /* of the states that are there */
+};
+
+/* What was heard of one choice. */
+struct told {
+    uint64_t token_ns; /* when its last token came */
+    int n_tokens;      /* counted in metrics.generated_tokens */
+};
+
+struct conn {
+    struct list at;         /* in loop.conns */
+    struct loop *l;         /* borrows */
+    struct http_call *call; /* borrows; NULL once HTTP is done with it */
+    struct route route;
+    char *path;         /* owns: route.path points into it */
+    const char *tenant; /* borrows from loop.keys until the head is handled; copied */
+    char tenant_name[64], request_id[CONN_ID_BYTES];
+    uint64_t began_ns, answered_ns;
+
+    bool refused, whole, replied,
+        sent; /* refused: fault is the answer; whole: body is in */
+    struct err fault;
+    uint64_t body_bytes, answer_bytes;
+    uint64_t refused_ns;
+    uint64_t refused_at, seen_bytes; /* body_bytes when refused or answered; last tick */
+    int status;
+    struct buf body;
+
+    conn_step_fn *const *step; /* the next one; NULL-terminated table */
+    struct encode encode;
+
+    /* /v1/states: transfer.c */
+    struct transfer *transfer; /* owns */
+
+    /* /tokenize, /detokenize */
+    struct tokenize_request text;
+
+    /* completions: work.c */
+    struct completion_request req;
+    struct completion *answer;
+    struct job *jobs;  /* owns, [n_jobs] */
+    struct told *told; /* owns, [choices of all jobs] */
+    struct travel travel;
+    struct found found;
+    char found_field[96]; /* X-SSMD-State */
+    size_t n_jobs, n_submitted, jobs_left;
+    int admitted; /* jobs counted by admit that are not submitted yet */
+    uint64_t submit_ns, submit_steps, start_ns,
+        first_ns; /* steps: of the engine till then */
+    bool started, cancelled;
+    struct stream stream;
+    struct completion_usage usage;
+};
+
+/* The callbacks http.c drives conns by; their arg is the struct loop. */
+extern const struct http_owner conn_owner;
+
+/* Runs steps until one waits or the answer is given. */
+void conn_advance(struct conn *c);
+
+/* Answers with an error: plain while no head was sent, as the stream's last event after.
+ * Only the first answer counts. */
+void conn_fail(struct conn *c, const struct err *err);
+
+/* The body is read to its end and thrown away, then err is the answer. */
+void conn_refuse(struct conn *c, const struct err *err);
+
+/* Frees the body once it is parsed. */
+void conn_drop_body(struct conn *c);
+
+/* Sends an answer, adding what every answer has; takes r->body. */
+void conn_reply(struct conn *c, struct http_reply *r);
+
+/* Answers 200 with a JSON body, which is taken. */
+void conn_answer(struct conn *c, struct buf *body);
+
+/* Sends the head of a stream that conn.stream feeds. */
+void conn_open_stream(struct conn *c);
+
+/* A socket whose request does not become whole: err goes straight onto it, and no more
+ * is read. */
+void conn_give_up(struct conn *c, const struct err *err);
+
+/* Frees the conn if nothing holds it any more. */
+void conn_release(struct conn *c);
+
+#endif

@@ -1,0 +1,128 @@
+/* The checks of a head, one function each. Loop thread. */
+#include "server/serve/head.h"
+
+#include "api/states.h"
+#include "engine/base/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static int check_sizes(struct conn *c, struct err *err)
+{
+    const struct config *cfg = c->l->cfg;
+    if (c->call->target_len > cfg->max_uri_bytes)
+        return err_set(err, ERR_URI, "the URI has %zu bytes, the limit is %zu",
+                       c->call->target_len, cfg->max_uri_bytes);
+    if (c->call->header_bytes > cfg->max_header_bytes + c->call->target_len)
+        return err_set(
+            err, ERR_HEADERS, "the header block has %zu bytes, the limit is %zu",
+            c->call->header_bytes - c->call->target_len, cfg->max_header_bytes);
+    return 0;
+}
+
+static int check_route(struct conn *c, struct err *err)
+{
+    c->path = mem_alloc(c->call->target_len + 1);
+    if (!c->path)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    return route_find(&c->route, c->call->method, c->call->target, c->call->target_len,
+                      c->path, err);
+}
+
+static int check_key(struct conn *c, struct err *err)
+{
+    if (c->route.open || !keys_asked(c->l->keys))
+        return 0;
+    const struct http_header *h = http_header(c->call, "authorization");
+    const char *tenant =
+        keys_tenant(c->l->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
+    if (!tenant)
+        return -ERR_AUTH;
+    snprintf(c->tenant_name, sizeof c->tenant_name, "%s", tenant);
+    return 0;
+}
+
+static bool is_json(const struct http_header *type)
+{
+    static const char json[] = "application/json";
+    size_t n = sizeof json - 1;
+    return type && type->value_len >= n && strncasecmp(type->value, json, n) == 0 &&
+           (type->value_len == n || type->value[n] == ';' || type->value[n] == ' ');
+}
+
+/* Of an object's bytes the type is not asked. */
+static int check_media(struct conn *c, struct err *err)
+{
+    bool post = strcmp(c->call->method, "POST") == 0;
+    if (!post && strcmp(c->call->method, "PUT") != 0)
+        return 0;
+    const struct http_header *coding = http_header(c->call, "content-encoding");
+    if (coding && strcasecmp(coding->value, "identity") != 0)
+        return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
+    const struct http_header *type = http_header(c->call, "content-type");
+    if (post && !is_json(type))
+        return err_set(err, ERR_MEDIA,
+                       "Content-Type must be application/json, not %.100s",
+                       type ? type->value : "absent");
+    return 0;
+}
+
+size_t head_body_limit(const struct conn *c)
+{
+    const struct config *cfg = c->l->cfg;
+    if (c->route.kind != ROUTE_API || c->route.api != API_STATE_PUT)
+        return cfg->max_body_bytes;
+    return cfg->state_max_object_bytes ? cfg->state_max_object_bytes : SIZE_MAX;
+}
+
+int head_too_large(const struct conn *c, struct err *err)
+{
+    return err_set(err, ERR_TOO_LARGE, "the body is larger than the limit of %zu bytes",
+                   head_body_limit(c));
+}
+
+/* Without a directory there are no such routes; a name is checked before the body. */
+static int check_state(struct conn *c, struct err *err)
+{
+    if (c->route.kind != ROUTE_API || c->route.api < API_STATES ||
+        c->route.api > API_STATE_DELETE)
+        return 0;
+    if (!c->l->store)
+        return err_set(err, ERR_NOT_FOUND, "this server keeps no states");
+    return c->route.arg ? states_check_name("", c->route.arg, c->route.arg_len, err) : 0;
+}
+
+static int check_length(struct conn *c, struct err *err)
+{
+    uint64_t n = c->call->content_length;
+    return n != UINT64_MAX && n > head_body_limit(c) ? head_too_large(c, err) : 0;
+}
+
+/* Open routes answer in every phase. */
+static int check_phase(struct conn *c, struct err *err)
+{
+    if (c->route.open)
+        return 0;
+    enum loop_phase phase = c->l->phase;
+    int rc = loop_accepts(c->l, err);
+    if (rc)
+        c->l->metrics.rejected[phase == LOOP_LOADING   ? REJECTED_LOADING
+                               : phase == LOOP_SERVING ? REJECTED_ENGINE
+                                                       : REJECTED_DRAINING]++;
+    return rc;
+}
+
+int head_check(struct conn *c, struct err *err)
+{
+    static int (*const checks[])(struct conn *, struct err *) = {
+        check_sizes,  check_route, check_key,  check_state,
+        check_length, check_media, check_phase};
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        int rc = checks[i](c, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,388 @@
+/*
+ * The loop: opening, phases, signals, closing. The tick moves phases on; the wake-up,
+ * sent by the engine thread and coalesced by libuv, drains everything that has come.
+ */
+#include "server/serve/loop.h"
+
+#include "engine/base/log.h"
+#include "server/cmd/cmd.h"
+#include "server/routes/work.h"
+#include "server/serve/conn.h"
+#include "server/serve/process.h"
+#include "server/serve/reaper.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const uint64_t STUCK_NS = 60u * 1000000000ull;
+enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
+enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
+static const double CUT_SECONDS = 2, ARRIVAL_SECONDS = 1;
+
+uint64_t loop_now(void)
+{
+    return uv_hrtime();
+}
+
+/* ---- readiness -------------------------------------------------------------- */
+
+int loop_accepts(const struct loop *l, struct err *err)
+{
+    if (l->phase == LOOP_LOADING)
+        return err_set(err, ERR_UNAVAILABLE, "the model is loading");
+    if (l->phase >= LOOP_DRAINING)
+        return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
+    if (bridge_stuck(l->bridge, STUCK_NS))
+        return err_set(err, ERR_UNAVAILABLE, "the engine does not answer");
+    return 0;
+}
+
+int loop_ready(const struct loop *l, struct err *err)
+{
+    int rc = loop_accepts(l, err);
+    if (rc)
+        return rc;
+    if (l->phase == LOOP_GRACE)
+        return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
+    if (admit_full(&l->admit))
+        return err_set(err, ERR_UNAVAILABLE, "the queue is full");
+    return 0;
+}
+
+/* ---- phases ----------------------------------------------------------------- */
+
+static void enter(struct loop *l, enum loop_phase phase)
+{
+    static const char *const names[] = {"loading",  "serving", "grace",
+                                        "draining", "cutting", "over"};
+    l->phase = phase;
+    l->phase_ns = loop_now();
+    log_line(LOG_INFO, "phase", "\"phase\":\"%s\"", names[phase]);
+    if (phase == LOOP_OVER)
+        uv_stop(&l->uv);
+}
+
+static void log_plan(const struct engine_info *i)
+{
+    log_line(
+        LOG_INFO, "memory",
+        "\"weights_bytes\":%zu,\"slots\":%d,\"checkpoint_slots\":%d,\"slot_bytes\":%zu,\"pages\":%d,"
+        "\"page_bytes\":%zu,\"page_tokens\":%d,\"scratch_bytes\":%zu,"
+        "\"context_tokens\":%d,\"longest_tokens\":%d,\"max_seqs\":%d,\"threads\":%d,\"cpu\":\"%s\"",
+        i->weights_bytes, i->n_slots, i->n_checkpoints, i->slot_bytes, i->n_pages,
+        i->page_bytes, i->page_tokens, i->scratch_bytes, i->context_tokens,
+        i->longest_tokens, i->max_seqs, i->n_threads, i->cpu);
+}
+
+static void loaded(struct loop *l)
+{
+    const struct engine_info *i = engine_info(bridge_engine(l->bridge));
+    l->admit.max_seqs = i->max_seqs;
+    l->created = time(NULL);
+    l->limits.vocab_size = i->vocab_size;
+    l->limits.context_tokens = i->context_tokens;
+    l->limits.has_tokenizer = i->has_tokenizer;
+    l->limits.max_prompts = (size_t)(l->cfg->queue_limit + i->max_seqs);
+    l->limits.max_choices = MAX_CHOICES;
+    l->limits.max_answer_tokens = MAX_ANSWER_TOKENS;
+    log_plan(i);
+    enter(l, LOOP_SERVING);
+    log_line(LOG_INFO, "ready", "\"port\":%d,\"load_ms\":%.1f", http_port(l->http),
+             (double)(loop_now() - l->start_ns) / 1e6);
+    process_notify("READY=1");
+    if (isatty(STDERR_FILENO))
+        fprintf(
+            stderr,
+            "\nssmd serves %s at http://%s:%d/\n\n  curl -N http://%s:%d/v1/completions "
+            "-H 'Content-Type: application/json' \\\n    -d '{\"prompt\":\"The river\","
+            "\"max_tokens\":64,\"stream\":true}'\n\n",
+            l->cfg->served_name, l->cfg->host, http_port(l->http), l->cfg->host,
+            http_port(l->http));
+}
+
+static bool busy(const struct loop *l, uint64_t now_ns)
+{
+    for (const struct list *n = l->conns.next; n != &l->conns; n = n->next) {
+        const struct conn *c = LIST_OF(n, struct conn, at);
+        bool young = (double)(now_ns - c->began_ns) / 1e9 < ARRIVAL_SECONDS;
+        if (c->whole || c->transfer || young)
+            return true;
+    }
+    return false;
+}
+
+static void cut_all(struct loop *l)
+{
+    for (struct list *n = l->conns.next; n != &l->conns; n = n->next) {
+        struct conn *c = LIST_OF(n, struct conn, at);
+        if ((!c->started || c->encode.active) && !c->fault.code)
+            err_set(&c->fault, ERR_UNAVAILABLE, "the server is shutting down");
+        if (c->encode.active)
+            conn_fail(c, &c->fault);
+        work_cancel(c, FINISH_DRAIN);
+    }
+}
+
+static void move_on(struct loop *l, uint64_t now_ns)
+{
+    double in_phase = (double)(now_ns - l->phase_ns) / 1e9;
+    if (l->phase == LOOP_GRACE && in_phase >= l->cfg->drain_grace_s)
+        enter(l, LOOP_DRAINING);
+    if (l->phase < LOOP_DRAINING)
+        return;
+    if (l->phase == LOOP_DRAINING && !busy(l, now_ns) &&
+        in_phase < l->cfg->drain_timeout_s && keeper_ending(l))
+        return;
+    if (!busy(l, now_ns) || (l->phase == LOOP_CUTTING && in_phase > CUT_SECONDS)) {
+        enter(l, LOOP_OVER);
+    } else if (l->phase == LOOP_DRAINING && in_phase >= l->cfg->drain_timeout_s) {
+        cut_all(l);
+        enter(l, LOOP_CUTTING);
+    }
+}
+
+/* ---- callbacks -------------------------------------------------------------- */
+
+static void on_wake(uv_async_t *a)
+{
+    struct loop *l = a->data;
+    struct err err;
+    if (l->phase == LOOP_OVER)
+        return;
+    switch (bridge_state(l->bridge, &err)) {
+    case BRIDGE_LOADING:
+        return;
+    case BRIDGE_FAILED:
+        l->exit_code = cmd_fail(CMD_USAGE, &err);
+        enter(l, LOOP_OVER);
+        return;
+    case BRIDGE_READY:
+        if (l->phase == LOOP_LOADING)
+            loaded(l);
+        work_drain(l);
+    }
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct loop *l = t->data;
+    uint64_t now = loop_now();
+    if (l->phase == LOOP_OVER)
+        return;
+    reaper_tick(l, now);
+    keeper_tick(l, now);
+    move_on(l, now);
+}
+
+static void notify(void *arg) /* any thread */
+{
+    uv_async_send(&((struct loop *)arg)->wake);
+}
+
+/* Reads the configuration anew and takes from it what may change while serving: the keys
+ * and the log level. Whatever is broken, what is in force stays. */
+static void reload(struct loop *l)
+{
+    struct config fresh;
+    struct keys *keys = NULL;
+    struct err err;
+    int rc = config_load(&fresh, l->cfg->input, &err);
+    if (!rc)
+        rc = keys_open(&keys, fresh.api_keys_file, fresh.api_key, &err);
+    if (rc) {
+        log_text(LOG_ERROR, "reload", err.text);
+    } else {
+        keys_close(l->keys);
+        l->keys = keys;
+        log_set_level(fresh.log_level);
+        log_line(LOG_INFO, "reload", "\"keys\":%s", keys_asked(keys) ? "true" : "false");
+    }
+    config_free(&fresh);
+}
+
+static void on_signal(uv_signal_t *s, int signum)
+{
+    struct loop *l = s->data;
+    if (signum == SIGHUP) {
+        reload(l);
+        return;
+    }
+    if (l->phase >= LOOP_GRACE)
+        _exit(CMD_FAILED); /* told twice: now */
+    process_notify("STOPPING=1");
+    if (l->phase == LOOP_LOADING)
+        _exit(CMD_OK); /* nothing is served yet, and loading cannot be cut short */
+    enter(l, LOOP_GRACE);
+    move_on(l, loop_now());
+}
+
+/* ---- opening ---------------------------------------------------------------- */
+
+static int max_connections(const struct config *cfg, struct err *err)
+{
+    uint64_t files = process_raise_files();
+    int most = files > SPARE_FILES ? (int)(files - SPARE_FILES) : 1;
+    if (files > MAX_CONNECTIONS + SPARE_FILES)
+        most = cfg->max_connections
+                   ? (int)(files < 1u << 30 ? files : 1u << 30) - SPARE_FILES
+                   : MAX_CONNECTIONS;
+    if (cfg->max_connections <= most)
+        return cfg->max_connections ? cfg->max_connections : most;
+    return err_param(err, ERR_ARGUMENT, "max_connections",
+                     "max_connections %d is beyond %d, the limit of open files less %d",
+                     cfg->max_connections, most, SPARE_FILES);
+}
+
+static int open_http(struct loop *l, struct err *err)
+{
+    int n = max_connections(l->cfg, err);
+    if (n < 0)
+        return n;
+    struct http_options o = {.host = l->cfg->host,
+                             .port = l->cfg->port,
+                             .max_connections = n,
+                             .keepalive_idle_s = l->cfg->keepalive_idle_s,
+                             .owner = &conn_owner,
+                             .owner_arg = l};
+    return http_open(&l->http, &l->uv, &o, err);
+}
+
+static int open_bridge(struct loop *l, struct err *err)
+{
+    struct bridge_options o = {
+        .max_text_bytes = l->cfg->max_body_bytes, .notify = notify, .arg = l};
+    config_engine_options(l->cfg, &o.engine);
+    return bridge_open(&l->bridge, &o, err);
+}
+
+static void open_handles(struct loop *l)
+{
+    static const int signums[LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    uv_async_init(&l->uv, &l->wake, on_wake);
+    uv_timer_init(&l->uv, &l->tick);
+    l->wake.data = l->tick.data = l;
+    uv_timer_start(&l->tick, on_tick, REAPER_TICK_MS, REAPER_TICK_MS);
+    for (int i = 0; i < LOOP_SIGNALS; i++) {
+        uv_signal_init(&l->uv, &l->signals[i]);
+        l->signals[i].data = l;
+        uv_signal_start(&l->signals[i], on_signal, signums[i]);
+    }
+    l->handles_open = true;
+}
+
+static bool loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+static int open_states(struct loop *l, struct err *err)
+{
+    const struct config *cfg = l->cfg;
+    struct store_options o = {.dir = cfg->state_dir,
+                              .object_bytes = cfg->state_max_object_bytes,
+                              .tenant_bytes = cfg->state_tenant_bytes,
+                              .total_bytes = cfg->state_total_bytes};
+    if (!cfg->state_dir[0])
+        return 0;
+    setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
+    encode_gate_init(&l->disk);
+    int rc = store_open(&l->directory, &o, err);
+    if (rc == 0)
+        l->store = &l->directory;
+    l->limits.has_states = l->store != NULL;
+    if (rc == 0 && cfg->state_persist)
+        rc = keeper_open(l, err);
+    return rc;
+}
+
+static int open_all(struct loop *l, struct err *err)
+{
+    int rc = keys_open(&l->keys, l->cfg->api_keys_file, l->cfg->api_key, err);
+    if (!rc)
+        rc = open_states(l, err);
+    if (!rc)
+        rc = open_http(l, err);
+    if (rc)
+        return rc;
+    open_handles(l);
+    log_line(LOG_INFO, "listening", "\"host\":\"%s\",\"port\":%d", l->cfg->host,
+             http_port(l->http));
+    if (!keys_asked(l->keys) && !loopback(l->cfg->host))
+        log_text(LOG_WARN, "no_keys", "serving a non-loopback address without API keys");
+    return open_bridge(l, err);
+}
+
+/* ---- closing ---------------------------------------------------------------- */
+
+static void close_handles(struct loop *l)
+{
+    if (!l->handles_open)
+        return;
+    uv_close((uv_handle_t *)&l->wake, NULL);
+    uv_close((uv_handle_t *)&l->tick, NULL);
+    for (int i = 0; i < LOOP_SIGNALS; i++)
+        uv_close((uv_handle_t *)&l->signals[i], NULL);
+}
+
+static bool encoding(const struct loop *l)
+{
+    for (const struct list *n = l->conns.next; n != &l->conns; n = n->next)
+        if (LIST_OF(n, struct conn, at)->encode.active)
+            return true;
+    return l->keeper.work.active;
+}
+
+/* After the engine is gone nothing is owed to the conns that are left. */
+static void free_conns(struct loop *l)
+{
+    struct list *next;
+    for (struct list *n = l->conns.next; n != &l->conns; n = next) {
+        next = n->next;
+        struct conn *c = LIST_OF(n, struct conn, at);
+        c->jobs_left = 0;
+        conn_release(c);
+    }
+}
+
+static void close_all(struct loop *l)
+{
+    http_close(l->http);
+    while (encoding(l)) /* the workers use the engine */
+        uv_run(&l->uv, UV_RUN_ONCE);
+    bridge_close(l->bridge);
+    close_handles(l);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    free_conns(l);
+    job_table_free(&l->jobs);
+    keys_close(l->keys);
+    keeper_close(l);
+    if (l->store)
+        store_close(l->store);
+    uv_loop_close(&l->uv);
+}
+
+int loop_run(const struct config *cfg)
+{
+    struct loop l = {.cfg = cfg, .start_ns = loop_now(), .exit_code = CMD_OK};
+    struct err err;
+    list_init(&l.conns);
+    list_init(&l.transfers);
+    l.limits.served_name = cfg->served_name;
+    l.admit.queue_limit = cfg->queue_limit;
+    l.created = time(NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error, not the end */
+    if (uv_loop_init(&l.uv))
+        return CMD_FAILED;
+    if (open_all(&l, &err))
+        l.exit_code = cmd_fail(CMD_USAGE, &err);
+    else
+        uv_run(&l.uv, UV_RUN_DEFAULT);
+    close_all(&l);
+    return l.exit_code;
+}

@@ -1,0 +1,71 @@
+/*
+ * What the process counts, and the Prometheus page. Loop thread only; nothing here waits.
+ *
+ * Every family and every label combination is on the page from the first scrape. Label
+ * values are bounded: route templates, known status codes, enumerations.
+ */
+#ifndef SERVER_SERVE_METRICS_H
+#define SERVER_SERVE_METRICS_H
+
+#include "engine/base/buf.h"
+#include "engine/engine.h"
+#include "server/serve/bridge.h"
+#include "server/serve/process.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { METRICS_BOUNDS = 20, METRICS_MAX_ROUTES = 32, METRICS_MAX_CODES = 20 };
+
+enum metrics_rejected {
+    REJECTED_QUEUE_FULL,
+    REJECTED_QUEUE_TIMEOUT,
+    REJECTED_LOADING,
+    REJECTED_DRAINING,
+    REJECTED_ENGINE,
+    REJECTED_N
+};
+
+enum metrics_timing {
+    TIMING_FIRST_TOKEN,
+    TIMING_INTER_TOKEN,
+    TIMING_REQUEST,
+    TIMING_QUEUE,
+    TIMING_PREFILL,
+    TIMING_DECODE,
+    TIMING_N
+};
+
+struct histogram {
+    uint64_t bucket[METRICS_BOUNDS], n; /* not cumulative; the last is +Inf */
+    double sum;
+};
+
+struct metrics { /* zeroed = nothing counted */
+    uint64_t http[METRICS_MAX_ROUTES][METRICS_MAX_CODES];
+    uint64_t finished[FINISH_N];
+    uint64_t rejected[REJECTED_N];
+    uint64_t prompt_tokens, cached_tokens, generated_tokens, unknown_fields;
+    uint64_t states_saved, states_loaded, states_rejected; /* objects */
+    struct histogram timing[TIMING_N];
+};
+
+/* What is true at the moment of a scrape. */
+struct metrics_now {
+    int running, waiting, connections;
+    bool ready, draining, vllm_names;
+    uint64_t stream_buffer_bytes;
+    const char *served_name;
+    const struct engine_info *info; /* NULL while loading */
+    struct engine_load load;
+    struct bridge_steps steps;
+    struct process_stats process;
+};
+
+/* label: route_find's. An unknown code counts as 500. 499 = the client left first. */
+void metrics_http(struct metrics *m, unsigned label, int code);
+void metrics_time(struct metrics *m, enum metrics_timing which, double seconds);
+void metrics_page(const struct metrics *m, const struct metrics_now *now,
+                  struct buf *out);
+
+#endif

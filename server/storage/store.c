@@ -1,0 +1,321 @@
+/* openat and its kin, from the directory downward. */
+#include "server/storage/store.h"
+
+#include "api/states.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
+
+int store_io_error(struct err *err, const char *what)
+{
+    return err_set(err, ERR_IO, "state directory: %s: %s", what, strerror(errno));
+}
+
+/* ---- tenants ---------------------------------------------------------------- */
+
+bool store_dir_name(char out[STORE_DIR_BYTES], const char *prefix, const char *text)
+{
+    size_t n = (size_t)snprintf(out, STORE_DIR_BYTES, "%s", prefix);
+    for (; *text; text++) {
+        char c = *text;
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                     (c >= '0' && c <= '9') || c == '_' || c == '-';
+        if (n + 4 > STORE_DIR_BYTES)
+            return false;
+        n += (size_t)snprintf(out + n, STORE_DIR_BYTES - n, plain ? "%c" : "=%02X",
+                              (unsigned char)c);
+    }
+    return true;
+}
+
+static void tenant_dir(char out[STORE_DIR_BYTES], const char *tenant)
+{
+    store_dir_name(out, "t-", tenant); /* keys.c bounds a tenant's name */
+}
+
+/* The tenant's directory, or -ERR_NOT_FOUND without one. */
+static int find_tenant(const struct store *s, const char *tenant, struct err *err)
+{
+    char name[STORE_DIR_BYTES];
+    tenant_dir(name, tenant);
+    int fd = openat(s->fd, name, FIND_FLAGS | O_DIRECTORY);
+    if (fd >= 0)
+        return fd;
+    return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
+                           : store_io_error(err, "a tenant's directory");
+}
+
+int store_make_tenant(const struct store *s, const char *tenant, struct err *err)
+{
+    char name[STORE_DIR_BYTES];
+    tenant_dir(name, tenant);
+    if (mkdirat(s->fd, name, 0700) != 0 && errno != EEXIST)
+        return store_io_error(err, "a tenant's directory");
+    if (fsync(s->fd) != 0) /* who has made it may not have come to that yet */
+        return store_io_error(err, "a tenant's directory");
+    return find_tenant(s, tenant, err);
+}
+
+/* ---- walking ---------------------------------------------------------------- */
+
+int store_each(int dir_fd, store_entry_fn *fn, void *arg, struct err *err)
+{
+    int copy = openat(dir_fd, ".", FIND_FLAGS | O_DIRECTORY);
+    DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!d) {
+        int rc = store_io_error(err, "listing");
+        if (copy >= 0)
+            close(copy);
+        return rc;
+    }
+    int rc = 0;
+    const struct dirent *e;
+    while (rc == 0 && (errno = 0, e = readdir(d)))
+        rc = fn(arg, dir_fd, e->d_name, err);
+    if (rc == 0 && errno)
+        rc = store_io_error(err, "listing");
+    closedir(d);
+    return rc;
+}
+
+/* 1 and its stat for a regular file, 0 for anything else and for what is gone. */
+static int find_file(int dir_fd, const char *name, struct stat *st, struct err *err)
+{
+    if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+        return S_ISREG(st->st_mode);
+    return errno == ENOENT ? 0 : store_io_error(err, "listing");
+}
+
+/* The same for every tenant's directory but one, with that directory. */
+struct tenants {
+    store_entry_fn *fn;
+    void *arg;
+    const char *but; /* its name, or NULL */
+};
+
+static int enter_tenant(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    const struct tenants *t = arg;
+    if (strncmp(name, "t-", 2) != 0 || (t->but && strcmp(name, t->but) == 0))
+        return 0;
+    int fd = openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+                   ? 0
+                   : store_io_error(err, "a tenant's directory");
+    int rc = store_each(fd, t->fn, t->arg, err);
+    close(fd);
+    return rc;
+}
+
+bool store_is_object(const char *name)
+{
+    return states_is_name(name, strlen(name));
+}
+
+/* ---- opening ---------------------------------------------------------------- */
+
+/* A writer holds its temporary's lock from before its first byte to the rename. */
+int store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    struct stat st;
+    (void)arg, (void)err;
+    if (strncmp(name, STORE_TEMP, sizeof STORE_TEMP - 1) != 0)
+        return 0;
+    int fd = openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    bool stale =
+        fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (stale && unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT)
+        log_text(LOG_WARN, "state_leftover", strerror(errno));
+    close(fd);
+    return 0;
+}
+
+/* Makes the fresh directory's own name durable. */
+static int sync_parent(int fd)
+{
+    int up = openat(fd, "..", FIND_FLAGS | O_DIRECTORY);
+    int rc = up < 0 ? -1 : fsync(up);
+    if (up >= 0)
+        close(up);
+    return rc;
+}
+
+int store_open(struct store *s, const struct store_options *o, struct err *err)
+{
+    *s = (struct store){.fd = -1, .o = *o};
+    bool fresh = mkdir(o->dir, 0700) == 0;
+    if (fresh || errno == EEXIST)
+        s->fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->fd < 0 || (fresh && sync_parent(s->fd) != 0)) {
+        int rc = err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
+                           strerror(errno));
+        store_close(s);
+        return rc;
+    }
+    struct tenants t = {store_remove_stale, NULL, NULL};
+    int rc = store_each(s->fd, enter_tenant, &t, err);
+    if (rc)
+        store_close(s);
+    return rc;
+}
+
+void store_close(struct store *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+/* A regular file's descriptor; anything else is not there. */
+static int open_object(int dir_fd, const char *name, struct stat *st, struct err *err)
+{
+    int fd = store_is_object(name) ? openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK) : -1;
+    bool absent = !store_is_object(name) || errno == ENOENT || errno == ELOOP ||
+                  errno == ENXIO || errno == ENODEV; /* a socket, a device */
+    if (fd < 0 && !absent)
+        return store_io_error(err, "an object");
+    if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return err_set(err, ERR_NOT_FOUND, "there is no such state object");
+}
+
+int store_read(const struct store *s, const char *tenant, const char *name,
+               uint64_t *bytes, struct err *err)
+{
+    struct stat st;
+    int dir_fd = find_tenant(s, tenant, err);
+    if (dir_fd < 0)
+        return dir_fd;
+    int fd = open_object(dir_fd, name, &st, err);
+    close(dir_fd);
+    if (fd >= 0 && bytes)
+        *bytes = (uint64_t)st.st_size;
+    return fd;
+}
+
+int store_remove(const struct store *s, const char *tenant, const char *name,
+                 struct err *err)
+{
+    struct stat st;
+    int dir_fd = find_tenant(s, tenant, err);
+    if (dir_fd < 0)
+        return dir_fd;
+    int fd = open_object(dir_fd, name, &st, err), rc = fd < 0 ? fd : 0;
+    if (rc == 0 && unlinkat(dir_fd, name, 0) != 0)
+        rc = errno == ENOENT
+                 ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
+                 : store_io_error(err, "removing an object");
+    if (rc == 0 && fsync(dir_fd) != 0)
+        rc = store_io_error(err, "removing an object");
+    if (fd >= 0)
+        close(fd);
+    close(dir_fd);
+    return rc;
+}
+
+/* ---- listing ---------------------------------------------------------------- */
+
+struct listing {
+    struct store_entry *list; /* owns */
+    size_t n, cap;
+};
+
+static int add_entry(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    struct listing *l = arg;
+    struct stat st;
+    int rc = store_is_object(name) ? find_file(dir_fd, name, &st, err) : 0;
+    if (rc <= 0)
+        return rc;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        void *more = mem_grow(l->list, l->n * sizeof *l->list, cap * sizeof *l->list);
+        if (!more)
+            return err_set(err, ERR_MEMORY, "out of memory for a list");
+        l->list = more;
+        l->cap = cap;
+    }
+    struct store_entry *e = &l->list[l->n++];
+    *e = (struct store_entry){.bytes = (uint64_t)st.st_size, .created = st.st_mtime};
+    memcpy(e->name, name, strlen(name) + 1);
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct store_entry *)a)->name,
+                  ((const struct store_entry *)b)->name);
+}
+
+int store_list(const struct store *s, const char *tenant, struct store_entry **out,
+               size_t *n, struct err *err)
+{
+    struct listing l = {0};
+    int dir_fd = find_tenant(s, tenant, err);
+    int rc = dir_fd < 0 ? dir_fd : store_each(dir_fd, add_entry, &l, err);
+    if (dir_fd >= 0)
+        close(dir_fd);
+    if (rc && rc != -ERR_NOT_FOUND) {
+        mem_free(l.list);
+        return rc;
+    }
+    if (l.n)
+        qsort(l.list, l.n, sizeof *l.list, by_name);
+    *out = l.list;
+    *n = l.n;
+    return 0;
+}
+
+/* ---- what is used ----------------------------------------------------------- */
+
+struct count {
+    struct store_use *sum;
+    const char *but; /* a file's name, or NULL */
+};
+
+/* Adds what a file takes; temporaries have their size from the beginning. */
+static int add_use(void *arg, int dir_fd, const char *name, struct err *err)
+{
+    const struct count *c = arg;
+    struct stat st;
+    if (c->but && strcmp(name, c->but) == 0)
+        return 0;
+    int rc = find_file(dir_fd, name, &st, err);
+    if (rc <= 0)
+        return rc;
+    c->sum->bytes += (uint64_t)st.st_size;
+    c->sum->n++;
+    return 0;
+}
+
+int store_used(int dir_fd, const char *but, struct store_use *sum, struct err *err)
+{
+    return store_each(dir_fd, add_use, &(struct count){sum, but}, err);
+}
+
+int store_used_by_others(const struct store *s, const char *tenant, struct store_use *sum,
+                         struct err *err)
+{
+    char own[STORE_DIR_BYTES];
+    tenant_dir(own, tenant);
+    struct tenants t = {add_use, &(struct count){sum, NULL}, own};
+    return store_each(s->fd, enter_tenant, &t, err);
+}

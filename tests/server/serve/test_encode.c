@@ -1,0 +1,148 @@
+/* Works of a disk that hangs: so many at once, in their order, and never all workers. */
+#include "server/serve/encode.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { WORKERS = 4, N = 6 };
+
+static uv_loop_t loop;
+static sem_t disk; /* a work of the disk waits for it */
+static struct encode works[N];
+static struct encode_gate gate;
+static int order[N], n_done, n_begun, n_at_once, n_most;
+static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
+
+static int hang(struct encode *w) /* worker */
+{
+    (void)w;
+    pthread_mutex_lock(&counting);
+    n_begun++;
+    n_at_once++;
+    n_most = n_at_once > n_most ? n_at_once : n_most;
+    pthread_mutex_unlock(&counting);
+    sem_wait(&disk);
+    pthread_mutex_lock(&counting);
+    n_at_once--;
+    pthread_mutex_unlock(&counting);
+    return 0;
+}
+
+static int nothing(struct encode *w) /* worker */
+{
+    (void)w;
+    return 0;
+}
+
+static void done(struct encode *w)
+{
+    if (w >= works && w < works + N)
+        order[n_done++] = (int)(w - works);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    n_done = n_begun = n_at_once = n_most = 0;
+    sem_init(&disk, 0, 0);
+    encode_gate_init(&gate);
+    for (int i = 0; i < N; i++)
+        works[i] = (struct encode){.done = done, .gate = &gate};
+    alarm(30); /* who waits for ever has failed */
+    return uv_loop_init(&loop);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    alarm(0);
+    sem_destroy(&disk);
+    return uv_loop_close(&loop);
+}
+
+static void a_disk_that_hangs_leaves_workers(void **state)
+{
+    (void)state;
+    struct encode other = {.done = done};
+    for (int i = 0; i < N; i++)
+        assert_int_equal(encode_start(&works[i], hang, &loop, NULL), 0);
+    assert_int_equal(encode_start(&other, nothing, &loop, NULL), 0);
+    while (other.active)
+        uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(n_done, 0);
+    for (int i = 0; i < N; i++) {
+        assert_true(works[i].active);
+        sem_post(&disk);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(n_done, N);
+    assert_int_equal(n_most, WORKERS - 2);
+    assert_int_equal(gate.running, 0);
+}
+
+static void works_pass_in_their_order(void **state)
+{
+    (void)state;
+    gate.most = 1;
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(encode_start(&works[i], hang, &loop, NULL), 0);
+        sem_post(&disk);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(order[i], i);
+    assert_int_equal(n_most, 1);
+}
+
+static void what_is_cancelled_while_it_waits_is_never_begun(void **state)
+{
+    (void)state;
+    gate.most = 1;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(encode_start(&works[i], hang, &loop, NULL), 0);
+    encode_cancel(&works[1]);
+    assert_true(works[1].active); /* until done has run */
+    sem_post(&disk);
+    sem_post(&disk);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(n_begun, 2);
+    assert_int_equal(n_done, 3);
+    assert_int_equal(works[1].rc, -ERR_INTERNAL);
+    assert_int_equal(works[2].rc, 0);
+    assert_int_equal(gate.running, 0);
+}
+
+static void a_gate_leaves_two_workers_if_there_are_more(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *size;
+        int most;
+    } cases[] = {{"0", 1}, {"1", 1}, {"2", 1}, {"3", 1}, {"4", 2}, {"8", 6}, {"x", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv("UV_THREADPOOL_SIZE", cases[i].size, 1);
+        encode_gate_init(&gate);
+        assert_int_equal(gate.most, cases[i].most);
+    }
+    unsetenv("UV_THREADPOOL_SIZE");
+    encode_gate_init(&gate);
+    assert_int_equal(gate.most, 2);
+}
+
+int main(void)
+{
+    setenv("UV_THREADPOOL_SIZE", "4", 1);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_disk_that_hangs_leaves_workers),
+        TEST(works_pass_in_their_order),
+        TEST(what_is_cancelled_while_it_waits_is_never_begun),
+        TEST(a_gate_leaves_two_workers_if_there_are_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,400 @@
+/* The directory of state objects: what is seen, by whom, what crashes leave, and that
+ * nothing outside it is ever touched. */
+#include "engine/base/mem.h"
+#include "server/storage/deposit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char root[64], dir[96];
+static struct store s;
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+/* A store in a fresh directory beside which a file `outside` lies. */
+static int set_up(void **state)
+{
+    (void)state;
+    char path[128];
+    strcpy(root, "/tmp/ssmd-store-XXXXXX");
+    assert_non_null(mkdtemp(root));
+    snprintf(dir, sizeof dir, "%s/states", root);
+    snprintf(path, sizeof path, "%s/outside", root);
+    FILE *f = fopen(path, "w");
+    fputs("precious", f);
+    fclose(f);
+    return store_open(&s, &(struct store_options){.dir = dir}, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(&s);
+    return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static int put(const char *tenant, const char *name, const char *text, struct err *err)
+{
+    struct deposit d;
+    bool replaced;
+    *err = (struct err){0};
+    int rc = deposit_begin(&s, &d, tenant, name, strlen(text), err);
+    if (rc)
+        return rc;
+    assert_int_equal(write(d.fd, text, strlen(text)), (ssize_t)strlen(text));
+    rc = deposit_commit(&d, &replaced, err);
+    return rc ? rc : replaced;
+}
+
+/* The object's bytes, "" when it is absent. */
+static const char *get(const char *tenant, const char *name)
+{
+    static char text[256];
+    struct err err;
+    uint64_t bytes = 0;
+    int fd = store_read(&s, tenant, name, &bytes, &err);
+    memset(text, 0, sizeof text);
+    if (fd < 0) {
+        assert_int_equal(fd, -ERR_NOT_FOUND);
+        return text;
+    }
+    assert_int_equal(read(fd, text, sizeof text - 1), (ssize_t)bytes);
+    close(fd);
+    return text;
+}
+
+/* Entries of a folder below the store, "" = itself, temporaries among them. */
+static int count(const char *sub)
+{
+    char path[256];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/%s", dir, sub);
+    DIR *d = opendir(path);
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return d ? n - 2 : 0;
+}
+
+static void an_object_appears_whole_and_is_replaced_whole(void **state)
+{
+    (void)state;
+    struct err err;
+    struct deposit d;
+    bool replaced = true;
+    assert_int_equal(deposit_begin(&s, &d, "", "a", 5, &err), 0);
+    assert_string_equal(get("", "a"), "");
+    assert_int_equal(write(d.fd, "first", 5), 5);
+    assert_string_equal(get("", "a"), "");
+    assert_int_equal(deposit_commit(&d, &replaced, &err), 0);
+    assert_false(replaced);
+    assert_string_equal(get("", "a"), "first");
+    int old = store_read(&s, "", "a", NULL, &err);
+    assert_int_equal(put("", "a", "second!", &err), 1);
+    assert_string_equal(get("", "a"), "second!");
+    char text[8] = {0};
+    assert_int_equal(read(old, text, 7), 5); /* who reads keeps what it found */
+    assert_string_equal(text, "first");
+    close(old);
+    assert_int_equal(deposit_begin(&s, &d, "", "a", 3, &err), 0);
+    assert_int_equal(write(d.fd, "new", 3), 3);
+    deposit_abandon(&d);
+    deposit_abandon(&d);
+    assert_string_equal(get("", "a"), "second!");
+    assert_int_equal(count("t-"), 1);
+}
+
+static void what_is_removed_is_gone(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(store_remove(&s, "x", "a", &err), -ERR_NOT_FOUND);
+    assert_int_equal(put("x", "a", "1", &err), 0);
+    assert_int_equal(store_remove(&s, "x", "a", &err), 0);
+    assert_string_equal(get("x", "a"), "");
+    assert_int_equal(store_remove(&s, "x", "a", &err), -ERR_NOT_FOUND);
+}
+
+static void tenants_see_nothing_of_each_other(void **state)
+{
+    (void)state;
+    static const char *const tenants[] = {
+        "",
+        "a",
+        "A",
+        "t-a",
+        "a/b",
+        "..",
+        ".",
+        "=",
+        "=2F",
+        "a=2Fb",
+        "a b",
+        "-",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "///////////////////////////////////////////////////////////////",
+        "..............................................................."};
+    enum { N = sizeof tenants / sizeof *tenants };
+    struct err err;
+    for (int i = 0; i < N; i++)
+        assert_int_equal(
+            put(tenants[i], "same", tenants[i][0] ? tenants[i] : "none", &err), 0);
+    for (int i = 0; i < N; i++) {
+        struct store_entry *list;
+        size_t n;
+        assert_string_equal(get(tenants[i], "same"), tenants[i][0] ? tenants[i] : "none");
+        assert_int_equal(store_list(&s, tenants[i], &list, &n, &err), 0);
+        assert_int_equal(n, 1);
+        mem_free(list);
+    }
+    assert_int_equal(count(""), N);
+    assert_string_equal(get("nobody", "same"), "");
+}
+
+static void names_that_lead_elsewhere_are_no_objects(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "..", ".",      "../outside", "../../outside", "/etc/passwd", "t-/../../outside",
+        "",   ".new-1", "a/b"};
+    struct err err;
+    assert_int_equal(put("", "a", "1", &err), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_string_equal(get("", names[i]), "");
+        assert_int_equal(store_remove(&s, "", names[i], &err), -ERR_NOT_FOUND);
+        assert_int_equal(put("", names[i], "x", &err), -ERR_ARGUMENT);
+    }
+    assert_int_equal(count("t-"), 1);
+}
+
+static void links_and_other_things_are_not_followed(void **state)
+{
+    (void)state;
+    struct err err;
+    char path[160], target[128];
+    struct store_entry *list;
+    size_t n;
+    snprintf(target, sizeof target, "%s/outside", root);
+    assert_int_equal(put("", "real", "1", &err), 0);
+    snprintf(path, sizeof path, "%s/t-/link", dir);
+    assert_int_equal(symlink(target, path), 0);
+    snprintf(path, sizeof path, "%s/t-/folder", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/t-/pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%.80s/t-/socket", dir);
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(sock, (struct sockaddr *)&sa, sizeof sa), 0);
+    close(sock);
+    static const char *const others[] = {"link", "folder", "pipe", "socket"};
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(get("", others[i]), "");
+        assert_int_equal(store_remove(&s, "", others[i], &err), -ERR_NOT_FOUND);
+    }
+    assert_int_equal(store_list(&s, "", &list, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(list[0].name, "real");
+    mem_free(list);
+    assert_int_equal(put("", "link", "mine", &err), 1); /* the link goes, not its end */
+    assert_string_equal(get("", "link"), "mine");
+    FILE *f = fopen(target, "r");
+    char text[16] = {0};
+    assert_int_equal(fread(text, 1, 15, f), 8);
+    fclose(f);
+    assert_string_equal(text, "precious");
+
+    snprintf(path, sizeof path, "%s/t-evil", dir);
+    assert_int_equal(symlink(root, path), 0);
+    assert_true(store_read(&s, "evil", "outside", NULL, &err) < 0);
+    assert_true(put("evil", "x", "1", &err) < 0);
+    assert_true(store_list(&s, "evil", &list, &n, &err) < 0);
+}
+
+static void a_list_is_in_the_order_of_names(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store_entry *list;
+    struct deposit d;
+    size_t n = 9;
+    assert_int_equal(store_list(&s, "", &list, &n, &err), 0);
+    assert_int_equal(n, 0);
+    for (int i = 0; i < 200; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%03d", i * 7 % 200);
+        assert_int_equal(put("", name, name, &err), 0);
+    }
+    assert_int_equal(deposit_begin(&s, &d, "", "half", 4, &err), 0);
+    assert_int_equal(store_list(&s, "", &list, &n, &err), 0);
+    assert_int_equal(n, 200);
+    for (int i = 0; i < 200; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%03d", i);
+        assert_string_equal(list[i].name, name);
+        assert_int_equal(list[i].bytes, 4);
+        assert_true(list[i].created > 1600000000);
+    }
+    mem_free(list);
+    deposit_abandon(&d);
+    for (long k = 1; k <= 3; k++) { /* 64, 128, 256 entries */
+        mem_fail_after(k);
+        assert_int_equal(store_list(&s, "", &list, &n, &err), -ERR_MEMORY);
+        mem_fail_after(0);
+    }
+}
+
+static void quotas_hold_with_what_is_being_written(void **state)
+{
+    (void)state;
+    struct err err;
+    struct deposit d;
+    s.o.object_bytes = 60;
+    s.o.tenant_bytes = 100;
+    s.o.total_bytes = 150;
+    assert_int_equal(deposit_begin(&s, &d, "a", "x", 61, &err), -ERR_TOO_LARGE);
+    assert_int_equal(deposit_begin(&s, &d, "a", "x", 60, &err), 0);
+    struct deposit second;
+    assert_int_equal(deposit_begin(&s, &second, "a", "y", 41, &err), -ERR_QUOTA);
+    assert_int_equal(deposit_begin(&s, &second, "a", "y", 40, &err), 0);
+    assert_int_equal(put("a", "z", "1", &err), -ERR_QUOTA);
+    assert_non_null(strstr(err.text, "your quota is 100 bytes"));
+    assert_int_equal(
+        put("b", "z", "0123456789012345678901234567890123456789012345678901", &err),
+        -ERR_QUOTA);
+    assert_non_null(strstr(err.text, "the server's quota is 150 bytes"));
+    assert_int_equal(
+        put("b", "z", "01234567890123456789012345678901234567890123456789", &err), 0);
+    deposit_abandon(&second);
+    bool replaced;
+    assert_int_equal(deposit_commit(&d, &replaced, &err), 0);
+    assert_int_equal(deposit_begin(&s, &d, "a", "x", 60, &err), 0); /* in its own place */
+    deposit_abandon(&d);
+    assert_int_equal(deposit_begin(&s, &d, "a", "y", 60, &err), -ERR_QUOTA);
+    assert_int_equal(count("t-a"), 1);
+    assert_int_equal(count("t-b"), 1);
+}
+
+/* A child begins an object and is killed; answers when it is dead. */
+static void die_while_writing(const char *name)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct deposit d;
+        struct err err;
+        if (deposit_begin(&s, &d, "", name, 100, &err) == 0 &&
+            write(d.fd, "half", 4) == 4 && write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void what_the_dead_left_goes_at_the_next_start(void **state)
+{
+    (void)state;
+    struct err err;
+    struct deposit live;
+    assert_int_equal(put("", "a", "old", &err), 0);
+    char path[160];
+    die_while_writing("a");
+    die_while_writing("b");
+    snprintf(path, sizeof path, "%s/t-/.new-pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_string_equal(get("", "a"), "old");
+    assert_string_equal(get("", "b"), "");
+    assert_int_equal(deposit_begin(&s, &live, "", "c", 3, &err), 0);
+    assert_int_equal(count("t-"), 5);
+    struct store other;
+    assert_int_equal(store_open(&other, &(struct store_options){.dir = dir}, &err), 0);
+    assert_int_equal(count("t-"), 3); /* the old object, the live temporary, the pipe */
+    bool replaced;
+    assert_int_equal(write(live.fd, "new", 3), 3);
+    assert_int_equal(deposit_commit(&live, &replaced, &err), 0);
+    assert_string_equal(get("", "c"), "new");
+    store_close(&other);
+}
+
+static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct err err;
+    struct deposit d;
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 1000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(put("", "a", "old", &err), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(deposit_begin(&s, &d, "", "a", 1001, &err), -ERR_IO);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(count("t-"), 1);
+    assert_string_equal(get("", "a"), "old");
+
+    struct store none = {.fd = open("/proc/self", O_RDONLY | O_DIRECTORY)};
+    assert_int_equal(deposit_begin(&none, &d, "", "a", 1, &err), -ERR_IO);
+    close(none.fd);
+}
+
+static void a_directory_that_cannot_be_is_named(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store x;
+    char path[128];
+    snprintf(path, sizeof path, "%s/outside", root);
+    static const char *const bad[] = {"/nowhere/at/all", "/proc/nowhere", NULL};
+    for (int i = 0; i < 3; i++) {
+        struct store_options o = {.dir = bad[i] ? bad[i] : path};
+        assert_int_equal(store_open(&x, &o, &err), -ERR_IO);
+        assert_string_equal(err.param, "state.dir");
+        assert_non_null(strstr(err.text, o.dir));
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(an_object_appears_whole_and_is_replaced_whole),
+        TEST(what_is_removed_is_gone),
+        TEST(tenants_see_nothing_of_each_other),
+        TEST(names_that_lead_elsewhere_are_no_objects),
+        TEST(links_and_other_things_are_not_followed),
+        TEST(a_list_is_in_the_order_of_names),
+        TEST(quotas_hold_with_what_is_being_written),
+        TEST(what_the_dead_left_goes_at_the_next_start),
+        TEST(a_disk_that_refuses_is_an_error_and_leaves_nothing),
+        TEST(a_directory_that_cannot_be_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
