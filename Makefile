@@ -238,7 +238,7 @@ lint: ## lengths of functions and files, format, words that do not belong
 	@$(PYTHON) tests/lint.py
 
 format: ## clang-format every C file
-	clang-format-14 -i $(C_FILES)
+	@clang-format-14 -i $(C_FILES)
 
 image-test: ## build the container image and try it
 	@./deploy/packages.sh $(PACKAGES_IMAGE)

@@ -177,7 +177,7 @@ void bench_report_table(const struct bench_report *r, struct buf *out)
         "medians of %d runs, %s; load %.2f before, %.2f after, steal %.1f %%; peak "
         "resident %.0f MiB\n",
         r->plan->n_runs, r->order, r->before.load, r->after.load,
-        100 * machine_steal(&r->before, &r->after), mib((double)peak_bytes(r->plan)));
+        100 * host_stats_steal(&r->before, &r->after), mib((double)peak_bytes(r->plan)));
 }
 
 /* ---- JSON ------------------------------------------------------------------- */
@@ -281,7 +281,7 @@ void bench_report_json(const struct bench_report *r, struct buf *out)
         {"runs", r->plan->n_runs},
         {"load_before", r->before.load},
         {"load_after", r->after.load},
-        {"steal", machine_steal(&r->before, &r->after)},
+        {"steal", host_stats_steal(&r->before, &r->after)},
         {"peak_resident_bytes", (double)peak_bytes(r->plan)},
     };
     buf_puts(out, "{\"limits\":{");

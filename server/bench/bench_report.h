@@ -11,7 +11,7 @@
 
 #include "engine/base/buf.h"
 #include "server/bench/bench_plan.h"
-#include "server/bench/machine.h"
+#include "server/bench/host_stats.h"
 
 struct bench_limits {
     double samples[ENGINE_LIMIT_N][PLAN_RUNS_MOST + 1]; /* bytes or operations a second */
@@ -23,7 +23,7 @@ struct bench_report {
     const struct bench_plan *plan;
     const struct bench_limits *limits;
     const struct engine_info *info; /* of any of its engines */
-    struct machine before, after;
+    struct host_stats before, after;
     const char *order; /* in which the runs alternated */
 };
 

@@ -91,7 +91,7 @@ static int open_engine(struct bench *b, int format, struct err *err)
     for (int i = 0; i < b->plan.n_formats && !b->together; i++)
         close_engine(b, i);
     size_t given = b->cfg->memory_bytes;
-    b->before[format] = machine_resident();
+    b->before[format] = host_stats_resident();
     int rc = open_with(b, format, given, err);
     size_t budget = rc || given ? 0 : better_budget(b, format);
     if (budget) {
@@ -129,7 +129,7 @@ static int warm_up(struct bench *b, struct bench_case *c, struct err *err)
 {
     struct bench_engine on = {b->engines[c->format], &b->events};
     int rc = bench_run_warm_up(&on, c, err);
-    size_t now = machine_resident(), before = b->before[c->format];
+    size_t now = host_stats_resident(), before = b->before[c->format];
     c->resident_bytes = now > before ? now - before : 0;
     engine_trim(on.e);
     return rc ? rc : ask_peer(b, c, &c->peer_seconds[0], err);
@@ -229,13 +229,13 @@ static int bench(struct bench *b, const char *const *values, struct err *err)
                              .plan = &b->plan,
                              .limits = &b->limits,
                              .info = &b->info};
-    machine_look(&r.before);
+    host_stats_read(&r.before);
     int rc = open_engine(b, 0, err);
     if (rc == 0 && values[BENCH_PEER])
         rc = open_peers(b, err);
     if (rc == 0)
         rc = run_all(b, err);
-    machine_look(&r.after);
+    host_stats_read(&r.after);
     r.order = b->plan.n_formats == 1 ? "cases in turn"
               : b->together          ? "formats side by side in every round"
                                      : "formats one after the other in every round";

@@ -4,7 +4,7 @@
  * Refuses unknown commands and arguments with one line and exit code 2.
  */
 #include "server/cmd/cmd.h"
-#include "server/config/listing.h"
+#include "server/config/option_print.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -145,11 +145,11 @@ static void help_everywhere(struct buf *b, unsigned groups)
 {
     buf_puts(b, "\nEverywhere:\n");
     if (groups) {
-        listing_flag(b, "--config", "FILE", "read a JSON file of options first\n");
-        listing_flag(b, "--print-config", NULL,
-                     "print the effective options as JSON and exit\n");
+        option_print_flag(b, "--config", "FILE", "read a JSON file of options first\n");
+        option_print_flag(b, "--print-config", NULL,
+                          "print the effective options as JSON and exit\n");
     }
-    listing_flag(b, "--help", NULL, "print this page\n");
+    option_print_flag(b, "--help", NULL, "print this page\n");
     if (groups)
         buf_puts(
             b,
@@ -175,7 +175,8 @@ static int help_command(const struct command *cmd)
     if (cmd->n_flags)
         buf_puts(&b, "\nOptions:\n");
     for (size_t i = 0; i < cmd->n_flags; i++) {
-        listing_flag(&b, cmd->flags[i].name, cmd->flags[i].value, cmd->flags[i].help);
+        option_print_flag(&b, cmd->flags[i].name, cmd->flags[i].value,
+                          cmd->flags[i].help);
         buf_putc(&b, '\n');
     }
     if (cmd->groups) {

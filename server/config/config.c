@@ -5,7 +5,7 @@
  */
 #include "server/config/config.h"
 
-#include "server/config/listing.h"
+#include "server/config/option_print.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -419,13 +419,13 @@ void config_print(const struct config *cfg, struct buf *out)
 {
     struct config copy = *cfg; /* struct options wants a struct it may write */
     struct options o = options_of(&copy);
-    listing_json(&o, out);
+    option_print_json(&o, out);
 }
 
 void config_help(unsigned groups, struct buf *out)
 {
     struct options o = {rows, N_ROWS, NULL, NULL};
-    listing_help(&o, groups, out);
+    option_print_help(&o, groups, out);
 }
 
 void config_engine_options(const struct config *cfg, struct engine_options *o)

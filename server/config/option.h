@@ -1,6 +1,6 @@
 /*
  * A table of options: reading a value from text or JSON into a struct, and its names in
- * the environment and among the flags. (listing.h prints a table.)
+ * the environment and among the flags. (option_print.h prints a table.)
  *
  * A row names a field of a plain struct by its offset. Names may be dotted ("state.dir"):
  * such keys are members of a nested object in JSON, and rows with one prefix stand

@@ -2,7 +2,7 @@
  * defaults, and that configs/default.json says what the table says. */
 #include "server/config/config.h"
 
-#include "server/config/listing.h"
+#include "server/config/option_print.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

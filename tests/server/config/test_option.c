@@ -1,7 +1,7 @@
 /* Option tables with what the configuration's own table does not have yet: dotted names.
  */
-#include "server/config/listing.h"
 #include "server/config/option.h"
+#include "server/config/option_print.h"
 
 #include "engine/base/json.h"
 
@@ -94,7 +94,7 @@ static void dotted_names_print_as_objects(void **state)
     struct arena a;
     struct buf out = {0};
     open_things(&o, &t, &a);
-    listing_json(&o, &out);
+    option_print_json(&o, &out);
     assert_string_equal(out.data,
                         "{\n    \"a\": 7,\n    \"dir\": {\n        \"depth\": 7,\n"
                         "        \"width\": 7\n    },\n    \"other\": {\n"

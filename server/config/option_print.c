@@ -4,7 +4,7 @@
  * one look at the row before is enough to know whether an object opens or closes. One
  * level of dots.
  */
-#include "server/config/listing.h"
+#include "server/config/option_print.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static size_t prefix_len(const char *name)
     return dot ? (size_t)(dot - name) + 1 : 0;
 }
 
-void listing_json(const struct options *o, struct buf *out)
+void option_print_json(const struct options *o, struct buf *out)
 {
     size_t open = 0; /* length of the prefix whose object is open */
     const char *before = "";
@@ -76,14 +76,15 @@ void listing_json(const struct options *o, struct buf *out)
     buf_puts(out, open ? "\n    }\n}\n" : "\n}\n");
 }
 
-void listing_flag(struct buf *out, const char *flag, const char *value, const char *help)
+void option_print_flag(struct buf *out, const char *flag, const char *value,
+                       const char *help)
 {
     char left[OPTION_NAME_CAP + 32];
     snprintf(left, sizeof left, "%s%s%s", flag, value ? " " : "", value ? value : "");
     buf_printf(out, "  %-26s  %s", left, help);
 }
 
-void listing_help(const struct options *o, unsigned groups, struct buf *out)
+void option_print_help(const struct options *o, unsigned groups, struct buf *out)
 {
     const char *section = NULL;
     for (size_t i = 0; i < o->n; i++) {
@@ -95,7 +96,7 @@ void listing_help(const struct options *o, unsigned groups, struct buf *out)
         section = row->section;
         char flag[OPTION_NAME_CAP];
         option_flag_name(row, flag);
-        listing_flag(out, flag, row->value, row->help);
+        option_print_flag(out, flag, row->value, row->help);
         if (row->initial[0])
             buf_printf(out, " [%s]", row->initial);
         buf_putc(out, '\n');

@@ -1,5 +1,5 @@
-/* Reading /proc. */
-#include "server/bench/machine.h"
+/* Host statistics from /proc. Any thread; keeps no state. */
+#include "server/bench/host_stats.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +16,11 @@ static double read_load(void)
     return load;
 }
 
-void machine_look(struct machine *m)
+void host_stats_read(struct host_stats *m)
 {
     enum { STEAL = 7, FIELDS = 8 }; /* of the line "cpu", see proc(5) */
     double ticks[FIELDS] = {0};
-    *m = (struct machine){.load = read_load()};
+    *m = (struct host_stats){.load = read_load()};
     FILE *f = fopen("/proc/stat", "r");
     if (!f)
         return;
@@ -32,14 +32,14 @@ void machine_look(struct machine *m)
     fclose(f);
 }
 
-double machine_steal(const struct machine *from, const struct machine *to)
+double host_stats_steal(const struct host_stats *from, const struct host_stats *to)
 {
     double total = to->total - from->total;
     return total > 0 ? (to->stolen - from->stolen) / total : 0;
 }
 
 /* The line VmRSS of /proc/self/status, in KiB there. */
-size_t machine_resident(void)
+size_t host_stats_resident(void)
 {
     static const char key[] = "VmRSS";
     char line[256];
