@@ -300,7 +300,7 @@ bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const ch
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
 {
-    return e->vocab ? vocab_piece(e->vocab, id, len) : NULL;
+    return e->vocab ? vocab_token_bytes(e->vocab, id, len) : NULL;
 }
 
 /* ---- requests --------------------------------------------------------------- */

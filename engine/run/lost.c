@@ -17,7 +17,7 @@ struct bytes {
 static bool refill(struct bytes *b)
 {
     while (b->left == 0 && b->n_done < b->n) {
-        b->at = vocab_piece(b->vocab, b->ids[b->n_done], &b->left);
+        b->at = vocab_token_bytes(b->vocab, b->ids[b->n_done], &b->left);
         if (!b->at || b->left == 0) {
             b->left = 0;
             b->n_done++;

@@ -2,16 +2,16 @@
  * same id; a clash of texts or ids is an error, for the file then means two things. */
 #include "engine/tokenizer/added.h"
 
-#include "engine/tokenizer/members.h"
+#include "engine/tokenizer/json_reader.h"
 #include "engine/tokenizer/normal.h"
 
-static int open_entry(struct members *f, const struct json *list, size_t i,
+static int open_entry(struct json_reader *f, const struct json *list, size_t i,
                       struct err *err)
 {
     static const char *const keys[] = {"id",     "content",    "single_word", "lstrip",
                                        "rstrip", "normalized", "special",     NULL};
-    int rc = members_open(f, json_at(list, i), err, "added_tokens[%zu]", i);
-    return rc == 0 ? members_only(f, keys, err) : rc;
+    int rc = json_reader_open(f, json_at(list, i), err, "added_tokens[%zu]", i);
+    return rc == 0 ? json_reader_only(f, keys, err) : rc;
 }
 
 int added_max_id(const struct json *list, int32_t *max, struct err *err)
@@ -21,11 +21,11 @@ int added_max_id(const struct json *list, int32_t *max, struct err *err)
         return err_set(err, ERR_FORMAT, "added_tokens: expected an array, found %s",
                        json_kind_name(list));
     for (size_t i = 0; i < json_len(list); i++) {
-        struct members f;
+        struct json_reader f;
         int32_t id = 0;
         int rc = open_entry(&f, list, i, err);
         if (rc == 0)
-            rc = members_count(&f, "id", VOCAB_MAX_IDS - 1, &id, err);
+            rc = json_reader_count(&f, "id", VOCAB_MAX_IDS - 1, &id, err);
         if (rc != 0)
             return rc;
         *max = id > *max ? id : *max;
@@ -33,20 +33,21 @@ int added_max_id(const struct json *list, int32_t *max, struct err *err)
     return 0;
 }
 
-static int read_flags(const struct members *f, struct vocab_token *t, struct err *err)
+static int read_flags(const struct json_reader *f, struct vocab_token *t, struct err *err)
 {
-    int rc = members_bool(f, "special", false, &t->special, err);
+    int rc = json_reader_bool(f, "special", false, &t->special, err);
     if (rc == 0)
-        rc = members_bool(f, "lstrip", false, &t->lstrip, err);
+        rc = json_reader_bool(f, "lstrip", false, &t->lstrip, err);
     if (rc == 0)
-        rc = members_bool(f, "rstrip", false, &t->rstrip, err);
+        rc = json_reader_bool(f, "rstrip", false, &t->rstrip, err);
     if (rc == 0)
-        rc = members_bool(f, "single_word", false, &t->single_word, err);
-    return rc == 0 ? members_bool(f, "normalized", !t->special, &t->normalized, err) : rc;
+        rc = json_reader_bool(f, "single_word", false, &t->single_word, err);
+    return rc == 0 ? json_reader_bool(f, "normalized", !t->special, &t->normalized, err)
+                   : rc;
 }
 
-static int check_clash(const struct vocab *v, const struct members *f, int32_t id,
-                       const struct text *content, struct err *err)
+static int check_clash(const struct vocab *v, const struct json_reader *f, int32_t id,
+                       const struct json_text *content, struct err *err)
 {
     const struct vocab_token *t = &v->tokens[id];
     int32_t other = vocab_find(v, content->s, content->len);
@@ -60,15 +61,15 @@ static int check_clash(const struct vocab *v, const struct members *f, int32_t i
     return 0;
 }
 
-static int read_one(struct vocab *v, const struct members *f, struct err *err)
+static int read_one(struct vocab *v, const struct json_reader *f, struct err *err)
 {
-    struct text content;
+    struct json_text content;
     int32_t id = 0;
-    int rc = members_count(f, "id", VOCAB_MAX_IDS - 1, &id, err);
+    int rc = json_reader_count(f, "id", VOCAB_MAX_IDS - 1, &id, err);
     if (rc == 0)
-        rc = members_need_text(f, "content", &content, err);
+        rc = json_reader_need_text(f, "content", &content, err);
     if (rc == 0 && (content.len == 0 || content.len > VOCAB_MAX_TOKEN_BYTES))
-        rc = members_wrong(f, "content", "a text of 1 to 16384 bytes", err);
+        rc = json_reader_wrong(f, "content", "a text of 1 to 16384 bytes", err);
     if (rc == 0)
         rc = check_clash(v, f, id, &content, err);
     if (rc != 0)
@@ -87,7 +88,7 @@ int added_read(struct vocab *v, const struct json *list, struct err *err)
     if (!strmap_init(&v->added, json_len(list)))
         return err_set(err, ERR_MEMORY, "out of memory for added tokens");
     for (size_t i = 0; i < json_len(list); i++) {
-        struct members f;
+        struct json_reader f;
         int rc = open_entry(&f, list, i, err);
         if (rc == 0)
             rc = read_one(v, &f, err);

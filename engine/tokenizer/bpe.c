@@ -8,7 +8,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
-#include "engine/tokenizer/merge.h"
+#include "engine/tokenizer/bpe_merge.h"
 #include "engine/tokenizer/normal.h"
 #include "engine/tokenizer/pretok.h"
 #include "engine/tokenizer/segment.h"
@@ -24,7 +24,7 @@ struct encoder {
     struct buf text, spare; /* own; a segment while it is normalised */
     struct buf part;        /* owns; a segment between normalised added tokens */
     struct pretok pretok;
-    struct merge merge;
+    struct bpe_merge merge;
     struct ids *out;
     struct err *err;
 };
@@ -88,7 +88,7 @@ static bool add_bytes(struct encoder *e, const char *s, size_t len, bool *failed
         if (byte_ids[(unsigned char)s[i]] < 0)
             return false;
     for (size_t i = 0; i < len; i++)
-        *failed |= !merge_add(&e->merge, byte_ids[(unsigned char)s[i]]);
+        *failed |= !bpe_merge_add(&e->merge, byte_ids[(unsigned char)s[i]]);
     return true;
 }
 
@@ -105,13 +105,13 @@ static bool add_symbols(struct encoder *e, const char *s, size_t len)
         if (id < 0 && add_bytes(e, s + at, n, &failed))
             continue;
         if (unknown && (id >= 0 || !v->fuse_unk))
-            failed |= !merge_add(&e->merge, v->unk_id);
+            failed |= !bpe_merge_add(&e->merge, v->unk_id);
         if (id >= 0)
-            failed |= !merge_add(&e->merge, id);
+            failed |= !bpe_merge_add(&e->merge, id);
         unknown = id < 0 && v->unk_id >= 0;
     }
     if (unknown)
-        failed |= !merge_add(&e->merge, v->unk_id);
+        failed |= !bpe_merge_add(&e->merge, v->unk_id);
     return !failed;
 }
 
@@ -123,7 +123,7 @@ static int encode_piece(struct encoder *e, const char *s, size_t len)
             return ids_push(e->out, id) ? 0 : no_memory(e);
     }
     e->merge.n = 0;
-    if (!add_symbols(e, s, len) || !merge_run(&e->merge, e->v) ||
+    if (!add_symbols(e, s, len) || !bpe_merge_run(&e->merge, e->v) ||
         !ids_reserve(e->out, e->merge.n))
         return no_memory(e);
     for (size_t i = 0; i < e->merge.n; i++)
@@ -235,7 +235,7 @@ static void encoder_free(struct encoder *e)
     buf_free(&e->spare);
     buf_free(&e->part);
     pretok_free(&e->pretok);
-    merge_free(&e->merge);
+    bpe_merge_free(&e->merge);
 }
 
 int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned flags,
@@ -275,7 +275,7 @@ int bpe_decode(const struct vocab *v, const int32_t *ids, size_t n, bool skip_sp
     size_t spaces = v->pipe.strip_spaces;
     for (size_t i = 0; i < n; i++) {
         size_t len;
-        const char *s = vocab_piece(v, ids[i], &len);
+        const char *s = vocab_token_bytes(v, ids[i], &len);
         if (!s)
             return err_set(err, ERR_ARGUMENT, "expected ids of tokens below %d, found %d",
                            v->n_ids, ids[i]);

@@ -292,7 +292,8 @@ void detok_push(struct detok *d, int32_t id, uint32_t slot, struct detok_out *ou
         return;
     size_t len = 0;
     int hit = -1;
-    const char *s = vocab_special(d->vocab, id) ? NULL : vocab_piece(d->vocab, id, &len);
+    const char *s =
+        vocab_special(d->vocab, id) ? NULL : vocab_token_bytes(d->vocab, id, &len);
     struct detok_token *t = &d->tokens[d->n_tokens++];
     *t = (struct detok_token){.id = id, .slot = slot, .begin = d->text_len};
     for (size_t i = 0; s && i < len && hit < 0; i++)

@@ -54,7 +54,7 @@ bool match_text(const struct vocab *v, const int32_t *ids, size_t n, const char 
     bool same = true;
     for (size_t i = 0; same && i < n; i++) {
         size_t n_bytes = 0;
-        const char *s = vocab_piece(v, ids[i], &n_bytes);
+        const char *s = vocab_token_bytes(v, ids[i], &n_bytes);
         if (!s)
             continue;
         if (vocab_special(v, ids[i])) {

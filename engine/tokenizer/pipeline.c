@@ -1,12 +1,12 @@
 /*
- * tokenizer.json's normalizer and pre_tokenizer as steps; endings.c reads the other two.
+ * tokenizer.json's normalizer and pre_tokenizer as steps; postproc.c reads the other two.
  * Runs while a model is opened. Digits, Punctuation and WhitespaceSplit are Splits by a
  * class of characters and become that.
  */
 #include "engine/tokenizer/pipeline.h"
 
-#include "engine/tokenizer/endings.h"
-#include "engine/tokenizer/sequence.h"
+#include "engine/tokenizer/component.h"
+#include "engine/tokenizer/postproc.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@
 
 static const char *const no_keys[] = {NULL};
 
-static int full(struct sequence_reader *r, const struct members *f)
+static int full(struct component_reader *r, const struct json_reader *f)
 {
     return err_set(r->err, ERR_FORMAT, "%s: expected at most %d steps", f->path,
                    PIPELINE_MAX_STEPS);
@@ -22,8 +22,8 @@ static int full(struct sequence_reader *r, const struct members *f)
 
 /* ---- normalizer ------------------------------------------------------------- */
 
-static struct normal_step *add_normal(struct sequence_reader *r, const struct members *f,
-                                      enum normal_kind kind)
+static struct normal_step *add_normal(struct component_reader *r,
+                                      const struct json_reader *f, enum normal_kind kind)
 {
     if (r->p->n_normal == PIPELINE_MAX_STEPS) {
         full(r, f);
@@ -34,55 +34,55 @@ static struct normal_step *add_normal(struct sequence_reader *r, const struct me
     return st;
 }
 
-static int read_form(struct sequence_reader *r, const struct members *f)
+static int read_form(struct component_reader *r, const struct json_reader *f)
 {
     static const char *const names[] = {"NFC", "NFD", "NFKC", "NFKD", NULL};
-    int form = members_choice(f, "type", names, r->err);
+    int form = json_reader_choice(f, "type", names, r->err);
     if (form < 0)
         return form;
     return add_normal(r, f, NORMAL_NFC + (enum normal_kind)form) ? 0 : -ERR_FORMAT;
 }
 
-static int read_lower(struct sequence_reader *r, const struct members *f)
+static int read_lower(struct component_reader *r, const struct json_reader *f)
 {
     return add_normal(r, f, NORMAL_LOWER) ? 0 : -ERR_FORMAT;
 }
 
-static int read_strip(struct sequence_reader *r, const struct members *f)
+static int read_strip(struct component_reader *r, const struct json_reader *f)
 {
     struct normal_step *st = add_normal(r, f, NORMAL_STRIP);
     if (!st)
         return -ERR_FORMAT;
-    int rc = members_bool(f, "strip_left", true, &st->left, r->err);
-    return rc == 0 ? members_bool(f, "strip_right", true, &st->right, r->err) : rc;
+    int rc = json_reader_bool(f, "strip_left", true, &st->left, r->err);
+    return rc == 0 ? json_reader_bool(f, "strip_right", true, &st->right, r->err) : rc;
 }
 
-static int read_step_text(struct sequence_reader *r, const struct members *f,
+static int read_step_text(struct component_reader *r, const struct json_reader *f,
                           const char *key, struct normal_step *st)
 {
-    struct text t;
-    int rc = members_need_text(f, key, &t, r->err);
+    struct json_text t;
+    int rc = json_reader_need_text(f, key, &t, r->err);
     if (rc != 0)
         return rc;
     st->text_len = t.len;
-    st->text = sequence_keep(r, &t);
+    st->text = component_keep(r, &t);
     return st->text ? 0 : -ERR_MEMORY;
 }
 
-static int read_prepend(struct sequence_reader *r, const struct members *f)
+static int read_prepend(struct component_reader *r, const struct json_reader *f)
 {
     struct normal_step *st = add_normal(r, f, NORMAL_PREPEND);
     return st ? read_step_text(r, f, "prepend", st) : -ERR_FORMAT;
 }
 
-static int read_replace(struct sequence_reader *r, const struct members *f)
+static int read_replace(struct component_reader *r, const struct json_reader *f)
 {
     struct normal_step *st = add_normal(r, f, NORMAL_REPLACE);
     int rc = st ? read_step_text(r, f, "content", st) : -ERR_FORMAT;
-    return rc == 0 ? sequence_pattern(r, f, "pattern", &st->pattern) : rc;
+    return rc == 0 ? component_pattern(r, f, "pattern", &st->pattern) : rc;
 }
 
-static const struct sequence_kind normal_kinds[] = {
+static const struct component_kind normal_kinds[] = {
     {"NFC", read_form, no_keys},
     {"NFD", read_form, no_keys},
     {"NFKC", read_form, no_keys},
@@ -99,8 +99,8 @@ static const struct sequence_kind normal_kinds[] = {
 static const char *const behaviors[] = {
     "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous", NULL};
 
-static struct pretok_step *add_pretok(struct sequence_reader *r, const struct members *f,
-                                      enum pretok_kind kind)
+static struct pretok_step *add_pretok(struct component_reader *r,
+                                      const struct json_reader *f, enum pretok_kind kind)
 {
     if (r->p->n_pretok == PIPELINE_MAX_STEPS) {
         full(r, f);
@@ -111,47 +111,49 @@ static struct pretok_step *add_pretok(struct sequence_reader *r, const struct me
     return st;
 }
 
-static int compile(struct sequence_reader *r, const struct members *f,
+static int compile(struct component_reader *r, const struct json_reader *f,
                    const char *pattern, struct pretok_step *st)
 {
     int rc = regex_compile(&st->pattern, pattern, strlen(pattern), r->err);
     return rc == 0 ? 0 : err_prefix(r->err, "%s", f->path);
 }
 
-static int read_split(struct sequence_reader *r, const struct members *f)
+static int read_split(struct component_reader *r, const struct json_reader *f)
 {
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
-    int behavior = st ? members_choice(f, "behavior", behaviors, r->err) : -ERR_FORMAT;
+    int behavior =
+        st ? json_reader_choice(f, "behavior", behaviors, r->err) : -ERR_FORMAT;
     if (behavior < 0)
         return behavior;
     st->behavior = (enum split_behavior)behavior;
-    int rc = members_bool(f, "invert", false, &st->invert, r->err);
-    return rc == 0 ? sequence_pattern(r, f, "pattern", &st->pattern) : rc;
+    int rc = json_reader_bool(f, "invert", false, &st->invert, r->err);
+    return rc == 0 ? component_pattern(r, f, "pattern", &st->pattern) : rc;
 }
 
-static int read_byte_level(struct sequence_reader *r, const struct members *f)
+static int read_byte_level(struct component_reader *r, const struct json_reader *f)
 {
     /* GPT-2's pattern, which the format names by use_regex. */
     static const char *const gpt2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|"
                                     " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
     bool space, use_regex, unused;
     struct pretok_step *st = add_pretok(r, f, PRETOK_BYTE_LEVEL);
-    int rc = st ? members_bool(f, "add_prefix_space", true, &space, r->err) : -ERR_FORMAT;
+    int rc =
+        st ? json_reader_bool(f, "add_prefix_space", true, &space, r->err) : -ERR_FORMAT;
     if (rc == 0)
-        rc = members_bool(f, "use_regex", true, &use_regex, r->err);
+        rc = json_reader_bool(f, "use_regex", true, &use_regex, r->err);
     if (rc == 0)
-        rc = members_bool(f, "trim_offsets", true, &unused, r->err);
+        rc = json_reader_bool(f, "trim_offsets", true, &unused, r->err);
     if (rc != 0)
         return rc;
     st->prepend = space ? PREPEND_ALWAYS : PREPEND_NEVER;
     return use_regex ? compile(r, f, gpt2, st) : 0;
 }
 
-static int read_digits(struct sequence_reader *r, const struct members *f)
+static int read_digits(struct component_reader *r, const struct json_reader *f)
 {
     bool individual;
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
-    int rc = st ? members_bool(f, "individual_digits", false, &individual, r->err)
+    int rc = st ? json_reader_bool(f, "individual_digits", false, &individual, r->err)
                 : -ERR_FORMAT;
     if (rc != 0)
         return rc;
@@ -159,13 +161,13 @@ static int read_digits(struct sequence_reader *r, const struct members *f)
     return compile(r, f, "\\p{N}", st);
 }
 
-static int read_punctuation(struct sequence_reader *r, const struct members *f)
+static int read_punctuation(struct component_reader *r, const struct json_reader *f)
 {
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
     if (!st)
         return -ERR_FORMAT;
     if (json_get(f->j, "behavior")) {
-        int behavior = members_choice(f, "behavior", behaviors, r->err);
+        int behavior = json_reader_choice(f, "behavior", behaviors, r->err);
         if (behavior < 0)
             return behavior;
         st->behavior = (enum split_behavior)behavior;
@@ -173,7 +175,7 @@ static int read_punctuation(struct sequence_reader *r, const struct members *f)
     return compile(r, f, "[\\p{P}!-/:-@\\[-`\\{-~]", st);
 }
 
-static int read_white_space(struct sequence_reader *r, const struct members *f)
+static int read_white_space(struct component_reader *r, const struct json_reader *f)
 {
     struct pretok_step *st = add_pretok(r, f, PRETOK_SPLIT);
     if (!st)
@@ -183,46 +185,46 @@ static int read_white_space(struct sequence_reader *r, const struct members *f)
 }
 
 /* The older add_prefix_space, or the newer prepend_scheme, which wins. */
-static int read_scheme(struct sequence_reader *r, const struct members *f,
+static int read_scheme(struct component_reader *r, const struct json_reader *f,
                        struct pretok_step *st)
 {
     static const char *const schemes[] = {"never", "first", "always", NULL};
     bool space;
-    int rc = members_bool(f, "add_prefix_space", true, &space, r->err);
+    int rc = json_reader_bool(f, "add_prefix_space", true, &space, r->err);
     if (rc != 0)
         return rc;
     int scheme = space ? PREPEND_ALWAYS : PREPEND_NEVER;
     if (json_get(f->j, "prepend_scheme"))
-        scheme = members_choice(f, "prepend_scheme", schemes, r->err);
+        scheme = json_reader_choice(f, "prepend_scheme", schemes, r->err);
     if (scheme < 0)
         return scheme;
     st->prepend = (enum prepend_scheme)scheme;
     return 0;
 }
 
-static int read_metaspace(struct sequence_reader *r, const struct members *f)
+static int read_metaspace(struct component_reader *r, const struct json_reader *f)
 {
-    struct text mark = {SPACE_MARK, 3}, rep = {0};
+    struct json_text mark = {SPACE_MARK, 3}, rep = {0};
     struct pretok_step *st = add_pretok(r, f, PRETOK_METASPACE);
     int rc = st ? read_scheme(r, f, st) : -ERR_FORMAT;
     if (rc == 0)
-        rc = members_bool(f, "split", true, &st->split, r->err);
+        rc = json_reader_bool(f, "split", true, &st->split, r->err);
     if (rc == 0)
-        rc = members_text(f, "replacement", &mark, r->err);
+        rc = json_reader_text(f, "replacement", &mark, r->err);
     if (rc == 0)
-        rc = members_text(f, "str_rep", &rep, r->err);
+        rc = json_reader_text(f, "str_rep", &rep, r->err);
     if (rc == 0 && (!mark.s || mark.len == 0))
-        rc = members_wrong(f, "replacement", "a character", r->err);
+        rc = json_reader_wrong(f, "replacement", "a character", r->err);
     if (rc != 0)
         return rc;
     st->text_len = mark.len;
-    st->text = sequence_keep(r, &mark);
+    st->text = component_keep(r, &mark);
     if (!st->text)
         return -ERR_MEMORY;
     return regex_literal(&st->pattern, mark.s, mark.len, r->err);
 }
 
-static const struct sequence_kind pretok_kinds[] = {
+static const struct component_kind pretok_kinds[] = {
     {"ByteLevel", read_byte_level,
      (const char *const[]){"add_prefix_space", "trim_offsets", "use_regex", NULL}},
     {"Split", read_split, (const char *const[]){"pattern", "behavior", "invert", NULL}},
@@ -238,13 +240,14 @@ static const struct sequence_kind pretok_kinds[] = {
 int pipeline_read(struct pipeline *p, const struct json *root, struct arena *arena,
                   struct err *err)
 {
-    struct sequence_reader r = {p, arena, err};
-    int rc = sequence_walk(
-        &r, &(struct sequence){"normalizer", "normalizers", normal_kinds}, root);
+    struct component_reader r = {p, arena, err};
+    int rc = component_walk(
+        &r, &(struct component){"normalizer", "normalizers", normal_kinds}, root);
     if (rc == 0)
-        rc = sequence_walk(
-            &r, &(struct sequence){"pre_tokenizer", "pretokenizers", pretok_kinds}, root);
-    return rc == 0 ? endings_read(&r, root) : rc;
+        rc = component_walk(
+            &r, &(struct component){"pre_tokenizer", "pretokenizers", pretok_kinds},
+            root);
+    return rc == 0 ? postproc_read(&r, root) : rc;
 }
 
 void pipeline_free(struct pipeline *p)

@@ -8,7 +8,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
-#include "engine/tokenizer/alphabet.h"
+#include "engine/tokenizer/byte_level.h"
 
 #include <string.h>
 
@@ -133,8 +133,8 @@ static int split(struct pretok *t, const struct regex *re, enum split_behavior b
 typedef void rewrite_fn(struct buf *out, const struct pretok_step *st, const char *s,
                         size_t len);
 
-static void to_alphabet(struct buf *out, const struct pretok_step *st, const char *s,
-                        size_t len)
+static void to_byte_level(struct buf *out, const struct pretok_step *st, const char *s,
+                          size_t len)
 {
     (void)st;
     if (!buf_reserve(out, len * 2))
@@ -145,7 +145,7 @@ static void to_alphabet(struct buf *out, const struct pretok_step *st, const cha
         if (b > 0x20 && b < 0x7F)
             out->data[out->len++] = (char)b;
         else
-            buf_put(out, c, (size_t)utf8_encode(alphabet_char(b), c));
+            buf_put(out, c, (size_t)utf8_encode(byte_level_char(b), c));
     }
 }
 
@@ -207,12 +207,12 @@ static int byte_level(struct pretok *t, const struct pretok_step *st, bool first
     static const struct pretok_step plain = {.kind = PRETOK_BYTE_LEVEL};
     int rc = 0;
     if (!st->pattern)
-        return rewrite(t, st, to_alphabet, first, err);
+        return rewrite(t, st, to_byte_level, first, err);
     if (st->prepend != PREPEND_NEVER)
         rc = rewrite(t, st, as_is, first, err);
     if (rc == 0)
         rc = split(t, st->pattern, SPLIT_ISOLATED, false, err);
-    return rc == 0 ? rewrite(t, &plain, to_alphabet, first, err) : rc;
+    return rc == 0 ? rewrite(t, &plain, to_byte_level, first, err) : rc;
 }
 
 static int metaspace(struct pretok *t, const struct pretok_step *st, bool first,

@@ -1,14 +1,14 @@
 /*
  * Compiles and runs the tokenizer's patterns. Compiled code is const and shared; a scan
  * and its match data belong to one call. PCRE2's limits are set, so that no text can make
- * a pattern run for ever. The dialect is checked by dialect.c before PCRE2 sees a
+ * a pattern run for ever. The dialect is checked by onig_to_pcre.c before PCRE2 sees a
  * pattern.
  */
 #include "engine/tokenizer/regex.h"
 
 #include "engine/base/buf.h"
 #include "engine/base/mem.h"
-#include "engine/tokenizer/dialect.h"
+#include "engine/tokenizer/onig_to_pcre.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -94,7 +94,7 @@ static int make(struct regex **out, const struct buf *pattern, struct err *err)
 int regex_compile(struct regex **out, const char *pattern, size_t len, struct err *err)
 {
     struct buf b = {0};
-    int rc = dialect_translate(&b, pattern, len, err);
+    int rc = onig_to_pcre_translate(&b, pattern, len, err);
     if (rc == 0)
         rc = make(out, &b, err);
     buf_free(&b);

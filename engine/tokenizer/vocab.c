@@ -11,9 +11,9 @@
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/added.h"
-#include "engine/tokenizer/members.h"
-#include "engine/tokenizer/merges.h"
-#include "engine/tokenizer/piece.h"
+#include "engine/tokenizer/json_reader.h"
+#include "engine/tokenizer/merge_list.h"
+#include "engine/tokenizer/token_bytes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +23,7 @@ enum { MAX_FILE_BYTES = 256 << 20, SHOWN = 40 };
 
 struct reader {
     struct vocab *v;
-    struct members model;
+    struct json_reader model;
     char *block;       /* next free byte for texts */
     size_t text_bytes; /* of all model tokens, with their NULs */
     struct err *err;
@@ -86,7 +86,7 @@ static int read_tokens(struct reader *r, const struct json *root)
     const struct json *vocab = json_get(r->model.j, "vocab");
     int32_t added_max = -1;
     if (json_kind(vocab) != JK_OBJECT)
-        return members_wrong(&r->model, "vocab", "an object", r->err);
+        return json_reader_wrong(&r->model, "vocab", "an object", r->err);
     int rc = json_each(vocab, measure, r);
     if (rc == 0)
         rc = added_max_id(json_get(root, "added_tokens"), &added_max, r->err);
@@ -110,30 +110,30 @@ static int read_affixes(struct reader *r)
 {
     static const char *const keys[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (size_t i = 0; i < 2; i++) {
-        struct text t;
-        int rc = members_text(&r->model, keys[i], &t, r->err);
+        struct json_text t;
+        int rc = json_reader_text(&r->model, keys[i], &t, r->err);
         if (rc == 0 && t.len > 0)
-            rc = members_wrong(&r->model, keys[i], "null or \"\"", r->err);
+            rc = json_reader_wrong(&r->model, keys[i], "null or \"\"", r->err);
         if (rc != 0)
             return rc;
     }
     const struct json *dropout = json_get(r->model.j, "dropout");
     if (json_numeric(dropout) ? json_as_number(dropout) != 0
                               : json_kind(dropout) > JK_NULL)
-        return members_wrong(&r->model, "dropout", "null or 0", r->err);
+        return json_reader_wrong(&r->model, "dropout", "null or 0", r->err);
     return 0;
 }
 
 static int read_unknown(struct reader *r)
 {
-    struct text unk;
-    int rc = members_text(&r->model, "unk_token", &unk, r->err);
+    struct json_text unk;
+    int rc = json_reader_text(&r->model, "unk_token", &unk, r->err);
     if (rc != 0 || !unk.s)
         return rc;
     r->v->unk_id = strmap_get(&r->v->by_text, unk.s, unk.len, -1);
     if (r->v->unk_id < 0)
-        return members_wrong(&r->model, "unk_token", "null or a token of model.vocab",
-                             r->err);
+        return json_reader_wrong(&r->model, "unk_token", "null or a token of model.vocab",
+                                 r->err);
     return 0;
 }
 
@@ -142,11 +142,13 @@ static int read_options(struct reader *r)
     struct vocab *v = r->v;
     int rc = read_affixes(r);
     if (rc == 0)
-        rc = members_bool(&r->model, "fuse_unk", false, &v->fuse_unk, r->err);
+        rc = json_reader_bool(&r->model, "fuse_unk", false, &v->fuse_unk, r->err);
     if (rc == 0)
-        rc = members_bool(&r->model, "byte_fallback", false, &v->byte_fallback, r->err);
+        rc = json_reader_bool(&r->model, "byte_fallback", false, &v->byte_fallback,
+                              r->err);
     if (rc == 0)
-        rc = members_bool(&r->model, "ignore_merges", false, &v->ignore_merges, r->err);
+        rc = json_reader_bool(&r->model, "ignore_merges", false, &v->ignore_merges,
+                              r->err);
     return rc == 0 ? read_unknown(r) : rc;
 }
 
@@ -163,11 +165,11 @@ static int open_model(struct reader *r, const struct json *root)
                                        "vocab",
                                        "merges",
                                        NULL};
-    int rc = members_open(&r->model, json_get(root, "model"), r->err, "model");
+    int rc = json_reader_open(&r->model, json_get(root, "model"), r->err, "model");
     if (rc == 0 && json_get(r->model.j, "type"))
-        rc =
-            members_choice(&r->model, "type", (const char *const[]){"BPE", NULL}, r->err);
-    return rc == 0 ? members_only(&r->model, keys, r->err) : rc;
+        rc = json_reader_choice(&r->model, "type", (const char *const[]){"BPE", NULL},
+                                r->err);
+    return rc == 0 ? json_reader_only(&r->model, keys, r->err) : rc;
 }
 
 /* ---- the whole -------------------------------------------------------------- */
@@ -177,14 +179,14 @@ static int check_root(const struct json *root, struct err *err)
     static const char *const keys[] = {
         "version",       "truncation", "padding", "added_tokens",   "normalizer",
         "pre_tokenizer", "decoder",    "model",   "post_processor", NULL};
-    struct members f;
-    int rc = members_open(&f, root, err, "%s", "");
+    struct json_reader f;
+    int rc = json_reader_open(&f, root, err, "%s", "");
     if (rc == 0)
-        rc = members_only(&f, keys, err);
+        rc = json_reader_only(&f, keys, err);
     if (rc == 0 && json_kind(json_get(root, "truncation")) > JK_NULL)
-        rc = members_wrong(&f, "truncation", "null", err);
+        rc = json_reader_wrong(&f, "truncation", "null", err);
     if (rc == 0 && json_kind(json_get(root, "padding")) > JK_NULL)
-        rc = members_wrong(&f, "padding", "null", err);
+        rc = json_reader_wrong(&f, "padding", "null", err);
     return rc;
 }
 
@@ -216,7 +218,7 @@ static int read_all(struct reader *r, const struct json *root)
     if (rc == 0)
         rc = read_tokens(r, root);
     if (rc == 0)
-        rc = merges_read(v, &r->model, r->err);
+        rc = merge_list_read(v, &r->model, r->err);
     if (rc == 0)
         rc = read_options(r);
     if (rc == 0)
@@ -230,7 +232,7 @@ static int read_all(struct reader *r, const struct json *root)
     if (rc != 0)
         return rc;
     fill_byte_ids(v);
-    return piece_fill(v, r->err);
+    return token_bytes_fill(v, r->err);
 }
 
 static int build(struct vocab **out, const struct json *root, struct err *err)
@@ -253,17 +255,17 @@ static int build(struct vocab **out, const struct json *root, struct err *err)
 /* ---- tokenizer_config.json -------------------------------------------------- */
 
 /* One of bos_token and eos_token: a string, or an object with its content. */
-static int config_token(const struct vocab *v, const struct members *f, const char *key,
-                        int32_t *id, struct err *err)
+static int config_token(const struct vocab *v, const struct json_reader *f,
+                        const char *key, int32_t *id, struct err *err)
 {
-    struct text t;
-    struct members whole = *f;
+    struct json_text t;
+    struct json_reader whole = *f;
     if (json_kind(json_get(f->j, key)) == JK_OBJECT) {
         whole.j = json_get(f->j, key);
         snprintf(whole.path, sizeof whole.path, "%s", key);
         key = "content";
     }
-    int rc = members_text(&whole, key, &t, err);
+    int rc = json_reader_text(&whole, key, &t, err);
     if (rc != 0)
         return rc;
     *id = t.s ? vocab_find(v, t.s, t.len) : -1;
@@ -272,7 +274,8 @@ static int config_token(const struct vocab *v, const struct members *f, const ch
 
 /* add_bos_token and add_eos_token overrule the post-processor, as they do where the file
  * was written; absent or null they say nothing. */
-static int config_end(struct vocab *v, const struct members *f, bool bos, struct err *err)
+static int config_end(struct vocab *v, const struct json_reader *f, bool bos,
+                      struct err *err)
 {
     const char *flag = bos ? "add_bos_token" : "add_eos_token";
     const char *key = bos ? "bos_token" : "eos_token";
@@ -281,13 +284,13 @@ static int config_end(struct vocab *v, const struct members *f, bool bos, struct
     bool on;
     if (json_kind(json_get(f->j, flag)) <= JK_NULL)
         return 0;
-    int rc = members_bool(f, flag, false, &on, err);
+    int rc = json_reader_bool(f, flag, false, &on, err);
     if (rc == 0)
         rc = config_token(v, f, key, &id, err);
     if (rc != 0)
         return rc;
     if (on && id < 0)
-        return members_wrong(f, key, "a token, for it is to be added", err);
+        return json_reader_wrong(f, key, "a token, for it is to be added", err);
     if (on || (*n == 1 && list[0] == id)) {
         list[0] = id;
         *n = on;
@@ -297,8 +300,8 @@ static int config_end(struct vocab *v, const struct members *f, bool bos, struct
 
 static int apply_config(struct vocab *v, const struct json *config, struct err *err)
 {
-    struct members f;
-    int rc = members_open(&f, config, err, "%s", "");
+    struct json_reader f;
+    int rc = json_reader_open(&f, config, err, "%s", "");
     if (rc == 0)
         rc = config_end(v, &f, true, err);
     return rc == 0 ? config_end(v, &f, false, err) : rc;
@@ -390,7 +393,7 @@ void vocab_free(struct vocab *v)
     mem_free(v);
 }
 
-const char *vocab_piece(const struct vocab *v, int32_t id, size_t *len)
+const char *vocab_token_bytes(const struct vocab *v, int32_t id, size_t *len)
 {
     if (id < 0 || id >= v->n_ids || !v->tokens[id].text)
         return NULL;

@@ -66,7 +66,7 @@ void vocab_free(struct vocab *v); /* accepts NULL */
 
 /* The bytes of one token, owned by v, not always whole UTF-8; NULL for an id without one.
  */
-const char *vocab_piece(const struct vocab *v, int32_t id, size_t *len);
+const char *vocab_token_bytes(const struct vocab *v, int32_t id, size_t *len);
 
 /* True for ids of added tokens marked special: they give no text. */
 bool vocab_special(const struct vocab *v, int32_t id);

@@ -27,7 +27,7 @@ static void encode(const struct vocab *v, const char *text, size_t len, unsigned
     int rc = bpe_encode(v, text, len, flags, &ids, &err);
     require(rc == 0 || (err.text[0] && ids.n == 0));
     for (size_t i = 0; i < ids.n; i++)
-        require(vocab_piece(v, ids.data[i], &(size_t){0}) != NULL);
+        require(vocab_token_bytes(v, ids.data[i], &(size_t){0}) != NULL);
     require(bpe_decode(v, ids.data, ids.n, flags & ENCODE_SPECIAL, &out, &err) == 0);
     buf_free(&out);
     ids_free(&ids);

@@ -2,7 +2,7 @@
 #include "tests/lib/tiny_tokenizer.h"
 
 #include "engine/base/utf8.h"
-#include "engine/tokenizer/alphabet.h"
+#include "engine/tokenizer/byte_level.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ static void spell(struct buf *out, const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         char c[4];
-        buf_put(out, c, (size_t)utf8_encode(alphabet_char((unsigned char)s[i]), c));
+        buf_put(out, c, (size_t)utf8_encode(byte_level_char((unsigned char)s[i]), c));
     }
 }
 

@@ -410,7 +410,7 @@ static void one_random_stream(uint32_t seed)
     for (size_t i = 0; i < n; i++) {
         size_t len = 0;
         int32_t id = ids[draw(&seed, sizeof ids / sizeof *ids)];
-        const char *piece = vocab_piece(vocab, id, &len);
+        const char *piece = vocab_token_bytes(vocab, id, &len);
         if (!vocab_special(vocab, id))
             buf_put(&bytes, piece, len);
         push(&s, id);

@@ -1,7 +1,7 @@
 /* Typed access to a JSON object for the tokenizer's file: no defaults but those written
  * at the call, no conversion between kinds. Texts of the file appear in errors shortened
  * and with their control characters replaced. */
-#include "engine/tokenizer/members.h"
+#include "engine/tokenizer/json_reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 
 enum { SHOWN_BYTES = 48 };
 
-int members_open(struct members *f, const struct json *j, struct err *err,
-                 const char *fmt, ...)
+int json_reader_open(struct json_reader *f, const struct json *j, struct err *err,
+                     const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -23,7 +23,7 @@ int members_open(struct members *f, const struct json *j, struct err *err,
                    f->path[0] ? f->path : "document", json_kind_name(j));
 }
 
-static const char *dot(const struct members *f)
+static const char *dot(const struct json_reader *f)
 {
     return f->path[0] ? "." : "";
 }
@@ -38,8 +38,8 @@ static void shown(char out[SHOWN_BYTES + 8], const char *s, size_t len)
     memcpy(out + n, n < len ? "..." : "", n < len ? 4 : 1);
 }
 
-int members_wrong(const struct members *f, const char *key, const char *what,
-                  struct err *err)
+int json_reader_wrong(const struct json_reader *f, const char *key, const char *what,
+                      struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     size_t len;
@@ -54,7 +54,7 @@ int members_wrong(const struct members *f, const char *key, const char *what,
 }
 
 struct only {
-    const struct members *f;
+    const struct json_reader *f;
     const char *const *keys;
     struct err *err;
 };
@@ -72,28 +72,29 @@ static int known(void *arg, const char *key, size_t key_len, const struct json *
                    o->f->path, dot(o->f), text);
 }
 
-int members_only(const struct members *f, const char *const *keys, struct err *err)
+int json_reader_only(const struct json_reader *f, const char *const *keys,
+                     struct err *err)
 {
     struct only o = {f, keys, err};
     return json_each(f->j, known, &o);
 }
 
-int members_bool(const struct members *f, const char *key, bool fallback, bool *out,
-                 struct err *err)
+int json_reader_bool(const struct json_reader *f, const char *key, bool fallback,
+                     bool *out, struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     *out = v ? json_as_bool(v) : fallback;
     if (!v || json_kind(v) == JK_BOOL)
         return 0;
-    return members_wrong(f, key, "true or false", err);
+    return json_reader_wrong(f, key, "true or false", err);
 }
 
-int members_count(const struct members *f, const char *key, int64_t max, int32_t *out,
-                  struct err *err)
+int json_reader_count(const struct json_reader *f, const char *key, int64_t max,
+                      int32_t *out, struct err *err)
 {
     const struct json *v = json_get(f->j, key);
     if (json_kind(v) != JK_INT)
-        return members_wrong(f, key, "an integer", err);
+        return json_reader_wrong(f, key, "an integer", err);
     int64_t n = json_as_int(v);
     if (n < 0 || n > max)
         return err_set(err, ERR_FORMAT, "%s%s%s: expected 0 to %lld, found %lld", f->path,
@@ -102,25 +103,25 @@ int members_count(const struct members *f, const char *key, int64_t max, int32_t
     return 0;
 }
 
-int members_text(const struct members *f, const char *key, struct text *out,
-                 struct err *err)
+int json_reader_text(const struct json_reader *f, const char *key, struct json_text *out,
+                     struct err *err)
 {
     const struct json *v = json_get(f->j, key);
-    *out = (struct text){0};
+    *out = (struct json_text){0};
     if (!v || json_kind(v) == JK_NULL)
         return 0;
     if (json_kind(v) != JK_STRING)
-        return members_wrong(f, key, "a string or null", err);
+        return json_reader_wrong(f, key, "a string or null", err);
     out->s = json_as_string(v, &out->len);
     return 0;
 }
 
-int members_need_text(const struct members *f, const char *key, struct text *out,
-                      struct err *err)
+int json_reader_need_text(const struct json_reader *f, const char *key,
+                          struct json_text *out, struct err *err)
 {
-    int rc = members_text(f, key, out, err);
+    int rc = json_reader_text(f, key, out, err);
     if (rc == 0 && !out->s)
-        return members_wrong(f, key, "a string", err);
+        return json_reader_wrong(f, key, "a string", err);
     return rc;
 }
 
@@ -132,23 +133,23 @@ static void joined(char out[256], const char *const *names)
         at += (size_t)snprintf(out + at, 256 - at, "%s%s", at ? ", " : "", *n);
 }
 
-int members_choice(const struct members *f, const char *key, const char *const *names,
-                   struct err *err)
+int json_reader_choice(const struct json_reader *f, const char *key,
+                       const char *const *names, struct err *err)
 {
-    struct text t;
-    int rc = members_need_text(f, key, &t, err);
+    struct json_text t;
+    int rc = json_reader_need_text(f, key, &t, err);
     if (rc != 0)
         return rc;
     for (int i = 0; names[i]; i++)
-        if (members_text_is(&t, names[i]))
+        if (json_reader_text_is(&t, names[i]))
             return i;
     char list[256], what[288];
     joined(list, names);
     snprintf(what, sizeof what, "one of %s", list);
-    return members_wrong(f, key, what, err);
+    return json_reader_wrong(f, key, what, err);
 }
 
-bool members_text_is(const struct text *t, const char *s)
+bool json_reader_text_is(const struct json_text *t, const char *s)
 {
     return t->s && t->len == strlen(s) && memcmp(t->s, s, t->len) == 0;
 }

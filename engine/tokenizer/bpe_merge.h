@@ -1,7 +1,7 @@
 /* Byte-pair merging of one piece: of all adjacent pairs that have a merge, the one of
  * lowest rank, leftmost among equals, is joined, until none is left. */
-#ifndef ENGINE_TOKENIZER_MERGE_H
-#define ENGINE_TOKENIZER_MERGE_H
+#ifndef ENGINE_TOKENIZER_BPE_MERGE_H
+#define ENGINE_TOKENIZER_BPE_MERGE_H
 
 #include "engine/tokenizer/vocab.h"
 
@@ -9,24 +9,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct merge_symbol {
+struct bpe_merge_symbol {
     int32_t id;         /* -1: joined into the one before it */
     int32_t rank;       /* of the pair with the next symbol; INT32_MAX: no merge */
     int32_t prev, next; /* long pieces: neighbours, -1 = none */
 };
 
-struct merge {                    /* room that is used again for every piece of a call */
-    struct merge_symbol *symbols; /* owns; [n] filled by the caller through merge_add */
+struct bpe_merge { /* room that is used again for every piece of a call */
+    struct bpe_merge_symbol
+        *symbols; /* owns; [n] filled by the caller through bpe_merge_add */
     size_t n, cap;
     uint64_t *heap; /* owns; rank << 32 | place */
     size_t n_heap, heap_cap;
 };
 
-void merge_free(struct merge *m);
-bool merge_add(struct merge *m, int32_t id); /* false: out of memory */
+void bpe_merge_free(struct bpe_merge *m);
+bool bpe_merge_add(struct bpe_merge *m, int32_t id); /* false: out of memory */
 
 /* Joins the n symbols; what is left is in symbols[0..n). O(n log n). false: out of
  * memory. */
-bool merge_run(struct merge *m, const struct vocab *v);
+bool bpe_merge_run(struct bpe_merge *m, const struct vocab *v);
 
 #endif

@@ -4,7 +4,7 @@
  * order. A heap entry is stale when its place no longer holds a pair of that rank; it is
  * then skipped.
  */
-#include "engine/tokenizer/merge.h"
+#include "engine/tokenizer/bpe_merge.h"
 
 #include "engine/base/mem.h"
 
@@ -12,18 +12,18 @@
 
 enum { SHORT_PIECE = 32 };
 
-void merge_free(struct merge *m)
+void bpe_merge_free(struct bpe_merge *m)
 {
     mem_free(m->symbols);
     mem_free(m->heap);
-    *m = (struct merge){0};
+    *m = (struct bpe_merge){0};
 }
 
-bool merge_add(struct merge *m, int32_t id)
+bool bpe_merge_add(struct bpe_merge *m, int32_t id)
 {
     if (m->n == m->cap) {
         size_t cap = m->cap ? m->cap * 2 : 256;
-        struct merge_symbol *s =
+        struct bpe_merge_symbol *s =
             cap < INT32_MAX ? mem_grow(m->symbols, m->n * sizeof *s, cap * sizeof *s)
                             : NULL;
         if (!s)
@@ -43,15 +43,15 @@ static int32_t rank_of(const struct vocab *v, int32_t left, int32_t right)
 
 /* ---- short pieces ----------------------------------------------------------- */
 
-static void rank_at(struct merge *m, const struct vocab *v, size_t i)
+static void rank_at(struct bpe_merge *m, const struct vocab *v, size_t i)
 {
-    struct merge_symbol *s = m->symbols;
+    struct bpe_merge_symbol *s = m->symbols;
     s[i].rank = i + 1 < m->n ? rank_of(v, s[i].id, s[i + 1].id) : INT32_MAX;
 }
 
-static void run_short(struct merge *m, const struct vocab *v)
+static void run_short(struct bpe_merge *m, const struct vocab *v)
 {
-    struct merge_symbol *s = m->symbols;
+    struct bpe_merge_symbol *s = m->symbols;
     for (size_t i = 0; i < m->n; i++)
         rank_at(m, v, i);
     while (m->n > 1) {
@@ -72,7 +72,7 @@ static void run_short(struct merge *m, const struct vocab *v)
 
 /* ---- long pieces ------------------------------------------------------------ */
 
-static bool heap_push(struct merge *m, int32_t rank, int32_t place)
+static bool heap_push(struct bpe_merge *m, int32_t rank, int32_t place)
 {
     if (m->n_heap == m->heap_cap) {
         size_t cap = m->heap_cap ? m->heap_cap * 2 : 1024;
@@ -90,7 +90,7 @@ static bool heap_push(struct merge *m, int32_t rank, int32_t place)
     return true;
 }
 
-static uint64_t heap_pop(struct merge *m)
+static uint64_t heap_pop(struct bpe_merge *m)
 {
     uint64_t top = m->heap[0], last = m->heap[--m->n_heap];
     size_t i = 0;
@@ -109,16 +109,16 @@ static uint64_t heap_pop(struct merge *m)
     return top;
 }
 
-static bool pair_at(struct merge *m, const struct vocab *v, int32_t i)
+static bool pair_at(struct bpe_merge *m, const struct vocab *v, int32_t i)
 {
-    struct merge_symbol *s = m->symbols;
+    struct bpe_merge_symbol *s = m->symbols;
     s[i].rank = s[i].next < 0 ? INT32_MAX : rank_of(v, s[i].id, s[s[i].next].id);
     return s[i].rank == INT32_MAX || heap_push(m, s[i].rank, i);
 }
 
-static bool join(struct merge *m, const struct vocab *v, int32_t i)
+static bool join(struct bpe_merge *m, const struct vocab *v, int32_t i)
 {
-    struct merge_symbol *s = m->symbols;
+    struct bpe_merge_symbol *s = m->symbols;
     int32_t gone = s[i].next;
     s[i].id = v->merged[s[i].rank];
     s[i].next = s[gone].next;
@@ -129,9 +129,9 @@ static bool join(struct merge *m, const struct vocab *v, int32_t i)
     return pair_at(m, v, i) && (s[i].prev < 0 || pair_at(m, v, s[i].prev));
 }
 
-static bool run_long(struct merge *m, const struct vocab *v)
+static bool run_long(struct bpe_merge *m, const struct vocab *v)
 {
-    struct merge_symbol *s = m->symbols;
+    struct bpe_merge_symbol *s = m->symbols;
     int32_t n = (int32_t)m->n;
     m->n_heap = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -155,7 +155,7 @@ static bool run_long(struct merge *m, const struct vocab *v)
     return true;
 }
 
-bool merge_run(struct merge *m, const struct vocab *v)
+bool bpe_merge_run(struct bpe_merge *m, const struct vocab *v)
 {
     if (m->n > SHORT_PIECE)
         return run_long(m, v);

@@ -4,7 +4,7 @@
  * \p{Han} means script extensions; everything else (anchors, \w, \b, \h, back references,
  * nested classes, &&, inline options but i, possessive or lazy intervals) is refused.
  */
-#include "engine/tokenizer/dialect.h"
+#include "engine/tokenizer/onig_to_pcre.h"
 
 #include <string.h>
 
@@ -218,7 +218,8 @@ static int construct(struct walk *w)
     }
 }
 
-int dialect_translate(struct buf *out, const char *pattern, size_t len, struct err *err)
+int onig_to_pcre_translate(struct buf *out, const char *pattern, size_t len,
+                           struct err *err)
 {
     struct walk w = {.out = out, .s = pattern, .len = len, .err = err};
     while (w.at < len) {

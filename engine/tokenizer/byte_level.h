@@ -1,13 +1,13 @@
 /* The byte-level alphabet of GPT-2: each byte as one printable character. Bytes that
  * print in Latin-1 stand for themselves, the other 68 are numbered from U+0100. */
-#ifndef ENGINE_TOKENIZER_ALPHABET_H
-#define ENGINE_TOKENIZER_ALPHABET_H
+#ifndef ENGINE_TOKENIZER_BYTE_LEVEL_H
+#define ENGINE_TOKENIZER_BYTE_LEVEL_H
 
 #include <stdint.h>
 
-enum { ALPHABET_END = 0x144 }; /* first code point above the alphabet */
+enum { BYTE_LEVEL_END = 0x144 }; /* first code point above the alphabet */
 
-static inline uint32_t alphabet_char(unsigned char b)
+static inline uint32_t byte_level_char(unsigned char b)
 {
     if (b <= 0x20)
         return 0x100u + b;
@@ -17,7 +17,7 @@ static inline uint32_t alphabet_char(unsigned char b)
 }
 
 /* The byte, or -1 for a character outside the alphabet. */
-static inline int alphabet_byte(uint32_t c)
+static inline int byte_level_byte(uint32_t c)
 {
     if (c >= 0x100 && c <= 0x120)
         return (int)(c - 0x100);
@@ -25,7 +25,7 @@ static inline int alphabet_byte(uint32_t c)
         return (int)(c - 0x121 + 0x7F);
     if (c == 0x143)
         return 0xAD;
-    return c <= 0xFF && alphabet_char((unsigned char)c) == c ? (int)c : -1;
+    return c <= 0xFF && byte_level_char((unsigned char)c) == c ? (int)c : -1;
 }
 
 #endif

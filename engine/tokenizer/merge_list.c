@@ -2,7 +2,7 @@
  * Reads model.merges: each names a left and a right token of model.vocab, whose joined
  * text is a token too; its place in the list is its rank. Runs while a model is opened.
  */
-#include "engine/tokenizer/merges.h"
+#include "engine/tokenizer/merge_list.h"
 
 #include "engine/base/buf.h"
 
@@ -22,7 +22,7 @@ static int no_memory(struct reader *r)
 }
 
 static int merge_parts(struct reader *r, const struct json *m, size_t i,
-                       struct text part[2])
+                       struct json_text part[2])
 {
     if (json_kind(m) == JK_ARRAY && json_len(m) == 2) {
         for (size_t k = 0; k < 2; k++)
@@ -35,8 +35,8 @@ static int merge_parts(struct reader *r, const struct json *m, size_t i,
         size_t len;
         const char *s = json_as_string(m, &len), *space = memchr(s, ' ', len);
         if (space && !memchr(space + 1, ' ', len - (size_t)(space + 1 - s))) {
-            part[0] = (struct text){s, (size_t)(space - s)};
-            part[1] = (struct text){space + 1, len - (size_t)(space + 1 - s)};
+            part[0] = (struct json_text){s, (size_t)(space - s)};
+            part[1] = (struct json_text){space + 1, len - (size_t)(space + 1 - s)};
             return 0;
         }
     }
@@ -59,7 +59,7 @@ static int merge_token(struct reader *r, size_t i, const char *s, size_t len)
 
 static int read_merge(struct reader *r, const struct json *m, size_t i)
 {
-    struct text part[2];
+    struct json_text part[2];
     int rc = merge_parts(r, m, i, part);
     if (rc != 0)
         return rc;
@@ -83,15 +83,15 @@ static int read_merge(struct reader *r, const struct json *m, size_t i)
     return map64_put(&r->v->merges, key, (int32_t)i) ? 0 : no_memory(r);
 }
 
-int merges_read(struct vocab *v, const struct members *model, struct err *err)
+int merge_list_read(struct vocab *v, const struct json_reader *model, struct err *err)
 {
     struct reader r = {.v = v, .err = err};
     const struct json *merges = json_get(model->j, "merges");
     if (json_kind(merges) != JK_ARRAY)
-        return members_wrong(model, "merges", "an array", err);
+        return json_reader_wrong(model, "merges", "an array", err);
     v->n_merges = json_len(merges);
     if (v->n_merges > INT32_MAX)
-        return members_wrong(model, "merges", "fewer merges", err);
+        return json_reader_wrong(model, "merges", "fewer merges", err);
     v->merged = arena_alloc(&v->arena, v->n_merges * sizeof *v->merged);
     if (!v->merged || !map64_init(&v->merges, v->n_merges))
         return no_memory(&r);

@@ -1,9 +1,9 @@
 /* Runs while a model is opened. Each decoder step makes a token's text no longer, so that
  * all pieces fit in one block as long as all texts. */
-#include "engine/tokenizer/piece.h"
+#include "engine/tokenizer/token_bytes.h"
 
 #include "engine/base/utf8.h"
-#include "engine/tokenizer/alphabet.h"
+#include "engine/tokenizer/byte_level.h"
 
 #include <string.h>
 
@@ -19,13 +19,13 @@ static void byte_level(struct piece *p)
     for (size_t at = 0; at < p->len;) {
         uint32_t c;
         at += (size_t)utf8_decode(p->s + at, p->len - at, &c);
-        if (alphabet_byte(c) < 0)
+        if (byte_level_byte(c) < 0)
             return;
     }
     for (size_t at = 0; at < p->len; n++) {
         uint32_t c;
         at += (size_t)utf8_decode(p->s + at, p->len - at, &c);
-        p->s[n] = (char)alphabet_byte(c);
+        p->s[n] = (char)byte_level_byte(c);
     }
     p->len = n;
 }
@@ -77,7 +77,7 @@ static void decode(struct piece *p, const struct pipeline *pipe)
     }
 }
 
-int piece_fill(struct vocab *v, struct err *err)
+int token_bytes_fill(struct vocab *v, struct err *err)
 {
     size_t total = 1;
     for (int32_t id = 0; id < v->n_ids; id++)
