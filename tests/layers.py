@@ -160,7 +160,7 @@ PLANTED = [
     ("api/sse.c", '#include "engine/run/seq.h"'),
     ("api/sse.c", '#include "engine/engine.h"'),
     ("server/http/http.c", '#include "api/api.h"'),
-    ("server/storage/store.c", '#include "server/serve/loop.h"'),
+    ("server/storage/object_store.c", '#include "server/serve/loop.h"'),
     ("server/bench/bench_run.c", '#include "server/serve/loop.h"'),
     ("server/serve/loop.c", '#include "server/routes/page.h"'),
     ("server/serve/loop.c", '#include "server/cmd/cmd.h"'),

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void catalog_name(const struct conn *c, char name[STORE_NAME_BYTES])
+void catalog_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES])
 {
     memcpy(name, c->route.arg, c->route.arg_len);
     name[c->route.arg_len] = '\0';
@@ -20,7 +20,7 @@ void catalog_name(const struct conn *c, char name[STORE_NAME_BYTES])
 static int depth_of(struct conn *c, const char *name)
 {
     struct engine_object o = {0};
-    int fd = store_read(c->l->store, c->tenant_name, name, NULL, NULL);
+    int fd = object_store_read(c->l->store, c->tenant_name, name, NULL, NULL);
     if (fd < 0)
         return 0;
     int rc = engine_object_peek(c->encode.e, fd, c->tenant_name, &o, NULL);
@@ -31,9 +31,9 @@ static int depth_of(struct conn *c, const char *name)
 static int list_objects(struct encode *w) /* worker */
 {
     struct conn *c = work_conn(w);
-    struct store_entry *list = NULL;
+    struct object_store_entry *list = NULL;
     size_t n = 0;
-    int rc = store_list(c->l->store, c->tenant_name, &list, &n, &w->err);
+    int rc = object_store_list(c->l->store, c->tenant_name, &list, &n, &w->err);
     states_list_begin(&w->out);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct states_object o = {list[i].name, list[i].bytes, depth_of(c, list[i].name),
@@ -67,9 +67,9 @@ static int step_listed(struct conn *c, struct err *err)
 static int remove_object(struct encode *w) /* worker */
 {
     struct conn *c = work_conn(w);
-    char name[STORE_NAME_BYTES];
+    char name[OBJECT_STORE_NAME_BYTES];
     catalog_name(c, name);
-    return store_remove(c->l->store, c->tenant_name, name, &w->err);
+    return object_store_remove(c->l->store, c->tenant_name, name, &w->err);
 }
 
 static int step_remove(struct conn *c, struct err *err)

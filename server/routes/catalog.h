@@ -2,7 +2,7 @@
  * The list of a tenant's state objects and the removal of one: the routes of /v1/states
  * that move no bytes. Loop thread; whatever touches the disk is done by uv workers. The
  * subtle point: a list opens each object, so it takes as long as there are objects, and
- * STORE_TENANT_OBJECTS bounds them.
+ * OBJECT_STORE_TENANT_OBJECTS bounds them.
  */
 #ifndef SERVER_ROUTES_CATALOG_H
 #define SERVER_ROUTES_CATALOG_H
@@ -14,6 +14,6 @@ extern conn_step_fn *const catalog_list[];
 extern conn_step_fn *const catalog_delete[];
 
 /* The route's {id}: head.c has checked it. */
-void catalog_name(const struct conn *c, char name[STORE_NAME_BYTES]);
+void catalog_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES]);
 
 #endif

@@ -121,7 +121,7 @@ static int write_all(int fd, const struct lane *l, uint64_t at, struct err *err)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return store_io_error(err, "writing");
+            return object_store_io_error(err, "writing");
         done += (size_t)n;
     }
     return 0;
@@ -131,7 +131,7 @@ static int write_all(int fd, const struct lane *l, uint64_t at, struct err *err)
 static int write_lane(struct conn *c, struct lane *l, struct err *err) /* worker */
 {
     struct transfer *t = c->transfer;
-    char name[STORE_NAME_BYTES];
+    char name[OBJECT_STORE_NAME_BYTES];
     int rc = engine_incoming_put(t->in, l->data, l->len, err);
     const struct engine_object *o = rc ? NULL : engine_incoming_object(t->in);
     if (o && !t->deposit.open) {
@@ -245,7 +245,7 @@ static int step_finish(struct conn *c, struct err *err)
 static int step_stored(struct conn *c, struct err *err)
 {
     const struct transfer *t = c->transfer;
-    char name[STORE_NAME_BYTES];
+    char name[OBJECT_STORE_NAME_BYTES];
     int rc = work_failed(c, err);
     if (rc)
         return rc;
@@ -287,9 +287,9 @@ static int open_object(struct encode *w) /* worker */
 {
     struct conn *c = work_conn(w);
     struct transfer *t = c->transfer;
-    char name[STORE_NAME_BYTES];
+    char name[OBJECT_STORE_NAME_BYTES];
     catalog_name(c, name);
-    t->fd = store_read(c->l->store, c->tenant_name, name, &t->bytes, &w->err);
+    t->fd = object_store_read(c->l->store, c->tenant_name, name, &t->bytes, &w->err);
     return t->fd < 0 ? t->fd : read_other(w);
 }
 

@@ -54,7 +54,8 @@ int travel_find(struct encode *w) /* worker */
     struct conn *c = work_conn(w);
     struct travel *t = &c->travel;
     struct ids known = {0};
-    t->fd = store_read(c->l->store, c->tenant_name, c->req.state.load, NULL, &w->err);
+    t->fd =
+        object_store_read(c->l->store, c->tenant_name, c->req.state.load, NULL, &w->err);
     if (t->fd < 0)
         return about(&w->err, "state.load");
     t->open = true;

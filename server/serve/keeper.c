@@ -74,7 +74,7 @@ bool keeper_ending(struct loop *l)
 static int write_kept(struct encode *w) /* worker */
 {
     struct keeper *k = &loop_of(w)->keeper;
-    const struct store *store = k->shelf.store;
+    const struct object_store *store = k->shelf.store;
     struct engine_kept kept;
     struct deposit d;
     bool replaced;

@@ -283,15 +283,15 @@ static bool loopback(const char *host)
 static int open_states(struct loop *l, struct err *err)
 {
     const struct config *cfg = l->cfg;
-    struct store_options o = {.dir = cfg->state_dir,
-                              .object_bytes = cfg->state_max_object_bytes,
-                              .tenant_bytes = cfg->state_tenant_bytes,
-                              .total_bytes = cfg->state_total_bytes};
+    struct object_store_options o = {.dir = cfg->state_dir,
+                                     .object_bytes = cfg->state_max_object_bytes,
+                                     .tenant_bytes = cfg->state_tenant_bytes,
+                                     .total_bytes = cfg->state_total_bytes};
     if (!cfg->state_dir[0])
         return 0;
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
     encode_gate_init(&l->disk);
-    int rc = store_open(&l->directory, &o, err);
+    int rc = object_store_open(&l->directory, &o, err);
     if (rc == 0)
         l->store = &l->directory;
     l->limits.has_states = l->store != NULL;
@@ -362,7 +362,7 @@ static void close_all(struct loop *l)
     keys_close(l->keys);
     keeper_close(l);
     if (l->store)
-        store_close(l->store);
+        object_store_close(l->store);
     uv_loop_close(&l->uv);
 }
 

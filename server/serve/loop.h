@@ -17,7 +17,7 @@
 #include "server/serve/keeper.h"
 #include "server/serve/keys.h"
 #include "server/serve/metrics.h"
-#include "server/storage/store.h"
+#include "server/storage/object_store.h"
 
 #include <uv.h>
 
@@ -40,11 +40,11 @@ struct loop {
     uv_signal_t signals[LOOP_SIGNALS];
     bool handles_open;
 
-    struct http *http;     /* owns */
-    struct bridge *bridge; /* owns */
-    struct keys *keys;     /* owns */
-    struct store *store;   /* NULL: no states are kept; or &directory */
-    struct store directory;
+    struct http *http;          /* owns */
+    struct bridge *bridge;      /* owns */
+    struct keys *keys;          /* owns */
+    struct object_store *store; /* NULL: no states are kept; or &directory */
+    struct object_store directory;
     struct keeper keeper;
     struct admit admit;
     struct metrics metrics;

@@ -23,19 +23,19 @@ static int check_quota(uint64_t used, uint64_t limit, const char *whose, struct 
 
 /* With what is to come beside all that is there; only the object that is replaced does
  * not count. */
-static int check_quotas(const struct store *s, const struct deposit *d,
-                        const char *tenant, struct store_use own, struct err *err)
+static int check_quotas(const struct object_store *s, const struct deposit *d,
+                        const char *tenant, struct object_store_use own, struct err *err)
 {
-    struct store_use others = {0};
-    int rc = store_used(d->dir_fd, d->name, &own, err);
+    struct object_store_use others = {0};
+    int rc = object_store_used(d->dir_fd, d->name, &own, err);
     if (rc)
         return rc;
-    if (own.n > STORE_TENANT_OBJECTS)
+    if (own.n > OBJECT_STORE_TENANT_OBJECTS)
         return err_set(err, ERR_QUOTA, "state objects: a tenant has at most %d",
-                       STORE_TENANT_OBJECTS);
+                       OBJECT_STORE_TENANT_OBJECTS);
     rc = check_quota(own.bytes, s->o.tenant_bytes, "your quota", err);
     if (rc == 0 && s->o.total_bytes)
-        rc = store_used_by_others(s, tenant, &others, err);
+        rc = object_store_used_by_others(s, tenant, &others, err);
     return rc ? rc
               : check_quota(own.bytes + others.bytes, s->o.total_bytes,
                             "the server's quota", err);
@@ -52,7 +52,8 @@ static int make_temp(struct deposit *d)
         struct stat st;
         if (getrandom(&x, sizeof x, 0) != (ssize_t)sizeof x)
             return -1;
-        snprintf(d->temp, sizeof d->temp, "%s%016llx", STORE_TEMP, (unsigned long long)x);
+        snprintf(d->temp, sizeof d->temp, "%s%016llx", OBJECT_STORE_TEMP,
+                 (unsigned long long)x);
         d->fd = openat(d->dir_fd, d->temp,
                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (d->fd < 0 && errno == EEXIST)
@@ -74,7 +75,7 @@ static int allocate(int fd, uint64_t bytes)
     return errno == EOPNOTSUPP || errno == ENOSYS ? ftruncate(fd, (off_t)bytes) : -1;
 }
 
-int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
+int deposit_begin(const struct object_store *s, struct deposit *d, const char *tenant,
                   const char *name, uint64_t bytes, struct err *err)
 {
     *d = (struct deposit){.fd = -1};
@@ -82,22 +83,23 @@ int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
         return err_set(err, ERR_TOO_LARGE,
                        "state object: %llu bytes exceed the limit of %llu",
                        (unsigned long long)bytes, (unsigned long long)s->o.object_bytes);
-    if (!store_is_object(name))
+    if (!object_store_is_object(name))
         return err_set(err, ERR_ARGUMENT, "this is no name for a state object");
-    d->dir_fd = store_make_tenant(s, tenant, err);
+    d->dir_fd = object_store_make_tenant(s, tenant, err);
     if (d->dir_fd < 0)
         return d->dir_fd;
     memcpy(d->name, name, strlen(name) + 1);
-    int rc = check_quotas(s, d, tenant, (struct store_use){bytes, 1}, err);
+    int rc = check_quotas(s, d, tenant, (struct object_store_use){bytes, 1}, err);
     if (rc == 0 && make_temp(d) != 0)
-        rc = store_io_error(err, "writing");
+        rc = object_store_io_error(err, "writing");
     if (rc) {
         close(d->dir_fd);
         return rc;
     }
     d->open = true;
-    rc = allocate(d->fd, bytes) ? store_io_error(err, "writing")
-                                : check_quotas(s, d, tenant, (struct store_use){0}, err);
+    rc = allocate(d->fd, bytes)
+             ? object_store_io_error(err, "writing")
+             : check_quotas(s, d, tenant, (struct object_store_use){0}, err);
     if (rc)
         deposit_abandon(d);
     return rc;
@@ -110,12 +112,12 @@ int deposit_begin_in(struct deposit *d, int dir_fd, const char *name, uint64_t b
     snprintf(d->name, sizeof d->name, "%s", name);
     if (make_temp(d) != 0) {
         close(dir_fd);
-        return store_io_error(err, "writing");
+        return object_store_io_error(err, "writing");
     }
     d->open = true;
     if (allocate(d->fd, bytes) == 0)
         return 0;
-    int rc = store_io_error(err, "writing");
+    int rc = object_store_io_error(err, "writing");
     deposit_abandon(d);
     return rc;
 }
@@ -136,11 +138,11 @@ static int publish(struct deposit *d, bool *replaced)
 int deposit_commit(struct deposit *d, bool *replaced, struct err *err)
 {
     if (fsync(d->fd) != 0 || publish(d, replaced) != 0) {
-        int rc = store_io_error(err, "writing");
+        int rc = object_store_io_error(err, "writing");
         deposit_abandon(d);
         return rc;
     }
-    int rc = fsync(d->dir_fd) ? store_io_error(err, "writing") : 0;
+    int rc = fsync(d->dir_fd) ? object_store_io_error(err, "writing") : 0;
     d->open = false;
     close(d->fd);
     close(d->dir_fd);

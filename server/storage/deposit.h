@@ -6,26 +6,26 @@
  * are asked before it too: what is refused takes no room from others meanwhile. The
  * object appears by a rename, after its bytes and before its directory were synced: a
  * crash leaves the old object or none. The writer holds a lock on its temporary; one
- * without is stale (store_open removes it).
+ * without is stale (object_store_open removes it).
  *
  * Blocks on the disk: uv workers only. One owner.
  */
 #ifndef SERVER_STORAGE_DEPOSIT_H
 #define SERVER_STORAGE_DEPOSIT_H
 
-#include "server/storage/store.h"
+#include "server/storage/object_store.h"
 
 enum { DEPOSIT_TEMP_BYTES = 24 };
 
 struct deposit {
     int fd, dir_fd; /* own: the temporary and its directory */
-    char temp[DEPOSIT_TEMP_BYTES], name[STORE_NAME_BYTES];
+    char temp[DEPOSIT_TEMP_BYTES], name[OBJECT_STORE_NAME_BYTES];
     bool open; /* false: nothing to abandon; zeroed = not open */
 };
 
 /* Makes the temporary; d->fd is to be filled with `bytes` bytes. ERR_TOO_LARGE,
  * ERR_QUOTA, ERR_IO; nothing is left then. */
-int deposit_begin(const struct store *s, struct deposit *d, const char *tenant,
+int deposit_begin(const struct object_store *s, struct deposit *d, const char *tenant,
                   const char *name, uint64_t bytes, struct err *err);
 
 /* The same without quotas, as a file of a directory that is the deposit's from now on.

@@ -20,8 +20,9 @@ enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC, MOST_ENTRIES = 1 << 16 };
 
 static bool group_path(char out[SHELF_PATH_BYTES], const char *tenant, const char *salt)
 {
-    char t[STORE_DIR_BYTES], s[STORE_DIR_BYTES];
-    if (!store_dir_name(t, "p-", tenant) || !store_dir_name(s, "s-", salt ? salt : ""))
+    char t[OBJECT_STORE_DIR_BYTES], s[OBJECT_STORE_DIR_BYTES];
+    if (!object_store_dir_name(t, "p-", tenant) ||
+        !object_store_dir_name(s, "s-", salt ? salt : ""))
         return false;
     return snprintf(out, SHELF_PATH_BYTES, "%s/%s", t, s) < SHELF_PATH_BYTES - 64;
 }
@@ -202,16 +203,16 @@ bool shelf_oldest(struct shelf *s, const struct shelf_place *of_tenant,
 
 struct scan {
     struct shelf *shelf;
-    const char *tenant, *salt; /* names of the directories that it is in */
-    store_entry_fn *next;      /* for the entries of a directory */
+    const char *tenant, *salt;   /* names of the directories that it is in */
+    object_store_entry_fn *next; /* for the entries of a directory */
 };
 
 static int scan_file(void *arg, int dir_fd, const char *name, struct err *err)
 {
     const struct scan *c = arg;
-    char path[3 * STORE_DIR_BYTES];
+    char path[3 * OBJECT_STORE_DIR_BYTES];
     struct stat st;
-    store_remove_stale(NULL, dir_fd, name, err);
+    object_store_remove_stale(NULL, dir_fd, name, err);
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
         return 0;
     snprintf(path, sizeof path, "%s/%s/%s", c->tenant, c->salt, name);
@@ -228,7 +229,7 @@ static int enter(struct scan *c, int dir_fd, const char *name, const char *prefi
                  : -1;
     if (fd < 0)
         return 0;
-    int rc = store_each(fd, c->next, c, err);
+    int rc = object_store_each(fd, c->next, c, err);
     close(fd);
     return rc;
 }
@@ -249,11 +250,11 @@ static int scan_tenant(void *arg, int dir_fd, const char *name, struct err *err)
     return enter(&c, dir_fd, name, "p-", err);
 }
 
-int shelf_open(struct shelf *s, const struct store *store, struct err *err)
+int shelf_open(struct shelf *s, const struct object_store *store, struct err *err)
 {
     struct scan c = {.shelf = s};
     *s = (struct shelf){.store = store};
-    int rc = store_each(store->fd, scan_tenant, &c, err);
+    int rc = object_store_each(store->fd, scan_tenant, &c, err);
     if (rc)
         shelf_close(s);
     return rc;
@@ -270,10 +271,10 @@ void shelf_close(struct shelf *s)
 /* ---- workers ---------------------------------------------------------------- */
 
 /* The directory of a place, made if need be; O_NOFOLLOW at every level. */
-static int open_group(const struct store *s, const struct shelf_place *p, bool make,
-                      const char **name)
+static int open_group(const struct object_store *s, const struct shelf_place *p,
+                      bool make, const char **name)
 {
-    char tenant[STORE_DIR_BYTES], salt[STORE_DIR_BYTES];
+    char tenant[OBJECT_STORE_DIR_BYTES], salt[OBJECT_STORE_DIR_BYTES];
     const char *a = strchr(p->path, '/'), *b = strrchr(p->path, '/');
     snprintf(tenant, sizeof tenant, "%.*s", (int)(a - p->path), p->path);
     snprintf(salt, sizeof salt, "%.*s", (int)(b - a - 1), a + 1);
@@ -290,7 +291,8 @@ static int open_group(const struct store *s, const struct shelf_place *p, bool m
     return fd;
 }
 
-int shelf_read(const struct store *s, const struct shelf_place *place, struct err *err)
+int shelf_read(const struct object_store *s, const struct shelf_place *place,
+               struct err *err)
 {
     const char *name;
     struct stat st;
@@ -307,7 +309,7 @@ int shelf_read(const struct store *s, const struct shelf_place *place, struct er
                 : err_set(err, ERR_IO, "a kept checkpoint cannot be opened");
 }
 
-void shelf_remove(const struct store *s, const struct shelf_place *place)
+void shelf_remove(const struct object_store *s, const struct shelf_place *place)
 {
     const char *name;
     int dir = open_group(s, place, false, &name);
@@ -330,16 +332,16 @@ static int add_tree(void *arg, int dir_fd, const char *name, struct err *err)
     int fd = S_ISDIR(st.st_mode) ? openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY) : -1;
     if (fd < 0)
         return 0;
-    int rc = store_each(fd, add_tree, sum, err);
+    int rc = object_store_each(fd, add_tree, sum, err);
     close(fd);
     return rc;
 }
 
 /* Of the place's tenant: what clients stored, and what is kept. */
-static int used_by_tenant(const struct store *s, const char *path, uint64_t *sum,
+static int used_by_tenant(const struct object_store *s, const char *path, uint64_t *sum,
                           struct err *err)
 {
-    char name[STORE_DIR_BYTES];
+    char name[OBJECT_STORE_DIR_BYTES];
     snprintf(name, sizeof name, "%.*s", (int)(strchr(path, '/') - path), path);
     int rc = add_tree(sum, s->fd, name, err);
     name[0] = 't';
@@ -352,8 +354,9 @@ static uint64_t beyond(uint64_t used, uint64_t more, uint64_t limit)
     return limit && used + more > limit ? used + more - limit : 0;
 }
 
-int shelf_begin(const struct store *s, struct deposit *d, const struct shelf_place *place,
-                uint64_t bytes, struct shelf_excess *over, struct err *err)
+int shelf_begin(const struct object_store *s, struct deposit *d,
+                const struct shelf_place *place, uint64_t bytes,
+                struct shelf_excess *over, struct err *err)
 {
     uint64_t own = 0, all = 0;
     const char *name;
@@ -363,7 +366,7 @@ int shelf_begin(const struct store *s, struct deposit *d, const struct shelf_pla
                        "a checkpoint is larger than an object may be");
     int rc = s->o.tenant_bytes ? used_by_tenant(s, place->path, &own, err) : 0;
     if (rc == 0 && s->o.total_bytes)
-        rc = store_each(s->fd, add_tree, &all, err);
+        rc = object_store_each(s->fd, add_tree, &all, err);
     if (rc)
         return rc;
     over->tenant = beyond(own, bytes, s->o.tenant_bytes);
@@ -371,6 +374,6 @@ int shelf_begin(const struct store *s, struct deposit *d, const struct shelf_pla
     if (over->tenant || over->all)
         return err_set(err, ERR_QUOTA, "no room for a checkpoint");
     int dir = open_group(s, place, true, &name);
-    return dir < 0 ? store_io_error(err, "a checkpoint's directory")
+    return dir < 0 ? object_store_io_error(err, "a checkpoint's directory")
                    : deposit_begin_in(d, dir, name, bytes, err);
 }

@@ -34,7 +34,7 @@ struct shelf_entry {
 };
 
 struct shelf {
-    const struct store *store; /* borrows; NULL: there is no shelf */
+    const struct object_store *store; /* borrows; NULL: there is no shelf */
     uint64_t kind; /* of the model and its formats: others' are not found here */
     struct shelf_entry *list; /* owns; by group and depth */
     size_t n, cap;
@@ -42,7 +42,7 @@ struct shelf {
 };
 
 /* Indexes what is there; leftovers of dead writers are removed. ERR_IO, ERR_MEMORY. */
-int shelf_open(struct shelf *s, const struct store *store, struct err *err);
+int shelf_open(struct shelf *s, const struct object_store *store, struct err *err);
 void shelf_close(struct shelf *s); /* accepts zeroed */
 
 /* Where the state after these tokens has its place. False: the salt is too long. */
@@ -66,14 +66,16 @@ bool shelf_oldest(struct shelf *s, const struct shelf_place *of_tenant,
 /* ---- workers ---------------------------------------------------------------- */
 
 /* A descriptor, the caller's. ERR_NOT_FOUND, ERR_IO. */
-int shelf_read(const struct store *s, const struct shelf_place *place, struct err *err);
-void shelf_remove(const struct store *s, const struct shelf_place *place);
+int shelf_read(const struct object_store *s, const struct shelf_place *place,
+               struct err *err);
+void shelf_remove(const struct object_store *s, const struct shelf_place *place);
 
 /* As deposit_begin; on ERR_QUOTA *over says how many bytes are too many. */
 struct shelf_excess {
     uint64_t tenant, all;
 };
-int shelf_begin(const struct store *s, struct deposit *d, const struct shelf_place *place,
-                uint64_t bytes, struct shelf_excess *over, struct err *err);
+int shelf_begin(const struct object_store *s, struct deposit *d,
+                const struct shelf_place *place, uint64_t bytes,
+                struct shelf_excess *over, struct err *err);
 
 #endif

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 static char root[64], dir[96];
-static struct store s;
+static struct object_store s;
 
 /* ---- system calls that tell, fail, or let others in first -------------------- */
 
@@ -77,14 +77,14 @@ static int set_up(void **state)
     strcpy(root, "/tmp/ssmd-deposit-XXXXXX");
     assert_non_null(mkdtemp(root));
     snprintf(dir, sizeof dir, "%s/states", root);
-    return store_open(&s, &(struct store_options){.dir = dir}, NULL);
+    return object_store_open(&s, &(struct object_store_options){.dir = dir}, NULL);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     memset(&calls, 0, sizeof calls);
-    store_close(&s);
+    object_store_close(&s);
     return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -99,7 +99,7 @@ static int put(const char *tenant, const char *name, uint64_t bytes, struct err 
 
 static bool is_there(const char *tenant, const char *name)
 {
-    int fd = store_read(&s, tenant, name, NULL, NULL);
+    int fd = object_store_read(&s, tenant, name, NULL, NULL);
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -155,7 +155,7 @@ static void what_cannot_be_counted_is_an_error(void **state)
     (void)state;
     struct err err;
     struct rlimit old, few;
-    struct store_use sum = {0};
+    struct object_store_use sum = {0};
     assert_int_equal(put("a", "x", 90, &err), 0);
     assert_int_equal(put("c", "x", 20, &err), 0);
     s.o.total_bytes = 110;
@@ -172,7 +172,7 @@ static void what_cannot_be_counted_is_an_error(void **state)
         told += rc == -ERR_QUOTA;
     }
     assert_in_range(told, 1, 7);
-    assert_int_equal(store_used_by_others(&s, "b", &sum, &err), 0);
+    assert_int_equal(object_store_used_by_others(&s, "b", &sum, &err), 0);
     assert_int_equal(sum.bytes, 110);
     assert_int_equal(sum.n, 2);
 }
@@ -183,7 +183,7 @@ static void a_tenant_has_so_many_objects_at_most(void **state)
     struct err err;
     char path[160];
     assert_int_equal(put("a", "x", 1, &err), 0);
-    for (int i = 1; i < STORE_TENANT_OBJECTS; i++) {
+    for (int i = 1; i < OBJECT_STORE_TENANT_OBJECTS; i++) {
         snprintf(path, sizeof path, "%s/t-a/n%d", dir, i);
         int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         assert_true(fd >= 0);
@@ -213,14 +213,15 @@ static void what_cannot_be_made_durable_is_an_error(void **state)
 {
     (void)state;
     struct err err;
-    struct store other;
+    struct object_store other;
     char path[128];
     strcpy(calls.unsyncable, "states");
     assert_int_equal(put("a", "x", 1, &err), -ERR_IO);
     strcpy(calls.unsyncable, strrchr(root, '/') + 1);
     snprintf(path, sizeof path, "%s/other", root);
-    assert_int_equal(store_open(&other, &(struct store_options){.dir = path}, &err),
-                     -ERR_IO);
+    assert_int_equal(
+        object_store_open(&other, &(struct object_store_options){.dir = path}, &err),
+        -ERR_IO);
     assert_string_equal(err.param, "state.dir");
     strcpy(calls.unsyncable, "t-a");
     assert_int_equal(put("a", "x", 1, &err), -ERR_IO);

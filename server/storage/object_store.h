@@ -13,8 +13,8 @@
  * Everything here blocks on the disk: uv workers only, but for open and close. A struct
  * store is constant while it is open.
  */
-#ifndef SERVER_STORAGE_STORE_H
-#define SERVER_STORAGE_STORE_H
+#ifndef SERVER_STORAGE_OBJECT_STORE_H
+#define SERVER_STORAGE_OBJECT_STORE_H
 
 #include "engine/base/err.h"
 
@@ -23,80 +23,86 @@
 #include <stdint.h>
 
 enum {
-    STORE_NAME_BYTES = 65,       /* with the NUL; api/states.h says what a name is */
-    STORE_TENANT_OBJECTS = 10000 /* at most: a list opens and names each of them */
+    OBJECT_STORE_NAME_BYTES = 65, /* with the NUL; api/states.h says what a name is */
+    OBJECT_STORE_TENANT_OBJECTS = 10000 /* at most: a list opens and names each of them */
 };
 
 /* What the name of a temporary begins with. */
-#define STORE_TEMP ".new-"
+#define OBJECT_STORE_TEMP ".new-"
 
-struct store_options {
+struct object_store_options {
     const char *dir;       /* made when its parent exists */
     uint64_t object_bytes; /* of one object at most; 0 in each of the three: no limit */
     uint64_t tenant_bytes; /* of a tenant's objects together */
     uint64_t total_bytes;  /* of all */
 };
 
-struct store {
+struct object_store {
     int fd; /* owns: the directory */
-    struct store_options o;
+    struct object_store_options o;
 };
 
 /* ERR_IO (param "state.dir" when it is about that itself). Removes stale temporaries; one
  * that cannot be removed is logged. */
-int store_open(struct store *s, const struct store_options *o, struct err *err);
-void store_close(struct store *s);
+int object_store_open(struct object_store *s, const struct object_store_options *o,
+                      struct err *err);
+void object_store_close(struct object_store *s);
 
 /* Opens an object for reading: a descriptor, the caller's to close, or ERR_NOT_FOUND,
  * ERR_IO. bytes may be NULL. */
-int store_read(const struct store *s, const char *tenant, const char *name,
-               uint64_t *bytes, struct err *err);
+int object_store_read(const struct object_store *s, const char *tenant, const char *name,
+                      uint64_t *bytes, struct err *err);
 
 /* ERR_NOT_FOUND, ERR_IO. */
-int store_remove(const struct store *s, const char *tenant, const char *name,
-                 struct err *err);
+int object_store_remove(const struct object_store *s, const char *tenant,
+                        const char *name, struct err *err);
 
-struct store_entry {
-    char name[STORE_NAME_BYTES];
+struct object_store_entry {
+    char name[OBJECT_STORE_NAME_BYTES];
     uint64_t bytes;
     int64_t created; /* unix seconds */
 };
 
 /* A tenant's objects by name; the array is the caller's (mem_free). ERR_IO, ERR_MEMORY.
  */
-int store_list(const struct store *s, const char *tenant, struct store_entry **out,
-               size_t *n, struct err *err);
+int object_store_list(const struct object_store *s, const char *tenant,
+                      struct object_store_entry **out, size_t *n, struct err *err);
 
 /* A directory's name: prefix and text, whose bytes beyond A-Za-z0-9_- are =XX. False: it
  * is too long. */
-enum { STORE_DIR_BYTES = 256 };
-bool store_dir_name(char out[STORE_DIR_BYTES], const char *prefix, const char *text);
+enum { OBJECT_STORE_DIR_BYTES = 256 };
+bool object_store_dir_name(char out[OBJECT_STORE_DIR_BYTES], const char *prefix,
+                           const char *text);
 
 /* Calls fn for every entry of a directory until it answers non-zero; returns that.
  * ERR_IO.
  */
-typedef int store_entry_fn(void *arg, int dir_fd, const char *name, struct err *err);
-int store_each(int dir_fd, store_entry_fn *fn, void *arg, struct err *err);
+typedef int object_store_entry_fn(void *arg, int dir_fd, const char *name,
+                                  struct err *err);
+int object_store_each(int dir_fd, object_store_entry_fn *fn, void *arg, struct err *err);
 
 /* For it: removes a temporary whose writer is gone. */
-int store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err);
+int object_store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err);
 
 /* For deposit.c. The tenant's directory, made if need be: the caller's descriptor, or
  * -ERR_IO. Whether a file's name can be an object's. */
-int store_make_tenant(const struct store *s, const char *tenant, struct err *err);
-bool store_is_object(const char *name);
+int object_store_make_tenant(const struct object_store *s, const char *tenant,
+                             struct err *err);
+bool object_store_is_object(const char *name);
 
 /* Adds all files of a tenant's directory, but the one of that name, to *sum, or those of
  * all other tenants. What goes meanwhile does not count; what cannot be seen for any
  * other reason is ERR_IO. */
-struct store_use {
+struct object_store_use {
     uint64_t bytes;
     size_t n;
 };
-int store_used(int dir_fd, const char *but, struct store_use *sum, struct err *err);
-int store_used_by_others(const struct store *s, const char *tenant, struct store_use *sum,
-                         struct err *err);
+int object_store_used(int dir_fd, const char *but, struct object_store_use *sum,
+                      struct err *err);
+int object_store_used_by_others(const struct object_store *s, const char *tenant,
+                                struct object_store_use *sum, struct err *err);
 
-int store_io_error(struct err *err, const char *what); /* what and errno; -ERR_IO */
+int object_store_io_error(struct err *err,
+                          const char *what); /* what and errno; -ERR_IO */
 
 #endif

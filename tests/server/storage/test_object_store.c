@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static char root[64], dir[96];
-static struct store s;
+static struct object_store s;
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
@@ -43,13 +43,13 @@ static int set_up(void **state)
     FILE *f = fopen(path, "w");
     fputs("precious", f);
     fclose(f);
-    return store_open(&s, &(struct store_options){.dir = dir}, NULL);
+    return object_store_open(&s, &(struct object_store_options){.dir = dir}, NULL);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    store_close(&s);
+    object_store_close(&s);
     return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -72,7 +72,7 @@ static const char *get(const char *tenant, const char *name)
     static char text[256];
     struct err err;
     uint64_t bytes = 0;
-    int fd = store_read(&s, tenant, name, &bytes, &err);
+    int fd = object_store_read(&s, tenant, name, &bytes, &err);
     memset(text, 0, sizeof text);
     if (fd < 0) {
         assert_int_equal(fd, -ERR_NOT_FOUND);
@@ -110,7 +110,7 @@ static void an_object_appears_whole_and_is_replaced_whole(void **state)
     assert_int_equal(deposit_commit(&d, &replaced, &err), 0);
     assert_false(replaced);
     assert_string_equal(get("", "a"), "first");
-    int old = store_read(&s, "", "a", NULL, &err);
+    int old = object_store_read(&s, "", "a", NULL, &err);
     assert_int_equal(put("", "a", "second!", &err), 1);
     assert_string_equal(get("", "a"), "second!");
     char text[8] = {0};
@@ -129,11 +129,11 @@ static void what_is_removed_is_gone(void **state)
 {
     (void)state;
     struct err err;
-    assert_int_equal(store_remove(&s, "x", "a", &err), -ERR_NOT_FOUND);
+    assert_int_equal(object_store_remove(&s, "x", "a", &err), -ERR_NOT_FOUND);
     assert_int_equal(put("x", "a", "1", &err), 0);
-    assert_int_equal(store_remove(&s, "x", "a", &err), 0);
+    assert_int_equal(object_store_remove(&s, "x", "a", &err), 0);
     assert_string_equal(get("x", "a"), "");
-    assert_int_equal(store_remove(&s, "x", "a", &err), -ERR_NOT_FOUND);
+    assert_int_equal(object_store_remove(&s, "x", "a", &err), -ERR_NOT_FOUND);
 }
 
 static void tenants_see_nothing_of_each_other(void **state)
@@ -161,10 +161,10 @@ static void tenants_see_nothing_of_each_other(void **state)
         assert_int_equal(
             put(tenants[i], "same", tenants[i][0] ? tenants[i] : "none", &err), 0);
     for (int i = 0; i < N; i++) {
-        struct store_entry *list;
+        struct object_store_entry *list;
         size_t n;
         assert_string_equal(get(tenants[i], "same"), tenants[i][0] ? tenants[i] : "none");
-        assert_int_equal(store_list(&s, tenants[i], &list, &n, &err), 0);
+        assert_int_equal(object_store_list(&s, tenants[i], &list, &n, &err), 0);
         assert_int_equal(n, 1);
         mem_free(list);
     }
@@ -182,7 +182,7 @@ static void names_that_lead_elsewhere_are_no_objects(void **state)
     assert_int_equal(put("", "a", "1", &err), 0);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_string_equal(get("", names[i]), "");
-        assert_int_equal(store_remove(&s, "", names[i], &err), -ERR_NOT_FOUND);
+        assert_int_equal(object_store_remove(&s, "", names[i], &err), -ERR_NOT_FOUND);
         assert_int_equal(put("", names[i], "x", &err), -ERR_ARGUMENT);
     }
     assert_int_equal(count("t-"), 1);
@@ -193,7 +193,7 @@ static void links_and_other_things_are_not_followed(void **state)
     (void)state;
     struct err err;
     char path[160], target[128];
-    struct store_entry *list;
+    struct object_store_entry *list;
     size_t n;
     snprintf(target, sizeof target, "%s/outside", root);
     assert_int_equal(put("", "real", "1", &err), 0);
@@ -211,9 +211,9 @@ static void links_and_other_things_are_not_followed(void **state)
     static const char *const others[] = {"link", "folder", "pipe", "socket"};
     for (int i = 0; i < 4; i++) {
         assert_string_equal(get("", others[i]), "");
-        assert_int_equal(store_remove(&s, "", others[i], &err), -ERR_NOT_FOUND);
+        assert_int_equal(object_store_remove(&s, "", others[i], &err), -ERR_NOT_FOUND);
     }
-    assert_int_equal(store_list(&s, "", &list, &n, &err), 0);
+    assert_int_equal(object_store_list(&s, "", &list, &n, &err), 0);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].name, "real");
     mem_free(list);
@@ -227,19 +227,19 @@ static void links_and_other_things_are_not_followed(void **state)
 
     snprintf(path, sizeof path, "%s/t-evil", dir);
     assert_int_equal(symlink(root, path), 0);
-    assert_true(store_read(&s, "evil", "outside", NULL, &err) < 0);
+    assert_true(object_store_read(&s, "evil", "outside", NULL, &err) < 0);
     assert_true(put("evil", "x", "1", &err) < 0);
-    assert_true(store_list(&s, "evil", &list, &n, &err) < 0);
+    assert_true(object_store_list(&s, "evil", &list, &n, &err) < 0);
 }
 
 static void a_list_is_in_the_order_of_names(void **state)
 {
     (void)state;
     struct err err;
-    struct store_entry *list;
+    struct object_store_entry *list;
     struct deposit d;
     size_t n = 9;
-    assert_int_equal(store_list(&s, "", &list, &n, &err), 0);
+    assert_int_equal(object_store_list(&s, "", &list, &n, &err), 0);
     assert_int_equal(n, 0);
     for (int i = 0; i < 200; i++) {
         char name[16];
@@ -247,7 +247,7 @@ static void a_list_is_in_the_order_of_names(void **state)
         assert_int_equal(put("", name, name, &err), 0);
     }
     assert_int_equal(deposit_begin(&s, &d, "", "half", 4, &err), 0);
-    assert_int_equal(store_list(&s, "", &list, &n, &err), 0);
+    assert_int_equal(object_store_list(&s, "", &list, &n, &err), 0);
     assert_int_equal(n, 200);
     for (int i = 0; i < 200; i++) {
         char name[16];
@@ -260,7 +260,7 @@ static void a_list_is_in_the_order_of_names(void **state)
     deposit_abandon(&d);
     for (long k = 1; k <= 3; k++) { /* 64, 128, 256 entries */
         mem_fail_after(k);
-        assert_int_equal(store_list(&s, "", &list, &n, &err), -ERR_MEMORY);
+        assert_int_equal(object_store_list(&s, "", &list, &n, &err), -ERR_MEMORY);
         mem_fail_after(0);
     }
 }
@@ -333,14 +333,15 @@ static void what_the_dead_left_goes_at_the_next_start(void **state)
     assert_string_equal(get("", "b"), "");
     assert_int_equal(deposit_begin(&s, &live, "", "c", 3, &err), 0);
     assert_int_equal(count("t-"), 5);
-    struct store other;
-    assert_int_equal(store_open(&other, &(struct store_options){.dir = dir}, &err), 0);
+    struct object_store other;
+    assert_int_equal(
+        object_store_open(&other, &(struct object_store_options){.dir = dir}, &err), 0);
     assert_int_equal(count("t-"), 3); /* the old object, the live temporary, the pipe */
     bool replaced;
     assert_int_equal(write(live.fd, "new", 3), 3);
     assert_int_equal(deposit_commit(&live, &replaced, &err), 0);
     assert_string_equal(get("", "c"), "new");
-    store_close(&other);
+    object_store_close(&other);
 }
 
 static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
@@ -360,7 +361,7 @@ static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
     assert_int_equal(count("t-"), 1);
     assert_string_equal(get("", "a"), "old");
 
-    struct store none = {.fd = open("/proc/self", O_RDONLY | O_DIRECTORY)};
+    struct object_store none = {.fd = open("/proc/self", O_RDONLY | O_DIRECTORY)};
     assert_int_equal(deposit_begin(&none, &d, "", "a", 1, &err), -ERR_IO);
     close(none.fd);
 }
@@ -369,13 +370,13 @@ static void a_directory_that_cannot_be_is_named(void **state)
 {
     (void)state;
     struct err err;
-    struct store x;
+    struct object_store x;
     char path[128];
     snprintf(path, sizeof path, "%s/outside", root);
     static const char *const bad[] = {"/nowhere/at/all", "/proc/nowhere", NULL};
     for (int i = 0; i < 3; i++) {
-        struct store_options o = {.dir = bad[i] ? bad[i] : path};
-        assert_int_equal(store_open(&x, &o, &err), -ERR_IO);
+        struct object_store_options o = {.dir = bad[i] ? bad[i] : path};
+        assert_int_equal(object_store_open(&x, &o, &err), -ERR_IO);
         assert_string_equal(err.param, "state.dir");
         assert_non_null(strstr(err.text, o.dir));
     }

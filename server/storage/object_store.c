@@ -1,5 +1,5 @@
 /* openat and its kin, from the directory downward. */
-#include "server/storage/store.h"
+#include "server/storage/object_store.h"
 
 #include "api/states.h"
 #include "engine/base/log.h"
@@ -17,64 +17,66 @@
 
 enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
 
-int store_io_error(struct err *err, const char *what)
+int object_store_io_error(struct err *err, const char *what)
 {
     return err_set(err, ERR_IO, "state directory: %s: %s", what, strerror(errno));
 }
 
 /* ---- tenants ---------------------------------------------------------------- */
 
-bool store_dir_name(char out[STORE_DIR_BYTES], const char *prefix, const char *text)
+bool object_store_dir_name(char out[OBJECT_STORE_DIR_BYTES], const char *prefix,
+                           const char *text)
 {
-    size_t n = (size_t)snprintf(out, STORE_DIR_BYTES, "%s", prefix);
+    size_t n = (size_t)snprintf(out, OBJECT_STORE_DIR_BYTES, "%s", prefix);
     for (; *text; text++) {
         char c = *text;
         bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
                      (c >= '0' && c <= '9') || c == '_' || c == '-';
-        if (n + 4 > STORE_DIR_BYTES)
+        if (n + 4 > OBJECT_STORE_DIR_BYTES)
             return false;
-        n += (size_t)snprintf(out + n, STORE_DIR_BYTES - n, plain ? "%c" : "=%02X",
+        n += (size_t)snprintf(out + n, OBJECT_STORE_DIR_BYTES - n, plain ? "%c" : "=%02X",
                               (unsigned char)c);
     }
     return true;
 }
 
-static void tenant_dir(char out[STORE_DIR_BYTES], const char *tenant)
+static void tenant_dir(char out[OBJECT_STORE_DIR_BYTES], const char *tenant)
 {
-    store_dir_name(out, "t-", tenant); /* keys.c bounds a tenant's name */
+    object_store_dir_name(out, "t-", tenant); /* keys.c bounds a tenant's name */
 }
 
 /* The tenant's directory, or -ERR_NOT_FOUND without one. */
-static int find_tenant(const struct store *s, const char *tenant, struct err *err)
+static int find_tenant(const struct object_store *s, const char *tenant, struct err *err)
 {
-    char name[STORE_DIR_BYTES];
+    char name[OBJECT_STORE_DIR_BYTES];
     tenant_dir(name, tenant);
     int fd = openat(s->fd, name, FIND_FLAGS | O_DIRECTORY);
     if (fd >= 0)
         return fd;
     return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
-                           : store_io_error(err, "a tenant's directory");
+                           : object_store_io_error(err, "a tenant's directory");
 }
 
-int store_make_tenant(const struct store *s, const char *tenant, struct err *err)
+int object_store_make_tenant(const struct object_store *s, const char *tenant,
+                             struct err *err)
 {
-    char name[STORE_DIR_BYTES];
+    char name[OBJECT_STORE_DIR_BYTES];
     tenant_dir(name, tenant);
     if (mkdirat(s->fd, name, 0700) != 0 && errno != EEXIST)
-        return store_io_error(err, "a tenant's directory");
+        return object_store_io_error(err, "a tenant's directory");
     if (fsync(s->fd) != 0) /* who has made it may not have come to that yet */
-        return store_io_error(err, "a tenant's directory");
+        return object_store_io_error(err, "a tenant's directory");
     return find_tenant(s, tenant, err);
 }
 
 /* ---- walking ---------------------------------------------------------------- */
 
-int store_each(int dir_fd, store_entry_fn *fn, void *arg, struct err *err)
+int object_store_each(int dir_fd, object_store_entry_fn *fn, void *arg, struct err *err)
 {
     int copy = openat(dir_fd, ".", FIND_FLAGS | O_DIRECTORY);
     DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
     if (!d) {
-        int rc = store_io_error(err, "listing");
+        int rc = object_store_io_error(err, "listing");
         if (copy >= 0)
             close(copy);
         return rc;
@@ -84,7 +86,7 @@ int store_each(int dir_fd, store_entry_fn *fn, void *arg, struct err *err)
     while (rc == 0 && (errno = 0, e = readdir(d)))
         rc = fn(arg, dir_fd, e->d_name, err);
     if (rc == 0 && errno)
-        rc = store_io_error(err, "listing");
+        rc = object_store_io_error(err, "listing");
     closedir(d);
     return rc;
 }
@@ -94,12 +96,12 @@ static int find_file(int dir_fd, const char *name, struct stat *st, struct err *
 {
     if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
         return S_ISREG(st->st_mode);
-    return errno == ENOENT ? 0 : store_io_error(err, "listing");
+    return errno == ENOENT ? 0 : object_store_io_error(err, "listing");
 }
 
 /* The same for every tenant's directory but one, with that directory. */
 struct tenants {
-    store_entry_fn *fn;
+    object_store_entry_fn *fn;
     void *arg;
     const char *but; /* its name, or NULL */
 };
@@ -113,13 +115,13 @@ static int enter_tenant(void *arg, int dir_fd, const char *name, struct err *err
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
                    ? 0
-                   : store_io_error(err, "a tenant's directory");
-    int rc = store_each(fd, t->fn, t->arg, err);
+                   : object_store_io_error(err, "a tenant's directory");
+    int rc = object_store_each(fd, t->fn, t->arg, err);
     close(fd);
     return rc;
 }
 
-bool store_is_object(const char *name)
+bool object_store_is_object(const char *name)
 {
     return states_is_name(name, strlen(name));
 }
@@ -127,11 +129,11 @@ bool store_is_object(const char *name)
 /* ---- opening ---------------------------------------------------------------- */
 
 /* A writer holds its temporary's lock from before its first byte to the rename. */
-int store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
+int object_store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct stat st;
     (void)arg, (void)err;
-    if (strncmp(name, STORE_TEMP, sizeof STORE_TEMP - 1) != 0)
+    if (strncmp(name, OBJECT_STORE_TEMP, sizeof OBJECT_STORE_TEMP - 1) != 0)
         return 0;
     int fd = openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK);
     if (fd < 0)
@@ -154,26 +156,27 @@ static int sync_parent(int fd)
     return rc;
 }
 
-int store_open(struct store *s, const struct store_options *o, struct err *err)
+int object_store_open(struct object_store *s, const struct object_store_options *o,
+                      struct err *err)
 {
-    *s = (struct store){.fd = -1, .o = *o};
+    *s = (struct object_store){.fd = -1, .o = *o};
     bool fresh = mkdir(o->dir, 0700) == 0;
     if (fresh || errno == EEXIST)
         s->fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->fd < 0 || (fresh && sync_parent(s->fd) != 0)) {
         int rc = err_param(err, ERR_IO, "state.dir", "state.dir: %.300s: %s", o->dir,
                            strerror(errno));
-        store_close(s);
+        object_store_close(s);
         return rc;
     }
-    struct tenants t = {store_remove_stale, NULL, NULL};
-    int rc = store_each(s->fd, enter_tenant, &t, err);
+    struct tenants t = {object_store_remove_stale, NULL, NULL};
+    int rc = object_store_each(s->fd, enter_tenant, &t, err);
     if (rc)
-        store_close(s);
+        object_store_close(s);
     return rc;
 }
 
-void store_close(struct store *s)
+void object_store_close(struct object_store *s)
 {
     if (s->fd >= 0)
         close(s->fd);
@@ -185,11 +188,12 @@ void store_close(struct store *s)
 /* A regular file's descriptor; anything else is not there. */
 static int open_object(int dir_fd, const char *name, struct stat *st, struct err *err)
 {
-    int fd = store_is_object(name) ? openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK) : -1;
-    bool absent = !store_is_object(name) || errno == ENOENT || errno == ELOOP ||
+    int fd =
+        object_store_is_object(name) ? openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK) : -1;
+    bool absent = !object_store_is_object(name) || errno == ENOENT || errno == ELOOP ||
                   errno == ENXIO || errno == ENODEV; /* a socket, a device */
     if (fd < 0 && !absent)
-        return store_io_error(err, "an object");
+        return object_store_io_error(err, "an object");
     if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
         return fd;
     if (fd >= 0)
@@ -197,8 +201,8 @@ static int open_object(int dir_fd, const char *name, struct stat *st, struct err
     return err_set(err, ERR_NOT_FOUND, "there is no such state object");
 }
 
-int store_read(const struct store *s, const char *tenant, const char *name,
-               uint64_t *bytes, struct err *err)
+int object_store_read(const struct object_store *s, const char *tenant, const char *name,
+                      uint64_t *bytes, struct err *err)
 {
     struct stat st;
     int dir_fd = find_tenant(s, tenant, err);
@@ -211,8 +215,8 @@ int store_read(const struct store *s, const char *tenant, const char *name,
     return fd;
 }
 
-int store_remove(const struct store *s, const char *tenant, const char *name,
-                 struct err *err)
+int object_store_remove(const struct object_store *s, const char *tenant,
+                        const char *name, struct err *err)
 {
     struct stat st;
     int dir_fd = find_tenant(s, tenant, err);
@@ -222,9 +226,9 @@ int store_remove(const struct store *s, const char *tenant, const char *name,
     if (rc == 0 && unlinkat(dir_fd, name, 0) != 0)
         rc = errno == ENOENT
                  ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
-                 : store_io_error(err, "removing an object");
+                 : object_store_io_error(err, "removing an object");
     if (rc == 0 && fsync(dir_fd) != 0)
-        rc = store_io_error(err, "removing an object");
+        rc = object_store_io_error(err, "removing an object");
     if (fd >= 0)
         close(fd);
     close(dir_fd);
@@ -234,7 +238,7 @@ int store_remove(const struct store *s, const char *tenant, const char *name,
 /* ---- listing ---------------------------------------------------------------- */
 
 struct listing {
-    struct store_entry *list; /* owns */
+    struct object_store_entry *list; /* owns */
     size_t n, cap;
 };
 
@@ -242,7 +246,7 @@ static int add_entry(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct listing *l = arg;
     struct stat st;
-    int rc = store_is_object(name) ? find_file(dir_fd, name, &st, err) : 0;
+    int rc = object_store_is_object(name) ? find_file(dir_fd, name, &st, err) : 0;
     if (rc <= 0)
         return rc;
     if (l->n == l->cap) {
@@ -253,24 +257,25 @@ static int add_entry(void *arg, int dir_fd, const char *name, struct err *err)
         l->list = more;
         l->cap = cap;
     }
-    struct store_entry *e = &l->list[l->n++];
-    *e = (struct store_entry){.bytes = (uint64_t)st.st_size, .created = st.st_mtime};
+    struct object_store_entry *e = &l->list[l->n++];
+    *e = (struct object_store_entry){.bytes = (uint64_t)st.st_size,
+                                     .created = st.st_mtime};
     memcpy(e->name, name, strlen(name) + 1);
     return 0;
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct store_entry *)a)->name,
-                  ((const struct store_entry *)b)->name);
+    return strcmp(((const struct object_store_entry *)a)->name,
+                  ((const struct object_store_entry *)b)->name);
 }
 
-int store_list(const struct store *s, const char *tenant, struct store_entry **out,
-               size_t *n, struct err *err)
+int object_store_list(const struct object_store *s, const char *tenant,
+                      struct object_store_entry **out, size_t *n, struct err *err)
 {
     struct listing l = {0};
     int dir_fd = find_tenant(s, tenant, err);
-    int rc = dir_fd < 0 ? dir_fd : store_each(dir_fd, add_entry, &l, err);
+    int rc = dir_fd < 0 ? dir_fd : object_store_each(dir_fd, add_entry, &l, err);
     if (dir_fd >= 0)
         close(dir_fd);
     if (rc && rc != -ERR_NOT_FOUND) {
@@ -287,7 +292,7 @@ int store_list(const struct store *s, const char *tenant, struct store_entry **o
 /* ---- what is used ----------------------------------------------------------- */
 
 struct count {
-    struct store_use *sum;
+    struct object_store_use *sum;
     const char *but; /* a file's name, or NULL */
 };
 
@@ -306,16 +311,17 @@ static int add_use(void *arg, int dir_fd, const char *name, struct err *err)
     return 0;
 }
 
-int store_used(int dir_fd, const char *but, struct store_use *sum, struct err *err)
+int object_store_used(int dir_fd, const char *but, struct object_store_use *sum,
+                      struct err *err)
 {
-    return store_each(dir_fd, add_use, &(struct count){sum, but}, err);
+    return object_store_each(dir_fd, add_use, &(struct count){sum, but}, err);
 }
 
-int store_used_by_others(const struct store *s, const char *tenant, struct store_use *sum,
-                         struct err *err)
+int object_store_used_by_others(const struct object_store *s, const char *tenant,
+                                struct object_store_use *sum, struct err *err)
 {
-    char own[STORE_DIR_BYTES];
+    char own[OBJECT_STORE_DIR_BYTES];
     tenant_dir(own, tenant);
     struct tenants t = {add_use, &(struct count){sum, NULL}, own};
-    return store_each(s->fd, enter_tenant, &t, err);
+    return object_store_each(s->fd, enter_tenant, &t, err);
 }
