@@ -5,7 +5,7 @@
 #include "engine/base/mem.h"
 #include "server/routes/catalog.h"
 #include "server/routes/work.h"
-#include "server/storage/deposit.h"
+#include "server/storage/object_writer.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,10 +22,10 @@ struct transfer {
     const struct conn *c; /* borrows: it is the conn's */
     struct lane lanes[2];
     int mine; /* the loop's lane; the other is the worker's while it is active */
-    uint64_t at, bytes;         /* done by the worker; of the object */
-    struct engine_incoming *in; /* owns: PUT */
-    struct deposit deposit;     /* PUT */
-    int fd;                     /* owns: GET; -1 */
+    uint64_t at, bytes;          /* done by the worker; of the object */
+    struct engine_incoming *in;  /* owns: PUT */
+    struct object_writer writer; /* PUT */
+    int fd;                      /* owns: GET; -1 */
     int depth;
     bool replaced, failed, has_lanes;
 };
@@ -74,7 +74,7 @@ static int take_lanes(struct conn *c, struct err *err)
 static int give_up(struct encode *w) /* worker, or loop when there is none */
 {
     struct transfer *t = work_conn(w)->transfer;
-    deposit_abandon(&t->deposit);
+    object_writer_abandon(&t->writer);
     if (t->fd >= 0)
         close(t->fd);
     t->fd = -1;
@@ -89,7 +89,7 @@ static void given_up(struct encode *w)
 bool transfer_ending(struct conn *c)
 {
     struct transfer *t = c->transfer;
-    if (!t || (!t->deposit.open && t->fd < 0))
+    if (!t || (!t->writer.open && t->fd < 0))
         return false;
     c->encode.done = given_up;
     if (encode_start(&c->encode, give_up, &c->l->uv, NULL) == 0)
@@ -134,14 +134,15 @@ static int write_lane(struct conn *c, struct lane *l, struct err *err) /* worker
     char name[OBJECT_STORE_NAME_BYTES];
     int rc = engine_incoming_put(t->in, l->data, l->len, err);
     const struct engine_object *o = rc ? NULL : engine_incoming_object(t->in);
-    if (o && !t->deposit.open) {
+    if (o && !t->writer.open) {
         catalog_name(c, name);
         t->bytes = o->bytes;
         t->depth = o->depth;
-        rc = deposit_begin(c->l->store, &t->deposit, c->tenant_name, name, o->bytes, err);
+        rc = object_writer_begin(c->l->store, &t->writer, c->tenant_name, name, o->bytes,
+                                 err);
     }
     if (o && rc == 0)
-        rc = write_all(t->deposit.fd, l, t->at, err);
+        rc = write_all(t->writer.fd, l, t->at, err);
     t->at += l->len;
     l->len = 0;
     return rc;
@@ -233,7 +234,7 @@ static int finish_put(struct encode *w) /* worker */
     int rc = write_lane(c, &t->lanes[t->mine], &w->err);
     if (rc == 0)
         rc = engine_incoming_end(t->in, &w->err);
-    return rc ? rc : deposit_commit(&t->deposit, &t->replaced, &w->err);
+    return rc ? rc : object_writer_commit(&t->writer, &t->replaced, &w->err);
 }
 
 static int step_finish(struct conn *c, struct err *err)

@@ -4,7 +4,7 @@
 #include "engine/base/log.h"
 #include "server/routes/work.h"
 #include "server/serve/conn.h"
-#include "server/storage/deposit.h"
+#include "server/storage/object_writer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -249,19 +249,19 @@ static int write_state(struct encode *w) /* worker */
 {
     struct conn *c = work_conn(w);
     struct travel *t = &c->travel;
-    struct deposit d;
+    struct object_writer d;
     bool replaced;
     engine_object_of(w->e, t->save.state, &t->to);
-    int rc = deposit_begin(c->l->store, &d, c->tenant_name, c->req.state.save,
-                           t->to.bytes, &w->err);
+    int rc = object_writer_begin(c->l->store, &d, c->tenant_name, c->req.state.save,
+                                 t->to.bytes, &w->err);
     if (rc == -ERR_TOO_LARGE)
         w->err.code = ERR_QUOTA; /* it is no body that is too large */
     if (rc)
         return about(&w->err, "state.save");
     rc = engine_object_save(w->e, t->save.state, d.fd, c->tenant_name, &w->err);
     if (rc)
-        deposit_abandon(&d);
-    return rc ? rc : deposit_commit(&d, &replaced, &w->err);
+        object_writer_abandon(&d);
+    return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
 }
 
 bool travel_save(struct conn *c, void (*done)(struct encode *w))

@@ -76,7 +76,7 @@ static int write_kept(struct encode *w) /* worker */
     struct keeper *k = &loop_of(w)->keeper;
     const struct object_store *store = k->shelf.store;
     struct engine_kept kept;
-    struct deposit d;
+    struct object_writer d;
     bool replaced;
     for (int i = 0; i < k->n_gone; i++)
         shelf_remove(store, &k->gone[i]);
@@ -87,8 +87,8 @@ static int write_kept(struct encode *w) /* worker */
         return rc;
     rc = engine_object_save(w->e, k->loan, d.fd, kept.tenant, &w->err);
     if (rc)
-        deposit_abandon(&d);
-    return rc ? rc : deposit_commit(&d, &replaced, &w->err);
+        object_writer_abandon(&d);
+    return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
 }
 
 /* Takes the longest unused off the shelf, until `bytes` are free or hands are full. */

@@ -354,7 +354,7 @@ static uint64_t beyond(uint64_t used, uint64_t more, uint64_t limit)
     return limit && used + more > limit ? used + more - limit : 0;
 }
 
-int shelf_begin(const struct object_store *s, struct deposit *d,
+int shelf_begin(const struct object_store *s, struct object_writer *d,
                 const struct shelf_place *place, uint64_t bytes,
                 struct shelf_excess *over, struct err *err)
 {
@@ -375,5 +375,5 @@ int shelf_begin(const struct object_store *s, struct deposit *d,
         return err_set(err, ERR_QUOTA, "no room for a checkpoint");
     int dir = open_group(s, place, true, &name);
     return dir < 0 ? object_store_io_error(err, "a checkpoint's directory")
-                   : deposit_begin_in(d, dir, name, bytes, err);
+                   : object_writer_begin_in(d, dir, name, bytes, err);
 }

@@ -17,7 +17,7 @@
 #ifndef SERVER_STORAGE_SHELF_H
 #define SERVER_STORAGE_SHELF_H
 
-#include "server/storage/deposit.h"
+#include "server/storage/object_writer.h"
 
 enum { SHELF_PATH_BYTES = 512 };
 
@@ -70,11 +70,11 @@ int shelf_read(const struct object_store *s, const struct shelf_place *place,
                struct err *err);
 void shelf_remove(const struct object_store *s, const struct shelf_place *place);
 
-/* As deposit_begin; on ERR_QUOTA *over says how many bytes are too many. */
+/* As object_writer_begin; on ERR_QUOTA *over says how many bytes are too many. */
 struct shelf_excess {
     uint64_t tenant, all;
 };
-int shelf_begin(const struct object_store *s, struct deposit *d,
+int shelf_begin(const struct object_store *s, struct object_writer *d,
                 const struct shelf_place *place, uint64_t bytes,
                 struct shelf_excess *over, struct err *err);
 

@@ -1,7 +1,7 @@
 /* The directory of state objects: what is seen, by whom, what crashes leave, and that
  * nothing outside it is ever touched. */
 #include "engine/base/mem.h"
-#include "server/storage/deposit.h"
+#include "server/storage/object_writer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,14 +55,14 @@ static int tear_down(void **state)
 
 static int put(const char *tenant, const char *name, const char *text, struct err *err)
 {
-    struct deposit d;
+    struct object_writer d;
     bool replaced;
     *err = (struct err){0};
-    int rc = deposit_begin(&s, &d, tenant, name, strlen(text), err);
+    int rc = object_writer_begin(&s, &d, tenant, name, strlen(text), err);
     if (rc)
         return rc;
     assert_int_equal(write(d.fd, text, strlen(text)), (ssize_t)strlen(text));
-    rc = deposit_commit(&d, &replaced, err);
+    rc = object_writer_commit(&d, &replaced, err);
     return rc ? rc : replaced;
 }
 
@@ -101,13 +101,13 @@ static void an_object_appears_whole_and_is_replaced_whole(void **state)
 {
     (void)state;
     struct err err;
-    struct deposit d;
+    struct object_writer d;
     bool replaced = true;
-    assert_int_equal(deposit_begin(&s, &d, "", "a", 5, &err), 0);
+    assert_int_equal(object_writer_begin(&s, &d, "", "a", 5, &err), 0);
     assert_string_equal(get("", "a"), "");
     assert_int_equal(write(d.fd, "first", 5), 5);
     assert_string_equal(get("", "a"), "");
-    assert_int_equal(deposit_commit(&d, &replaced, &err), 0);
+    assert_int_equal(object_writer_commit(&d, &replaced, &err), 0);
     assert_false(replaced);
     assert_string_equal(get("", "a"), "first");
     int old = object_store_read(&s, "", "a", NULL, &err);
@@ -117,10 +117,10 @@ static void an_object_appears_whole_and_is_replaced_whole(void **state)
     assert_int_equal(read(old, text, 7), 5); /* who reads keeps what it found */
     assert_string_equal(text, "first");
     close(old);
-    assert_int_equal(deposit_begin(&s, &d, "", "a", 3, &err), 0);
+    assert_int_equal(object_writer_begin(&s, &d, "", "a", 3, &err), 0);
     assert_int_equal(write(d.fd, "new", 3), 3);
-    deposit_abandon(&d);
-    deposit_abandon(&d);
+    object_writer_abandon(&d);
+    object_writer_abandon(&d);
     assert_string_equal(get("", "a"), "second!");
     assert_int_equal(count("t-"), 1);
 }
@@ -237,7 +237,7 @@ static void a_list_is_in_the_order_of_names(void **state)
     (void)state;
     struct err err;
     struct object_store_entry *list;
-    struct deposit d;
+    struct object_writer d;
     size_t n = 9;
     assert_int_equal(object_store_list(&s, "", &list, &n, &err), 0);
     assert_int_equal(n, 0);
@@ -246,7 +246,7 @@ static void a_list_is_in_the_order_of_names(void **state)
         snprintf(name, sizeof name, "n%03d", i * 7 % 200);
         assert_int_equal(put("", name, name, &err), 0);
     }
-    assert_int_equal(deposit_begin(&s, &d, "", "half", 4, &err), 0);
+    assert_int_equal(object_writer_begin(&s, &d, "", "half", 4, &err), 0);
     assert_int_equal(object_store_list(&s, "", &list, &n, &err), 0);
     assert_int_equal(n, 200);
     for (int i = 0; i < 200; i++) {
@@ -257,7 +257,7 @@ static void a_list_is_in_the_order_of_names(void **state)
         assert_true(list[i].created > 1600000000);
     }
     mem_free(list);
-    deposit_abandon(&d);
+    object_writer_abandon(&d);
     for (long k = 1; k <= 3; k++) { /* 64, 128, 256 entries */
         mem_fail_after(k);
         assert_int_equal(object_store_list(&s, "", &list, &n, &err), -ERR_MEMORY);
@@ -269,15 +269,15 @@ static void quotas_hold_with_what_is_being_written(void **state)
 {
     (void)state;
     struct err err;
-    struct deposit d;
+    struct object_writer d;
     s.o.object_bytes = 60;
     s.o.tenant_bytes = 100;
     s.o.total_bytes = 150;
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 61, &err), -ERR_TOO_LARGE);
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 60, &err), 0);
-    struct deposit second;
-    assert_int_equal(deposit_begin(&s, &second, "a", "y", 41, &err), -ERR_QUOTA);
-    assert_int_equal(deposit_begin(&s, &second, "a", "y", 40, &err), 0);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 61, &err), -ERR_TOO_LARGE);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 60, &err), 0);
+    struct object_writer second;
+    assert_int_equal(object_writer_begin(&s, &second, "a", "y", 41, &err), -ERR_QUOTA);
+    assert_int_equal(object_writer_begin(&s, &second, "a", "y", 40, &err), 0);
     assert_int_equal(put("a", "z", "1", &err), -ERR_QUOTA);
     assert_non_null(strstr(err.text, "your quota is 100 bytes"));
     assert_int_equal(
@@ -286,12 +286,13 @@ static void quotas_hold_with_what_is_being_written(void **state)
     assert_non_null(strstr(err.text, "the server's quota is 150 bytes"));
     assert_int_equal(
         put("b", "z", "01234567890123456789012345678901234567890123456789", &err), 0);
-    deposit_abandon(&second);
+    object_writer_abandon(&second);
     bool replaced;
-    assert_int_equal(deposit_commit(&d, &replaced, &err), 0);
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 60, &err), 0); /* in its own place */
-    deposit_abandon(&d);
-    assert_int_equal(deposit_begin(&s, &d, "a", "y", 60, &err), -ERR_QUOTA);
+    assert_int_equal(object_writer_commit(&d, &replaced, &err), 0);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 60, &err),
+                     0); /* in its own place */
+    object_writer_abandon(&d);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "y", 60, &err), -ERR_QUOTA);
     assert_int_equal(count("t-a"), 1);
     assert_int_equal(count("t-b"), 1);
 }
@@ -304,9 +305,9 @@ static void die_while_writing(const char *name)
     assert_int_equal(pipe(ready), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        struct deposit d;
+        struct object_writer d;
         struct err err;
-        if (deposit_begin(&s, &d, "", name, 100, &err) == 0 &&
+        if (object_writer_begin(&s, &d, "", name, 100, &err) == 0 &&
             write(d.fd, "half", 4) == 4 && write(ready[1], "x", 1) == 1)
             pause();
         _exit(1);
@@ -322,7 +323,7 @@ static void what_the_dead_left_goes_at_the_next_start(void **state)
 {
     (void)state;
     struct err err;
-    struct deposit live;
+    struct object_writer live;
     assert_int_equal(put("", "a", "old", &err), 0);
     char path[160];
     die_while_writing("a");
@@ -331,7 +332,7 @@ static void what_the_dead_left_goes_at_the_next_start(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_string_equal(get("", "a"), "old");
     assert_string_equal(get("", "b"), "");
-    assert_int_equal(deposit_begin(&s, &live, "", "c", 3, &err), 0);
+    assert_int_equal(object_writer_begin(&s, &live, "", "c", 3, &err), 0);
     assert_int_equal(count("t-"), 5);
     struct object_store other;
     assert_int_equal(
@@ -339,7 +340,7 @@ static void what_the_dead_left_goes_at_the_next_start(void **state)
     assert_int_equal(count("t-"), 3); /* the old object, the live temporary, the pipe */
     bool replaced;
     assert_int_equal(write(live.fd, "new", 3), 3);
-    assert_int_equal(deposit_commit(&live, &replaced, &err), 0);
+    assert_int_equal(object_writer_commit(&live, &replaced, &err), 0);
     assert_string_equal(get("", "c"), "new");
     object_store_close(&other);
 }
@@ -348,7 +349,7 @@ static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
 {
     (void)state;
     struct err err;
-    struct deposit d;
+    struct object_writer d;
     struct rlimit old, small;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     small = old;
@@ -356,13 +357,13 @@ static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(put("", "a", "old", &err), 0);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_int_equal(deposit_begin(&s, &d, "", "a", 1001, &err), -ERR_IO);
+    assert_int_equal(object_writer_begin(&s, &d, "", "a", 1001, &err), -ERR_IO);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(count("t-"), 1);
     assert_string_equal(get("", "a"), "old");
 
     struct object_store none = {.fd = open("/proc/self", O_RDONLY | O_DIRECTORY)};
-    assert_int_equal(deposit_begin(&none, &d, "", "a", 1, &err), -ERR_IO);
+    assert_int_equal(object_writer_begin(&none, &d, "", "a", 1, &err), -ERR_IO);
     close(none.fd);
 }
 

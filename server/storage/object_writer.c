@@ -1,5 +1,5 @@
 /* Temporaries, locks and renames. */
-#include "server/storage/deposit.h"
+#include "server/storage/object_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ static int check_quota(uint64_t used, uint64_t limit, const char *whose, struct 
 
 /* With what is to come beside all that is there; only the object that is replaced does
  * not count. */
-static int check_quotas(const struct object_store *s, const struct deposit *d,
+static int check_quotas(const struct object_store *s, const struct object_writer *d,
                         const char *tenant, struct object_store_use own, struct err *err)
 {
     struct object_store_use others = {0};
@@ -45,7 +45,7 @@ static int check_quotas(const struct object_store *s, const struct deposit *d,
 
 /* A fresh locked temporary. Between its making and the lock another process may have
  * taken it for a stale one: then there is no name to it any more. */
-static int make_temp(struct deposit *d)
+static int make_temp(struct object_writer *d)
 {
     for (int tries = 0; tries < 8; tries++) {
         uint64_t x;
@@ -75,10 +75,11 @@ static int allocate(int fd, uint64_t bytes)
     return errno == EOPNOTSUPP || errno == ENOSYS ? ftruncate(fd, (off_t)bytes) : -1;
 }
 
-int deposit_begin(const struct object_store *s, struct deposit *d, const char *tenant,
-                  const char *name, uint64_t bytes, struct err *err)
+int object_writer_begin(const struct object_store *s, struct object_writer *d,
+                        const char *tenant, const char *name, uint64_t bytes,
+                        struct err *err)
 {
-    *d = (struct deposit){.fd = -1};
+    *d = (struct object_writer){.fd = -1};
     if (s->o.object_bytes && bytes > s->o.object_bytes)
         return err_set(err, ERR_TOO_LARGE,
                        "state object: %llu bytes exceed the limit of %llu",
@@ -101,14 +102,14 @@ int deposit_begin(const struct object_store *s, struct deposit *d, const char *t
              ? object_store_io_error(err, "writing")
              : check_quotas(s, d, tenant, (struct object_store_use){0}, err);
     if (rc)
-        deposit_abandon(d);
+        object_writer_abandon(d);
     return rc;
 }
 
-int deposit_begin_in(struct deposit *d, int dir_fd, const char *name, uint64_t bytes,
-                     struct err *err)
+int object_writer_begin_in(struct object_writer *d, int dir_fd, const char *name,
+                           uint64_t bytes, struct err *err)
 {
-    *d = (struct deposit){.fd = -1, .dir_fd = dir_fd};
+    *d = (struct object_writer){.fd = -1, .dir_fd = dir_fd};
     snprintf(d->name, sizeof d->name, "%s", name);
     if (make_temp(d) != 0) {
         close(dir_fd);
@@ -118,11 +119,11 @@ int deposit_begin_in(struct deposit *d, int dir_fd, const char *name, uint64_t b
     if (allocate(d->fd, bytes) == 0)
         return 0;
     int rc = object_store_io_error(err, "writing");
-    deposit_abandon(d);
+    object_writer_abandon(d);
     return rc;
 }
 
-static int publish(struct deposit *d, bool *replaced)
+static int publish(struct object_writer *d, bool *replaced)
 {
     *replaced = false;
     if (renameat2(d->dir_fd, d->temp, d->dir_fd, d->name, RENAME_NOREPLACE) == 0)
@@ -135,11 +136,11 @@ static int publish(struct deposit *d, bool *replaced)
     return renameat(d->dir_fd, d->temp, d->dir_fd, d->name);
 }
 
-int deposit_commit(struct deposit *d, bool *replaced, struct err *err)
+int object_writer_commit(struct object_writer *d, bool *replaced, struct err *err)
 {
     if (fsync(d->fd) != 0 || publish(d, replaced) != 0) {
         int rc = object_store_io_error(err, "writing");
-        deposit_abandon(d);
+        object_writer_abandon(d);
         return rc;
     }
     int rc = fsync(d->dir_fd) ? object_store_io_error(err, "writing") : 0;
@@ -149,7 +150,7 @@ int deposit_commit(struct deposit *d, bool *replaced, struct err *err)
     return rc;
 }
 
-void deposit_abandon(struct deposit *d)
+void object_writer_abandon(struct object_writer *d)
 {
     if (!d->open)
         return;

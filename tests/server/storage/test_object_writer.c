@@ -1,6 +1,6 @@
 /* Writing an object into the store: what a quota counts and when, what is made durable in
  * which order, and what an error leaves. The system calls below stand before libc's. */
-#include "server/storage/deposit.h"
+#include "server/storage/object_writer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,11 +90,11 @@ static int tear_down(void **state)
 
 static int put(const char *tenant, const char *name, uint64_t bytes, struct err *err)
 {
-    struct deposit d;
+    struct object_writer d;
     bool replaced;
     *err = (struct err){0};
-    int rc = deposit_begin(&s, &d, tenant, name, bytes, err);
-    return rc ? rc : deposit_commit(&d, &replaced, err);
+    int rc = object_writer_begin(&s, &d, tenant, name, bytes, err);
+    return rc ? rc : object_writer_commit(&d, &replaced, err);
 }
 
 static bool is_there(const char *tenant, const char *name)
@@ -111,14 +111,14 @@ static void what_is_refused_takes_no_room_meanwhile(void **state)
 {
     (void)state;
     struct err err;
-    struct deposit d;
+    struct object_writer d;
     s.o.tenant_bytes = 100;
     s.o.total_bytes = 150;
     assert_int_equal(put("a", "x", 90, &err), 0);
     assert_int_equal(calls.fallocates, 1);
-    assert_int_equal(deposit_begin(&s, &d, "a", "y", 11, &err), -ERR_QUOTA);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "y", 11, &err), -ERR_QUOTA);
     assert_non_null(strstr(err.text, "they are 101"));
-    assert_int_equal(deposit_begin(&s, &d, "b", "y", 61, &err), -ERR_QUOTA);
+    assert_int_equal(object_writer_begin(&s, &d, "b", "y", 61, &err), -ERR_QUOTA);
     assert_non_null(strstr(err.text, "they are 151"));
     assert_int_equal(calls.fallocates, 1);
 }
@@ -134,19 +134,19 @@ static void what_is_replaced_meanwhile_does_not_count_as_larger(void **state)
 {
     (void)state;
     struct err err;
-    struct deposit d;
+    struct object_writer d;
     assert_int_equal(put("a", "w", 40, &err), 0);
     assert_int_equal(put("a", "x", 60, &err), 0);
     s.o.tenant_bytes = 100;
     calls.before_walk = shrink_x;
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 61, &err), -ERR_QUOTA);
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 60, &err), 0);
-    deposit_abandon(&d);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 61, &err), -ERR_QUOTA);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 60, &err), 0);
+    object_writer_abandon(&d);
     s.o.tenant_bytes = 0;
     s.o.total_bytes = 100;
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 61, &err), -ERR_QUOTA);
-    assert_int_equal(deposit_begin(&s, &d, "a", "x", 60, &err), 0);
-    deposit_abandon(&d);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 61, &err), -ERR_QUOTA);
+    assert_int_equal(object_writer_begin(&s, &d, "a", "x", 60, &err), 0);
+    object_writer_abandon(&d);
 }
 
 /* Whatever there is too little of, nothing counts as empty for it. */

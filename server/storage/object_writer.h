@@ -10,34 +10,35 @@
  *
  * Blocks on the disk: uv workers only. One owner.
  */
-#ifndef SERVER_STORAGE_DEPOSIT_H
-#define SERVER_STORAGE_DEPOSIT_H
+#ifndef SERVER_STORAGE_OBJECT_WRITER_H
+#define SERVER_STORAGE_OBJECT_WRITER_H
 
 #include "server/storage/object_store.h"
 
-enum { DEPOSIT_TEMP_BYTES = 24 };
+enum { OBJECT_WRITER_TEMP_BYTES = 24 };
 
-struct deposit {
+struct object_writer {
     int fd, dir_fd; /* own: the temporary and its directory */
-    char temp[DEPOSIT_TEMP_BYTES], name[OBJECT_STORE_NAME_BYTES];
+    char temp[OBJECT_WRITER_TEMP_BYTES], name[OBJECT_STORE_NAME_BYTES];
     bool open; /* false: nothing to abandon; zeroed = not open */
 };
 
 /* Makes the temporary; d->fd is to be filled with `bytes` bytes. ERR_TOO_LARGE,
  * ERR_QUOTA, ERR_IO; nothing is left then. */
-int deposit_begin(const struct object_store *s, struct deposit *d, const char *tenant,
-                  const char *name, uint64_t bytes, struct err *err);
+int object_writer_begin(const struct object_store *s, struct object_writer *d,
+                        const char *tenant, const char *name, uint64_t bytes,
+                        struct err *err);
 
-/* The same without quotas, as a file of a directory that is the deposit's from now on.
+/* The same without quotas, as a file of a directory that is the writer's from now on.
  * ERR_IO. */
-int deposit_begin_in(struct deposit *d, int dir_fd, const char *name, uint64_t bytes,
-                     struct err *err);
+int object_writer_begin_in(struct object_writer *d, int dir_fd, const char *name,
+                           uint64_t bytes, struct err *err);
 
 /* Makes it the object of its name. ERR_IO, then it is abandoned; only when the very last
  * write, the directory's, fails is the object there all the same: it may or may not
  * outlive a crash. */
-int deposit_commit(struct deposit *d, bool *replaced, struct err *err);
+int object_writer_commit(struct object_writer *d, bool *replaced, struct err *err);
 
-void deposit_abandon(struct deposit *d); /* accepts one that is not open */
+void object_writer_abandon(struct object_writer *d); /* accepts one that is not open */
 
 #endif
