@@ -83,7 +83,7 @@ void travel_ask(const struct conn *c, struct engine_request *r)
     r->save_state = c->req.state.save != NULL;
 }
 
-/* ---- the shelf -------------------------------------------------------------- */
+/* ---- the disk cache -------------------------------------------------------------- */
 
 static void close_object(struct travel *t)
 {
@@ -95,19 +95,19 @@ static void close_object(struct travel *t)
 bool travel_recall(struct conn *c)
 {
     struct travel *t = &c->travel;
-    struct shelf *shelf = keeper_shelf(c->l);
+    struct disk_cache *disk_cache = keeper_disk_cache(c->l);
     const struct job *j = c->jobs;
-    return shelf->store && c->n_jobs == 1 && !c->req.state.load &&
+    return disk_cache->store && c->n_jobs == 1 && !c->req.state.load &&
            !c->req.gen.prompt_logprobs &&
-           shelf_find(shelf, c->tenant_name, c->req.cache_salt, j->ids, (int)j->n_ids,
-                      &t->place);
+           disk_cache_find(disk_cache, c->tenant_name, c->req.cache_salt, j->ids,
+                           (int)j->n_ids, &t->place);
 }
 
 /* Nobody can make use of it. */
 static void clear_away(const struct conn *c, int rc) /* worker */
 {
     if (rc == -ERR_CONFLICT)
-        shelf_remove(c->l->store, &c->travel.place);
+        disk_cache_remove(c->l->store, &c->travel.place);
 }
 
 int travel_reopen(struct encode *w) /* worker */
@@ -115,7 +115,7 @@ int travel_reopen(struct encode *w) /* worker */
     struct conn *c = work_conn(w);
     struct travel *t = &c->travel;
     struct ids known = {0};
-    t->fd = shelf_read(c->l->store, &t->place, &w->err);
+    t->fd = disk_cache_read(c->l->store, &t->place, &w->err);
     if (t->fd < 0)
         return t->fd;
     t->open = true;
@@ -138,7 +138,7 @@ static void forget(struct conn *c)
 {
     int rc = c->encode.rc;
     if (rc == -ERR_CONFLICT || rc == -ERR_NOT_FOUND)
-        shelf_drop(&c->l->keeper.shelf, &c->travel.place);
+        disk_cache_drop(&c->l->keeper.disk_cache, &c->travel.place);
     if (rc == -ERR_CONFLICT)
         log_text(LOG_WARN, "checkpoint_dropped", c->encode.err.text);
 }

@@ -17,7 +17,7 @@
 
 #include "server/serve/bridge.h"
 #include "server/serve/encode.h"
-#include "server/storage/shelf.h"
+#include "server/storage/disk_cache.h"
 
 struct conn;
 
@@ -28,7 +28,7 @@ struct loan {
 
 struct travel { /* zeroed: nothing is loaded or saved */
     int fd; /* owns, if open: the object that is loaded, as it was when it was found */
-    struct shelf_place place;      /* depth 0: what is loaded was asked for by its name */
+    struct disk_cache_place place; /* depth 0: what is loaded was asked for by its name */
     bool open, arrived, stored;    /* arrived: the engine has room for what is loaded */
     struct engine_object from, to; /* what is loaded; what is stored */
     struct loan load, save;
@@ -38,7 +38,7 @@ struct travel { /* zeroed: nothing is loaded or saved */
  * ERR_NOT_FOUND, ERR_CONFLICT, ERR_IO, or as tokenising. */
 int travel_find(struct encode *w);
 
-/* Whether there may be something on the shelf for the one prompt of a request. Then
+/* Whether there may be something in the disk cache for the one prompt of a request. Then
  * travel_reopen is for work_start, and travel_recalled follows it. Nothing of this is an
  * error: what is damaged or foreign is removed, and the prompt is read. */
 bool travel_recall(struct conn *c);

@@ -146,7 +146,7 @@ static int step_check(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
-/* What may be on the shelf is looked at by a worker. */
+/* What may be in the disk cache is looked at by a worker. */
 static int step_recall(struct conn *c, struct err *err)
 {
     if (!travel_recall(c))

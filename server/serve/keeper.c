@@ -16,9 +16,9 @@ static struct loop *loop_of(struct encode *w)
     return (struct loop *)(void *)((char *)w - offsetof(struct loop, keeper.work));
 }
 
-struct shelf *keeper_shelf(struct loop *l)
+struct disk_cache *keeper_disk_cache(struct loop *l)
 {
-    struct shelf *s = &l->keeper.shelf;
+    struct disk_cache *s = &l->keeper.disk_cache;
     if (s->store && !s->kind) {
         const struct engine_info *i = engine_info(bridge_engine(l->bridge));
         char text[128];
@@ -31,13 +31,13 @@ struct shelf *keeper_shelf(struct loop *l)
 
 int keeper_open(struct loop *l, struct err *err)
 {
-    return shelf_open(&l->keeper.shelf, l->store, err);
+    return disk_cache_open(&l->keeper.disk_cache, l->store, err);
 }
 
 void keeper_close(struct loop *l)
 {
     bridge_way_free(l->keeper.way);
-    shelf_close(&l->keeper.shelf);
+    disk_cache_close(&l->keeper.disk_cache);
 }
 
 /* Without memory it is asked another time. */
@@ -54,7 +54,7 @@ static void ask(struct loop *l, bool all)
 void keeper_tick(struct loop *l, uint64_t now_ns)
 {
     const struct keeper *k = &l->keeper;
-    if (k->shelf.store && !k->asked && !k->loan && now_ns - k->asked_ns > ASK_NS &&
+    if (k->disk_cache.store && !k->asked && !k->loan && now_ns - k->asked_ns > ASK_NS &&
         (l->phase == LOOP_SERVING || l->phase == LOOP_GRACE))
         ask(l, false);
 }
@@ -62,7 +62,7 @@ void keeper_tick(struct loop *l, uint64_t now_ns)
 bool keeper_ending(struct loop *l)
 {
     struct keeper *k = &l->keeper;
-    if (!k->shelf.store || k->dry)
+    if (!k->disk_cache.store || k->dry)
         return false;
     if (!k->asked && !k->loan)
         ask(l, true);
@@ -74,15 +74,15 @@ bool keeper_ending(struct loop *l)
 static int write_kept(struct encode *w) /* worker */
 {
     struct keeper *k = &loop_of(w)->keeper;
-    const struct object_store *store = k->shelf.store;
+    const struct object_store *store = k->disk_cache.store;
     struct engine_kept kept;
     struct object_writer d;
     bool replaced;
     for (int i = 0; i < k->n_gone; i++)
-        shelf_remove(store, &k->gone[i]);
+        disk_cache_remove(store, &k->gone[i]);
     engine_kept_of(k->loan, &kept);
     engine_object_of(w->e, k->loan, &k->object);
-    int rc = shelf_begin(store, &d, &k->place, k->object.bytes, &k->over, &w->err);
+    int rc = disk_cache_begin(store, &d, &k->place, k->object.bytes, &k->over, &w->err);
     if (rc)
         return rc;
     rc = engine_object_save(w->e, k->loan, d.fd, kept.tenant, &w->err);
@@ -91,13 +91,13 @@ static int write_kept(struct encode *w) /* worker */
     return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
 }
 
-/* Takes the longest unused off the shelf, until `bytes` are free or hands are full. */
-static void drop_oldest(struct keeper *k, const struct shelf_place *of_tenant,
+/* Takes the longest unused from the disk cache, until `bytes` are free or hands are full. */
+static void drop_oldest(struct keeper *k, const struct disk_cache_place *of_tenant,
                         uint64_t bytes, uint64_t *freed)
 {
     uint64_t n;
     while (*freed < bytes && k->n_gone < KEEPER_GONE &&
-           shelf_oldest(&k->shelf, of_tenant, &k->gone[k->n_gone], &n)) {
+           disk_cache_oldest(&k->disk_cache, of_tenant, &k->gone[k->n_gone], &n)) {
         k->n_gone++;
         *freed += n;
     }
@@ -130,7 +130,7 @@ static void wrote(struct encode *w)
         encode_start(w, write_kept, &l->uv, NULL) == 0)
         return;
     if (w->rc == 0) {
-        shelf_add(&k->shelf, &k->place, k->object.bytes);
+        disk_cache_add(&k->disk_cache, &k->place, k->object.bytes);
         l->metrics.states_saved++;
     } else if (w->rc != -ERR_QUOTA) {
         log_text(LOG_WARN, "checkpoint_not_kept", w->err.text);
@@ -152,9 +152,9 @@ void keeper_take(struct loop *l, struct engine_state *state)
     k->work.e = bridge_engine(l->bridge);
     k->work.gate = &l->disk;
     k->work.done = wrote;
-    if (!shelf_place(&k->place, keeper_shelf(l), kept.tenant, kept.cache_salt,
-                     kept.tokens, kept.n_tokens) ||
-        shelf_has(&k->shelf, &k->place) ||
+    if (!disk_cache_place(&k->place, keeper_disk_cache(l), kept.tenant, kept.cache_salt,
+                          kept.tokens, kept.n_tokens) ||
+        disk_cache_has(&k->disk_cache, &k->place) ||
         encode_start(&k->work, write_kept, &l->uv, NULL))
         give_back(l);
 }

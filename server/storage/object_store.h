@@ -3,7 +3,7 @@
  *
  *   DIR/t-<tenant>/<name>       an object; bytes of the tenant beyond A-Za-z0-9_- are =XX
  *   DIR/t-<tenant>/.new-<hex>   one that is being written, locked by its writer
- *   DIR/p-<tenant>/             what the daemon keeps there by itself: shelf.h
+ *   DIR/p-<tenant>/             what the daemon keeps there by itself: disk_cache.h
  *
  * Objects are never changed in place (object_writer.h writes them), so an open descriptor keeps
  * what it found. Temporaries whose writer is gone are removed at open. No symbolic link

@@ -1,5 +1,5 @@
 /* The index, and the three levels of directories under it. */
-#include "server/storage/shelf.h"
+#include "server/storage/disk_cache.h"
 
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
@@ -18,25 +18,28 @@ enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC, MOST_ENTRIES = 1 << 16 };
 
 /* ---- places ----------------------------------------------------------------- */
 
-static bool group_path(char out[SHELF_PATH_BYTES], const char *tenant, const char *salt)
+static bool group_path(char out[DISK_CACHE_PATH_BYTES], const char *tenant,
+                       const char *salt)
 {
     char t[OBJECT_STORE_DIR_BYTES], s[OBJECT_STORE_DIR_BYTES];
     if (!object_store_dir_name(t, "p-", tenant) ||
         !object_store_dir_name(s, "s-", salt ? salt : ""))
         return false;
-    return snprintf(out, SHELF_PATH_BYTES, "%s/%s", t, s) < SHELF_PATH_BYTES - 64;
+    return snprintf(out, DISK_CACHE_PATH_BYTES, "%s/%s", t, s) <
+           DISK_CACHE_PATH_BYTES - 64;
 }
 
-static void put_name(struct shelf_place *p, const char *group, int depth, uint64_t hash)
+static void put_name(struct disk_cache_place *p, const char *group, int depth,
+                     uint64_t hash)
 {
     p->depth = depth;
     snprintf(p->path, sizeof p->path, "%.440s/%d-%016" PRIx64, group, depth, hash);
 }
 
-bool shelf_place(struct shelf_place *out, const struct shelf *s, const char *tenant,
-                 const char *salt, const int32_t *ids, int n)
+bool disk_cache_place(struct disk_cache_place *out, const struct disk_cache *s,
+                      const char *tenant, const char *salt, const int32_t *ids, int n)
 {
-    char group[SHELF_PATH_BYTES];
+    char group[DISK_CACHE_PATH_BYTES];
     if (!group_path(group, tenant, salt))
         return false;
     put_name(out, group, n, hash_bytes(ids, (size_t)n * sizeof *ids) ^ s->kind);
@@ -57,7 +60,7 @@ static bool parse(const char *path, uint64_t *group, int *depth, uint64_t *hash)
 
 /* ---- the index -------------------------------------------------------------- */
 
-static bool precedes(const struct shelf_entry *e, uint64_t group, int depth,
+static bool precedes(const struct disk_cache_entry *e, uint64_t group, int depth,
                      uint64_t hash)
 {
     if (e->group != group)
@@ -66,7 +69,7 @@ static bool precedes(const struct shelf_entry *e, uint64_t group, int depth,
 }
 
 /* Where such an entry is, or would be. */
-static size_t lower(const struct shelf *s, uint64_t group, int depth, uint64_t hash)
+static size_t lower(const struct disk_cache *s, uint64_t group, int depth, uint64_t hash)
 {
     size_t from = 0, to = s->n;
     while (from < to) {
@@ -79,7 +82,7 @@ static size_t lower(const struct shelf *s, uint64_t group, int depth, uint64_t h
     return from;
 }
 
-static struct shelf_entry *entry_of(const struct shelf *s, const char *path)
+static struct disk_cache_entry *entry_of(const struct disk_cache *s, const char *path)
 {
     uint64_t group, hash;
     int depth;
@@ -89,9 +92,9 @@ static struct shelf_entry *entry_of(const struct shelf *s, const char *path)
     return i < s->n && strcmp(s->list[i].path, path) == 0 ? &s->list[i] : NULL;
 }
 
-static void insert(struct shelf *s, const char *path, uint64_t bytes, uint64_t used)
+static void insert(struct disk_cache *s, const char *path, uint64_t bytes, uint64_t used)
 {
-    struct shelf_entry e = {.bytes = bytes, .used = used};
+    struct disk_cache_entry e = {.bytes = bytes, .used = used};
     if (entry_of(s, path) || !parse(path, &e.group, &e.depth, &e.hash) ||
         s->n == MOST_ENTRIES)
         return;
@@ -114,7 +117,7 @@ static void insert(struct shelf *s, const char *path, uint64_t bytes, uint64_t u
     s->clock = used > s->clock ? used : s->clock;
 }
 
-static void take_out(struct shelf *s, struct shelf_entry *e)
+static void take_out(struct disk_cache *s, struct disk_cache_entry *e)
 {
     size_t i = (size_t)(e - s->list);
     mem_free(e->path);
@@ -122,34 +125,35 @@ static void take_out(struct shelf *s, struct shelf_entry *e)
     s->n--;
 }
 
-void shelf_add(struct shelf *s, const struct shelf_place *place, uint64_t bytes)
+void disk_cache_add(struct disk_cache *s, const struct disk_cache_place *place,
+                    uint64_t bytes)
 {
     insert(s, place->path, bytes, s->clock + 1);
 }
 
-void shelf_drop(struct shelf *s, const struct shelf_place *place)
+void disk_cache_drop(struct disk_cache *s, const struct disk_cache_place *place)
 {
-    struct shelf_entry *e = entry_of(s, place->path);
+    struct disk_cache_entry *e = entry_of(s, place->path);
     if (e)
         take_out(s, e);
 }
 
-bool shelf_has(const struct shelf *s, const struct shelf_place *place)
+bool disk_cache_has(const struct disk_cache *s, const struct disk_cache_place *place)
 {
     return entry_of(s, place->path) != NULL;
 }
 
 /* One pass over the ids, from depth to depth. */
-static struct shelf_entry *deepest(struct shelf *s, size_t i, uint64_t group,
-                                   const int32_t *ids, int n)
+static struct disk_cache_entry *deepest(struct disk_cache *s, size_t i, uint64_t group,
+                                        const int32_t *ids, int n)
 {
-    struct shelf_entry *best = NULL;
+    struct disk_cache_entry *best = NULL;
     struct hash hash = {0};
     int done = 0;
     if (!hash_begin(&hash))
         return NULL;
     for (; i < s->n && s->list[i].group == group && s->list[i].depth <= n; i++) {
-        struct shelf_entry *e = &s->list[i];
+        struct disk_cache_entry *e = &s->list[i];
         hash_put(&hash, ids + done, (size_t)(e->depth - done) * sizeof *ids);
         done = e->depth;
         if ((hash_value(&hash) ^ s->kind) == e->hash)
@@ -159,17 +163,17 @@ static struct shelf_entry *deepest(struct shelf *s, size_t i, uint64_t group,
     return best;
 }
 
-bool shelf_find(struct shelf *s, const char *tenant, const char *salt, const int32_t *ids,
-                int n, struct shelf_place *out)
+bool disk_cache_find(struct disk_cache *s, const char *tenant, const char *salt,
+                     const int32_t *ids, int n, struct disk_cache_place *out)
 {
-    char path[SHELF_PATH_BYTES];
+    char path[DISK_CACHE_PATH_BYTES];
     if (s->n == 0 || !group_path(path, tenant, salt))
         return false;
     uint64_t group = hash_bytes(path, strlen(path));
     size_t i = lower(s, group, 0, 0), len = strlen(path);
     if (i == s->n || s->list[i].group != group)
         return false;
-    struct shelf_entry *e = deepest(s, i, group, ids, n);
+    struct disk_cache_entry *e = deepest(s, i, group, ids, n);
     if (!e || strncmp(e->path, path, len) != 0 || e->path[len] != '/')
         return false;
     e->used = ++s->clock;
@@ -177,14 +181,14 @@ bool shelf_find(struct shelf *s, const char *tenant, const char *salt, const int
     return true;
 }
 
-bool shelf_oldest(struct shelf *s, const struct shelf_place *of_tenant,
-                  struct shelf_place *out, uint64_t *bytes)
+bool disk_cache_oldest(struct disk_cache *s, const struct disk_cache_place *of_tenant,
+                       struct disk_cache_place *out, uint64_t *bytes)
 {
     size_t len =
         of_tenant ? (size_t)(strchr(of_tenant->path, '/') - of_tenant->path) + 1 : 0;
-    struct shelf_entry *old = NULL;
+    struct disk_cache_entry *old = NULL;
     for (size_t i = 0; i < s->n; i++) {
-        struct shelf_entry *e = &s->list[i];
+        struct disk_cache_entry *e = &s->list[i];
         if (len && strncmp(e->path, of_tenant->path, len) != 0)
             continue;
         if (!old || e->used < old->used)
@@ -202,7 +206,7 @@ bool shelf_oldest(struct shelf *s, const struct shelf_place *of_tenant,
 /* ---- opening ---------------------------------------------------------------- */
 
 struct scan {
-    struct shelf *shelf;
+    struct disk_cache *disk_cache;
     const char *tenant, *salt;   /* names of the directories that it is in */
     object_store_entry_fn *next; /* for the entries of a directory */
 };
@@ -216,8 +220,8 @@ static int scan_file(void *arg, int dir_fd, const char *name, struct err *err)
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
         return 0;
     snprintf(path, sizeof path, "%s/%s/%s", c->tenant, c->salt, name);
-    if (strlen(path) < SHELF_PATH_BYTES)
-        insert(c->shelf, path, (uint64_t)st.st_size, (uint64_t)st.st_mtime);
+    if (strlen(path) < DISK_CACHE_PATH_BYTES)
+        insert(c->disk_cache, path, (uint64_t)st.st_size, (uint64_t)st.st_mtime);
     return 0;
 }
 
@@ -250,28 +254,29 @@ static int scan_tenant(void *arg, int dir_fd, const char *name, struct err *err)
     return enter(&c, dir_fd, name, "p-", err);
 }
 
-int shelf_open(struct shelf *s, const struct object_store *store, struct err *err)
+int disk_cache_open(struct disk_cache *s, const struct object_store *store,
+                    struct err *err)
 {
-    struct scan c = {.shelf = s};
-    *s = (struct shelf){.store = store};
+    struct scan c = {.disk_cache = s};
+    *s = (struct disk_cache){.store = store};
     int rc = object_store_each(store->fd, scan_tenant, &c, err);
     if (rc)
-        shelf_close(s);
+        disk_cache_close(s);
     return rc;
 }
 
-void shelf_close(struct shelf *s)
+void disk_cache_close(struct disk_cache *s)
 {
     for (size_t i = 0; i < s->n; i++)
         mem_free(s->list[i].path);
     mem_free(s->list);
-    *s = (struct shelf){0};
+    *s = (struct disk_cache){0};
 }
 
 /* ---- workers ---------------------------------------------------------------- */
 
 /* The directory of a place, made if need be; O_NOFOLLOW at every level. */
-static int open_group(const struct object_store *s, const struct shelf_place *p,
+static int open_group(const struct object_store *s, const struct disk_cache_place *p,
                       bool make, const char **name)
 {
     char tenant[OBJECT_STORE_DIR_BYTES], salt[OBJECT_STORE_DIR_BYTES];
@@ -291,8 +296,8 @@ static int open_group(const struct object_store *s, const struct shelf_place *p,
     return fd;
 }
 
-int shelf_read(const struct object_store *s, const struct shelf_place *place,
-               struct err *err)
+int disk_cache_read(const struct object_store *s, const struct disk_cache_place *place,
+                    struct err *err)
 {
     const char *name;
     struct stat st;
@@ -309,7 +314,7 @@ int shelf_read(const struct object_store *s, const struct shelf_place *place,
                 : err_set(err, ERR_IO, "a kept checkpoint cannot be opened");
 }
 
-void shelf_remove(const struct object_store *s, const struct shelf_place *place)
+void disk_cache_remove(const struct object_store *s, const struct disk_cache_place *place)
 {
     const char *name;
     int dir = open_group(s, place, false, &name);
@@ -354,13 +359,13 @@ static uint64_t beyond(uint64_t used, uint64_t more, uint64_t limit)
     return limit && used + more > limit ? used + more - limit : 0;
 }
 
-int shelf_begin(const struct object_store *s, struct object_writer *d,
-                const struct shelf_place *place, uint64_t bytes,
-                struct shelf_excess *over, struct err *err)
+int disk_cache_begin(const struct object_store *s, struct object_writer *d,
+                     const struct disk_cache_place *place, uint64_t bytes,
+                     struct disk_cache_excess *over, struct err *err)
 {
     uint64_t own = 0, all = 0;
     const char *name;
-    *over = (struct shelf_excess){0};
+    *over = (struct disk_cache_excess){0};
     if (s->o.object_bytes && bytes > s->o.object_bytes)
         return err_set(err, ERR_TOO_LARGE,
                        "a checkpoint is larger than an object may be");
