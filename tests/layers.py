@@ -80,7 +80,7 @@ LEFT = {
     ("engine/tokenizer/bpe.h", "engine/engine.h"),
     ("engine/tokenizer/detok.c", "engine/engine.h"),
 }
-LEFT_TWINS = {"engine/run/head", "engine/state/file"}
+LEFT_TWINS = {"engine/run/head", "engine/state/object_file"}
 
 
 def fits(name, patterns):

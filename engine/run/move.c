@@ -4,7 +4,7 @@
 #include "engine/base/mem.h"
 #include "engine/run/lend.h"
 #include "engine/run/runner.h"
-#include "engine/state/file.h"
+#include "engine/state/object_file.h"
 #include "engine/tokenizer/bpe.h"
 
 #include <string.h>
@@ -41,7 +41,7 @@ int move_peek(const struct object_kind *k, int fd, const char *tenant,
               struct engine_object *out, struct err *err)
 {
     struct object_head h;
-    int rc = file_peek(&h, fd, k, tenant, err);
+    int rc = object_file_peek(&h, fd, k, tenant, err);
     if (rc == 0)
         *out = told(&h);
     return rc;
@@ -52,7 +52,7 @@ int move_tokens(const struct object_kind *k, int fd, const char *tenant,
 {
     struct object_head h;
     int32_t *found = NULL;
-    int rc = file_open(&h, &found, fd, k, tenant, err);
+    int rc = object_file_open(&h, &found, fd, k, tenant, err);
     if (rc)
         return rc;
     *out = told(&h);
@@ -60,7 +60,7 @@ int move_tokens(const struct object_kind *k, int fd, const char *tenant,
         rc = err_set(err, ERR_MEMORY, "out of memory for %d tokens", h.n_tokens);
     for (int i = 0; rc == 0 && i < h.n_tokens; i++)
         ids_push(tokens, found[i]);
-    file_free(found);
+    object_file_free(found);
     return rc;
 }
 
@@ -78,20 +78,20 @@ int move_save(const struct object_kind *k, const struct engine_state *s, int fd,
               const char *tenant, struct err *err)
 {
     struct object_head h;
-    struct file_state from = {s->constant, s->pool, s->table};
+    struct object_file_state from = {s->constant, s->pool, s->table};
     object_head(&h, k, tenant, s->depth, s->n_tokens);
-    return file_save(fd, &h, s->tokens, k, &from, err);
+    return object_file_save(fd, &h, s->tokens, k, &from, err);
 }
 
 int move_load(const struct object_kind *k, struct engine_state *s, int fd,
               const char *tenant, struct err *err)
 {
     struct object_head h;
-    struct file_state to = {s->constant, s->pool, s->table};
-    int rc = file_peek(&h, fd, k, tenant, err);
+    struct object_file_state to = {s->constant, s->pool, s->table};
+    int rc = object_file_peek(&h, fd, k, tenant, err);
     if (rc == 0 && h.depth != s->depth)
         rc = object_differs(err, "depth", (uint64_t)s->depth, (uint64_t)h.depth);
-    return rc ? rc : file_load(fd, &h, k, &to, err);
+    return rc ? rc : object_file_load(fd, &h, k, &to, err);
 }
 
 /* ---- incoming --------------------------------------------------------------- */

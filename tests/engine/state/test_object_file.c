@@ -1,7 +1,7 @@
 /* State objects in files: out of one place of the pools into another, and every way a
  * file or a disk can be wrong. */
 #include "engine/base/mem.h"
-#include "engine/state/file.h"
+#include "engine/state/object_file.h"
 
 #include "tests/lib/temp_file.h"
 
@@ -28,9 +28,9 @@ struct place {
     int32_t table[PAGES];
 };
 
-static struct file_state state_of(struct place *p)
+static struct object_file_state state_of(struct place *p)
 {
-    return (struct file_state){p->slot, p->pool, p->table};
+    return (struct object_file_state){p->slot, p->pool, p->table};
 }
 
 static void fill(struct place *p, const int32_t table[PAGES])
@@ -56,8 +56,8 @@ static int save(int fd, struct err *err)
         tokens[i] = 999 - i;
     fill(&from, from_table);
     object_head(&h, &kind, "t", DEPTH, TOKENS);
-    struct file_state s = state_of(&from);
-    return file_save(fd, &h, tokens, &kind, &s, err);
+    struct object_file_state s = state_of(&from);
+    return object_file_save(fd, &h, tokens, &kind, &s, err);
 }
 
 /* Opens and loads; 0 and the content checked, or the error's code. */
@@ -67,18 +67,18 @@ static enum err_code load(int fd, struct err *err)
     struct object_head h;
     int32_t *tokens = NULL;
     *err = (struct err){0};
-    int rc = file_open(&h, &tokens, fd, &kind, "t", err);
+    int rc = object_file_open(&h, &tokens, fd, &kind, "t", err);
     memset(&to, 0x5A, sizeof to);
     memcpy(to.table, to_table, sizeof to.table);
-    struct file_state s = state_of(&to);
+    struct object_file_state s = state_of(&to);
     if (rc == 0) {
         assert_int_equal(h.depth, DEPTH);
         assert_int_equal(h.n_tokens, TOKENS);
         for (int i = 0; i < TOKENS; i++)
             assert_int_equal(tokens[i], 999 - i);
-        rc = file_load(fd, &h, &kind, &s, err);
+        rc = object_file_load(fd, &h, &kind, &s, err);
     }
-    file_free(tokens);
+    object_file_free(tokens);
     fill(&expected, to_table);
     if (rc == 0)
         assert_memory_equal(&to, &expected, sizeof to);
@@ -110,12 +110,12 @@ static void a_state_without_pages_is_its_slot(void **state)
     memset(slot, 0x11, sizeof slot);
     int fd = temp_file();
     object_head(&h, &bare, "", 1, 1);
-    struct file_state from = {slot, NULL, NULL}, to = {back, NULL, NULL};
-    assert_int_equal(file_save(fd, &h, &token, &bare, &from, &err), 0);
-    assert_int_equal(file_open(&h, &tokens, fd, &bare, "", &err), 0);
-    assert_int_equal(file_load(fd, &h, &bare, &to, &err), 0);
+    struct object_file_state from = {slot, NULL, NULL}, to = {back, NULL, NULL};
+    assert_int_equal(object_file_save(fd, &h, &token, &bare, &from, &err), 0);
+    assert_int_equal(object_file_open(&h, &tokens, fd, &bare, "", &err), 0);
+    assert_int_equal(object_file_load(fd, &h, &bare, &to, &err), 0);
     assert_memory_equal(slot, back, SLOT);
-    file_free(tokens);
+    object_file_free(tokens);
     close(fd);
 }
 
@@ -166,12 +166,12 @@ static void a_body_that_ends_early_is_found(void **state)
     int32_t *tokens;
     int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
-    assert_int_equal(file_open(&h, &tokens, fd, &kind, "t", &err), 0);
+    assert_int_equal(object_file_open(&h, &tokens, fd, &kind, "t", &err), 0);
     assert_int_equal(ftruncate(fd, (off_t)h.bytes - 1), 0);
     memcpy(to.table, to_table, sizeof to.table);
-    struct file_state s = state_of(&to);
-    assert_int_equal(file_load(fd, &h, &kind, &s, &err), -ERR_CONFLICT);
-    file_free(tokens);
+    struct object_file_state s = state_of(&to);
+    assert_int_equal(object_file_load(fd, &h, &kind, &s, &err), -ERR_CONFLICT);
+    object_file_free(tokens);
     close(fd);
 }
 

@@ -1,6 +1,6 @@
 /* Reading and writing state objects by pread and pwrite, in pieces that are hashed while
  * they are in the cache. */
-#include "engine/state/file.h"
+#include "engine/state/object_file.h"
 
 #include "engine/base/mem.h"
 
@@ -73,8 +73,8 @@ static int read_tokens(int32_t **tokens, int fd, const struct object_head *h,
     return rc;
 }
 
-int file_peek(struct object_head *h, int fd, const struct object_kind *k,
-              const char *tenant, struct err *err)
+int object_file_peek(struct object_head *h, int fd, const struct object_kind *k,
+                     const char *tenant, struct err *err)
 {
     char first[OBJECT_HEAD_BYTES];
     int rc = read_at(fd, first, sizeof first, 0, err);
@@ -85,14 +85,14 @@ int file_peek(struct object_head *h, int fd, const struct object_kind *k,
     return rc;
 }
 
-int file_open(struct object_head *h, int32_t **tokens, int fd,
-              const struct object_kind *k, const char *tenant, struct err *err)
+int object_file_open(struct object_head *h, int32_t **tokens, int fd,
+                     const struct object_kind *k, const char *tenant, struct err *err)
 {
-    int rc = file_peek(h, fd, k, tenant, err);
+    int rc = object_file_peek(h, fd, k, tenant, err);
     return rc ? rc : read_tokens(tokens, fd, h, k, err);
 }
 
-void file_free(int32_t *tokens)
+void object_file_free(int32_t *tokens)
 {
     if (tokens)
         mem_free((char *)tokens - OBJECT_HEAD_BYTES);
@@ -129,7 +129,7 @@ struct body { /* what a walk over it needs */
     int fd;
     const struct object_head *head;
     const struct object_kind *kind;
-    const struct file_state *state;
+    const struct object_file_state *state;
     struct hash hash;
     stretch_fn *fn;
 };
@@ -177,8 +177,8 @@ static int walk(struct body *b, uint64_t *hash, struct err *err)
     return rc;
 }
 
-int file_load(int fd, const struct object_head *h, const struct object_kind *k,
-              const struct file_state *to, struct err *err)
+int object_file_load(int fd, const struct object_head *h, const struct object_kind *k,
+                     const struct object_file_state *to, struct err *err)
 {
     struct body b = {.fd = fd, .head = h, .kind = k, .state = to, .fn = read_stretch};
     uint64_t hash;
@@ -188,8 +188,9 @@ int file_load(int fd, const struct object_head *h, const struct object_kind *k,
     return rc;
 }
 
-int file_save(int fd, struct object_head *h, const int32_t *tokens,
-              const struct object_kind *k, const struct file_state *from, struct err *err)
+int object_file_save(int fd, struct object_head *h, const int32_t *tokens,
+                     const struct object_kind *k, const struct object_file_state *from,
+                     struct err *err)
 {
     struct body b = {.fd = fd, .head = h, .kind = k, .state = from, .fn = write_stretch};
     int rc = walk(&b, &h->body_hash, err);
