@@ -101,7 +101,7 @@ static size_t scratch_bytes(const struct model *m, const struct engine_options *
 }
 
 static void fill_info(struct engine *e, const struct engine_options *o,
-                      const struct plan *p)
+                      const struct memory_plan *p)
 {
     const struct model *m = &e->model;
     struct holding held;
@@ -176,8 +176,8 @@ static int open_runner(struct engine *e, const struct engine_options *o,
 {
     const struct model *m = &e->model;
     size_t scratch = scratch_bytes(m, o);
-    struct plan plan;
-    struct plan_ask ask = {
+    struct memory_plan plan;
+    struct memory_plan_ask ask = {
         .slot_bytes = runner_slot_bytes(m),
         .page_bytes = m->page_bytes,
         .prefix = o->prefix_cache,
@@ -188,7 +188,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         .fixed = model_weights_bytes(m) + scratch,
         .later = scratch,
     };
-    int rc = plan_make(&plan, &ask, plan_available(), err);
+    int rc = memory_plan_make(&plan, &ask, memory_plan_available(), err);
     if (rc == 0)
         rc = pool_open(&e->pool, o->n_threads, err);
     if (rc == 0 && o->pin)
@@ -596,7 +596,7 @@ void engine_trim(struct engine *e)
 
 size_t engine_available(void)
 {
-    return plan_available();
+    return memory_plan_available();
 }
 
 /* ---- converting ------------------------------------------------------------- */

@@ -47,7 +47,7 @@ size_t runner_slot_bytes(const struct model *m)
 static int open_state(struct runner *r, const struct runner_options *o, struct err *err)
 {
     const struct model *m = r->model;
-    const struct plan *p = &o->plan;
+    const struct memory_plan *p = &o->plan;
     const struct prefix_options po = {.n_nodes = p->n_nodes,
                                       .cap_bytes = o->checkpoint_bytes,
                                       .any_depth = m->slot_bytes == 0 && m->page_bytes};

@@ -14,7 +14,7 @@
 #include "engine/run/sample.h"
 #include "engine/run/sched.h"
 #include "engine/run/speculate.h"
-#include "engine/state/plan.h"
+#include "engine/state/memory_plan.h"
 
 struct runner {
     const struct model *model; /* borrows until close, as vocab, kernels and pool */
@@ -42,7 +42,7 @@ struct runner {
 };
 
 struct runner_options {
-    struct plan plan; /* n_nodes 0: no prefixes are stored */
+    struct memory_plan plan; /* n_nodes 0: no prefixes are stored */
     size_t checkpoint_bytes;
     int checkpoint_interval;
     int step_rows, n_threads;

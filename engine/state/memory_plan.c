@@ -1,6 +1,6 @@
 /* Sizing the pools. Reads /proc/meminfo and the cgroup's files, at open only; counts what
  * no machine holds without overflow. */
-#include "engine/state/plan.h"
+#include "engine/state/memory_plan.h"
 
 #include "engine/kernel/kernel.h"
 #include "engine/state/prefix.h"
@@ -95,7 +95,7 @@ static size_t left_upward(const char *root, const char *group,
     }
 }
 
-size_t plan_group(const char *membership, const char *mount)
+size_t memory_plan_group(const char *membership, const char *mount)
 {
     static const char v1[] = ":memory:", v2[] = "0::";
     char line[1200], root[600];
@@ -115,10 +115,10 @@ size_t plan_group(const char *membership, const char *mount)
     return least;
 }
 
-size_t plan_available(void)
+size_t memory_plan_available(void)
 {
     return smaller(meminfo_available(),
-                   plan_group("/proc/self/cgroup", "/sys/fs/cgroup"));
+                   memory_plan_group("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
 /* Half of what a size can be at most, so that two such numbers can be added. */
@@ -156,7 +156,7 @@ static size_t sum(size_t a, size_t b)
     return a > SIZE_MAX - b ? SIZE_MAX : a + b;
 }
 
-static struct costs costs_of(const struct plan_ask *ask)
+static struct costs costs_of(const struct memory_plan_ask *ask)
 {
     struct costs c = {.slot = ask->slot_bytes, .page = ask->page_bytes};
     size_t per_seq = (size_t)(ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
@@ -174,14 +174,14 @@ static struct costs costs_of(const struct plan_ask *ask)
 
 /* Without a budget: full contexts, and as many slots again with a quarter of the pages
  * for checkpoints. */
-static size_t wanted(const struct plan_ask *ask, const struct costs *c)
+static size_t wanted(const struct memory_plan_ask *ask, const struct costs *c)
 {
     size_t pages = product(c->most, c->page);
     size_t share = ask->prefix ? sum(c->seqs, pages / 4) : 0;
     return sum(sum(c->seqs, pages), ask->checkpoints ? ask->checkpoints : share);
 }
 
-static int refuse(const struct plan_ask *ask, const struct costs *c, size_t budget,
+static int refuse(const struct memory_plan_ask *ask, const struct costs *c, size_t budget,
                   struct err *err)
 {
     const char *key = ask->checkpoints ? "checkpoint_bytes" : "memory_bytes";
@@ -196,7 +196,7 @@ static int refuse(const struct plan_ask *ask, const struct costs *c, size_t budg
 
 /* Out of what they were given, else what is left when every sequence has its pages, but
  * at least a quarter. */
-static size_t checkpoint_share(const struct plan_ask *ask, const struct costs *c,
+static size_t checkpoint_share(const struct memory_plan_ask *ask, const struct costs *c,
                                size_t budget)
 {
     size_t left = budget - c->least, pages = product(c->most, c->page);
@@ -208,7 +208,7 @@ static size_t checkpoint_share(const struct plan_ask *ask, const struct costs *c
 /* Slots for checkpoints. Each comes with pages of its own; where slots are small (of
  * attention alone they are a row) there are more, one for each page at the most: pages
  * must not lie idle because slots ran out. */
-static size_t count_checkpoints(const struct plan_ask *ask, const struct costs *c,
+static size_t count_checkpoints(const struct memory_plan_ask *ask, const struct costs *c,
                                 size_t budget)
 {
     if (!ask->prefix)
@@ -220,8 +220,8 @@ static size_t count_checkpoints(const struct plan_ask *ask, const struct costs *
     return roomy > small ? roomy : small;
 }
 
-int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
-              struct err *err)
+int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
+                     size_t available, struct err *err)
 {
     struct costs c = costs_of(ask);
     size_t want = wanted(ask, &c);
@@ -239,7 +239,7 @@ int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
         return refuse(ask, &c, budget, err);
     size_t extra = smaller(count_checkpoints(ask, &c, budget), MOST_CHECKPOINTS);
     size_t fits = c.page ? (budget - c.seqs - extra * c.slot) / c.page : 0;
-    *p = (struct plan){.n_slots = ask->max_seqs, .n_checkpoints = (int)extra};
+    *p = (struct memory_plan){.n_slots = ask->max_seqs, .n_checkpoints = (int)extra};
     p->n_pages =
         (int)smaller(fits, smaller(c.most + extra * CHECKPOINT_PAGES, MOST_PAGES));
     p->bytes = c.seqs + extra * c.slot + (size_t)p->n_pages * c.page;

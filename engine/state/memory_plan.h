@@ -6,15 +6,15 @@
  * Sequences come first: max_seqs slots, then pages. Checkpoints fill whatever of these is
  * free at a moment; beyond that a share of the budget buys slots and pages for them.
  */
-#ifndef ENGINE_STATE_PLAN_H
-#define ENGINE_STATE_PLAN_H
+#ifndef ENGINE_STATE_MEMORY_PLAN_H
+#define ENGINE_STATE_MEMORY_PLAN_H
 
 #include "engine/base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-struct plan_ask {
+struct memory_plan_ask {
     size_t slot_bytes, page_bytes; /* of one slot, one page */
     int max_seqs, context;
     size_t budget;      /* bytes for slots + pages; 0 = choose */
@@ -24,7 +24,7 @@ struct plan_ask {
     size_t later;       /* of these, bytes that are not taken yet */
 };
 
-struct plan {
+struct memory_plan {
     int n_slots, n_pages;
     int n_checkpoints;  /* slots beyond n_slots */
     int n_nodes;        /* of stored paths; 0 without checkpoints */
@@ -34,16 +34,16 @@ struct plan {
 
 /* Bytes that this process may still take: the machine's available memory or what the
  * cgroup leaves, whichever is less. 0 when unknown. */
-size_t plan_available(void);
+size_t memory_plan_available(void);
 
 /* What the group that the file `membership` names (as /proc/self/cgroup) and those above
  * it leave, read under the cgroups' mount; SIZE_MAX without a limit. */
-size_t plan_group(const char *membership, const char *mount);
+size_t memory_plan_group(const char *membership, const char *mount);
 
 /* ERR_BUDGET with all figures when slots, one page and given checkpoints do not fit, or
- * when a given budget exceeds what the machine has. available: as plan_available says, 0
+ * when a given budget exceeds what the machine has. available: as memory_plan_available says, 0
  * = do not check. */
-int plan_make(struct plan *p, const struct plan_ask *ask, size_t available,
-              struct err *err);
+int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
+                     size_t available, struct err *err);
 
 #endif
