@@ -156,7 +156,7 @@ static void settle(struct runner *r, struct engine_state *l)
 {
     struct prefix_path path = {{l->key, l->key_len, l->tenant_len}, l->tokens, l->depth};
     if (l->keep && r->reuse.prefix &&
-        prefix_give(r->reuse.prefix, &path, PREFIX_ANSWER, l->slot, l->table))
+        prefix_adopt(r->reuse.prefix, &path, PREFIX_ANSWER, l->slot, l->table))
         l->slot = -1;
     for (int i = 0; i < l->n_pages; i++)
         pages_drop(&r->pages, l->table[i]);

@@ -235,7 +235,7 @@ void reuse_loaded(struct reuse *u, struct request *r, int depth)
     struct prefix_path path = path_of(s, depth);
     s->n_run = r->n_cached = r->n_found = r->last_cut = depth;
     if (depth && r->reuse && u->prefix && reuse_is_sound(u, s->slot))
-        prefix_keep(u->prefix, &path, PREFIX_TURN, s->slot, s->pages);
+        prefix_insert_copy(u->prefix, &path, PREFIX_TURN, s->slot, s->pages);
     plan_cut(u, r);
 }
 
@@ -245,7 +245,7 @@ static void keep(struct reuse *u, struct seq *s)
     struct prefix_path path = path_of(s, s->n_run);
     bool ends_here = s->n_run == r->n_prompt && r->gen.max_tokens == 0;
     if (!ends_here && reuse_is_sound(u, s->slot))
-        prefix_keep(u->prefix, &path, r->cut_kind, s->slot, s->pages);
+        prefix_insert_copy(u->prefix, &path, r->cut_kind, s->slot, s->pages);
     r->last_cut = s->n_run;
     plan_cut(u, r);
 }
@@ -281,7 +281,7 @@ void reuse_end(struct reuse *u, struct seq *s, bool spoilt)
         enum prefix_kind kind = s->n_run > r->n_prompt    ? PREFIX_ANSWER
                                 : s->n_run == r->n_prompt ? PREFIX_PROMPT
                                                           : PREFIX_INTERVAL;
-        if (prefix_give(u->prefix, &path, kind, s->slot, s->pages))
+        if (prefix_adopt(u->prefix, &path, kind, s->slot, s->pages))
             s->slot = -1;
     }
     seq_release(s, u->slots, u->pages);

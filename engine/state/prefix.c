@@ -417,8 +417,8 @@ static void enter(struct prefix *p, const struct checkpoint *c, int32_t slot,
         pass_on(p, &p->checkpoints[slot]);
 }
 
-bool prefix_keep(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
-                 int32_t slot, const int32_t *table)
+bool prefix_insert_copy(struct prefix *p, const struct prefix_path *path,
+                        enum prefix_kind kind, int32_t slot, const int32_t *table)
 {
     struct checkpoint c = {.node = claim(p, path), .depth = path->n, .kind = kind};
     if (c.node == NONE)
@@ -434,8 +434,8 @@ bool prefix_keep(struct prefix *p, const struct prefix_path *path, enum prefix_k
     return true;
 }
 
-bool prefix_give(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
-                 int32_t slot, const int32_t *table)
+bool prefix_adopt(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
+                  int32_t slot, const int32_t *table)
 {
     struct checkpoint c = {.node = claim(p, path), .depth = path->n, .kind = kind};
     if (c.node == NONE)

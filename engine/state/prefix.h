@@ -116,14 +116,14 @@ int32_t prefix_hot(const struct prefix *p, bool all);
 
 /* Stores a copy of the slot as the state after path->n tokens, whose pages are in table.
  * False: one is there already, or nothing can make room for it. */
-bool prefix_keep(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
-                 int32_t slot, const int32_t *table);
+bool prefix_insert_copy(struct prefix *p, const struct prefix_path *path,
+                        enum prefix_kind kind, int32_t slot, const int32_t *table);
 
 /* The same with the slot itself, which is the checkpoint's when it returns true. */
-bool prefix_give(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
-                 int32_t slot, const int32_t *table);
+bool prefix_adopt(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
+                  int32_t slot, const int32_t *table);
 
-/* True when prefix_keep would have to evict something. */
+/* True when prefix_insert_copy would have to evict something. */
 bool prefix_full(const struct prefix *p);
 
 /* ---- giving way ------------------------------------------------------------- */

@@ -133,13 +133,13 @@ static void keep(struct store *s, const struct mark *q, const char *key,
                  enum prefix_kind kind)
 {
     struct prefix_path path = path_of(key, q->tokens, q->n);
-    prefix_keep(&s->prefix, &path, kind, q->slot, q->table);
+    prefix_insert_copy(&s->prefix, &path, kind, q->slot, q->table);
 }
 
 static void give(struct store *s, struct mark *q, const char *key)
 {
     struct prefix_path path = path_of(key, q->tokens, q->n);
-    if (prefix_give(&s->prefix, &path, PREFIX_ANSWER, q->slot, q->table))
+    if (prefix_adopt(&s->prefix, &path, PREFIX_ANSWER, q->slot, q->table))
         q->slot = -1;
 }
 
