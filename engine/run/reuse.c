@@ -51,10 +51,10 @@ static void plan_cut(const struct reuse *u, struct request *r)
 
 /* ---- beginning -------------------------------------------------------------- */
 
-static bool room(struct reuse *u, int n_slots, int n_pages, int32_t kept)
+static bool room(struct reuse *u, int n_slots, int n_pages, int32_t exempt)
 {
     if (u->prefix)
-        return prefix_room(u->prefix, n_slots, n_pages, kept);
+        return prefix_room(u->prefix, n_slots, n_pages, exempt);
     return u->slots->n_free >= n_slots &&
            u->pages->n_free - u->pages->n_reserved >= n_pages;
 }

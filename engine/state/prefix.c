@@ -29,7 +29,7 @@ int prefix_open(struct prefix *p, const struct prefix_options *o, struct slots *
                          .pages = pages,
                          .cap_bytes = o->cap_bytes ? o->cap_bytes : SIZE_MAX,
                          .any_depth = o->any_depth,
-                         .kept = NONE};
+                         .exempt = NONE};
     p->checkpoints = mem_alloc((size_t)slots->n * sizeof *p->checkpoints);
     if (!p->checkpoints)
         return err_set(err, ERR_MEMORY, "out of memory for %d checkpoints", slots->n);
@@ -269,7 +269,7 @@ static bool evict_one(struct prefix *p)
     int32_t worst = NONE;
     double most = 0;
     for (int32_t i = 0; p->n && i < p->slots->n; i++) {
-        if (p->checkpoints[i].node == NONE || i == p->kept)
+        if (p->checkpoints[i].node == NONE || i == p->exempt)
             continue;
         double x = staleness(p, &p->checkpoints[i]);
         if (worst == NONE || x > most) {
@@ -313,15 +313,15 @@ static int idle_with(const struct prefix *p, int32_t slot)
     return n;
 }
 
-bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t kept)
+bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t exempt)
 {
-    int others = p->n - (kept != NONE), idle = p->pages->n_idle - idle_with(p, kept);
+    int others = p->n - (exempt != NONE), idle = p->pages->n_idle - idle_with(p, exempt);
     if (p->slots->n_free + others < n_slots || free_pages(p->pages) + idle < n_pages)
         return false;
-    p->kept = kept;
+    p->exempt = exempt;
     while ((p->slots->n_free < n_slots || free_pages(p->pages) < n_pages) && evict_one(p))
         ;
-    p->kept = NONE;
+    p->exempt = NONE;
     return p->slots->n_free >= n_slots && free_pages(p->pages) >= n_pages;
 }
 

@@ -50,7 +50,7 @@ struct prefix {
     size_t cap_bytes; /* checkpoints take no more */
     bool any_depth;   /* the constant part is empty */
     int n;            /* checkpoints */
-    int32_t kept;     /* the one that is not evicted now, or -1 */
+    int32_t exempt;   /* the one that is not evicted now, or -1 */
     uint64_t now_ns;  /* set by whoever runs a step */
     struct prefix_counts counts;
 };
@@ -128,9 +128,9 @@ bool prefix_full(const struct prefix *p);
 
 /* ---- giving way ------------------------------------------------------------- */
 
-/* Evicts until n_slots slots and n_pages unreserved pages are free; `kept` (or -1) stays.
+/* Evicts until n_slots slots and n_pages unreserved pages are free; `exempt` (or -1) stays.
  * False, and nothing is evicted: that would not be enough. */
-bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t kept);
+bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t exempt);
 
 /* Evicts until no checkpoint holds the page. */
 void prefix_free_page(struct prefix *p, int32_t page);
