@@ -114,7 +114,7 @@ static void pass(const struct walk *w, int32_t at, int k)
         m->depth = m->known;
         m->node = at;
         m->slot = d->slot;
-    } else if (d->lost)
+    } else if (d->evicted)
         m->evicted = m->known;
 }
 
@@ -257,7 +257,7 @@ static void forget(struct prefix *p, int32_t slot)
 
 static void evict(struct prefix *p, int32_t slot)
 {
-    p->radix.nodes[p->checkpoints[slot].node].lost = true;
+    p->radix.nodes[p->checkpoints[slot].node].evicted = true;
     forget(p, slot);
     slots_drop(p->slots, slot);
     p->counts.evicted++;
@@ -408,7 +408,7 @@ static void enter(struct prefix *p, const struct checkpoint *c, int32_t slot,
     p->checkpoints[slot].above = next_above(p, c->node);
     p->checkpoints[slot].used_ns = p->now_ns;
     node->slot = slot;
-    node->lost = false;
+    node->evicted = false;
     radix_attach(&p->radix, c->node, table);
     p->n++;
     p->counts.created++;

@@ -41,7 +41,7 @@ struct radix_node {
     int32_t chain;        /* next in its bucket, or next free node */
     int32_t older, newer; /* ghost leaves by age */
     bool listed;          /* is one of them */
-    bool lost;            /* a checkpoint was here and was evicted */
+    bool evicted;         /* a checkpoint was here and was evicted */
 };
 
 struct radix_root {
