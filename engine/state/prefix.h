@@ -128,8 +128,8 @@ bool prefix_full(const struct prefix *p);
 
 /* ---- giving way ------------------------------------------------------------- */
 
-/* Evicts until n_slots slots and n_pages unreserved pages are free; `exempt` (or -1) stays.
- * False, and nothing is evicted: that would not be enough. */
+/* Evicts until n_slots slots and n_pages unreserved pages are free; `exempt` (or -1)
+ * stays. False, and nothing is evicted: that would not be enough. */
 bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t exempt);
 
 /* Evicts until no checkpoint holds the page. */

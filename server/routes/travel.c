@@ -83,7 +83,7 @@ void travel_ask(const struct conn *c, struct engine_request *r)
     r->save_state = c->req.state.save != NULL;
 }
 
-/* ---- the disk cache -------------------------------------------------------------- */
+/* ---- the disk cache --------------------------------------------------------- */
 
 static void close_object(struct travel *t)
 {

@@ -91,7 +91,8 @@ static int write_kept(struct encode *w) /* worker */
     return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
 }
 
-/* Takes the longest unused from the disk cache, until `bytes` are free or hands are full. */
+/* Takes the longest unused from the disk cache, until `bytes` are free or hands are
+ * full. */
 static void drop_oldest(struct keeper *k, const struct disk_cache_place *of_tenant,
                         uint64_t bytes, uint64_t *freed)
 {

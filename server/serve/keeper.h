@@ -2,10 +2,10 @@
  * The keeper: known prefixes that outlive the process (state.persist).
  *
  * The engine is asked, again and again, for a kept state that was made use of; a worker
- * writes it into the disk cache, and the loan goes back: one at a time, so that neither engine
- * nor disk is ever busy with it. At the end, when nothing runs any more, those follow
- * that are likely to be wanted, until drain_timeout. What is in the disk cache is found and
- * read by travel.c. Loop thread.
+ * writes it into the disk cache, and the loan goes back: one at a time, so that neither
+ * engine nor disk is ever busy with it. At the end, when nothing runs any more, those follow
+ * that are likely to be wanted, until drain_timeout. What is in the disk cache is found
+ * and read by travel.c. Loop thread.
  */
 #ifndef SERVER_SERVE_KEEPER_H
 #define SERVER_SERVE_KEEPER_H

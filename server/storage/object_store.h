@@ -5,8 +5,8 @@
  *   DIR/t-<tenant>/.new-<hex>   one that is being written, locked by its writer
  *   DIR/p-<tenant>/             what the daemon keeps there by itself: disk_cache.h
  *
- * Objects are never changed in place (object_writer.h writes them), so an open descriptor keeps
- * what it found. Temporaries whose writer is gone are removed at open. No symbolic link
+ * Objects are never changed in place (object_writer.h writes them), so an open descriptor
+ * keeps what it found. Temporaries whose writer is gone are removed at open. No symbolic link
  * below DIR is followed, nothing but regular files is read, removed or listed. Several
  * processes may share DIR.
  *
@@ -84,8 +84,8 @@ int object_store_each(int dir_fd, object_store_entry_fn *fn, void *arg, struct e
 /* For it: removes a temporary whose writer is gone. */
 int object_store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err);
 
-/* For object_writer.c. The tenant's directory, made if need be: the caller's descriptor, or
- * -ERR_IO. Whether a file's name can be an object's. */
+/* For object_writer.c. The tenant's directory, made if need be: the caller's descriptor,
+ * or -ERR_IO. Whether a file's name can be an object's. */
 int object_store_make_tenant(const struct object_store *s, const char *tenant,
                              struct err *err);
 bool object_store_is_object(const char *name);

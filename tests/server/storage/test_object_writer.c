@@ -74,7 +74,7 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&calls, 0, sizeof calls);
-    strcpy(root, "/tmp/ssmd-deposit-XXXXXX");
+    strcpy(root, "/tmp/ssmd-writer-XXXXXX");
     assert_non_null(mkdtemp(root));
     snprintf(dir, sizeof dir, "%s/states", root);
     return object_store_open(&s, &(struct object_store_options){.dir = dir}, NULL);
