@@ -7,7 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
-#include "engine/kernel/limit.h"
+#include "engine/kernel/peak.h"
 #include "engine/model/export.h"
 #include "engine/run/emit.h"
 #include "engine/run/lend.h"
@@ -34,7 +34,7 @@ struct engine {
     struct pool *pool;   /* owns */
     struct runner runner;
     struct score score;
-    struct limit limit;
+    struct peak peak;
     struct engine_info info;
     struct object_kind kind;
     char hash[17];
@@ -253,7 +253,7 @@ void engine_close(struct engine *e)
         return;
     score_end(&e->score, &e->runner);
     runner_close(&e->runner);
-    limit_close(&e->limit);
+    peak_close(&e->peak);
     pool_close(e->pool);
     vocab_free(e->vocab);
     model_close(&e->model);
@@ -582,9 +582,9 @@ int engine_limit(struct engine *e, enum engine_limit what, double *amount,
     static const enum limit_kind kinds[] = {[ENGINE_LIMIT_READ] = LIMIT_READ,
                                             [ENGINE_LIMIT_F32] = LIMIT_F32,
                                             [ENGINE_LIMIT_INT8] = LIMIT_INT8};
-    int rc = limit_open(&e->limit, err);
+    int rc = peak_open(&e->peak, err);
     if (rc == 0)
-        *amount = limit_run(&e->limit, e->pool, kinds[what]);
+        *amount = peak_run(&e->peak, e->pool, kinds[what]);
     return rc;
 }
 

@@ -14,7 +14,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/kernel/pack.h"
-#include "engine/kernel/parts.h"
+#include "engine/kernel/partition.h"
 
 #include <assert.h>
 #include <cblas.h>
@@ -147,7 +147,7 @@ struct group {
     struct job jobs[GEMM_GROUP];
     int n, n_panels; /* of all jobs together */
     int row_parts;
-    struct parts tasks;
+    struct partition tasks;
     const struct gemm *g;
     struct gemm_input in;
     size_t n_groups;       /* of a quantised row */
@@ -272,7 +272,7 @@ static void divide(struct group *group, int n_threads)
     int n = group->row_parts * group->n_panels;
     int least = at_most((int64_t)TASK_WORK * n / (work + 1) + 1, n);
     bool alone = n_threads == 1 || work < INLINE_WORK;
-    parts_cut(&group->tasks, n, alone ? n : least, n_threads);
+    partition_cut(&group->tasks, n, alone ? n : least, n_threads);
 }
 
 static void blas_run(const struct gemm *g, const struct matrix *m,

@@ -8,9 +8,9 @@
  * worker that wakes late finds nothing to claim, or a task of the newer job, and either
  * is right; therefore the caller never waits for a worker to wake, only for tasks that
  * were claimed. A processor taken away by another process costs at most the task that ran
- * on it, and when that happens often the crew is made smaller: the caller looks now and
- * then at how long its threads were kept waiting. That clock, and the one that bounds the
- * spinning, are the only ones that the engine reads; no result hangs on them.
+ * on it, and when that happens often fewer threads take part: the caller looks now and then
+ * at how long its threads were kept waiting. That clock, and the one that bounds the
+ * spinning, are the only ones that the engine reads; no result depends on them.
  *
  * Sleeping: who goes to sleep first says so (sleepers, caller_sleeps), then looks once
  * more; who has news first publishes it, then looks for sleepers. Both orders are
@@ -20,8 +20,8 @@
 #include "engine/kernel/pool.h"
 
 #include "engine/base/mem.h"
+#include "engine/kernel/active_threads.h"
 #include "engine/kernel/cpu.h"
-#include "engine/kernel/crew.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,8 +69,8 @@ struct pool {
 
     int n_threads, n_started;
     uint64_t spin_ns, look_ns;
-    struct worker *workers; /* owns [n_threads] */
-    struct crew crew;       /* the caller's */
+    struct worker *workers;       /* owns [n_threads] */
+    struct active_threads active; /* the caller's */
     bool bound;
     cpu_set_t before[CPU_SETS]; /* bound: where the caller might run before */
 };
@@ -227,7 +227,7 @@ static void set_times(struct pool *p)
     uint64_t each = (uint64_t)p->n_threads * LOOK_THREAD_NS;
     p->look_ns = each > LOOK_NS ? each : LOOK_NS;
     p->spin_ns = p->n_threads <= cpu_count() ? SPIN_NS : 0;
-    crew_init(&p->crew, p->n_threads);
+    active_threads_init(&p->active, p->n_threads);
     atomic_store(&p->n_active, p->n_threads);
 }
 
@@ -345,7 +345,7 @@ int pool_pin(struct pool *p, struct err *err)
     return 0;
 }
 
-/* ---- the crew --------------------------------------------------------------- */
+/* ---- the active threads ----------------------------------------------------- */
 
 static uint64_t waited_ns(const struct worker *w)
 {
@@ -359,7 +359,7 @@ static uint64_t waited_ns(const struct worker *w)
     return strtoull(at, NULL, 10);
 }
 
-static void tell_crew(struct pool *p, int n_active)
+static void publish_active(struct pool *p, int n_active)
 {
     pthread_mutex_lock(&p->mutex);
     atomic_store(&p->n_active, n_active);
@@ -371,13 +371,13 @@ static void tell_crew(struct pool *p, int n_active)
 static void look(struct pool *p)
 {
     uint64_t now = now_ns(), waited = 0;
-    if (p->bound || now - p->crew.looked_ns < p->look_ns)
+    if (p->bound || now - p->active.looked_ns < p->look_ns)
         return;
     for (int i = 0; i < p->n_threads; i++)
         waited += waited_ns(&p->workers[i]);
-    crew_look(&p->crew, now, waited);
-    if (p->crew.n_active != atomic_load(&p->n_active))
-        tell_crew(p, p->crew.n_active);
+    active_threads_observe(&p->active, now, waited);
+    if (p->active.n_active != atomic_load(&p->n_active))
+        publish_active(p, p->active.n_active);
 }
 
 /* ---- running ---------------------------------------------------------------- */
@@ -423,7 +423,7 @@ void pool_run(struct pool *p, pool_fn *fn, void *arg, int n_tasks)
     bool alone = p->n_threads == 1 || n_tasks <= 1;
     if (!alone)
         look(p);
-    if (alone || p->crew.n_active == 1) {
+    if (alone || p->active.n_active == 1) {
         for (int t = 0; t < n_tasks; t++)
             fn(arg, t, 0);
         return;

@@ -6,7 +6,7 @@
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
-#include "engine/kernel/limit.h"
+#include "engine/kernel/peak.h"
 #include "engine/kernel/pool.h"
 
 #include <stdio.h>
@@ -35,8 +35,8 @@ struct bench {
     int32_t *table;
     float *q, *out;
     int depth, rows, layers, heads, group, layer;
-    struct limit limit;
-    double limit_done; /* bytes or operations of its last piece */
+    struct peak peak;
+    double peak_done; /* bytes or operations of its last piece */
 };
 
 static int by_size(const void *a, const void *b)
@@ -170,12 +170,12 @@ static void close_pages(struct bench *b)
 
 static void run_read(struct bench *b)
 {
-    b->limit_done = limit_run(&b->limit, b->pool, LIMIT_READ);
+    b->peak_done = peak_run(&b->peak, b->pool, LIMIT_READ);
 }
 
 static void run_fma(struct bench *b)
 {
-    b->limit_done = limit_run(&b->limit, b->pool, LIMIT_F32);
+    b->peak_done = peak_run(&b->peak, b->pool, LIMIT_F32);
 }
 
 /* ---- the table -------------------------------------------------------------- */
@@ -236,12 +236,12 @@ static void bench_threads(int n_threads, const char *level, const char *only)
         s = s * 1664525u + 1013904223u;
         b.q[i] = (float)(s >> 8) / 8388608.0f - 1.0f;
     }
-    if (limit_open(&b.limit, NULL))
+    if (peak_open(&b.peak, NULL))
         return;
-    double seconds = timed(run_read, &b), limit = b.limit_done / seconds;
-    limit_close(&b.limit);
+    double seconds = timed(run_read, &b), limit = b.peak_done / seconds;
+    peak_close(&b.peak);
     seconds = timed(run_fma, &b);
-    double fma = b.limit_done / seconds;
+    double fma = b.peak_done / seconds;
     printf("%d threads, %s: reading %.1f GB/s, FMA %.1f GFLOP/s\n", n_threads, b.k->name,
            limit * 1e-9, fma * 1e-9);
     if (!only || strcmp(only, "decode") == 0)

@@ -6,7 +6,7 @@
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/gemm.h"
-#include "engine/kernel/limit.h"
+#include "engine/kernel/peak.h"
 
 #include <cblas.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ struct shape {
 struct bench {
     struct gemm g;
     struct gemm_scratch scratch;
-    struct limit limit;
+    struct peak peak;
     int n_threads;
     char *weights; /* BIG bytes, read as any type */
     float *x, *y;
@@ -93,9 +93,9 @@ static double timed(run_fn *run, struct product *p, int calls)
     return (now() - t) / calls;
 }
 
-static double limit_rate(const struct bench *b, enum limit_kind kind)
+static double peak_rate(const struct bench *b, enum limit_kind kind)
 {
-    double t = now(), work = limit_run(&b->limit, b->g.pool, kind);
+    double t = now(), work = peak_run(&b->peak, b->g.pool, kind);
     return work / (now() - t);
 }
 
@@ -126,8 +126,8 @@ static struct figures measure(struct product *p)
     for (int r = 0; r < ROUNDS; r++) {
         ours[r] = timed(run_ours, p, calls);
         blas[r] = p->type == DTYPE_F32 ? timed(run_blas, p, calls) : 0;
-        memory[r] = limit_rate(p->b, LIMIT_READ);
-        compute[r] = limit_rate(p->b, kind);
+        memory[r] = peak_rate(p->b, LIMIT_READ);
+        compute[r] = peak_rate(p->b, kind);
     }
     return (struct figures){median(ours), median(blas), median(memory), median(compute)};
 }
@@ -187,7 +187,7 @@ static int open_bench(struct bench *b, const char *level, struct err *err)
     if (!b->weights || !b->x || !b->y)
         return err_set(err, ERR_MEMORY, "out of memory");
     rc = gemm_scratch_open(&b->scratch, MAX_IN, MAX_ROWS, b->n_threads, err);
-    return rc ? rc : limit_open(&b->limit, err);
+    return rc ? rc : peak_open(&b->peak, err);
 }
 
 int main(int argc, char **argv)

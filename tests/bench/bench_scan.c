@@ -7,7 +7,7 @@
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
-#include "engine/kernel/limit.h"
+#include "engine/kernel/peak.h"
 #include "engine/kernel/pool.h"
 
 #include <stdio.h>
@@ -35,8 +35,8 @@ struct bench {
     float *x, *y;   /* rows */
     int seqs, rows; /* rows of each */
     int layer;
-    struct limit limit; /* not open: nothing is read */
-    double limit_done;  /* operations of its last piece */
+    struct peak peak; /* not open: nothing is read */
+    double peak_done; /* operations of its last piece */
 };
 
 typedef void run_fn(struct bench *b);
@@ -190,7 +190,7 @@ static void run_scale(struct bench *b)
 
 static void run_fma(struct bench *b)
 {
-    b->limit_done = limit_run(&b->limit, b->pool, LIMIT_F32);
+    b->peak_done = peak_run(&b->peak, b->pool, LIMIT_F32);
 }
 
 /* ---- the table -------------------------------------------------------------- */
@@ -199,7 +199,7 @@ static void print_case(struct bench *b, const char *name, run_fn *run, double by
                        double ops)
 {
     double limit = 2.0 * MOST_SEQS * SLOT * sizeof(float) / timed(run_scale, b);
-    double seconds = timed(run_fma, b), fma = b->limit_done / seconds;
+    double seconds = timed(run_fma, b), fma = b->peak_done / seconds;
     double t = timed(run, b);
     printf("%4s %5d %5d %10.1f %8.2f %10.1f %8.2f\n", name, b->seqs, b->rows,
            bytes / t * 1e-9, bytes / t / limit, ops / t * 1e-9, ops / t / fma);

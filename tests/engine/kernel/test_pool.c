@@ -133,7 +133,7 @@ static void toil(void *arg, int task, int thread)
 }
 
 /* Four threads a processor, none of which ever waits: each loses its processor in the
- * middle of tasks, and the crew shrinks and grows while jobs run. */
+ * middle of tasks, and the number of active threads changes while jobs run. */
 static void test_oversubscribed(void **state)
 {
     (void)state;

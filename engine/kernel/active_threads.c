@@ -1,5 +1,5 @@
-/* The rule by which a crew shrinks and grows. The pool's caller runs it. */
-#include "engine/kernel/crew.h"
+/* How the number of active threads falls and rises. The pool's caller runs it. */
+#include "engine/kernel/active_threads.h"
 
 #include <stdbool.h>
 
@@ -9,9 +9,10 @@ enum {
     BAD_LOOKS = 2                /* one may be an accident */
 };
 
-void crew_init(struct crew *c, int n_threads)
+void active_threads_init(struct active_threads *c, int n_threads)
 {
-    *c = (struct crew){.n_threads = n_threads, .n_active = n_threads, .rest_ns = REST_NS};
+    *c = (struct active_threads){
+        .n_threads = n_threads, .n_active = n_threads, .rest_ns = REST_NS};
 }
 
 static uint64_t at_most(uint64_t x, uint64_t limit)
@@ -20,7 +21,7 @@ static uint64_t at_most(uint64_t x, uint64_t limit)
 }
 
 /* As many leave as processors were missing, at least one; the caller itself stays. */
-static void shrink(struct crew *c, uint64_t now_ns, uint64_t n_missing)
+static void shrink(struct active_threads *c, uint64_t now_ns, uint64_t n_missing)
 {
     uint64_t spare = (uint64_t)c->n_active - 1;
     c->n_active -= (int)at_most(n_missing > 0 ? n_missing : 1, spare);
@@ -30,7 +31,7 @@ static void shrink(struct crew *c, uint64_t now_ns, uint64_t n_missing)
 }
 
 /* One more; when all have been there for a while, the next rest is short again. */
-static void grow(struct crew *c, uint64_t now_ns)
+static void grow(struct active_threads *c, uint64_t now_ns)
 {
     if (c->n_active < c->n_threads)
         c->n_active++;
@@ -40,15 +41,15 @@ static void grow(struct crew *c, uint64_t now_ns)
 }
 
 /* While one thread waits, sooner or later all do: a share s of the time lost makes the
- * whole crew 1 - s as fast, and one thread fewer 1 - 1/n where arithmetic bounds the
+ * whole pool 1 - s as fast, and one thread fewer 1 - 1/n where arithmetic bounds the
  * work, less where memory does. */
-static bool loses_more_than_a_thread(const struct crew *c, uint64_t waited,
+static bool loses_more_than_a_thread(const struct active_threads *c, uint64_t waited,
                                      uint64_t elapsed)
 {
     return 5 * waited * (uint64_t)c->n_active > 4 * elapsed;
 }
 
-void crew_look(struct crew *c, uint64_t now_ns, uint64_t waited_ns)
+void active_threads_observe(struct active_threads *c, uint64_t now_ns, uint64_t waited_ns)
 {
     uint64_t elapsed = now_ns - c->looked_ns, waited = waited_ns - c->waited_ns;
     c->looked_ns = now_ns;

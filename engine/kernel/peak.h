@@ -4,8 +4,8 @@
  * and the widest registers that this processor has, whichever kernel set was chosen; no
  * clock here. Engine thread; a piece of work is divided over the pool.
  */
-#ifndef ENGINE_KERNEL_LIMIT_H
-#define ENGINE_KERNEL_LIMIT_H
+#ifndef ENGINE_KERNEL_PEAK_H
+#define ENGINE_KERNEL_PEAK_H
 
 #include "engine/base/err.h"
 #include "engine/kernel/pool.h"
@@ -16,15 +16,15 @@ enum limit_kind {
     LIMIT_INT8  /* the same, products of bytes summed exactly in int32 */
 };
 
-struct limit {    /* zeroed = not open */
+struct peak {     /* zeroed = not open */
     char *buffer; /* owns */
 };
 
-int limit_open(struct limit *l, struct err *err); /* ERR_MEMORY; again: does nothing */
-void limit_close(struct limit *l);                /* accepts a zeroed struct */
+int peak_open(struct peak *l, struct err *err); /* ERR_MEMORY; again: does nothing */
+void peak_close(struct peak *l);                /* accepts a zeroed struct */
 
 /* Does a piece of some ten milliseconds; returns its bytes or operations, 0 where the
  * processor has no instructions for it. Operations are counted by what came out. */
-double limit_run(const struct limit *l, struct pool *p, enum limit_kind kind);
+double peak_run(const struct peak *l, struct pool *p, enum limit_kind kind);
 
 #endif

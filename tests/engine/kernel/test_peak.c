@@ -1,6 +1,6 @@
 /* The work that limits are measured by. Operations are reckoned from the sums that the
  * loops leave: one that does nothing tells 0. */
-#include "engine/kernel/limit.h"
+#include "engine/kernel/peak.h"
 
 #include "engine/base/mem.h"
 
@@ -15,21 +15,21 @@ static const enum limit_kind kinds[] = {LIMIT_READ, LIMIT_F32, LIMIT_INT8};
 static void each_kind_does_the_same_piece_every_time(void **state)
 {
     (void)state;
-    struct limit l = {0};
+    struct peak l = {0};
     struct pool *p = NULL;
     struct err err;
     assert_int_equal(pool_open(&p, 2, &err), 0);
-    assert_int_equal(limit_open(&l, &err), 0);
+    assert_int_equal(peak_open(&l, &err), 0);
     char *buffer = l.buffer;
-    assert_int_equal(limit_open(&l, &err), 0);
+    assert_int_equal(peak_open(&l, &err), 0);
     assert_ptr_equal(l.buffer, buffer);
     for (int i = 0; i < 3; i++) {
-        double once = limit_run(&l, p, kinds[i]);
+        double once = peak_run(&l, p, kinds[i]);
         assert_true(once > 0);
-        assert_true(limit_run(&l, p, kinds[i]) == once);
+        assert_true(peak_run(&l, p, kinds[i]) == once);
     }
-    limit_close(&l);
-    limit_close(&l);
+    peak_close(&l);
+    peak_close(&l);
     pool_close(p);
 }
 
@@ -38,14 +38,14 @@ static void arithmetic_grows_with_the_threads_reading_does_not(void **state)
     (void)state;
     double amounts[2][3];
     for (int threads = 1; threads <= 2; threads++) {
-        struct limit l = {0};
+        struct peak l = {0};
         struct pool *p = NULL;
         struct err err;
         assert_int_equal(pool_open(&p, threads, &err), 0);
-        assert_int_equal(limit_open(&l, &err), 0);
+        assert_int_equal(peak_open(&l, &err), 0);
         for (int i = 0; i < 3; i++)
-            amounts[threads - 1][i] = limit_run(&l, p, kinds[i]);
-        limit_close(&l);
+            amounts[threads - 1][i] = peak_run(&l, p, kinds[i]);
+        peak_close(&l);
         pool_close(p);
     }
     assert_true(amounts[1][0] == amounts[0][0]);
@@ -56,10 +56,10 @@ static void arithmetic_grows_with_the_threads_reading_does_not(void **state)
 static void no_memory_is_told(void **state)
 {
     (void)state;
-    struct limit l = {0};
+    struct peak l = {0};
     struct err err = {0};
     mem_fail_after(1);
-    assert_int_equal(limit_open(&l, &err), -ERR_MEMORY);
+    assert_int_equal(peak_open(&l, &err), -ERR_MEMORY);
     mem_fail_after(0);
     assert_null(l.buffer);
     assert_non_null(strstr(err.text, "268435456"));

@@ -1,5 +1,5 @@
 /* Cutting a job into tasks. Engine thread; no state. */
-#include "engine/kernel/parts.h"
+#include "engine/kernel/partition.h"
 
 #include <stdint.h>
 
@@ -9,10 +9,10 @@ static int larger(int a, int b)
 }
 
 /* Each task takes its share of three quarters of what is left. */
-void parts_cut(struct parts *p, int n_units, int least, int n_threads)
+void partition_cut(struct partition *p, int n_units, int least, int n_threads)
 {
     int unit = 0;
-    least = larger(least, n_units / PARTS_CAP + 1);
+    least = larger(least, n_units / PARTITION_CAP + 1);
     p->n = 0;
     while (unit < n_units) {
         int64_t share = (int64_t)(n_units - unit) * 3 / (4 * (int64_t)n_threads);

@@ -1,6 +1,6 @@
-/* The crew's rule, on a clock of the test's own: it shrinks when its threads wait for
- * processors, comes back after a rest, and rests longer after every failure. */
-#include "engine/kernel/crew.h"
+/* The number of active threads, on a clock of the test's own: it falls when threads wait
+ * for processors and rises again after a rest, which grows with every failure. */
+#include "engine/kernel/active_threads.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 enum { MS = 1000000 };
 
 struct world {
-    struct crew c;
+    struct active_threads c;
     uint64_t now, waited;
 };
 
@@ -20,15 +20,15 @@ static int pass(struct world *w, int ms, int percent)
 {
     w->now += (uint64_t)ms * MS;
     w->waited += (uint64_t)ms * MS * (uint64_t)percent / 100;
-    crew_look(&w->c, w->now, w->waited);
+    active_threads_observe(&w->c, w->now, w->waited);
     return w->c.n_active;
 }
 
 static struct world made(int n_threads)
 {
     struct world w = {.now = 77 * MS};
-    crew_init(&w.c, n_threads);
-    crew_look(&w.c, w.now, w.waited);
+    active_threads_init(&w.c, n_threads);
+    active_threads_observe(&w.c, w.now, w.waited);
     return w;
 }
 
@@ -75,7 +75,7 @@ static void test_comes_back(void **state)
     assert_int_equal(pass(&w, 1000, 0), 3);
 }
 
-/* How long the crew of two rests after a failure, in milliseconds. */
+/* How long a number of two rests after a failure, in milliseconds. */
 static int rest_of(struct world *w)
 {
     int ms = 0;

@@ -1,5 +1,5 @@
 /* Tasks cover a job's units once, in order, within the room there is. */
-#include "engine/kernel/parts.h"
+#include "engine/kernel/partition.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,9 +10,9 @@
 
 static void check(int n_units, int least, int n_threads)
 {
-    struct parts p;
-    parts_cut(&p, n_units, least, n_threads);
-    assert_in_range(p.n, n_units > 0, PARTS_CAP);
+    struct partition p;
+    partition_cut(&p, n_units, least, n_threads);
+    assert_in_range(p.n, n_units > 0, PARTITION_CAP);
     assert_int_equal(p.begin[p.n], n_units);
     for (int i = 0; i < p.n; i++) {
         int size = p.begin[i + 1] - p.begin[i];
@@ -37,11 +37,11 @@ static void test_covers(void **state)
 static void test_ends_with_short_tasks(void **state)
 {
     (void)state;
-    struct parts p;
-    parts_cut(&p, 1000, 1, 2);
+    struct partition p;
+    partition_cut(&p, 1000, 1, 2);
     assert_true(p.begin[1] >= 300);
     assert_true(p.begin[p.n] - p.begin[p.n - 1] <= 2);
-    parts_cut(&p, 1000, 1000, 2);
+    partition_cut(&p, 1000, 1000, 2);
     assert_int_equal(p.n, 1);
 }
 

@@ -4,7 +4,7 @@
  * arithmetic are ones: what the chains hold in the end is what was done, and operations
  * are reckoned from that. Nothing holds reading to account but its instructions.
  */
-#include "engine/kernel/limit.h"
+#include "engine/kernel/peak.h"
 
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"
@@ -226,7 +226,7 @@ static void read_piece(const char *p, size_t n)
 
 #endif
 
-int limit_open(struct limit *l, struct err *err)
+int peak_open(struct peak *l, struct err *err)
 {
     if (l->buffer)
         return 0;
@@ -239,7 +239,7 @@ int limit_open(struct limit *l, struct err *err)
     return 0;
 }
 
-void limit_close(struct limit *l)
+void peak_close(struct peak *l)
 {
     mem_free(l->buffer);
     l->buffer = NULL;
@@ -265,7 +265,7 @@ static void loop_task(void *arg, int task, int thread)
     atomic_fetch_add(&r->sum, r->loop.run(r->n));
 }
 
-double limit_run(const struct limit *l, struct pool *p, enum limit_kind kind)
+double peak_run(const struct peak *l, struct pool *p, enum limit_kind kind)
 {
     if (kind == LIMIT_READ) {
         pool_run(p, read_task, l->buffer, BUFFER_BYTES / PIECE_BYTES);
