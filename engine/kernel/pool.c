@@ -8,8 +8,8 @@
  * worker that wakes late finds nothing to claim, or a task of the newer job, and either
  * is right; therefore the caller never waits for a worker to wake, only for tasks that
  * were claimed. A processor taken away by another process costs at most the task that ran
- * on it, and when that happens often fewer threads take part: the caller looks now and then
- * at how long its threads were kept waiting. That clock, and the one that bounds the
+ * on it, and when that happens often fewer threads take part: the caller looks now and
+ * then at how long its threads were kept waiting. That clock, and the one that bounds the
  * spinning, are the only ones that the engine reads; no result depends on them.
  *
  * Sleeping: who goes to sleep first says so (sleepers, caller_sleeps), then looks once

@@ -1,9 +1,9 @@
 /*
  * A pool of worker threads for one caller: divides a job into tasks taken from a shared
  * counter. The calling thread works too, so n_threads = 1 starts none. Workers spin
- * briefly, then sleep; beside other busy processes fewer of them take part (active_threads.h).
- * Which thread runs a task never changes a result: tasks divide outputs, heads and
- * sequences, never a sum. pthread.h is included by pool.c alone (and server/serve/bridge.c).
+ * briefly, then sleep; beside other busy processes fewer of them take part
+ * (active_threads.h). Which thread runs a task never changes a result: tasks divide
+ * outputs, heads and sequences, never a sum.
  */
 #ifndef ENGINE_KERNEL_POOL_H
 #define ENGINE_KERNEL_POOL_H

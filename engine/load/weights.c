@@ -2,7 +2,7 @@
 #include "engine/load/weights.h"
 
 #include "engine/base/mem.h"
-#include "engine/load/shape.h"
+#include "engine/load/random_weights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -460,7 +460,7 @@ static void cool(const struct weights_file *f, size_t begin, size_t end)
         madvise((char *)f->map + begin, end - begin, MADV_DONTNEED);
 }
 
-void weights_cool(const struct weights *w)
+void weights_release_pages(const struct weights *w)
 {
     size_t t = 0; /* the tensors of a file stand together, in its order */
     for (int i = 0; i < w->n_files; i++) {
@@ -475,8 +475,8 @@ void weights_cool(const struct weights *w)
         }
         cool(f, done, f->map_bytes);
     }
-    if (w->shape)
-        shape_cool(w->shape);
+    if (w->random)
+        random_weights_release_pages(w->random);
 }
 
 size_t weights_kept_bytes(const struct weights *w)
@@ -491,7 +491,7 @@ void weights_close(struct weights *w)
 {
     for (int i = 0; i < w->n_files; i++)
         munmap(w->files[i].map, w->files[i].map_bytes);
-    shape_close(w->shape);
+    random_weights_close(w->random);
     strmap_free(&w->by_name);
     strmap_free(&w->notes);
     mem_free(w->texts);
@@ -545,9 +545,9 @@ static int find_shaped(struct weights *w, const char *name, int n_dims,
 int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
                  const struct tensor **out, enum dtype *type, struct err *err)
 {
-    if (w->shape) {
+    if (w->random) {
         *type = DTYPE_F32;
-        return shape_take(w, name, n_dims, shape, out, err);
+        return random_weights_take(w, name, n_dims, shape, out, err);
     }
     struct tensor *t = NULL;
     int rc = find_shaped(w, name, n_dims, shape, &t, err);

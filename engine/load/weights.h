@@ -44,7 +44,7 @@ struct weights_file {
     size_t map_bytes;
 };
 
-struct shape;
+struct random_weights;
 
 struct weights {
     struct arena arena; /* owns names and tables */
@@ -56,8 +56,8 @@ struct weights {
     struct strmap notes; /* "ssmd.…" of the headers' __metadata__: index into texts */
     const char **texts;  /* [n_texts]; owns the array, the texts are the arena's */
     size_t n_texts, texts_cap;
-    uint64_t hash;       /* over the bytes of all files, in order */
-    struct shape *shape; /* owns; random weights (shape.h), NULL: files */
+    uint64_t hash;                 /* over the bytes of all files, in order */
+    struct random_weights *random; /* owns; NULL: the tensors are in files */
 };
 
 /* On failure nothing is kept; errors name the file, the tensor, expected and found. */
@@ -88,7 +88,7 @@ const struct tensor *weights_find(const struct weights *w, const char *name);
 /* Tells the system that the mapped pages are not needed for now, those of hot tensors
  * excepted: what was packed elsewhere no longer counts as resident, what is still read
  * comes back by itself. Random weights are gone then. */
-void weights_cool(const struct weights *w);
+void weights_release_pages(const struct weights *w);
 
 /* Bytes of the tensors that are kept in the mapping. */
 size_t weights_kept_bytes(const struct weights *w);

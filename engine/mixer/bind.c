@@ -142,7 +142,7 @@ static int take_floats(struct bound *x, const struct bind *b, struct err *err)
 static int take_packed(struct bound *x, const struct bind *b, struct err *err)
 {
     struct packed q = {.n_out = x->m.n_out, .n_in = x->m.n_in};
-    int rc = packed_take(&q, b->weights, b->arena, x->name, err);
+    int rc = quant_file_take(&q, b->weights, b->arena, x->name, err);
     hold(&x->m, &q);
     enum dtype want = target(b, x, q.type);
     if (rc || want == q.type || (b->held == QUANT_Q4 && q.type == DTYPE_Q4))
@@ -155,8 +155,8 @@ static int take_packed(struct bound *x, const struct bind *b, struct err *err)
 
 static int take(struct bound *x, const struct bind *b, struct err *err)
 {
-    int rc =
-        packed_has(b->weights, x->name) ? take_packed(x, b, err) : take_floats(x, b, err);
+    int rc = quant_file_has(b->weights, x->name) ? take_packed(x, b, err)
+                                                 : take_floats(x, b, err);
     return rc ? rc : bind_record(b, x, err);
 }
 

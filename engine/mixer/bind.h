@@ -8,8 +8,8 @@
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
 #include "engine/kernel/gemm.h"
-#include "engine/load/packed.h"
 #include "engine/load/quant.h"
+#include "engine/load/quant_file.h"
 #include "engine/load/weights.h"
 
 #include <stdbool.h>

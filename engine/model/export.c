@@ -7,8 +7,8 @@
 
 /* Tensors of the file that bound matrices stand for. */
 struct lists {
-    struct packed *packed;     /* owns; one for each quantised item */
-    struct packed_item *items; /* owns */
+    struct packed *packed;         /* owns; one for each quantised item */
+    struct quant_file_item *items; /* owns */
     size_t n, n_packed;
 };
 
@@ -26,14 +26,14 @@ static bool is_scale(const char *name, const struct bound *x)
     return strncmp(name, x->name, n) == 0 && strcmp(name + n, ".scale") == 0;
 }
 
-static void add(struct lists *l, const struct packed_item *it)
+static void add(struct lists *l, const struct quant_file_item *it)
 {
     l->items[l->n++] = *it;
 }
 
 static void add_matrix(struct lists *l, const struct bound *x)
 {
-    struct packed_item it = {.name = x->name, .type = x->m.type, .raw = x->source};
+    struct quant_file_item it = {.name = x->name, .type = x->m.type, .raw = x->source};
     if (x->m.type >= DTYPE_FLOATS) {
         it.m = &l->packed[l->n_packed];
         l->packed[l->n_packed++] =
@@ -52,7 +52,7 @@ static void add_tensor(struct lists *l, const struct model *m, const struct tens
         if (!x->source && is_scale(t->name, x))
             return;
     }
-    struct packed_item it = {.name = t->name, .type = weights_dtype(t), .raw = t};
+    struct quant_file_item it = {.name = t->name, .type = weights_dtype(t), .raw = t};
     add(l, &it);
 }
 
@@ -68,7 +68,7 @@ int export_model(const struct model *m, const char *path, size_t *bytes, struct 
         if (w->tensors[i].used && !w->tensors[i].twin)
             add_tensor(&l, m, &w->tensors[i]);
     if (rc == 0)
-        rc = packed_save(path, l.items, l.n, bytes, err);
+        rc = quant_file_save(path, l.items, l.n, bytes, err);
     mem_free(l.packed);
     mem_free(l.items);
     return rc;

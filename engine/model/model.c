@@ -3,7 +3,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/log.h"
-#include "engine/load/shape.h"
+#include "engine/load/random_weights.h"
 #include "engine/model/arch.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ static int bind_rows(struct model *m, const struct bind *b, enum dtype own,
     size_t width = dtype_bytes(e->type), n = (size_t)t->n_values;
     bool odd = (uintptr_t)t->data % width; /* length of the header */
     e->rows = t->data;
-    if (e->type != own || odd || b->weights->shape) {
+    if (e->type != own || odd || b->weights->random) {
         void *copy = arena_alloc(b->arena, n * width);
         if (!copy)
             return err_set(err, ERR_MEMORY, "out of memory for %.200s", t->name);
@@ -47,7 +47,7 @@ int model_bind_embed(struct model *m, const struct bind *b, const char *name, fl
     const int64_t shape[] = {v, d};
     enum dtype own = DTYPE_F32;
     *e = (struct embedding){.type = DTYPE_N, .scale = scale};
-    if (!packed_has(b->weights, name)) {
+    if (!quant_file_has(b->weights, name)) {
         int rc = weights_take(b->weights, name, 2, shape, &e->source, &own, err);
         if (rc)
             return rc;
@@ -231,7 +231,7 @@ static int build(struct model *m, struct err *err)
     hash_formats(m);
     model_holding(m, &held);
     m->type_mask = held.types;
-    weights_cool(&m->weights);
+    weights_release_pages(&m->weights);
     return 0;
 }
 
@@ -247,7 +247,7 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
         m->hp.head_dim = m->hp.hidden_size / m->hp.n_heads;
     rc = fix_context(m, o->context, err);
     if (rc == 0)
-        rc = o->shape ? shape_open(&m->weights, err)
+        rc = o->shape ? random_weights_open(&m->weights, err)
                       : weights_open(&m->weights, o->dir, err);
     if (rc == 0)
         rc = hash_model(m, o, err);

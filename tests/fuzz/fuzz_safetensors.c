@@ -4,7 +4,7 @@
  * nothing may crash, and every tensor that comes out lies inside the file. A tensor "a"
  * of 3 x 5 is taken as a quantised one; what is taken has codes and scales for its panel.
  */
-#include "engine/load/packed.h"
+#include "engine/load/quant_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static void take_packed(struct weights *w)
     struct err err = {0};
     float row[5];
     arena_init(&a);
-    if (!packed_has(w, "a") || packed_take(&m, w, &a, "a", &err)) {
+    if (!quant_file_has(w, "a") || quant_file_take(&m, w, &a, "a", &err)) {
         arena_free(&a);
         return;
     }

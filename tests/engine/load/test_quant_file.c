@@ -2,7 +2,7 @@
  * Quantised tensors of a file: what is written comes back bit for bit and in place, and
  * every way in which a file can break the format is an error that names it.
  */
-#include "engine/load/packed.h"
+#include "engine/load/quant_file.h"
 #include "tests/lib/model_maker.h"
 
 #include <setjmp.h>
@@ -53,11 +53,11 @@ static struct packed matrix(int i)
     return m;
 }
 
-static int save(const struct maker *mk, const struct packed_item *items, size_t n,
+static int save(const struct maker *mk, const struct quant_file_item *items, size_t n,
                 struct err *err)
 {
     size_t bytes;
-    return packed_save(maker_path(mk, file), items, n, &bytes, err);
+    return quant_file_save(maker_path(mk, file), items, n, &bytes, err);
 }
 
 static int take(const struct maker *mk, const char *name, struct packed *m,
@@ -66,7 +66,7 @@ static int take(const struct maker *mk, const char *name, struct packed *m,
     int rc = weights_open(w, mk->dir, err);
     arena_init(a);
     *m = (struct packed){.n_out = N_OUT, .n_in = N_IN};
-    return rc ? rc : packed_take(m, w, a, name, err);
+    return rc ? rc : quant_file_take(m, w, a, name, err);
 }
 
 static void what_is_written_is_taken_in_place(void **state)
@@ -90,11 +90,11 @@ static void what_is_written_is_taken_in_place(void **state)
                             .bytes = 10,
                             .n_values = 5};
     struct packed m[2] = {matrix(0), matrix(1)};
-    struct packed_item items[] = {{"h\"", DTYPE_BF16, NULL, &narrow},
-                                  {"v", DTYPE_BF16, NULL, &single},
-                                  {names[0], DTYPE_Q8, &m[0], NULL},
-                                  {"w", DTYPE_F32, NULL, &narrow},
-                                  {names[1], DTYPE_Q4, &m[1], NULL}};
+    struct quant_file_item items[] = {{"h\"", DTYPE_BF16, NULL, &narrow},
+                                      {"v", DTYPE_BF16, NULL, &single},
+                                      {names[0], DTYPE_Q8, &m[0], NULL},
+                                      {"w", DTYPE_F32, NULL, &narrow},
+                                      {names[1], DTYPE_Q4, &m[1], NULL}};
     struct err err = {0};
     assert_int_equal(save(mk, items, 5, &err), 0);
     struct weights w;
@@ -103,8 +103,8 @@ static void what_is_written_is_taken_in_place(void **state)
         struct arena a;
         struct packed got = {.n_out = N_OUT, .n_in = N_IN};
         arena_init(&a);
-        assert_true(packed_has(&w, names[i]));
-        assert_int_equal(packed_take(&got, &w, &a, names[i], &err), 0);
+        assert_true(quant_file_has(&w, names[i]));
+        assert_int_equal(quant_file_take(&got, &w, &a, names[i], &err), 0);
         assert_int_equal(got.type, m[i].type);
         assert_int_equal(a.used_bytes, 0); /* borrowed, not copied */
         assert_int_equal((uintptr_t)got.codes % 64, 0);
@@ -116,7 +116,7 @@ static void what_is_written_is_taken_in_place(void **state)
     assert_int_equal(weights_kept_bytes(&w), quant_code_bytes(&m[0]) +
                                                  quant_code_bytes(&m[1]) +
                                                  2 * quant_scale_bytes(&m[0]));
-    weights_cool(&w); /* what is kept stays readable */
+    weights_release_pages(&w); /* what is kept stays readable */
     assert_memory_equal(weights_find(&w, "a.weight.q8")->data, codes[0], Q8_BYTES);
     const struct tensor *v = weights_find(&w, "v"), *h = weights_find(&w, "h\"");
     assert_string_equal(v->dtype, "BF16");
@@ -138,13 +138,13 @@ static void a_file_of_floats_has_no_mark_of_ours(void **state)
                        .data = vector,
                        .bytes = 12,
                        .n_values = 3};
-    struct packed_item item = {"v", DTYPE_F32, NULL, &t};
+    struct quant_file_item item = {"v", DTYPE_F32, NULL, &t};
     struct err err = {0};
     struct weights w;
     assert_int_equal(save(mk, &item, 1, &err), 0);
     assert_int_equal(weights_open(&w, mk->dir, &err), 0);
     assert_null(weights_note(&w, "ssmd.layout"));
-    assert_false(packed_has(&w, "v"));
+    assert_false(quant_file_has(&w, "v"));
     weights_close(&w);
 }
 
@@ -152,10 +152,10 @@ static void what_cannot_be_written_leaves_no_file(void **state)
 {
     const struct maker *mk = *state;
     struct packed m = matrix(0);
-    struct packed_item item = {"a.weight", DTYPE_Q8, &m, NULL};
+    struct quant_file_item item = {"a.weight", DTYPE_Q8, &m, NULL};
     struct err err = {0};
     size_t bytes;
-    assert_int_equal(packed_save("/nonexistent/x", &item, 1, &bytes, &err), -ERR_IO);
+    assert_int_equal(quant_file_save("/nonexistent/x", &item, 1, &bytes, &err), -ERR_IO);
     assert_non_null(strstr(err.text, "/nonexistent/x"));
     maker_text(mk, file, "mine");
     assert_int_equal(save(mk, &item, 1, &err), -ERR_IO);

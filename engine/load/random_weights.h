@@ -9,24 +9,25 @@
  * depth. The same seed gives the same weights on every machine.
  *
  * The model is not held a second time: matrices are windows into one random block for
- * each width, as large as the largest of them, given back by shape_cool. Opening thread.
+ * each width, as large as the largest of them; random_weights_release_pages frees the
+ * blocks. Opening thread.
  */
-#ifndef ENGINE_LOAD_SHAPE_H
-#define ENGINE_LOAD_SHAPE_H
+#ifndef ENGINE_LOAD_RANDOM_WEIGHTS_H
+#define ENGINE_LOAD_RANDOM_WEIGHTS_H
 
 #include "engine/load/weights.h"
 
-struct shape;
+struct random_weights;
 
 /* Makes *w such a source; weights_close ends it. ERR_MEMORY. */
-int shape_open(struct weights *w, struct err *err);
-void shape_close(struct shape *s); /* accepts NULL */
+int random_weights_open(struct weights *w, struct err *err);
+void random_weights_close(struct random_weights *s); /* accepts NULL */
 
-/* As weights_take. The data stay until shape_cool. ERR_MEMORY. */
-int shape_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
-               const struct tensor **out, struct err *err);
+/* As weights_take. The data stay until random_weights_release_pages. ERR_MEMORY. */
+int random_weights_take(struct weights *w, const char *name, int n_dims,
+                        const int64_t *shape, const struct tensor **out, struct err *err);
 
 /* Frees the blocks: everything has been packed by then. */
-void shape_cool(struct shape *s);
+void random_weights_release_pages(struct random_weights *s);
 
 #endif

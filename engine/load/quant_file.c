@@ -1,6 +1,6 @@
 /* Reading and writing quantised tensors. A written file has its quantised arrays first:
  * all are multiples of 64 bytes, so that each begins at one. */
-#include "engine/load/packed.h"
+#include "engine/load/quant_file.h"
 
 #include "engine/base/buf.h"
 
@@ -55,9 +55,9 @@ static bool has_as(const struct weights *w, const char *name, enum dtype type)
     return weights_find(w, full) != NULL;
 }
 
-bool packed_has(const struct weights *w, const char *name)
+bool quant_file_has(const struct weights *w, const char *name)
 {
-    return !w->shape && !weights_find(w, name) &&
+    return !w->random && !weights_find(w, name) &&
            (has_as(w, name, DTYPE_Q8) || has_as(w, name, DTYPE_Q4));
 }
 
@@ -189,8 +189,8 @@ static int take_parts(const struct packed *m, struct weights *w, const char *nam
     return rc ? rc : check_values(m, parts[0], parts[1], err);
 }
 
-int packed_take(struct packed *m, struct weights *w, struct arena *a, const char *name,
-                struct err *err)
+int quant_file_take(struct packed *m, struct weights *w, struct arena *a,
+                    const char *name, struct err *err)
 {
     struct tensor *parts[2] = {NULL};
     m->type = has_as(w, name, DTYPE_Q8) ? DTYPE_Q8 : DTYPE_Q4;
@@ -208,7 +208,7 @@ int packed_take(struct packed *m, struct weights *w, struct arena *a, const char
 
 /* ---- writing ---------------------------------------------------------------- */
 
-static size_t float_bytes(const struct packed_item *it)
+static size_t float_bytes(const struct quant_file_item *it)
 {
     return (size_t)it->raw->n_values * dtype_bytes(it->type);
 }
@@ -230,7 +230,7 @@ static void put_place(struct buf *b, size_t *at, size_t bytes)
     *at += bytes;
 }
 
-static void put_quantised(struct buf *b, size_t *at, const struct packed_item *it)
+static void put_quantised(struct buf *b, size_t *at, const struct quant_file_item *it)
 {
     char name[NAME_CAP];
     int64_t codes[5], scales[3];
@@ -245,7 +245,7 @@ static void put_quantised(struct buf *b, size_t *at, const struct packed_item *i
     put_place(b, at, quant_scale_bytes(m));
 }
 
-static void put_floats(struct buf *b, size_t *at, const struct packed_item *it)
+static void put_floats(struct buf *b, size_t *at, const struct quant_file_item *it)
 {
     static const char *const names[] = {
         [DTYPE_F32] = "F32", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16"};
@@ -253,7 +253,7 @@ static void put_floats(struct buf *b, size_t *at, const struct packed_item *it)
     put_place(b, at, float_bytes(it));
 }
 
-static void put_metadata(struct buf *b, const struct packed_item *items, size_t n)
+static void put_metadata(struct buf *b, const struct quant_file_item *items, size_t n)
 {
     char text[NAME_CAP], sizes[NOTE_CAP];
     bool any = false;
@@ -275,19 +275,19 @@ static void put_metadata(struct buf *b, const struct packed_item *items, size_t 
 
 /* Which items stand where: quantised ones, then floats from the widest on, so that all
  * are aligned. */
-typedef bool part_fn(const struct packed_item *it);
+typedef bool part_fn(const struct quant_file_item *it);
 
-static bool is_quantised(const struct packed_item *it)
+static bool is_quantised(const struct quant_file_item *it)
 {
     return it->m != NULL;
 }
 
-static bool is_single(const struct packed_item *it)
+static bool is_single(const struct quant_file_item *it)
 {
     return !it->m && it->type == DTYPE_F32;
 }
 
-static bool is_half(const struct packed_item *it)
+static bool is_half(const struct quant_file_item *it)
 {
     return !it->m && it->type != DTYPE_F32;
 }
@@ -296,7 +296,7 @@ static part_fn *const parts[] = {is_quantised, is_single, is_half};
 enum { N_PARTS = sizeof parts / sizeof *parts };
 
 /* The 8-byte length and the header, padded with spaces to a multiple of 64. */
-static void put_header(struct buf *b, const struct packed_item *items, size_t n)
+static void put_header(struct buf *b, const struct quant_file_item *items, size_t n)
 {
     size_t at = 0;
     buf_put(b, "\0\0\0\0\0\0\0", 8);
@@ -328,7 +328,7 @@ static bool write_all(int fd, const void *data, size_t len)
     return true;
 }
 
-static bool write_floats(int fd, const struct packed_item *it, enum dtype own)
+static bool write_floats(int fd, const struct quant_file_item *it, enum dtype own)
 {
     enum { PIECE = 16384 };
     _Alignas(ALIGN) char piece[PIECE * 4];
@@ -345,7 +345,7 @@ static bool write_floats(int fd, const struct packed_item *it, enum dtype own)
     return true;
 }
 
-static bool write_item(int fd, const struct packed_item *it)
+static bool write_item(int fd, const struct quant_file_item *it)
 {
     const struct packed *m = it->m;
     if (!m)
@@ -354,8 +354,8 @@ static bool write_item(int fd, const struct packed_item *it)
            write_all(fd, m->scales, quant_scale_bytes(m));
 }
 
-static bool write_file(int fd, const struct buf *header, const struct packed_item *items,
-                       size_t n)
+static bool write_file(int fd, const struct buf *header,
+                       const struct quant_file_item *items, size_t n)
 {
     bool good = write_all(fd, header->data, header->len);
     for (int p = 0; p < N_PARTS; p++)
@@ -365,8 +365,8 @@ static bool write_file(int fd, const struct buf *header, const struct packed_ite
     return good && fsync(fd) == 0;
 }
 
-int packed_save(const char *path, const struct packed_item *items, size_t n,
-                size_t *bytes, struct err *err)
+int quant_file_save(const char *path, const struct quant_file_item *items, size_t n,
+                    size_t *bytes, struct err *err)
 {
     struct buf header = {0};
     put_header(&header, items, n);

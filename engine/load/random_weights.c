@@ -1,6 +1,6 @@
 /* Making tensors. The generator is a counter hashed into bits (splitmix64), so that a
  * block is filled in one pass and its values depend on the seed alone. */
-#include "engine/load/shape.h"
+#include "engine/load/random_weights.h"
 
 #include "engine/base/mem.h"
 
@@ -24,7 +24,7 @@ struct block {
     int64_t n_in;
 };
 
-struct shape {
+struct random_weights {
     struct block blocks[MAX_BLOCKS];
     int n_blocks;
 };
@@ -52,37 +52,37 @@ static void fill(float *out, size_t n, double lo, double hi, uint64_t seed)
         out[i] = (float)(lo + scale * (double)(mix(seed + i) >> 40));
 }
 
-int shape_open(struct weights *w, struct err *err)
+int random_weights_open(struct weights *w, struct err *err)
 {
     *w = (struct weights){.hash = mix(1)};
     arena_init(&w->arena);
-    w->shape = mem_zalloc(1, sizeof *w->shape);
+    w->random = mem_zalloc(1, sizeof *w->random);
     w->tensors = mem_alloc(MAX_TENSORS * sizeof *w->tensors);
     w->tensors_cap =
         MAX_TENSORS; /* never moves: callers hold tensors while taking more */
-    if (w->shape && w->tensors && strmap_init(&w->by_name, 256))
+    if (w->random && w->tensors && strmap_init(&w->by_name, 256))
         return 0;
     weights_close(w);
     return err_set(err, ERR_MEMORY, "out of memory for random weights");
 }
 
-void shape_cool(struct shape *s)
+void random_weights_release_pages(struct random_weights *s)
 {
     for (int i = 0; i < s->n_blocks; i++)
         mem_free(s->blocks[i].data);
     s->n_blocks = 0;
 }
 
-void shape_close(struct shape *s)
+void random_weights_close(struct random_weights *s)
 {
     if (s)
-        shape_cool(s);
+        random_weights_release_pages(s);
     mem_free(s);
 }
 
 /* A block of the width with room for n values behind any shift, or NULL. The next one of
  * a width is at least twice as large: they stay few whatever order tensors come in. */
-static const struct block *block_for(struct shape *s, int64_t n_in, size_t n)
+static const struct block *block_for(struct random_weights *s, int64_t n_in, size_t n)
 {
     if (n > PTRDIFF_MAX / sizeof(float) - SLACK)
         return NULL;
@@ -119,7 +119,7 @@ static const float *make(struct weights *w, const struct tensor *t, size_t n)
         hi = habits[i].hi;
     }
     if (!found) {
-        const struct block *b = block_for(w->shape, t->shape[t->n_dims - 1], n);
+        const struct block *b = block_for(w->random, t->shape[t->n_dims - 1], n);
         return b ? b->data + w->n_tensors * STRIDE % SLACK : NULL;
     }
     float *values = arena_alloc(&w->arena, n * sizeof *values);
@@ -128,8 +128,8 @@ static const float *make(struct weights *w, const struct tensor *t, size_t n)
     return values;
 }
 
-int shape_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
-               const struct tensor **out, struct err *err)
+int random_weights_take(struct weights *w, const char *name, int n_dims,
+                        const int64_t *shape, const struct tensor **out, struct err *err)
 {
     size_t n = 1;
     int32_t known = strmap_get(&w->by_name, name, strlen(name), -1);

@@ -7,23 +7,23 @@
  * outputs and inputs too. Arrays that lie at multiples of 64 bytes are borrowed from the
  * mapping, which is why a written file has them there.
  */
-#ifndef ENGINE_LOAD_PACKED_H
-#define ENGINE_LOAD_PACKED_H
+#ifndef ENGINE_LOAD_QUANT_FILE_H
+#define ENGINE_LOAD_QUANT_FILE_H
 
 #include "engine/load/quant.h"
 #include "engine/load/weights.h"
 
 /* Whether the file has this tensor ("….weight") quantised instead of as floats. */
-bool packed_has(const struct weights *w, const char *name);
+bool quant_file_has(const struct weights *w, const char *name);
 
 /* Takes both parts: m->type, codes and scales, of m->n_out x m->n_in. They borrow from
  * the mapping (and are kept) or, where misaligned, from the arena. ERR_FORMAT,
  * ERR_MEMORY. */
-int packed_take(struct packed *m, struct weights *w, struct arena *a, const char *name,
-                struct err *err);
+int quant_file_take(struct packed *m, struct weights *w, struct arena *a,
+                    const char *name, struct err *err);
 
-/* One tensor to write; everything borrows until packed_save returns. */
-struct packed_item {
+/* One tensor to write; everything borrows until quant_file_save returns. */
+struct quant_file_item {
     const char *name;
     enum dtype type;          /* what it becomes */
     const struct packed *m;   /* q8, q4: its codes and scales; else NULL */
@@ -32,7 +32,7 @@ struct packed_item {
 
 /* Writes a safetensors file that did not exist, and syncs it. On failure it is removed
  * again: ERR_IO naming the path, ERR_MEMORY. *bytes: its size. */
-int packed_save(const char *path, const struct packed_item *items, size_t n,
-                size_t *bytes, struct err *err);
+int quant_file_save(const char *path, const struct quant_file_item *items, size_t n,
+                    size_t *bytes, struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* Random weights: there when asked for, of the right spread, the same every time. */
-#include "engine/load/shape.h"
+#include "engine/load/random_weights.h"
 
 #include "engine/base/mem.h"
 
@@ -36,7 +36,7 @@ static void matrices_have_the_variance_of_their_width(void **state)
     static const int64_t widths[] = {32, 768, 2048};
     struct weights w;
     struct err err;
-    assert_int_equal(shape_open(&w, &err), 0);
+    assert_int_equal(random_weights_open(&w, &err), 0);
     for (int i = 0; i < 3; i++) {
         char name[16] = "m0.weight";
         size_t n = (size_t)(100 * widths[i]);
@@ -73,7 +73,7 @@ static void vectors_are_ones_but_for_some_names(void **state)
     };
     struct weights w;
     struct err err;
-    assert_int_equal(shape_open(&w, &err), 0);
+    assert_int_equal(random_weights_open(&w, &err), 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const float *x = take(&w, cases[i].name, 1, (const int64_t[]){64});
         for (int k = 0; k < 64; k++)
@@ -88,8 +88,8 @@ static void the_same_every_time_and_no_two_alike(void **state)
     enum { N = 48 * 96 };
     struct weights w, again;
     struct err err;
-    assert_int_equal(shape_open(&w, &err), 0);
-    assert_int_equal(shape_open(&again, &err), 0);
+    assert_int_equal(random_weights_open(&w, &err), 0);
+    assert_int_equal(random_weights_open(&again, &err), 0);
     const float *a = matrix(&w, "a.weight", 48, 96), *b = matrix(&w, "b.weight", 48, 96);
     const float *a2 = matrix(&again, "a.weight", 48, 96);
     assert_memory_equal(a, a2, N * sizeof *a);
@@ -105,7 +105,7 @@ static void a_tensor_stays_while_others_are_taken(void **state)
     struct weights w;
     struct err err;
     char name[32];
-    assert_int_equal(shape_open(&w, &err), 0);
+    assert_int_equal(random_weights_open(&w, &err), 0);
     const float *small = matrix(&w, "small.weight", 2, 64);
     float copy[128];
     memcpy(copy, small, sizeof copy);
@@ -123,12 +123,12 @@ static void looking_makes_nothing(void **state)
     (void)state;
     struct weights w;
     struct err err;
-    assert_int_equal(shape_open(&w, &err), 0);
+    assert_int_equal(random_weights_open(&w, &err), 0);
     assert_null(weights_find(&w, "lm_head.weight"));
     matrix(&w, "lm_head.weight", 4, 32);
     assert_non_null(weights_find(&w, "lm_head.weight"));
     assert_int_equal(weights_finish(&w, &err), 0);
-    weights_cool(&w);
+    weights_release_pages(&w);
     weights_close(&w);
 }
 
@@ -140,7 +140,7 @@ static void what_cannot_be_held_is_refused(void **state)
     enum dtype type;
     struct weights w;
     struct err err = {0};
-    assert_int_equal(shape_open(&w, &err), 0);
+    assert_int_equal(random_weights_open(&w, &err), 0);
     assert_int_equal(weights_take(&w, "x", 3, huge, &t, &type, &err), -ERR_MEMORY);
     assert_int_equal(weights_take(&w, "x", 1, huge, &t, &type, &err), -ERR_MEMORY);
     assert_non_null(strstr(err.text, "x"));
@@ -157,7 +157,7 @@ static void every_failed_allocation_is_told(void **state)
         struct weights w = {0};
         struct err err = {0};
         mem_fail_after(n);
-        int rc = shape_open(&w, &err);
+        int rc = random_weights_open(&w, &err);
         if (rc == 0)
             rc = weights_take(&w, "m", 2, shape, &t, &type, &err);
         if (rc == 0)
