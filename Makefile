@@ -177,11 +177,15 @@ NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,\
 
 # ---- running and testing -------------------------------------------------------------------
 
+# What suits the embedded model; the README and the help show the same.
+FIRST_REQUEST := {\"prompt\": \"The rain had stopped. She opened the window and\", \"max_tokens\": 80, \
+                 \"temperature\": 0.7, \"top_p\": 0.85, \"repetition_penalty\": 1.1, \"seed\": 15}
+
 run: deps-build ## install what is missing, build, serve models/default (PORT=8080 ARGS=)
 	$(SUBMAKE) all
-	@echo "Try:  curl -N http://127.0.0.1:$(PORT)/v1/completions" \
-	     "-H 'Content-Type: application/json'" \
-	     "-d '{\"prompt\": \"The river\", \"max_tokens\": 60, \"stream\": true}'"
+	@echo "Try:  curl http://127.0.0.1:$(PORT)/v1/completions" \
+	     "-H 'Content-Type: application/json' -d '$(FIRST_REQUEST)'"
+	@echo "or open http://127.0.0.1:$(PORT)/ in a browser once it is ready."
 	@exec build/ssmd serve --port $(PORT) $(ARGS)
 
 test: deps-test ## install what is missing, build and run every test

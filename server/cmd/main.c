@@ -203,9 +203,12 @@ static int help_program(void)
         &b,
         "\nTry it:\n"
         "  ssmd --port 8080 &\n"
-        "  curl -N http://127.0.0.1:8080/v1/completions \\\n"
-        "    -H 'Content-Type: application/json' \\\n"
-        "    -d '{\"prompt\": \"The river\", \"max_tokens\": 60, \"stream\": true}'\n\n"
+        "  curl http://127.0.0.1:8080/v1/completions -H 'Content-Type: application/json' -d \\\n"
+        "    '{\"prompt\": \"The rain had stopped. She opened the window and\", "
+        "\"max_tokens\": 80,\n"
+        "      \"temperature\": 0.7, \"top_p\": 0.85, \"repetition_penalty\": 1.1, "
+        "\"seed\": 15}'\n"
+        "or open http://127.0.0.1:8080/ in a browser.\n\n"
         "Options of serve, the default command\n\n");
     config_help(CONFIG_ALL, &b);
     help_everywhere(&b, CONFIG_ALL);

@@ -78,6 +78,21 @@ static void log_plan(const struct engine_info *i)
         i->longest_tokens, i->max_seqs, i->n_threads, i->cpu);
 }
 
+/* Logs the ready line with the address of the web page; prints that on a terminal too. */
+static void report_ready(const struct loop *l)
+{
+    const char *host = l->cfg->host;
+    bool v6 = strchr(host, ':') != NULL; /* stands in brackets in a URL */
+    char page[320];
+    snprintf(page, sizeof page, "http://%s%s%s:%d/", v6 ? "[" : "", host, v6 ? "]" : "",
+             http_port(l->http));
+    log_line(LOG_INFO, "ready", "\"port\":%d,\"load_ms\":%.1f,\"page\":\"%s\"",
+             http_port(l->http), (double)(loop_now() - l->start_ns) / 1e6, page);
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\nssmd serves %s. Try it in a browser: %s\n",
+                l->cfg->served_name, page);
+}
+
 static void loaded(struct loop *l)
 {
     const struct engine_info *i = engine_info(bridge_engine(l->bridge));
@@ -91,17 +106,8 @@ static void loaded(struct loop *l)
     l->limits.max_answer_tokens = MAX_ANSWER_TOKENS;
     log_plan(i);
     enter(l, LOOP_SERVING);
-    log_line(LOG_INFO, "ready", "\"port\":%d,\"load_ms\":%.1f", http_port(l->http),
-             (double)(loop_now() - l->start_ns) / 1e6);
+    report_ready(l);
     process_notify("READY=1");
-    if (isatty(STDERR_FILENO))
-        fprintf(
-            stderr,
-            "\nssmd serves %s at http://%s:%d/\n\n  curl -N http://%s:%d/v1/completions "
-            "-H 'Content-Type: application/json' \\\n    -d '{\"prompt\":\"The river\","
-            "\"max_tokens\":64,\"stream\":true}'\n\n",
-            l->cfg->served_name, l->cfg->host, http_port(l->http), l->cfg->host,
-            http_port(l->http));
 }
 
 static bool busy(const struct loop *l, uint64_t now_ns)

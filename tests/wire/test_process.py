@@ -59,7 +59,7 @@ class Start(unittest.TestCase):
             self.assertIn("loading", json.loads(body)["error"]["message"])
             self.assertEqual(d.call("GET", "/v1/models")[0], 503)
             self.assertEqual(d.metric("ssmd_ready"), 0)
-            d.wait_line("ready")
+            self.assertEqual(d.wait_line("ready")["page"], "http://127.0.0.1:%d/" % d.port)
             self.assertEqual(json.loads(d.call("GET", "/v1/models")[2])["data"][0]
                              ["max_model_len"], d.wait_line("memory")["context_tokens"])
             self.assertGreater(d.wait_line("memory")["longest_tokens"], 0)
