@@ -53,24 +53,25 @@ class Daemon:
             self.lines.append(None)
             self.grew.notify_all()
 
-    def events(self, name):
-        out = []
+    def _logged(self, name, fields):
+        lines = [json.loads(x) for x in self.lines
+                 if x and x.startswith("{") and '"event":"%s"' % name in x]
+        return [x for x in lines if all(x.get(k) == v for k, v in fields.items())]
+
+    def events(self, name, least=0, timeout=30, **fields):
+        """The log lines of an event with these fields, once there are at least so many: a line
+        is read by another thread than the one that reads an answer, and may come later."""
+        end = time.monotonic() + timeout
         with self.grew:
-            for line in self.lines:
-                if line and line.startswith("{") and '"event":"%s"' % name in line:
-                    out.append(json.loads(line))
-        return out
+            while len(found := self._logged(name, fields)) < least:
+                if None in self.lines or time.monotonic() > end:
+                    raise AssertionError("%d of %d %r lines from the daemon: %s"
+                                         % (len(found), least, name, self.log()))
+                self.grew.wait(0.1)
+        return found
 
     def wait_line(self, name, count=1, timeout=30):
-        end = time.monotonic() + timeout
-        while True:
-            found = self.events(name)
-            if len(found) >= count:
-                return found[count - 1]
-            with self.grew:
-                if None in self.lines or time.monotonic() > end:
-                    raise AssertionError("no %r line from the daemon: %s" % (name, self.log()))
-                self.grew.wait(0.1)
+        return self.events(name, count, timeout)[count - 1]
 
     def log(self):
         return "".join(x for x in self.lines if x)[-4000:]
