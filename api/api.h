@@ -34,7 +34,7 @@ struct api_limits {
 typedef const char *api_piece_fn(void *arg, int32_t id, size_t *len);
 
 enum api_kind {
-    API_COMPLETIONS, /* completions.h, completion.h */
+    API_COMPLETIONS, /* completion_request.h, completion_response.h */
     API_MODELS,      /* models.h: models_list */
     API_MODEL,       /* models.h: models_one; the route's argument is the id */
     API_TOKENIZE,    /* tokenize.h */

@@ -78,13 +78,13 @@ static int read_name(struct fields_ctx *ctx, const struct field *f, const struct
     return *at ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
-int states_read_wish(struct fields_ctx *ctx, const struct field *f, const struct json *v,
-                     void *into, struct err *err)
+int states_read_request(struct fields_ctx *ctx, const struct field *f,
+                        const struct json *v, void *into, struct err *err)
 {
     static const struct field fields[] = {
-        {"load", FIELD_OTHER, .at = offsetof(struct states_wish, load),
+        {"load", FIELD_OTHER, .at = offsetof(struct states_request, load),
          .read = read_name},
-        {"save", FIELD_OTHER, .at = offsetof(struct states_wish, save),
+        {"save", FIELD_OTHER, .at = offsetof(struct states_request, save),
          .read = read_name},
     };
     if (json_kind(v) != JK_OBJECT)
@@ -93,7 +93,7 @@ int states_read_wish(struct fields_ctx *ctx, const struct field *f, const struct
     return fields_read(ctx, v, &table, 1, err);
 }
 
-void states_put_told(const struct states_told *t, struct buf *out)
+void states_put_result(const struct states_result *t, struct buf *out)
 {
     buf_putc(out, '{');
     if (t->loaded) {

@@ -38,21 +38,21 @@ void states_list_end(struct buf *out);
 
 /* `state` of a completion request; NULL: not asked for. Both borrow from the request's
  * arena and are names. */
-struct states_wish {
+struct states_request {
     const char *load, *save;
 };
 
-/* A `struct states_wish` at f->at. */
-int states_read_wish(struct fields_ctx *ctx, const struct field *f, const struct json *v,
-                     void *into, struct err *err);
+/* A `struct states_request` at f->at. */
+int states_read_request(struct fields_ctx *ctx, const struct field *f,
+                        const struct json *v, void *into, struct err *err);
 
 /* What a completion tells of its states; a NULL name: nothing. */
-struct states_told {
+struct states_result {
     const char *loaded, *saved;
     int loaded_depth, saved_depth;
     uint64_t saved_bytes;
 };
 /* {"loaded":{"name","depth"},"saved":{"name","depth","bytes"}}, absent parts left out. */
-void states_put_told(const struct states_told *t, struct buf *out);
+void states_put_result(const struct states_result *t, struct buf *out);
 
 #endif

@@ -18,7 +18,7 @@ struct tokenize_request {
     size_t n_unknown_fields;
 };
 
-/* As completions_parse: on success owned until tokenize_free, else nothing to free. */
+/* As completion_request_parse: on success owned until tokenize_free, else nothing to free. */
 int tokenize_parse(struct tokenize_request *req, const struct api_limits *limits,
                    const char *body, size_t len, struct err *err);
 int tokenize_parse_ids(struct tokenize_request *req, const struct api_limits *limits,

@@ -44,7 +44,7 @@ struct message {
     bool good;                  /* RETURN; SPILL: all */
 };
 
-struct bridge_way {
+struct bridge_reply {
     struct message m; /* first: who frees the one frees the other */
 };
 
@@ -92,7 +92,7 @@ struct bridge {
     atomic_int state;
     struct err fault;      /* written before state becomes FAILED */
     struct engine *engine; /* owned by the engine thread; written before READY */
-    bool unheard;          /* engine thread: events since the last notify */
+    bool notify_pending;   /* engine thread: events since the last notify */
     struct load_cells load;
     struct step_cells steps;
     atomic_ullong step_began_ns; /* 0 = between steps */
@@ -110,7 +110,7 @@ static uint64_t now_ns(void)
 static void notify(struct bridge *b)
 {
     b->o.notify(b->o.arg);
-    b->unheard = false;
+    b->notify_pending = false;
 }
 
 /* Waits until `bytes` fit; answers where they go, with out_lock held, or NULL (lock held
@@ -153,7 +153,7 @@ static void put(struct bridge *b, const struct record *head, const void *body,
             memcpy(to + text_at, text, text_len);
     }
     pthread_mutex_unlock(&b->out_lock);
-    b->unheard = true;
+    b->notify_pending = true;
 }
 
 static void emit(void *arg, const struct event *ev)
@@ -271,7 +271,7 @@ static void serve(struct bridge *b)
             take(b, LIST_OF(n, struct message, at));
         idle = step(b) == 0;
         publish(b);
-        if (b->unheard)
+        if (b->notify_pending)
             notify(b);
     }
     while ((n = list_pop(&mail)))
@@ -404,22 +404,22 @@ int bridge_pause(struct bridge *b, uint64_t id, bool paused)
                 NULL);
 }
 
-int bridge_way_new(struct bridge_way **out, struct err *err)
+int bridge_reply_new(struct bridge_reply **out, struct err *err)
 {
     *out = mem_alloc(sizeof **out);
     return *out ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
-void bridge_way_free(struct bridge_way *way)
+void bridge_reply_free(struct bridge_reply *reply)
 {
-    mem_free(way);
+    mem_free(reply);
 }
 
-void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state *state,
-                   bool good)
+void bridge_return(struct bridge *b, struct bridge_reply *reply,
+                   struct engine_state *state, bool good)
 {
-    way->m = (struct message){.kind = MESSAGE_RETURN, .state = state, .good = good};
-    send(b, &way->m);
+    reply->m = (struct message){.kind = MESSAGE_RETURN, .state = state, .good = good};
+    send(b, &reply->m);
 }
 
 int bridge_spill(struct bridge *b, bool all)

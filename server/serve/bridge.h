@@ -4,7 +4,7 @@
  *
  *   thread   runs                                        touches
  *   loop     uv_run: sockets, conns, metrics, reaper     everything but the engine's
- *   uv pool  encode.c's works: bodies, text, the disk    what is left to the work; a loan
+ *   uv pool  task.c's tasks: bodies, text, the disk    what is left to the work; a lease
  *   engine   bridge.c: open, inbox, engine_step, close   the engine, the outbox
  *   pool     inside the engine                           the engine's rows
  *
@@ -16,7 +16,7 @@
  * times are atomics. No function holds both mutexes.
  *
  * What is borrowed: a submitted request's arrays, until its answer BRIDGE_TAKEN came. The
- * states that LOAD and FINISH bring are on loan until bridge_return; bridge_close takes
+ * states that LOAD and FINISH bring are leased until bridge_return; bridge_close takes
  * back those that are out, when no worker is at them any more.
  */
 #ifndef SERVER_SERVE_BRIDGE_H
@@ -75,14 +75,14 @@ int bridge_submit(struct bridge *b, const struct engine_request *r, struct err *
 int bridge_cancel(struct bridge *b, uint64_t id, enum finish_reason why);
 int bridge_pause(struct bridge *b, uint64_t id, bool paused);
 
-/* The way back of a loan: made beforehand, so that returning cannot fail. ERR_MEMORY. */
-struct bridge_way;
-int bridge_way_new(struct bridge_way **out, struct err *err);
-void bridge_way_free(struct bridge_way *way); /* of no return; accepts NULL */
+/* The way back of a lease: made beforehand, so that returning cannot fail. ERR_MEMORY. */
+struct bridge_reply;
+int bridge_reply_new(struct bridge_reply **out, struct err *err);
+void bridge_reply_free(struct bridge_reply *reply); /* of no return; accepts NULL */
 
 /* engine_return, on the engine thread soon. Takes way; state is nobody's any more. */
-void bridge_return(struct bridge *b, struct bridge_way *way, struct engine_state *state,
-                   bool good);
+void bridge_return(struct bridge *b, struct bridge_reply *reply,
+                   struct engine_state *state, bool good);
 
 /* Asks for a kept state that is worth storing; bridge_reader.spilled answers. ERR_MEMORY.
  */

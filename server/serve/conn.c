@@ -7,12 +7,12 @@
 #include "api/problem.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "server/routes/answer.h"
-#include "server/routes/catalog.h"
-#include "server/routes/text.h"
-#include "server/routes/transfer.h"
-#include "server/routes/work.h"
-#include "server/serve/head.h"
+#include "server/routes/generation.h"
+#include "server/routes/route_states.h"
+#include "server/routes/route_status.h"
+#include "server/routes/route_tokenize.h"
+#include "server/routes/route_transfer.h"
+#include "server/serve/request_head.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,10 +60,10 @@ static void add_cors(struct conn *c, struct http_reply *r)
 /* A stream's head is sent when the first of its prompts starts: it tells of that one. */
 static void add_found(struct conn *c, struct http_reply *r)
 {
-    snprintf(c->found_field, sizeof c->found_field,
-             "hit=%" PRIu64 "; depth=%" PRIu64 "; bytes=%" PRIu64, c->found.hit,
-             c->found.depth, c->found.bytes);
-    http_field(r, "X-SSMD-State", c->found_field);
+    snprintf(c->hit_field, sizeof c->hit_field,
+             "hit=%" PRIu64 "; depth=%" PRIu64 "; bytes=%" PRIu64, c->hit.hit,
+             c->hit.depth, c->hit.bytes);
+    http_field(r, "X-SSMD-State", c->hit_field);
 }
 
 void conn_reply(struct conn *c, struct http_reply *r)
@@ -80,7 +80,7 @@ void conn_reply(struct conn *c, struct http_reply *r)
     }
     http_field(r, "X-Request-Id", c->request_id);
     add_cors(c, r);
-    if (c->l->phase >= LOOP_GRACE)
+    if (c->l->phase >= SERVER_GRACE)
         http_field(r, "Connection", "close");
     if (r->status == 200 && c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
         add_found(c, r);
@@ -126,7 +126,7 @@ static void fail_plain(struct conn *c, const struct err *err)
 {
     struct refusal f;
     put_refusal(c, err, &f);
-    if (problem_of(err->code)->close && c->l->phase < LOOP_GRACE)
+    if (problem_of(err->code)->close && c->l->phase < SERVER_GRACE)
         http_field(&f.reply, "Connection", "close");
     conn_reply(c, &f.reply);
     buf_free(&f.allow);
@@ -155,7 +155,7 @@ void conn_fail(struct conn *c, const struct err *err)
     }
     if (!c->stream.open || c->stream.ended)
         return;
-    completion_error(c->answer, err, &c->stream.out);
+    completion_response_error(c->answer, err, &c->stream.out);
     c->stream.ended = true;
     if (c->call)
         http_wake(c->call);
@@ -255,24 +255,24 @@ void conn_refuse(struct conn *c, const struct err *err)
 static conn_step_fn *const *steps_of(const struct conn *c)
 {
     if (c->route.kind != ROUTE_API)
-        return answer_steps;
+        return route_status_steps;
     switch (c->route.api) {
     case API_COMPLETIONS:
-        return work_completions;
+        return generation_completions;
     case API_TOKENIZE:
-        return text_tokenize;
+        return route_tokenize_encode;
     case API_DETOKENIZE:
-        return text_detokenize;
+        return route_tokenize_decode;
     case API_STATES:
-        return catalog_list;
+        return route_states_list;
     case API_STATE_GET:
-        return transfer_get;
+        return route_transfer_get;
     case API_STATE_PUT:
-        return transfer_put;
+        return route_transfer_put;
     case API_STATE_DELETE:
-        return catalog_delete;
+        return route_states_delete;
     default:
-        return answer_steps;
+        return route_status_steps;
     }
 }
 
@@ -287,9 +287,9 @@ static void head(void *owner, const struct err *fault)
         fail_plain(c, &c->fault);
         return;
     }
-    int rc = head_check(c, &err);
+    int rc = request_head_check(c, &err);
     if (rc == 0 && c->route.kind == ROUTE_API && c->route.api == API_STATE_PUT)
-        rc = transfer_accept(c, &err);
+        rc = route_transfer_accept(c, &err);
     if (rc == 0) {
         c->step = steps_of(c);
         return;
@@ -316,12 +316,12 @@ static ssize_t discard(struct conn *c, size_t len)
 static ssize_t upload(struct conn *c, const char *data, size_t len)
 {
     struct err err;
-    if (c->body_bytes + len > head_body_limit(c)) {
-        head_too_large(c, &err);
+    if (c->body_bytes + len > request_head_body_limit(c)) {
+        request_head_too_large(c, &err);
         conn_refuse(c, &err);
         return discard(c, len);
     }
-    ssize_t n = transfer_body(c, data, len);
+    ssize_t n = route_transfer_body(c, data, len);
     c->body_bytes += n > 0 ? (uint64_t)n : 0;
     return n;
 }
@@ -335,8 +335,8 @@ static ssize_t body(void *owner, const char *data, size_t len)
     if (c->transfer)
         return upload(c, data, len);
     c->body_bytes += len;
-    if (c->body_bytes > head_body_limit(c)) {
-        head_too_large(c, &err);
+    if (c->body_bytes > request_head_body_limit(c)) {
+        request_head_too_large(c, &err);
         conn_refuse(c, &err);
         return (ssize_t)len;
     }
@@ -396,10 +396,10 @@ static ssize_t read_stream(void *owner, char *to, size_t max)
 {
     struct conn *c = owner;
     if (c->transfer)
-        return transfer_read(c, to, max);
+        return route_transfer_read(c, to, max);
     ssize_t n = stream_read(&c->stream, to, max);
     if (n > 0)
-        work_balance(c, loop_now());
+        generation_balance(c, loop_now());
     return n;
 }
 
@@ -413,8 +413,8 @@ static void done(void *owner, bool sent)
     }
     c->call = NULL;
     c->sent = sent;
-    encode_cancel(&c->encode);
-    work_cancel(c, FINISH_ABORT);
+    task_cancel(&c->task);
+    generation_cancel(c, FINISH_ABORT);
     conn_release(c);
 }
 
@@ -459,7 +459,7 @@ static void log_request(const struct conn *c)
 
 void conn_release(struct conn *c)
 {
-    if (c->call || c->encode.active || work_pending(c) || transfer_ending(c))
+    if (c->call || c->task.active || generation_pending(c) || route_transfer_ending(c))
         return;
     if (!c->replied) {
         c->status = 499;
@@ -467,9 +467,9 @@ void conn_release(struct conn *c)
     }
     log_request(c);
     list_remove(&c->at);
-    work_free(c);
+    generation_free(c);
     stream_free(&c->stream);
-    transfer_free(c);
+    route_transfer_free(c);
     conn_drop_body(c);
     mem_free(c->path);
     mem_free(c);

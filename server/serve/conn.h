@@ -11,18 +11,18 @@
 #ifndef SERVER_SERVE_CONN_H
 #define SERVER_SERVE_CONN_H
 
-#include "api/completion.h"
+#include "api/completion_response.h"
 #include "api/tokenize.h"
 #include "server/http/stream.h"
-#include "server/routes/travel.h"
-#include "server/serve/encode.h"
+#include "server/routes/generation_state.h"
 #include "server/serve/loop.h"
 #include "server/serve/route.h"
+#include "server/serve/task.h"
 
 enum { CONN_ID_BYTES = 65 };
 
 struct conn;
-struct transfer;
+struct route_transfer;
 
 /* Runs one step: CONN_NEXT, CONN_WAIT (conn_advance will be called), CONN_DONE
  * (answered), or -code with err set. */
@@ -30,13 +30,13 @@ enum { CONN_NEXT = 0, CONN_WAIT = 1, CONN_DONE = 2 };
 typedef int conn_step_fn(struct conn *c, struct err *err);
 
 /* What was found stored, of all jobs that have started. */
-struct found {
+struct generation_hit {
     uint64_t hit, depth; /* tokens: begun with, there */
     uint64_t bytes;      /* of the states that are there */
 };
 
 /* What was heard of one choice. */
-struct told {
+struct generation_choice {
     uint64_t token_ns; /* when its last token came */
     int n_tokens;      /* counted in metrics.generated_tokens */
 };
@@ -61,29 +61,29 @@ struct conn {
     struct buf body;
 
     conn_step_fn *const *step; /* the next one; NULL-terminated table */
-    struct encode encode;
+    struct task task;
 
-    /* /v1/states: transfer.c */
-    struct transfer *transfer; /* owns */
+    /* /v1/states: route_transfer.c */
+    struct route_transfer *transfer; /* owns */
 
     /* /tokenize, /detokenize */
     struct tokenize_request text;
 
-    /* completions: work.c */
+    /* completions: generation.c */
     struct completion_request req;
-    struct completion *answer;
-    struct job *jobs;  /* owns, [n_jobs] */
-    struct told *told; /* owns, [choices of all jobs] */
-    struct travel travel;
-    struct found found;
-    char found_field[96]; /* X-SSMD-State */
+    struct completion_response *answer;
+    struct job *jobs;                  /* owns, [n_jobs] */
+    struct generation_choice *choices; /* owns, [choices of all jobs] */
+    struct generation_state state;
+    struct generation_hit hit;
+    char hit_field[96]; /* X-SSMD-State */
     size_t n_jobs, n_submitted, jobs_left;
     int admitted; /* jobs counted by admit that are not submitted yet */
     uint64_t submit_ns, submit_steps, start_ns,
         first_ns; /* steps: of the engine till then */
     bool started, cancelled;
     struct stream stream;
-    struct completion_usage usage;
+    struct completion_response_usage usage;
 };
 
 /* The callbacks http.c drives conns by; their arg is the struct loop. */

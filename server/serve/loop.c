@@ -6,7 +6,7 @@
 
 #include "engine/base/log.h"
 #include "server/cmd/cmd.h"
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
 #include "server/serve/conn.h"
 #include "server/serve/process.h"
 #include "server/serve/reaper.h"
@@ -32,9 +32,9 @@ uint64_t loop_now(void)
 
 int loop_accepts(const struct loop *l, struct err *err)
 {
-    if (l->phase == LOOP_LOADING)
+    if (l->phase == SERVER_LOADING)
         return err_set(err, ERR_UNAVAILABLE, "the model is loading");
-    if (l->phase >= LOOP_DRAINING)
+    if (l->phase >= SERVER_DRAINING)
         return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
     if (bridge_stuck(l->bridge, STUCK_NS))
         return err_set(err, ERR_UNAVAILABLE, "the engine does not answer");
@@ -46,7 +46,7 @@ int loop_ready(const struct loop *l, struct err *err)
     int rc = loop_accepts(l, err);
     if (rc)
         return rc;
-    if (l->phase == LOOP_GRACE)
+    if (l->phase == SERVER_GRACE)
         return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
     if (admit_full(&l->admit))
         return err_set(err, ERR_UNAVAILABLE, "the queue is full");
@@ -55,14 +55,14 @@ int loop_ready(const struct loop *l, struct err *err)
 
 /* ---- phases ----------------------------------------------------------------- */
 
-static void enter(struct loop *l, enum loop_phase phase)
+static void enter(struct loop *l, enum server_phase phase)
 {
     static const char *const names[] = {"loading",  "serving", "grace",
                                         "draining", "cutting", "over"};
     l->phase = phase;
     l->phase_ns = loop_now();
     log_line(LOG_INFO, "phase", "\"phase\":\"%s\"", names[phase]);
-    if (phase == LOOP_OVER)
+    if (phase == SERVER_OVER)
         uv_stop(&l->uv);
 }
 
@@ -105,7 +105,7 @@ static void loaded(struct loop *l)
     l->limits.max_choices = MAX_CHOICES;
     l->limits.max_answer_tokens = MAX_ANSWER_TOKENS;
     log_plan(i);
-    enter(l, LOOP_SERVING);
+    enter(l, SERVER_SERVING);
     report_ready(l);
     process_notify("READY=1");
 }
@@ -125,29 +125,29 @@ static void cut_all(struct loop *l)
 {
     for (struct list *n = l->conns.next; n != &l->conns; n = n->next) {
         struct conn *c = LIST_OF(n, struct conn, at);
-        if ((!c->started || c->encode.active) && !c->fault.code)
+        if ((!c->started || c->task.active) && !c->fault.code)
             err_set(&c->fault, ERR_UNAVAILABLE, "the server is shutting down");
-        if (c->encode.active)
+        if (c->task.active)
             conn_fail(c, &c->fault);
-        work_cancel(c, FINISH_DRAIN);
+        generation_cancel(c, FINISH_DRAIN);
     }
 }
 
 static void move_on(struct loop *l, uint64_t now_ns)
 {
     double in_phase = (double)(now_ns - l->phase_ns) / 1e9;
-    if (l->phase == LOOP_GRACE && in_phase >= l->cfg->drain_grace_s)
-        enter(l, LOOP_DRAINING);
-    if (l->phase < LOOP_DRAINING)
+    if (l->phase == SERVER_GRACE && in_phase >= l->cfg->drain_grace_s)
+        enter(l, SERVER_DRAINING);
+    if (l->phase < SERVER_DRAINING)
         return;
-    if (l->phase == LOOP_DRAINING && !busy(l, now_ns) &&
-        in_phase < l->cfg->drain_timeout_s && keeper_ending(l))
+    if (l->phase == SERVER_DRAINING && !busy(l, now_ns) &&
+        in_phase < l->cfg->drain_timeout_s && cache_writer_ending(l))
         return;
-    if (!busy(l, now_ns) || (l->phase == LOOP_CUTTING && in_phase > CUT_SECONDS)) {
-        enter(l, LOOP_OVER);
-    } else if (l->phase == LOOP_DRAINING && in_phase >= l->cfg->drain_timeout_s) {
+    if (!busy(l, now_ns) || (l->phase == SERVER_ABORTING && in_phase > CUT_SECONDS)) {
+        enter(l, SERVER_OVER);
+    } else if (l->phase == SERVER_DRAINING && in_phase >= l->cfg->drain_timeout_s) {
         cut_all(l);
-        enter(l, LOOP_CUTTING);
+        enter(l, SERVER_ABORTING);
     }
 }
 
@@ -157,19 +157,19 @@ static void on_wake(uv_async_t *a)
 {
     struct loop *l = a->data;
     struct err err;
-    if (l->phase == LOOP_OVER)
+    if (l->phase == SERVER_OVER)
         return;
     switch (bridge_state(l->bridge, &err)) {
     case BRIDGE_LOADING:
         return;
     case BRIDGE_FAILED:
         l->exit_code = cmd_fail(CMD_USAGE, &err);
-        enter(l, LOOP_OVER);
+        enter(l, SERVER_OVER);
         return;
     case BRIDGE_READY:
-        if (l->phase == LOOP_LOADING)
+        if (l->phase == SERVER_LOADING)
             loaded(l);
-        work_drain(l);
+        generation_drain(l);
     }
 }
 
@@ -177,10 +177,10 @@ static void on_tick(uv_timer_t *t)
 {
     struct loop *l = t->data;
     uint64_t now = loop_now();
-    if (l->phase == LOOP_OVER)
+    if (l->phase == SERVER_OVER)
         return;
     reaper_tick(l, now);
-    keeper_tick(l, now);
+    cache_writer_tick(l, now);
     move_on(l, now);
 }
 
@@ -217,12 +217,12 @@ static void on_signal(uv_signal_t *s, int signum)
         reload(l);
         return;
     }
-    if (l->phase >= LOOP_GRACE)
+    if (l->phase >= SERVER_GRACE)
         _exit(CMD_FAILED); /* told twice: now */
     process_notify("STOPPING=1");
-    if (l->phase == LOOP_LOADING)
+    if (l->phase == SERVER_LOADING)
         _exit(CMD_OK); /* nothing is served yet, and loading cannot be cut short */
-    enter(l, LOOP_GRACE);
+    enter(l, SERVER_GRACE);
     move_on(l, loop_now());
 }
 
@@ -296,13 +296,13 @@ static int open_states(struct loop *l, struct err *err)
     if (!cfg->state_dir[0])
         return 0;
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
-    encode_gate_init(&l->disk);
+    task_limit_init(&l->disk);
     int rc = object_store_open(&l->directory, &o, err);
     if (rc == 0)
         l->store = &l->directory;
     l->limits.has_states = l->store != NULL;
     if (rc == 0 && cfg->state_persist)
-        rc = keeper_open(l, err);
+        rc = cache_writer_open(l, err);
     return rc;
 }
 
@@ -338,9 +338,9 @@ static void close_handles(struct loop *l)
 static bool encoding(const struct loop *l)
 {
     for (const struct list *n = l->conns.next; n != &l->conns; n = n->next)
-        if (LIST_OF(n, struct conn, at)->encode.active)
+        if (LIST_OF(n, struct conn, at)->task.active)
             return true;
-    return l->keeper.work.active;
+    return l->cache_writer.work.active;
 }
 
 /* After the engine is gone nothing is owed to the conns that are left. */
@@ -366,7 +366,7 @@ static void close_all(struct loop *l)
     free_conns(l);
     job_table_free(&l->jobs);
     keys_close(l->keys);
-    keeper_close(l);
+    cache_writer_close(l);
     if (l->store)
         object_store_close(l->store);
     uv_loop_close(&l->uv);

@@ -12,22 +12,22 @@
 #include "server/http/http.h"
 #include "server/serve/admit.h"
 #include "server/serve/bridge.h"
-#include "server/serve/encode.h"
+#include "server/serve/cache_writer.h"
 #include "server/serve/job.h"
-#include "server/serve/keeper.h"
 #include "server/serve/keys.h"
 #include "server/serve/metrics.h"
+#include "server/serve/task.h"
 #include "server/storage/object_store.h"
 
 #include <uv.h>
 
-enum loop_phase {
-    LOOP_LOADING,
-    LOOP_SERVING,
-    LOOP_GRACE,    /* told to stop: not ready, but new requests are still served */
-    LOOP_DRAINING, /* new requests get 503, running ones finish */
-    LOOP_CUTTING,  /* drain_timeout is over: running ones are being ended */
-    LOOP_OVER
+enum server_phase {
+    SERVER_LOADING,
+    SERVER_SERVING,
+    SERVER_GRACE,    /* told to stop: not ready, but new requests are still served */
+    SERVER_DRAINING, /* new requests get 503, running ones finish */
+    SERVER_ABORTING, /* drain_timeout is over: running ones are being ended */
+    SERVER_OVER
 };
 
 enum { LOOP_SIGNALS = 3 };
@@ -45,20 +45,21 @@ struct loop {
     struct keys *keys;          /* owns */
     struct object_store *store; /* NULL: no states are kept; or &directory */
     struct object_store directory;
-    struct keeper keeper;
+    struct cache_writer cache_writer;
     struct admit admit;
     struct metrics metrics;
     struct job_table jobs;
-    struct list conns;        /* every struct conn */
-    struct list transfers;    /* every struct transfer that has lanes: transfer.c */
-    struct encode_gate disk;  /* for all that touches `store` */
+    struct list conns; /* every struct conn */
+    struct list
+        transfers; /* every struct route_transfer with buffers: route_transfer.c */
+    struct task_limit disk;   /* for all that touches `store` */
     struct api_limits limits; /* served_name from the start, the rest when serving */
     int64_t created;          /* unix seconds of the model's loading */
     size_t held_bytes;        /* of bodies that wait for work */
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */
 
-    enum loop_phase phase;
+    enum server_phase phase;
     uint64_t phase_ns, start_ns;
     int exit_code;
 };

@@ -6,7 +6,7 @@
 #include "server/serve/reaper.h"
 
 #include "api/sse.h"
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
 #include "server/serve/conn.h"
 
 #include <poll.h>
@@ -48,7 +48,7 @@ static void check_arrival(struct conn *c, uint64_t now_ns)
 /* An object on its way out, when it is the client who is waited for. */
 static void check_delivery(struct conn *c, uint64_t now_ns)
 {
-    if (c->call && c->transfer && c->replied && !c->encode.active &&
+    if (c->call && c->transfer && c->replied && !c->task.active &&
         older(c->answered_ns, now_ns, time_limit(c, c->answer_bytes)))
         http_cut(c->call);
 }
@@ -85,7 +85,7 @@ static bool halted(struct conn *c)
 {
     bool moved = c->body_bytes != c->seen_bytes;
     c->seen_bytes = c->body_bytes;
-    return c->transfer && !c->whole && !moved && !c->encode.active;
+    return c->transfer && !c->whole && !moved && !c->task.active;
 }
 
 static void find_gone(struct loop *l)
@@ -95,7 +95,7 @@ static void find_gone(struct loop *l)
     nfds_t n = 0;
     for (struct list *at = l->conns.next; at != &l->conns; at = at->next) {
         struct conn *c = LIST_OF(at, struct conn, at);
-        bool busy = c->whole && (c->encode.active || work_pending(c));
+        bool busy = c->whole && (c->task.active || generation_pending(c));
         if (!c->call || !(busy || halted(c)))
             continue;
         conns[n] = c;
@@ -125,15 +125,15 @@ static void check_deadlines(struct conn *c, uint64_t now_ns)
     if (c->cancelled)
         return;
     if (!c->call) {
-        work_cancel(c, FINISH_ABORT);
+        generation_cancel(c, FINISH_ABORT);
     } else if (older(c->began_ns, now_ns, cfg->request_timeout_s)) {
-        work_cancel(c, FINISH_TIMEOUT);
-    } else if (!c->started && !c->travel.arrived &&
+        generation_cancel(c, FINISH_TIMEOUT);
+    } else if (!c->started && !c->state.arrived &&
                older(c->submit_ns, now_ns, cfg->queue_timeout_s) && passed_over(c)) {
         err_set(&c->fault, ERR_BUSY, "no room within %g seconds; retry later",
                 cfg->queue_timeout_s);
         c->l->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;
-        work_cancel(c, FINISH_ABORT);
+        generation_cancel(c, FINISH_ABORT);
     }
 }
 
@@ -161,7 +161,7 @@ void reaper_tick(struct loop *l, uint64_t now_ns)
         struct conn *c = LIST_OF(at, struct conn, at);
         check_arrival(c, now_ns);
         check_delivery(c, now_ns);
-        if (work_pending(c))
+        if (generation_pending(c))
             check_deadlines(c, now_ns);
         check_stream(c, now_ns);
     }

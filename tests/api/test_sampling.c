@@ -1,6 +1,6 @@
 /* Every numeric field at, below and beyond its limits, fractional, and of each wrong
- * type; and the lists among the generation fields. All through completions_parse. */
-#include "api/completions.h"
+ * type; and the lists among the generation fields. All through completion_request_parse. */
+#include "api/completion_request.h"
 #include "api/problem.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ static int parse(struct completion_request *r, struct err *err, const char *memb
     char body[2000];
     int n = snprintf(body, sizeof body, "{\"prompt\":\"x\",%s}", members);
     *err = (struct err){0};
-    return completions_parse(r, &limits, body, (size_t)n, err);
+    return completion_request_parse(r, &limits, body, (size_t)n, err);
 }
 
 static void expect_ok(const char *members)
@@ -35,7 +35,7 @@ static void expect_ok(const char *members)
     struct err err;
     if (parse(&r, &err, members) != 0)
         fail_msg("%s: %s", members, err.text);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void expect_error(const char *members, enum err_code code, const char *param)
@@ -133,7 +133,7 @@ static void values_land_where_they_belong(void **state)
     assert_true(g->n == 3 && r.n == 3 && r.best_of == 3);
     assert_true(g->logprobs == 2 && r.logprobs == 2 && !g->prompt_logprobs);
     assert_true(g->priority == -4 && g->ignore_eos && g->keep_stop);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void defaults_are_those_of_the_contract(void **state)
@@ -152,7 +152,7 @@ static void defaults_are_those_of_the_contract(void **state)
     assert_true(!r.stream && !r.echo && !g->ignore_eos && !g->keep_stop);
     assert_true(g->n_stops == 0 && g->n_stop_ids == 0 && g->n_bias == 0);
     assert_int_equal(r.n_unknown_fields, 0);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void off_values_of_top_k_are_zero(void **state)
@@ -165,12 +165,12 @@ static void off_values_of_top_k_are_zero(void **state)
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(parse(&r, &err, off[i]), 0);
         assert_int_equal(r.gen.top_k, 0);
-        completions_free(&r);
+        completion_request_free(&r);
     }
     assert_int_equal(parse(&r, &err, "\"top_k\":511,\"top_p\":1e-300"), 0);
     assert_int_equal(r.gen.top_k, 511);
     assert_true(r.gen.top_p > 0);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void stops_are_one_to_four_texts(void **state)
@@ -181,14 +181,14 @@ static void stops_are_one_to_four_texts(void **state)
     assert_int_equal(parse(&r, &err, "\"stop\":\"end\""), 0);
     assert_int_equal(r.gen.n_stops, 1);
     assert_string_equal(r.gen.stops[0], "end");
-    completions_free(&r);
+    completion_request_free(&r);
     assert_int_equal(
         parse(&r, &err, "\"stop\":[\"a\",\"b\\u0000c\",\"\xe2\x82\xac\",\"d\"]"), 0);
     assert_int_equal(r.gen.n_stops, 4);
     assert_int_equal(r.gen.stop_lens[1], 3);
     assert_memory_equal(r.gen.stops[1], "b\0c", 3);
     assert_int_equal(r.gen.stop_lens[2], 3);
-    completions_free(&r);
+    completion_request_free(&r);
     static const char *const bad[] = {
         "\"stop\":\"\"",         "\"stop\":[]",
         "\"stop\":[\"a\",\"\"]", "\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]",
@@ -206,7 +206,7 @@ static void stop_ids_are_in_the_vocabulary(void **state)
     assert_int_equal(parse(&r, &err, "\"stop_token_ids\":[0,511]"), 0);
     assert_int_equal(r.gen.n_stop_ids, 2);
     assert_int_equal(r.gen.stop_ids[1], 511);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok("\"stop_token_ids\":[]");
     expect_error("\"stop_token_ids\":[512]", ERR_ARGUMENT, "stop_token_ids");
     expect_error("\"stop_token_ids\":[-1]", ERR_ARGUMENT, "stop_token_ids");
@@ -224,7 +224,7 @@ static void bias_keys_are_ids(void **state)
     assert_int_equal(r.gen.n_bias, 3);
     assert_int_equal(r.gen.bias[1].id, 511);
     assert_true(r.gen.bias[0].bias == -100 && r.gen.bias[2].bias == 0.5F);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok("\"logit_bias\":{}");
     static const char *const bad[] = {"{\"512\":1}",
                                       "{\"-1\":1}",

@@ -55,11 +55,11 @@ static void only_what_happened_is_told(void **state)
 {
     (void)state;
     struct buf out = {0};
-    states_put_told(&(struct states_told){.loaded = "a", .loaded_depth = 3}, &out);
+    states_put_result(&(struct states_result){.loaded = "a", .loaded_depth = 3}, &out);
     json_same("{\"loaded\":{\"name\":\"a\",\"depth\":3}}", out.data, out.len);
     buf_reset(&out);
-    states_put_told(
-        &(struct states_told){.saved = "b", .saved_depth = 4, .saved_bytes = 5}, &out);
+    states_put_result(
+        &(struct states_result){.saved = "b", .saved_depth = 4, .saved_bytes = 5}, &out);
     json_same("{\"saved\":{\"name\":\"b\",\"depth\":4,\"bytes\":5}}", out.data, out.len);
     buf_free(&out);
 }

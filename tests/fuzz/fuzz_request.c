@@ -3,7 +3,7 @@
  * first byte chooses the endpoint; the bytes behind the body's last newline, if any, are
  * a script of events. Nothing may crash, and whatever is written must be JSON.
  */
-#include "api/completion.h"
+#include "api/completion_response.h"
 #include "api/tokenize.h"
 #include "engine/base/json.h"
 
@@ -60,7 +60,8 @@ static void check_stream(const char *text, size_t len)
 }
 
 /* Four bytes of the script make an event. */
-static void play(struct completion *c, const uint8_t *s, size_t n, struct buf *out)
+static void play(struct completion_response *c, const uint8_t *s, size_t n,
+                 struct buf *out)
 {
     static const char *const texts[] = {"", "a", "\xe2\x82\xac", "\"\n"};
     for (size_t i = 0; i + 4 <= n; i += 4) {
@@ -75,36 +76,36 @@ static void play(struct completion *c, const uint8_t *s, size_t n, struct buf *o
                            .reason = (enum finish_reason)(s[i + 2] % FINISH_N)};
         for (int k = 0; k < ev.n_top; k++)
             ev.top[k] = (struct top_logprob){s[i + 2] + k * 5, -(float)k};
-        completion_event(c, &ev, out);
+        completion_response_event(c, &ev, out);
     }
 }
 
 static void answer(struct completion_request *req, const uint8_t *script, size_t n)
 {
-    struct completion *c = NULL;
-    struct completion_head head = {"cmpl-1", 1, "tiny", piece, NULL};
+    struct completion_response *c = NULL;
+    struct completion_response_head head = {"cmpl-1", 1, "tiny", piece, NULL};
     struct err err;
     struct buf out = {0};
-    if (completion_open(&c, req, &head, &err) != 0)
+    if (completion_response_open(&c, req, &head, &err) != 0)
         abort();
     for (size_t i = 0; i < req->prompts.n; i++) {
         int32_t made[] = {1, 97};
         const struct prompt *p = &req->prompts.list[i];
-        completion_prompt(c, i, p->text ? made : p->ids, p->text ? 2 : p->n_ids);
+        completion_response_prompt(c, i, p->text ? made : p->ids, p->text ? 2 : p->n_ids);
     }
     play(c, script, n, &out);
-    if (completion_failed(c, NULL)) {
+    if (completion_response_failed(c, NULL)) {
         err_set(&err, ERR_UNAVAILABLE, "failed");
         if (req->stream)
-            completion_error(c, &err, &out);
+            completion_response_error(c, &err, &out);
     } else {
-        completion_close(c, &out);
+        completion_response_close(c, &out);
     }
     if (req->stream)
         check_stream(out.data, out.len);
     else if (out.len)
         check_json(out.data, out.len);
-    completion_free(c);
+    completion_response_free(c);
     buf_free(&out);
 }
 
@@ -114,10 +115,10 @@ static void complete(const char *body, size_t len)
     size_t n = cut ? (size_t)(cut - body) : len;
     struct completion_request req;
     struct err err;
-    if (completions_parse(&req, &limits, body, n, &err) != 0)
+    if (completion_request_parse(&req, &limits, body, n, &err) != 0)
         return;
     answer(&req, (const uint8_t *)body + n, len - n);
-    completions_free(&req);
+    completion_request_free(&req);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

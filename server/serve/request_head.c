@@ -1,5 +1,5 @@
 /* The checks of a head, one function each. Loop thread. */
-#include "server/serve/head.h"
+#include "server/serve/request_head.h"
 
 #include "api/states.h"
 #include "engine/base/mem.h"
@@ -69,7 +69,7 @@ static int check_media(struct conn *c, struct err *err)
     return 0;
 }
 
-size_t head_body_limit(const struct conn *c)
+size_t request_head_body_limit(const struct conn *c)
 {
     const struct config *cfg = c->l->cfg;
     if (c->route.kind != ROUTE_API || c->route.api != API_STATE_PUT)
@@ -77,10 +77,10 @@ size_t head_body_limit(const struct conn *c)
     return cfg->state_max_object_bytes ? cfg->state_max_object_bytes : SIZE_MAX;
 }
 
-int head_too_large(const struct conn *c, struct err *err)
+int request_head_too_large(const struct conn *c, struct err *err)
 {
     return err_set(err, ERR_TOO_LARGE, "the body is larger than the limit of %zu bytes",
-                   head_body_limit(c));
+                   request_head_body_limit(c));
 }
 
 /* Without a directory there are no such routes; a name is checked before the body. */
@@ -97,7 +97,9 @@ static int check_state(struct conn *c, struct err *err)
 static int check_length(struct conn *c, struct err *err)
 {
     uint64_t n = c->call->content_length;
-    return n != UINT64_MAX && n > head_body_limit(c) ? head_too_large(c, err) : 0;
+    return n != UINT64_MAX && n > request_head_body_limit(c)
+               ? request_head_too_large(c, err)
+               : 0;
 }
 
 /* Open routes answer in every phase. */
@@ -105,16 +107,16 @@ static int check_phase(struct conn *c, struct err *err)
 {
     if (c->route.open)
         return 0;
-    enum loop_phase phase = c->l->phase;
+    enum server_phase phase = c->l->phase;
     int rc = loop_accepts(c->l, err);
     if (rc)
-        c->l->metrics.rejected[phase == LOOP_LOADING   ? REJECTED_LOADING
-                               : phase == LOOP_SERVING ? REJECTED_ENGINE
-                                                       : REJECTED_DRAINING]++;
+        c->l->metrics.rejected[phase == SERVER_LOADING   ? REJECTED_LOADING
+                               : phase == SERVER_SERVING ? REJECTED_ENGINE
+                                                         : REJECTED_DRAINING]++;
     return rc;
 }
 
-int head_check(struct conn *c, struct err *err)
+int request_head_check(struct conn *c, struct err *err)
 {
     static int (*const checks[])(struct conn *, struct err *) = {
         check_sizes,  check_route, check_key,  check_state,

@@ -4,16 +4,16 @@
  * subtle point: a list opens each object, so it takes as long as there are objects, and
  * OBJECT_STORE_TENANT_OBJECTS bounds them.
  */
-#ifndef SERVER_ROUTES_CATALOG_H
-#define SERVER_ROUTES_CATALOG_H
+#ifndef SERVER_ROUTES_ROUTE_STATES_H
+#define SERVER_ROUTES_ROUTE_STATES_H
 
 #include "server/serve/conn.h"
 
 /* NULL-terminated step tables for conn.step. */
-extern conn_step_fn *const catalog_list[];
-extern conn_step_fn *const catalog_delete[];
+extern conn_step_fn *const route_states_list[];
+extern conn_step_fn *const route_states_delete[];
 
-/* The route's {id}: head.c has checked it. */
-void catalog_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES]);
+/* The route's {id}: request_request_head.c has checked it. */
+void route_states_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES]);
 
 #endif

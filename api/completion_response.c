@@ -1,6 +1,6 @@
 /* The writer of text completions. Every choice gathers what its events bring; a stream
  * flushes it as a chunk after each event, any other answer writes it all at the end. */
-#include "api/completion.h"
+#include "api/completion_response.h"
 
 #include "api/echo.h"
 #include "api/problem.h"
@@ -32,7 +32,7 @@ struct choice {
     enum finish_reason reason;
 };
 
-struct completion {
+struct completion_response {
     const struct completion_request *req; /* borrows */
     api_piece_fn *piece;
     void *piece_arg;
@@ -43,7 +43,7 @@ struct completion {
     struct buf scratch; /* a text in two halves, made one */
     bool failed, ended;
     enum finish_reason why;
-    struct states_told told; /* borrows the names */
+    struct states_result told; /* borrows the names */
 };
 
 /* One element of `choices`, before it is written. */
@@ -57,7 +57,8 @@ struct view {
     bool last;   /* tells the reason */
 };
 
-static void put_head(struct completion *c, const struct completion_head *head)
+static void put_head(struct completion_response *c,
+                     const struct completion_response_head *head)
 {
     buf_puts(&c->head, "{\"id\":");
     buf_json_string(&c->head, head->id, strlen(head->id));
@@ -69,10 +70,11 @@ static void put_head(struct completion *c, const struct completion_head *head)
                (int64_t)c->req->gen.seed);
 }
 
-int completion_open(struct completion **out, const struct completion_request *req,
-                    const struct completion_head *head, struct err *err)
+int completion_response_open(struct completion_response **out,
+                             const struct completion_request *req,
+                             const struct completion_response_head *head, struct err *err)
 {
-    struct completion *c = mem_zalloc(1, sizeof *c);
+    struct completion_response *c = mem_zalloc(1, sizeof *c);
     if (!c)
         return err_set(err, ERR_MEMORY, "out of memory for an answer");
     c->req = req;
@@ -85,7 +87,7 @@ int completion_open(struct completion **out, const struct completion_request *re
     c->choices = mem_zalloc(c->n_choices, sizeof *c->choices);
     if (!c->parts || !c->choices || c->head.failed) {
         size_t n = c->n_choices;
-        completion_free(c);
+        completion_response_free(c);
         return err_set(err, ERR_MEMORY, "out of memory for %zu choices", n);
     }
     *out = c;
@@ -99,7 +101,7 @@ static void free_choice(struct choice *ch)
     logprobs_free(&ch->probs);
 }
 
-void completion_free(struct completion *c)
+void completion_response_free(struct completion_response *c)
 {
     if (!c)
         return;
@@ -121,7 +123,8 @@ static void put_id(struct buf *ids, int32_t id)
     buf_printf(ids, ids->len ? ",%" PRId32 : "%" PRId32, id);
 }
 
-void completion_prompt(struct completion *c, size_t prompt, const int32_t *ids, size_t n)
+void completion_response_prompt(struct completion_response *c, size_t prompt,
+                                const int32_t *ids, size_t n)
 {
     struct part *p = &c->parts[prompt];
     p->n_tokens = n;
@@ -134,8 +137,8 @@ void completion_prompt(struct completion *c, size_t prompt, const int32_t *ids, 
 
 /* ---- events ------------------------------------------------------------ */
 
-static void take_token(struct completion *c, const struct part *p, struct choice *ch,
-                       const struct event *ev)
+static void take_token(struct completion_response *c, const struct part *p,
+                       struct choice *ch, const struct event *ev)
 {
     ch->n_generated++;
     if (!isnan(ev->logprob)) {
@@ -157,7 +160,7 @@ static void take_text(struct choice *ch, const struct event *ev)
     ch->n_chars += utf8_count(ev->text, ev->text_len);
 }
 
-static void take_finish(struct completion *c, struct part *p, struct choice *ch,
+static void take_finish(struct completion_response *c, struct part *p, struct choice *ch,
                         const struct event *ev)
 {
     ch->done = true;
@@ -183,7 +186,7 @@ static const char *reason_name(enum finish_reason reason)
     return names[reason];
 }
 
-static void put_text(struct completion *c, const struct view *v, struct buf *out)
+static void put_text(struct completion_response *c, const struct view *v, struct buf *out)
 {
     buf_reset(&c->scratch);
     if (v->echo)
@@ -202,7 +205,8 @@ static void put_ids(const char *name, const struct buf *ids, struct buf *out)
     buf_putc(out, ']');
 }
 
-static void put_probs(const struct completion *c, const struct view *v, struct buf *out)
+static void put_probs(const struct completion_response *c, const struct view *v,
+                      struct buf *out)
 {
     const struct logprobs *a = v->echo ? &v->part->echo.probs : NULL;
     const struct logprobs *b = v->answer ? &v->choice->probs : NULL;
@@ -214,7 +218,8 @@ static void put_probs(const struct completion *c, const struct view *v, struct b
         logprobs_write(a, b, out);
 }
 
-static void put_choice(struct completion *c, const struct view *v, struct buf *out)
+static void put_choice(struct completion_response *c, const struct view *v,
+                       struct buf *out)
 {
     buf_printf(out, "{\"index\":%zu,\"text\":", v->index);
     put_text(c, v, out);
@@ -232,7 +237,8 @@ static void put_choice(struct completion *c, const struct view *v, struct buf *o
     buf_putc(out, '}');
 }
 
-static void put_chunk(struct completion *c, const struct view *v, struct buf *out)
+static void put_chunk(struct completion_response *c, const struct view *v,
+                      struct buf *out)
 {
     sse_begin(out);
     buf_put(out, c->head.data, c->head.len);
@@ -250,7 +256,7 @@ static bool no_memory(const struct part *p, const struct choice *ch)
 }
 
 /* Writes what a choice has gathered, an echoed prompt as a chunk of its own first. */
-static void flush(struct completion *c, size_t index, struct buf *out)
+static void flush(struct completion_response *c, size_t index, struct buf *out)
 {
     struct choice *ch = &c->choices[index];
     struct view v = {.part = &c->parts[index / (size_t)c->req->gen.n],
@@ -274,7 +280,8 @@ static void flush(struct completion *c, size_t index, struct buf *out)
     logprobs_reset(&ch->probs);
 }
 
-void completion_event(struct completion *c, const struct event *ev, struct buf *out)
+void completion_response_event(struct completion_response *c, const struct event *ev,
+                               struct buf *out)
 {
     if (ev->choice < 0 || (size_t)ev->choice >= c->n_choices)
         return;
@@ -296,21 +303,23 @@ void completion_event(struct completion *c, const struct event *ev, struct buf *
         flush(c, (size_t)ev->choice, out);
 }
 
-bool completion_finished(const struct completion *c)
+bool completion_response_finished(const struct completion_response *c)
 {
     return c->n_done == c->n_choices;
 }
 
-bool completion_failed(const struct completion *c, enum finish_reason *why)
+bool completion_response_failed(const struct completion_response *c,
+                                enum finish_reason *why)
 {
     if (c->failed && why)
         *why = c->why;
     return c->failed;
 }
 
-void completion_usage(const struct completion *c, struct completion_usage *out)
+void completion_response_usage(const struct completion_response *c,
+                               struct completion_response_usage *out)
 {
-    *out = (struct completion_usage){0};
+    *out = (struct completion_response_usage){0};
     for (size_t i = 0; i < c->n_parts; i++) {
         out->prompt_tokens += c->parts[i].n_tokens;
         out->cached_tokens += c->parts[i].n_cached;
@@ -319,10 +328,10 @@ void completion_usage(const struct completion *c, struct completion_usage *out)
         out->generated_tokens += c->choices[i].n_generated;
 }
 
-static void put_usage(const struct completion *c, struct buf *out)
+static void put_usage(const struct completion_response *c, struct buf *out)
 {
-    struct completion_usage u;
-    completion_usage(c, &u);
+    struct completion_response_usage u;
+    completion_response_usage(c, &u);
     buf_printf(out,
                ",\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
                ",\"total_tokens\":%" PRIu64
@@ -331,22 +340,23 @@ static void put_usage(const struct completion *c, struct buf *out)
                u.cached_tokens);
 }
 
-void completion_states(struct completion *c, const struct states_told *told)
+void completion_response_states(struct completion_response *c,
+                                const struct states_result *told)
 {
     c->told = *told;
 }
 
-static bool has_told(const struct completion *c)
+static bool has_told(const struct completion_response *c)
 {
     return c->told.loaded || c->told.saved;
 }
 
-static void put_told(const struct completion *c, struct buf *out)
+static void put_told(const struct completion_response *c, struct buf *out)
 {
     if (!has_told(c))
         return;
     buf_puts(out, ",\"state\":");
-    states_put_told(&c->told, out);
+    states_put_result(&c->told, out);
 }
 
 /* A candidate's mean log-probability; one without tokens is the worst. */
@@ -356,7 +366,8 @@ static double score(const struct choice *ch)
 }
 
 /* The best of the n candidates from `first` that is not taken; ties: the earlier one. */
-static size_t best(const struct completion *c, size_t first, size_t n, const bool *taken)
+static size_t best(const struct completion_response *c, size_t first, size_t n,
+                   const bool *taken)
 {
     size_t found = n;
     for (size_t i = 0; i < n; i++)
@@ -367,7 +378,7 @@ static size_t best(const struct completion *c, size_t first, size_t n, const boo
 }
 
 /* The choices of one prompt: all in order, or the best n of best_of, the best first. */
-static void put_part(struct completion *c, size_t part, struct buf *out)
+static void put_part(struct completion_response *c, size_t part, struct buf *out)
 {
     bool taken[128] = {false};
     size_t n = (size_t)c->req->n, all = (size_t)c->req->gen.n;
@@ -389,7 +400,7 @@ static void put_part(struct completion *c, size_t part, struct buf *out)
     }
 }
 
-static void close_stream(struct completion *c, struct buf *out)
+static void close_stream(struct completion_response *c, struct buf *out)
 {
     if (c->req->include_usage || has_told(c)) {
         sse_begin(out);
@@ -404,7 +415,7 @@ static void close_stream(struct completion *c, struct buf *out)
     sse_done(out);
 }
 
-void completion_close(struct completion *c, struct buf *out)
+void completion_response_close(struct completion_response *c, struct buf *out)
 {
     if (c->ended)
         return;
@@ -422,7 +433,8 @@ void completion_close(struct completion *c, struct buf *out)
     c->ended = true;
 }
 
-void completion_error(struct completion *c, const struct err *err, struct buf *out)
+void completion_response_error(struct completion_response *c, const struct err *err,
+                               struct buf *out)
 {
     if (c->ended)
         return;

@@ -6,8 +6,8 @@
  * prompts * max(n, best_of) * max_tokens before anything of that size is allocated. It
  * tokenises nothing; whether a text fits the context is engine_check's to say.
  */
-#ifndef API_COMPLETIONS_H
-#define API_COMPLETIONS_H
+#ifndef API_COMPLETION_REQUEST_H
+#define API_COMPLETION_REQUEST_H
 
 #include "api/api.h"
 #include "api/prompt.h"
@@ -30,16 +30,18 @@ struct completion_request {
     const char *model;      /* NULL = left out */
     const char *user;       /* NULL = left out; at most 512 bytes */
     const char *cache_salt; /* NULL = left out; at most 512 bytes */
-    struct states_wish state;
+    struct states_request state;
     size_t n_unknown_fields;
 };
 
-/* Parses a body. On success the caller owns req until completions_free; it does not point
+/* Parses a body. On success the caller owns req until completion_request_free; it does not point
  * into body. On failure nothing is to be freed; ERR_ARGUMENT, ERR_CONTEXT, ERR_BUDGET,
  * ERR_MODEL, ERR_UNSUPPORTED, ERR_MEMORY, with err->param naming the field. */
-int completions_parse(struct completion_request *req, const struct api_limits *limits,
-                      const char *body, size_t len, struct err *err);
+int completion_request_parse(struct completion_request *req,
+                             const struct api_limits *limits, const char *body,
+                             size_t len, struct err *err);
 
-void completions_free(struct completion_request *req); /* accepts a zeroed struct */
+void completion_request_free(
+    struct completion_request *req); /* accepts a zeroed struct */
 
 #endif

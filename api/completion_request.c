@@ -1,6 +1,6 @@
 /* The fields of /v1/completions beyond those of every generation, and the checks between
  * them. */
-#include "api/completions.h"
+#include "api/completion_request.h"
 
 #include "api/fields.h"
 #include "api/models.h"
@@ -74,7 +74,7 @@ static const struct field fields[] = {
     {"user", FIELD_STRING, AT(req.user), .max = MAX_NAME_BYTES},
     {"cache_salt", FIELD_STRING, AT(req.cache_salt), .max = MAX_NAME_BYTES},
     {"return_token_ids", FIELD_BOOL, AT(req.return_token_ids)},
-    {"state", FIELD_OTHER, AT(req.state), .read = states_read_wish},
+    {"state", FIELD_OTHER, AT(req.state), .read = states_read_request},
     {"response_format", FIELD_OTHER, .read = read_response_format},
     {"tool_choice", FIELD_OTHER, .read = read_tool_choice},
     {"tools", FIELD_REFUSED, .why = "tools are not called here"},
@@ -106,7 +106,7 @@ static int check_choices(const struct landing *l, struct err *err)
 static int check_state(const struct completion_request *r,
                        const struct api_limits *limits, struct err *err)
 {
-    const struct states_wish *w = &r->state;
+    const struct states_request *w = &r->state;
     const char *field = w->load ? "state.load" : "state.save";
     if (!w->load && !w->save)
         return 0;
@@ -204,8 +204,9 @@ static int read_body(struct landing *l, const struct api_limits *limits,
     return rc ? rc : check(l, &s, limits, err);
 }
 
-int completions_parse(struct completion_request *req, const struct api_limits *limits,
-                      const char *body, size_t len, struct err *err)
+int completion_request_parse(struct completion_request *req,
+                             const struct api_limits *limits, const char *body,
+                             size_t len, struct err *err)
 {
     *req = (struct completion_request){0};
     struct json *j = NULL;
@@ -217,12 +218,12 @@ int completions_parse(struct completion_request *req, const struct api_limits *l
     rc = read_body(&l, limits, j, err);
     json_free(j);
     if (rc)
-        completions_free(&l.req);
+        completion_request_free(&l.req);
     *req = l.req;
     return rc;
 }
 
-void completions_free(struct completion_request *req)
+void completion_request_free(struct completion_request *req)
 {
     arena_free(&req->arena);
     *req = (struct completion_request){0};

@@ -1,6 +1,6 @@
 /* {"time":"2026-01-02T03:04:05.678Z","level":"info","event":"…",fields}. Allocates
  * nothing. */
-#include "server/serve/journal.h"
+#include "server/serve/json_log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-void journal_line(enum log_level level, const char *event, const char *fields)
+void json_log_line(enum log_level level, const char *event, const char *fields)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     struct timespec t;

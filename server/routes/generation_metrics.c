@@ -1,34 +1,34 @@
 /* Counting what events tell. */
-#include "server/routes/tally.h"
+#include "server/routes/generation_metrics.h"
 
-void tally_found(struct conn *c, const struct event *ev)
+void generation_metrics_hit(struct conn *c, const struct event *ev)
 {
-    c->found.hit += (uint64_t)ev->n_cached;
-    c->found.depth += (uint64_t)ev->n_found;
-    c->found.bytes += ev->found_bytes;
+    c->hit.hit += (uint64_t)ev->n_cached;
+    c->hit.depth += (uint64_t)ev->n_found;
+    c->hit.bytes += ev->found_bytes;
 }
 
-void tally_token(struct conn *c, const struct event *ev)
+void generation_metrics_token(struct conn *c, const struct event *ev)
 {
     uint64_t now = loop_now();
-    struct told *told = &c->told[ev->choice];
+    struct generation_choice *choice = &c->choices[ev->choice];
     struct metrics *m = &c->l->metrics;
     m->generated_tokens++;
-    told->n_tokens++;
+    choice->n_tokens++;
     if (!c->first_ns) {
         c->first_ns = now;
         metrics_time(m, TIMING_FIRST_TOKEN, (double)(now - c->began_ns) / 1e9);
     }
-    if (told->token_ns)
-        metrics_time(m, TIMING_INTER_TOKEN, (double)(now - told->token_ns) / 1e9);
-    told->token_ns = now;
+    if (choice->token_ns)
+        metrics_time(m, TIMING_INTER_TOKEN, (double)(now - choice->token_ns) / 1e9);
+    choice->token_ns = now;
 }
 
-void tally_finish(struct conn *c, const struct event *ev)
+void generation_metrics_finish(struct conn *c, const struct event *ev)
 {
     struct metrics *m = &c->l->metrics;
     m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
-    int silent = ev->n_generated - c->told[ev->choice].n_tokens;
+    int silent = ev->n_generated - c->choices[ev->choice].n_tokens;
     if (silent > 0) /* an end token, and what a stop string swallowed */
         m->generated_tokens += (uint64_t)silent;
 }
@@ -40,7 +40,7 @@ static void time_between(struct metrics *m, enum metrics_timing which, uint64_t 
         metrics_time(m, which, (double)(to - from) / 1e9);
 }
 
-void tally_prompt(struct conn *c, const struct event *ev)
+void generation_metrics_prompt(struct conn *c, const struct event *ev)
 {
     struct metrics *m = &c->l->metrics;
     m->prompt_tokens += (uint64_t)ev->n_prompt;

@@ -2,7 +2,7 @@
  * The page's text and its headers. Its script and style run by a nonce drawn for each
  * answer, so the policy allows nothing else, and requests go to this server only.
  */
-#include "server/routes/page.h"
+#include "server/routes/route_webpage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static void fill(struct buf *out, const char *nonce)
     buf_puts(out, at);
 }
 
-int page_answer(struct conn *c)
+int route_webpage_answer(struct conn *c)
 {
     uint64_t x[2] = {loop_now(), (uintptr_t)c};
     if (getrandom(x, sizeof x, 0) < 0)

@@ -1,30 +1,30 @@
 /* Each route is two steps around a worker, which does all of it: it parses the body, asks
  * the engine and writes the answer, so that four megabytes cost the loop nothing. */
-#include "server/routes/text.h"
+#include "server/routes/route_tokenize.h"
 
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
 
-static int tokenize(struct encode *w) /* worker */
+static int tokenize(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     int rc = tokenize_parse(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
                             c->body.len, &w->err);
     if (!rc)
-        rc = encode_alloc(w, 1, &w->err);
+        rc = task_alloc(w, 1, &w->err);
     if (rc)
         return rc;
     w->items[0].text = c->text.prompt.text;
     w->items[0].len = c->text.prompt.text_len;
     w->flags = ENCODE_SPECIAL | (c->text.add_special_tokens ? ENCODE_BOS : 0);
-    rc = encode_items(w);
+    rc = task_encode(w);
     if (!rc)
         tokenize_answer(&c->l->limits, w->items[0].ids.data, w->items[0].ids.n, &w->out);
     return rc;
 }
 
-static int detokenize(struct encode *w) /* worker */
+static int detokenize(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     struct buf text = {0};
     int rc = tokenize_parse_ids(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
                                 c->body.len, &w->err);
@@ -39,24 +39,24 @@ static int detokenize(struct encode *w) /* worker */
 
 static int step_tokenize(struct conn *c, struct err *err)
 {
-    return work_start(c, tokenize, err);
+    return conn_start_task(c, tokenize, err);
 }
 
 static int step_detokenize(struct conn *c, struct err *err)
 {
-    return work_start(c, detokenize, err);
+    return conn_start_task(c, detokenize, err);
 }
 
 static int step_answer(struct conn *c, struct err *err)
 {
     conn_drop_body(c);
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
     c->l->metrics.unknown_fields += c->text.n_unknown_fields;
-    conn_answer(c, &c->encode.out);
+    conn_answer(c, &c->task.out);
     return CONN_DONE;
 }
 
-conn_step_fn *const text_tokenize[] = {step_tokenize, step_answer, NULL};
-conn_step_fn *const text_detokenize[] = {step_detokenize, step_answer, NULL};
+conn_step_fn *const route_tokenize_encode[] = {step_tokenize, step_answer, NULL};
+conn_step_fn *const route_tokenize_decode[] = {step_detokenize, step_answer, NULL};

@@ -1,18 +1,18 @@
 /* The worker's side and its two ends on the loop thread. */
-#include "server/serve/encode.h"
+#include "server/serve/task.h"
 
 #include "engine/base/mem.h"
 
 #include <stdlib.h>
 
-int encode_alloc(struct encode *w, size_t n, struct err *err)
+int task_alloc(struct task *w, size_t n, struct err *err)
 {
     w->items = mem_zalloc(n, sizeof *w->items);
     w->n = w->items ? n : 0;
     return w->items ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
-void encode_free(struct encode *w)
+void task_free(struct task *w)
 {
     for (size_t i = 0; i < w->n; i++)
         engine_ids_free(&w->items[i].ids);
@@ -22,7 +22,7 @@ void encode_free(struct encode *w)
     buf_free(&w->out);
 }
 
-int encode_items(struct encode *w) /* worker */
+int task_encode(struct task *w) /* worker */
 {
     int rc = 0;
     for (size_t i = 0; i < w->n && !rc; i++)
@@ -34,7 +34,7 @@ int encode_items(struct encode *w) /* worker */
 
 static void work(uv_work_t *req) /* worker */
 {
-    struct encode *w = req->data;
+    struct task *w = req->data;
     w->rc = w->run(w);
 }
 
@@ -42,24 +42,24 @@ static void work(uv_work_t *req) /* worker */
 
 enum { UV_WORKERS = 4 }; /* without UV_THREADPOOL_SIZE */
 
-void encode_gate_init(struct encode_gate *g)
+void task_limit_init(struct task_limit *g)
 {
     const char *size = getenv("UV_THREADPOOL_SIZE");
     int n = size ? atoi(size) : UV_WORKERS;
-    *g = (struct encode_gate){.most = n > 2 ? n - 2 : 1};
+    *g = (struct task_limit){.most = n > 2 ? n - 2 : 1};
     list_init(&g->waiting);
 }
 
 static void after(uv_work_t *req, int status);
 
 /* One has left the gate: the next may pass. */
-static void let_pass(struct encode_gate *g, uv_loop_t *loop)
+static void let_pass(struct task_limit *g, uv_loop_t *loop)
 {
     g->running--;
     struct list *next = list_pop(&g->waiting);
     if (!next)
         return;
-    struct encode *w = LIST_OF(next, struct encode, at);
+    struct task *w = LIST_OF(next, struct task, at);
     w->waiting = false;
     g->running++;
     uv_queue_work(loop, &w->work, work, after); /* it fails without a function only */
@@ -69,7 +69,7 @@ static void let_pass(struct encode_gate *g, uv_loop_t *loop)
 
 static void after(uv_work_t *req, int status)
 {
-    struct encode *w = req->data;
+    struct task *w = req->data;
     w->active = false;
     if (status && !w->rc)
         w->rc = err_set(&w->err, ERR_INTERNAL, "the work was cancelled");
@@ -78,7 +78,7 @@ static void after(uv_work_t *req, int status)
     w->done(w);
 }
 
-int encode_start(struct encode *w, encode_fn *run, uv_loop_t *loop, struct err *err)
+int task_start(struct task *w, task_fn *run, uv_loop_t *loop, struct err *err)
 {
     w->work.data = w;
     w->run = run;
@@ -96,12 +96,12 @@ int encode_start(struct encode *w, encode_fn *run, uv_loop_t *loop, struct err *
     return 0;
 }
 
-static int not_begun(struct encode *w)
+static int not_begun(struct task *w)
 {
     return err_set(&w->err, ERR_INTERNAL, "the work was cancelled");
 }
 
-void encode_cancel(struct encode *w)
+void task_cancel(struct task *w)
 {
     if (w->waiting)
         w->run = not_begun;

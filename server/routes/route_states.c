@@ -1,14 +1,14 @@
 /* Names, and the steps of the two routes. */
-#include "server/routes/catalog.h"
+#include "server/routes/route_states.h"
 
 #include "api/states.h"
 #include "engine/base/mem.h"
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
 
 #include <string.h>
 #include <unistd.h>
 
-void catalog_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES])
+void route_states_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES])
 {
     memcpy(name, c->route.arg, c->route.arg_len);
     name[c->route.arg_len] = '\0';
@@ -23,14 +23,14 @@ static int depth_of(struct conn *c, const char *name)
     int fd = object_store_read(c->l->store, c->tenant_name, name, NULL, NULL);
     if (fd < 0)
         return 0;
-    int rc = engine_object_peek(c->encode.e, fd, c->tenant_name, &o, NULL);
+    int rc = engine_object_peek(c->task.e, fd, c->tenant_name, &o, NULL);
     close(fd);
     return rc ? 0 : o.depth;
 }
 
-static int list_objects(struct encode *w) /* worker */
+static int list_objects(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     struct object_store_entry *list = NULL;
     size_t n = 0;
     int rc = object_store_list(c->l->store, c->tenant_name, &list, &n, &w->err);
@@ -49,38 +49,38 @@ static int list_objects(struct encode *w) /* worker */
 
 static int step_list(struct conn *c, struct err *err)
 {
-    c->encode.gate = &c->l->disk;
-    return work_start(c, list_objects, err);
+    c->task.gate = &c->l->disk;
+    return conn_start_task(c, list_objects, err);
 }
 
 static int step_listed(struct conn *c, struct err *err)
 {
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    conn_answer(c, &c->encode.out);
+    conn_answer(c, &c->task.out);
     return CONN_DONE;
 }
 
 /* ---- DELETE ----------------------------------------------------------------- */
 
-static int remove_object(struct encode *w) /* worker */
+static int remove_object(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     char name[OBJECT_STORE_NAME_BYTES];
-    catalog_name(c, name);
+    route_states_name(c, name);
     return object_store_remove(c->l->store, c->tenant_name, name, &w->err);
 }
 
 static int step_remove(struct conn *c, struct err *err)
 {
-    c->encode.gate = &c->l->disk;
-    return work_start(c, remove_object, err);
+    c->task.gate = &c->l->disk;
+    return conn_start_task(c, remove_object, err);
 }
 
 static int step_removed(struct conn *c, struct err *err)
 {
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
     struct http_reply r = {.status = 204};
@@ -88,5 +88,5 @@ static int step_removed(struct conn *c, struct err *err)
     return CONN_DONE;
 }
 
-conn_step_fn *const catalog_list[] = {step_list, step_listed, NULL};
-conn_step_fn *const catalog_delete[] = {step_remove, step_removed, NULL};
+conn_step_fn *const route_states_list[] = {step_list, step_listed, NULL};
+conn_step_fn *const route_states_delete[] = {step_remove, step_removed, NULL};

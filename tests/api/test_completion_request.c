@@ -1,5 +1,5 @@
 /* Bodies of /v1/completions: shapes, prompts, checks between fields, budgets, memory. */
-#include "api/completions.h"
+#include "api/completion_request.h"
 #include "engine/base/buf.h"
 #include "engine/base/mem.h"
 
@@ -22,7 +22,7 @@ static const struct api_limits limits = {.served_name = "tiny",
 static void expect_ok(struct completion_request *r, const char *body)
 {
     struct err err = {0};
-    if (completions_parse(r, &limits, body, strlen(body), &err) != 0)
+    if (completion_request_parse(r, &limits, body, strlen(body), &err) != 0)
         fail_msg("%s: %s", body, err.text);
 }
 
@@ -30,7 +30,7 @@ static struct err expect_error(const char *body, enum err_code code, const char 
 {
     struct completion_request r;
     struct err err = {0};
-    if (completions_parse(&r, &limits, body, strlen(body), &err) == 0)
+    if (completion_request_parse(&r, &limits, body, strlen(body), &err) == 0)
         fail_msg("%s was accepted", body);
     if (err.code != code || strcmp(err.param, param) != 0)
         fail_msg("%s: code %d param \"%s\": %s", body, err.code, err.param, err.text);
@@ -70,8 +70,9 @@ static void deep_nesting_is_refused(void **state)
     memset(body + n + 100000, ']', 100000);
     struct completion_request r;
     struct err err;
-    assert_int_equal(completions_parse(&r, &limits, body, (size_t)n + 200000, &err),
-                     -ERR_ARGUMENT);
+    assert_int_equal(
+        completion_request_parse(&r, &limits, body, (size_t)n + 200000, &err),
+        -ERR_ARGUMENT);
 }
 
 static void all_four_shapes_of_prompt_are_read(void **state)
@@ -82,22 +83,22 @@ static void all_four_shapes_of_prompt_are_read(void **state)
     assert_int_equal(r.prompts.n, 1);
     assert_int_equal(r.prompts.list[0].text_len, 3);
     assert_memory_equal(r.prompts.list[0].text, "a\0b", 3);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"prompt\":[\"a\",\"bc\"]}");
     assert_int_equal(r.prompts.n, 2);
     assert_string_equal(r.prompts.list[1].text, "bc");
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"prompt\":[0,511,7]}");
     assert_int_equal(r.prompts.n, 1);
     assert_null(r.prompts.list[0].text);
     assert_int_equal(r.prompts.list[0].n_ids, 3);
     assert_int_equal(r.prompts.list[0].ids[1], 511);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"prompt\":[[1],[2,3]]}");
     assert_int_equal(r.prompts.n, 2);
     assert_int_equal(r.prompts.list[1].n_ids, 2);
     assert_int_equal(r.prompts.list[1].ids[0], 2);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void other_prompts_are_refused(void **state)
@@ -148,11 +149,11 @@ static void without_a_tokenizer_prompts_are_ids(void **state)
     struct completion_request r;
     struct err err;
     const char *text = "{\"prompt\":\"x\"}", *ids = "{\"prompt\":[1]}";
-    assert_int_equal(completions_parse(&r, &bare, text, strlen(text), &err),
+    assert_int_equal(completion_request_parse(&r, &bare, text, strlen(text), &err),
                      -ERR_UNSUPPORTED);
     assert_string_equal(err.param, "prompt");
-    assert_int_equal(completions_parse(&r, &bare, ids, strlen(ids), &err), 0);
-    completions_free(&r);
+    assert_int_equal(completion_request_parse(&r, &bare, ids, strlen(ids), &err), 0);
+    completion_request_free(&r);
 }
 
 static void the_model_must_be_the_served_one(void **state)
@@ -161,9 +162,9 @@ static void the_model_must_be_the_served_one(void **state)
     struct completion_request r;
     expect_ok(&r, "{\"model\":\"tiny\",\"prompt\":\"x\"}");
     assert_string_equal(r.model, "tiny");
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"model\":null,\"prompt\":\"x\"}");
-    completions_free(&r);
+    completion_request_free(&r);
     expect_error("{\"model\":\"other\",\"prompt\":\"x\"}", ERR_MODEL, "model");
     expect_error("{\"model\":\"\",\"prompt\":\"x\"}", ERR_MODEL, "model");
     expect_error("{\"model\":\"tin\",\"prompt\":\"x\"}", ERR_MODEL, "model");
@@ -184,7 +185,7 @@ static void switches_and_names_land(void **state)
     assert_string_equal(r.cache_salt, "s");
     assert_int_equal(r.n_unknown_fields, 3);
     assert_true(r.logprobs == 0 && r.gen.logprobs == 0 && r.gen.prompt_logprobs);
-    completions_free(&r);
+    completion_request_free(&r);
     static const char *const names[] = {"stream", "echo", "return_token_ids",
                                         "ignore_eos"};
     static const char *const bad[] = {"1", "\"true\"", "[]", "0.0"};
@@ -204,7 +205,7 @@ static void names_are_bounded(void **state)
     memset(salt, 's', sizeof salt);
     snprintf(body, sizeof body, "{\"prompt\":\"x\",\"cache_salt\":\"%.512s\"}", salt);
     expect_ok(&r, body);
-    completions_free(&r);
+    completion_request_free(&r);
     snprintf(body, sizeof body, "{\"prompt\":\"x\",\"cache_salt\":\"%.513s\"}", salt);
     expect_error(body, ERR_ARGUMENT, "cache_salt");
     expect_error("{\"prompt\":\"x\",\"cache_salt\":\"a\\u0000b\"}", ERR_ARGUMENT,
@@ -229,9 +230,9 @@ static void fields_that_exclude_each_other(void **state)
     expect_error("{\"prompt\":\"x\",\"max_tokens\":0}", ERR_ARGUMENT, "max_tokens");
     expect_ok(&r, "{\"prompt\":\"x\",\"max_tokens\":0,\"echo\":true,\"logprobs\":5}");
     assert_true(r.gen.max_tokens == 0 && r.gen.prompt_logprobs && r.gen.logprobs == 5);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"prompt\":\"x\",\"n\":2,\"best_of\":2,\"stream\":true}");
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void only_an_echo_with_logprobs_scores_the_prompt(void **state)
@@ -240,10 +241,10 @@ static void only_an_echo_with_logprobs_scores_the_prompt(void **state)
     struct completion_request r;
     expect_ok(&r, "{\"prompt\":\"x\",\"echo\":true}");
     assert_false(r.gen.prompt_logprobs);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"prompt\":\"x\",\"logprobs\":1}");
     assert_false(r.gen.prompt_logprobs);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void ranking_asks_for_logprobs(void **state)
@@ -253,10 +254,10 @@ static void ranking_asks_for_logprobs(void **state)
     expect_ok(&r, "{\"prompt\":\"x\",\"n\":2,\"best_of\":5}");
     assert_true(r.n == 2 && r.best_of == 5 && r.gen.n == 5);
     assert_true(r.gen.logprobs == 0 && r.logprobs == -1 && !r.gen.prompt_logprobs);
-    completions_free(&r);
+    completion_request_free(&r);
     expect_ok(&r, "{\"prompt\":\"x\",\"best_of\":5,\"logprobs\":3}");
     assert_true(r.gen.logprobs == 3 && r.logprobs == 3);
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void the_context_is_checked_for_ids(void **state)
@@ -264,7 +265,7 @@ static void the_context_is_checked_for_ids(void **state)
     (void)state;
     struct completion_request r;
     expect_ok(&r, "{\"prompt\":[1,2],\"max_tokens\":62}");
-    completions_free(&r);
+    completion_request_free(&r);
     struct err err =
         expect_error("{\"prompt\":[[1],[1,2]],\"max_tokens\":63}", ERR_CONTEXT, "prompt");
     assert_non_null(strstr(err.text, "2 tokens"));
@@ -273,7 +274,7 @@ static void the_context_is_checked_for_ids(void **state)
     expect_error("{\"prompt\":\"x\",\"max_tokens\":2147483647}", ERR_CONTEXT,
                  "max_tokens");
     expect_ok(&r, "{\"prompt\":\"x\",\"max_tokens\":63}");
-    completions_free(&r);
+    completion_request_free(&r);
 }
 
 static void the_worst_case_is_budgeted(void **state)
@@ -281,7 +282,7 @@ static void the_worst_case_is_budgeted(void **state)
     (void)state;
     struct completion_request r;
     expect_ok(&r, "{\"prompt\":[\"a\",\"b\"],\"n\":128,\"max_tokens\":3}");
-    completions_free(&r);
+    completion_request_free(&r);
     expect_error("{\"prompt\":[\"a\",\"b\"],\"n\":128,\"max_tokens\":4}", ERR_BUDGET,
                  "max_tokens");
     struct err err = expect_error(
@@ -316,14 +317,14 @@ static void memory_may_run_out_anywhere(void **state)
     for (long k = 1;; k++, failures++) {
         struct err err = {0};
         mem_fail_after(k);
-        int rc = completions_parse(&r, &limits, body, sizeof body - 1, &err);
+        int rc = completion_request_parse(&r, &limits, body, sizeof body - 1, &err);
         mem_fail_after(0);
         if (rc == 0)
             break;
         assert_int_equal(rc, -ERR_MEMORY);
-        completions_free(&r);
+        completion_request_free(&r);
     }
-    completions_free(&r);
+    completion_request_free(&r);
     assert_true(failures >= 1);
 }
 
@@ -363,19 +364,19 @@ static void states_are_named(void **state)
         struct err err = {0};
         char body[256];
         int n = snprintf(body, sizeof body, "{\"prompt\":\"x\",%s}", cases[i].fields);
-        int rc = completions_parse(&r, &keeps, body, (size_t)n, &err);
+        int rc = completion_request_parse(&r, &keeps, body, (size_t)n, &err);
         if (rc != -(int)cases[i].code ||
             (rc && strcmp(err.param, cases[i].param ? cases[i].param : "") != 0))
             fail_msg("%s: %d %s: %s", body, rc, err.param, err.text);
         if (rc == 0)
-            completions_free(&r);
+            completion_request_free(&r);
     }
     expect_error("{\"prompt\":\"x\",\"state\":{\"save\":\"a\"}}", ERR_UNSUPPORTED,
                  "state");
     static const char many[] = "{\"prompt\":[\"x\",\"y\"],\"state\":{\"save\":\"a\"}}";
     struct completion_request r;
     struct err err;
-    assert_int_equal(completions_parse(&r, &keeps, many, sizeof many - 1, &err),
+    assert_int_equal(completion_request_parse(&r, &keeps, many, sizeof many - 1, &err),
                      -ERR_ARGUMENT);
     assert_string_equal(err.param, "state.save");
 }

@@ -1,5 +1,5 @@
 /* Works of a disk that hangs: so many at once, in their order, and never all workers. */
-#include "server/serve/encode.h"
+#include "server/serve/task.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,12 +13,12 @@ enum { WORKERS = 4, N = 6 };
 
 static uv_loop_t loop;
 static sem_t disk; /* a work of the disk waits for it */
-static struct encode works[N];
-static struct encode_gate gate;
+static struct task works[N];
+static struct task_limit gate;
 static int order[N], n_done, n_begun, n_at_once, n_most;
 static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
 
-static int hang(struct encode *w) /* worker */
+static int hang(struct task *w) /* worker */
 {
     (void)w;
     pthread_mutex_lock(&counting);
@@ -33,13 +33,13 @@ static int hang(struct encode *w) /* worker */
     return 0;
 }
 
-static int nothing(struct encode *w) /* worker */
+static int nothing(struct task *w) /* worker */
 {
     (void)w;
     return 0;
 }
 
-static void done(struct encode *w)
+static void done(struct task *w)
 {
     if (w >= works && w < works + N)
         order[n_done++] = (int)(w - works);
@@ -50,9 +50,9 @@ static int set_up(void **state)
     (void)state;
     n_done = n_begun = n_at_once = n_most = 0;
     sem_init(&disk, 0, 0);
-    encode_gate_init(&gate);
+    task_limit_init(&gate);
     for (int i = 0; i < N; i++)
-        works[i] = (struct encode){.done = done, .gate = &gate};
+        works[i] = (struct task){.done = done, .gate = &gate};
     alarm(30); /* who waits for ever has failed */
     return uv_loop_init(&loop);
 }
@@ -68,10 +68,10 @@ static int tear_down(void **state)
 static void a_disk_that_hangs_leaves_workers(void **state)
 {
     (void)state;
-    struct encode other = {.done = done};
+    struct task other = {.done = done};
     for (int i = 0; i < N; i++)
-        assert_int_equal(encode_start(&works[i], hang, &loop, NULL), 0);
-    assert_int_equal(encode_start(&other, nothing, &loop, NULL), 0);
+        assert_int_equal(task_start(&works[i], hang, &loop, NULL), 0);
+    assert_int_equal(task_start(&other, nothing, &loop, NULL), 0);
     while (other.active)
         uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(n_done, 0);
@@ -90,7 +90,7 @@ static void works_pass_in_their_order(void **state)
     (void)state;
     gate.most = 1;
     for (int i = 0; i < N; i++) {
-        assert_int_equal(encode_start(&works[i], hang, &loop, NULL), 0);
+        assert_int_equal(task_start(&works[i], hang, &loop, NULL), 0);
         sem_post(&disk);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -104,8 +104,8 @@ static void what_is_cancelled_while_it_waits_is_never_begun(void **state)
     (void)state;
     gate.most = 1;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(encode_start(&works[i], hang, &loop, NULL), 0);
-    encode_cancel(&works[1]);
+        assert_int_equal(task_start(&works[i], hang, &loop, NULL), 0);
+    task_cancel(&works[1]);
     assert_true(works[1].active); /* until done has run */
     sem_post(&disk);
     sem_post(&disk);
@@ -126,11 +126,11 @@ static void a_gate_leaves_two_workers_if_there_are_more(void **state)
     } cases[] = {{"0", 1}, {"1", 1}, {"2", 1}, {"3", 1}, {"4", 2}, {"8", 6}, {"x", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         setenv("UV_THREADPOOL_SIZE", cases[i].size, 1);
-        encode_gate_init(&gate);
+        task_limit_init(&gate);
         assert_int_equal(gate.most, cases[i].most);
     }
     unsetenv("UV_THREADPOOL_SIZE");
-    encode_gate_init(&gate);
+    task_limit_init(&gate);
     assert_int_equal(gate.most, 2);
 }
 

@@ -1,10 +1,10 @@
-/* Lanes, and the steps of GET and PUT. */
-#include "server/routes/transfer.h"
+/* Buffers, and the steps of GET and PUT. */
+#include "server/routes/route_transfer.h"
 
 #include "api/states.h"
 #include "engine/base/mem.h"
-#include "server/routes/catalog.h"
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
+#include "server/routes/route_states.h"
 #include "server/storage/object_writer.h"
 
 #include <errno.h>
@@ -12,35 +12,35 @@
 #include <time.h>
 #include <unistd.h>
 
-struct lane {
-    char *data;        /* owns; [TRANSFER_LANE_BYTES] */
+struct buffer {
+    char *data;        /* owns; [ROUTE_TRANSFER_BUFFER_BYTES] */
     size_t len, taken; /* bytes in it; of these, sent */
 };
 
-struct transfer {
-    struct list among;    /* loop.transfers, if it has lanes */
+struct route_transfer {
+    struct list among;    /* loop.transfers, if it has buffers */
     const struct conn *c; /* borrows: it is the conn's */
-    struct lane lanes[2];
-    int mine; /* the loop's lane; the other is the worker's while it is active */
+    struct buffer buffers[2];
+    int mine; /* the loop's buffer; the other is the worker's while it is active */
     uint64_t at, bytes;          /* done by the worker; of the object */
     struct engine_incoming *in;  /* owns: PUT */
     struct object_writer writer; /* PUT */
     int fd;                      /* owns: GET; -1 */
     int depth;
-    bool replaced, failed, has_lanes;
+    bool replaced, failed, has_buffers;
 };
 
 /* ---- life ------------------------------------------------------------------- */
 
 static int make(struct conn *c, struct err *err)
 {
-    struct transfer *t = mem_zalloc(1, sizeof *t);
+    struct route_transfer *t = mem_zalloc(1, sizeof *t);
     if (!t)
         return err_set(err, ERR_MEMORY, "out of memory for a transfer");
     t->c = c;
     t->fd = -1;
     c->transfer = t;
-    c->encode.gate = &c->l->disk;
+    c->task.gate = &c->l->disk;
     return 0;
 }
 
@@ -49,31 +49,31 @@ static int check_room(const struct conn *c, struct err *err)
     const struct list *all = &c->l->transfers;
     int n = 0, own = 0;
     for (const struct list *at = all->next; at != all; at = at->next, n++)
-        own += strcmp(LIST_OF(at, struct transfer, among)->c->tenant_name,
+        own += strcmp(LIST_OF(at, struct route_transfer, among)->c->tenant_name,
                       c->tenant_name) == 0;
-    if (n < TRANSFERS && own < TENANT_TRANSFERS)
+    if (n < ROUTE_TRANSFER_MAX && own < ROUTE_TRANSFER_MAX_OF_TENANT)
         return 0;
     return err_set(err, ERR_BUSY, "too many state objects are under way; retry later");
 }
 
-static int take_lanes(struct conn *c, struct err *err)
+static int take_buffers(struct conn *c, struct err *err)
 {
-    struct transfer *t = c->transfer;
+    struct route_transfer *t = c->transfer;
     int rc = check_room(c, err);
     if (rc)
         return rc;
-    t->has_lanes = true;
+    t->has_buffers = true;
     list_push(&c->l->transfers, &t->among);
-    t->lanes[0].data = mem_alloc(TRANSFER_LANE_BYTES);
-    t->lanes[1].data = mem_alloc(TRANSFER_LANE_BYTES);
-    return t->lanes[0].data && t->lanes[1].data
+    t->buffers[0].data = mem_alloc(ROUTE_TRANSFER_BUFFER_BYTES);
+    t->buffers[1].data = mem_alloc(ROUTE_TRANSFER_BUFFER_BYTES);
+    return t->buffers[0].data && t->buffers[1].data
                ? 0
                : err_set(err, ERR_MEMORY, "out of memory for a transfer");
 }
 
-static int give_up(struct encode *w) /* worker, or loop when there is none */
+static int give_up(struct task *w) /* worker, or loop when there is none */
 {
-    struct transfer *t = work_conn(w)->transfer;
+    struct route_transfer *t = conn_of_task(w)->transfer;
     object_writer_abandon(&t->writer);
     if (t->fd >= 0)
         close(t->fd);
@@ -81,40 +81,40 @@ static int give_up(struct encode *w) /* worker, or loop when there is none */
     return 0;
 }
 
-static void given_up(struct encode *w)
+static void given_up(struct task *w)
 {
-    conn_release(work_conn(w));
+    conn_release(conn_of_task(w));
 }
 
-bool transfer_ending(struct conn *c)
+bool route_transfer_ending(struct conn *c)
 {
-    struct transfer *t = c->transfer;
+    struct route_transfer *t = c->transfer;
     if (!t || (!t->writer.open && t->fd < 0))
         return false;
-    c->encode.done = given_up;
-    if (encode_start(&c->encode, give_up, &c->l->uv, NULL) == 0)
+    c->task.done = given_up;
+    if (task_start(&c->task, give_up, &c->l->uv, NULL) == 0)
         return true;
-    give_up(&c->encode);
+    give_up(&c->task);
     return false;
 }
 
-void transfer_free(struct conn *c)
+void route_transfer_free(struct conn *c)
 {
-    struct transfer *t = c->transfer;
+    struct route_transfer *t = c->transfer;
     if (!t)
         return;
-    if (t->has_lanes)
+    if (t->has_buffers)
         list_remove(&t->among);
     engine_incoming_close(t->in);
-    mem_free(t->lanes[0].data);
-    mem_free(t->lanes[1].data);
+    mem_free(t->buffers[0].data);
+    mem_free(t->buffers[1].data);
     mem_free(t);
     c->transfer = NULL;
 }
 
 /* ---- PUT: the body into a file ---------------------------------------------- */
 
-static int write_all(int fd, const struct lane *l, uint64_t at, struct err *err)
+static int write_all(int fd, const struct buffer *l, uint64_t at, struct err *err)
 {
     for (size_t done = 0; done < l->len;) {
         ssize_t n = pwrite(fd, l->data + done, l->len - done, (off_t)(at + done));
@@ -127,15 +127,15 @@ static int write_all(int fd, const struct lane *l, uint64_t at, struct err *err)
     return 0;
 }
 
-/* Checks a lane's bytes and writes them; the object's size is known from its head on. */
-static int write_lane(struct conn *c, struct lane *l, struct err *err) /* worker */
+/* Checks a buffer's bytes and writes them; the object's size is known from its head on. */
+static int write_buffer(struct conn *c, struct buffer *l, struct err *err) /* worker */
 {
-    struct transfer *t = c->transfer;
+    struct route_transfer *t = c->transfer;
     char name[OBJECT_STORE_NAME_BYTES];
     int rc = engine_incoming_put(t->in, l->data, l->len, err);
     const struct engine_object *o = rc ? NULL : engine_incoming_object(t->in);
     if (o && !t->writer.open) {
-        catalog_name(c, name);
+        route_states_name(c, name);
         t->bytes = o->bytes;
         t->depth = o->depth;
         rc = object_writer_begin(c->l->store, &t->writer, c->tenant_name, name, o->bytes,
@@ -148,30 +148,30 @@ static int write_lane(struct conn *c, struct lane *l, struct err *err) /* worker
     return rc;
 }
 
-static int write_other(struct encode *w) /* worker */
+static int write_other(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    return write_lane(c, &c->transfer->lanes[!c->transfer->mine], &w->err);
+    struct conn *c = conn_of_task(w);
+    return write_buffer(c, &c->transfer->buffers[!c->transfer->mine], &w->err);
 }
 
-static void wrote(struct encode *w);
+static void wrote(struct task *w);
 
-/* The full lane becomes the worker's. */
+/* The full buffer becomes the worker's. */
 static int hand_over(struct conn *c, struct err *err)
 {
     c->transfer->mine ^= 1;
-    c->encode.done = wrote;
-    return encode_start(&c->encode, write_other, &c->l->uv, err);
+    c->task.done = wrote;
+    return task_start(&c->task, write_other, &c->l->uv, err);
 }
 
-static bool full(const struct transfer *t)
+static bool full(const struct route_transfer *t)
 {
-    return t->lanes[t->mine].len == TRANSFER_LANE_BYTES;
+    return t->buffers[t->mine].len == ROUTE_TRANSFER_BUFFER_BYTES;
 }
 
-static void wrote(struct encode *w)
+static void wrote(struct task *w)
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     if (!c->call || c->replied) {
         conn_release(c);
         return;
@@ -189,7 +189,7 @@ static void wrote(struct encode *w)
     http_wake(c->call);
 }
 
-int transfer_accept(struct conn *c, struct err *err)
+int route_transfer_accept(struct conn *c, struct err *err)
 {
     int rc = make(c, err);
     if (rc == 0)
@@ -199,20 +199,20 @@ int transfer_accept(struct conn *c, struct err *err)
                                      c->tenant_name, err);
 }
 
-ssize_t transfer_body(struct conn *c, const char *data, size_t len)
+ssize_t route_transfer_body(struct conn *c, const char *data, size_t len)
 {
-    struct transfer *t = c->transfer;
+    struct route_transfer *t = c->transfer;
     struct err err;
     size_t taken = 0;
-    if (!t->has_lanes && take_lanes(c, &err)) {
+    if (!t->has_buffers && take_buffers(c, &err)) {
         conn_refuse(c, &err);
         return (ssize_t)len;
     }
-    while (taken < len && !(full(t) && c->encode.active)) {
+    while (taken < len && !(full(t) && c->task.active)) {
         if (full(t) && hand_over(c, &err))
             return -1;
-        struct lane *l = &t->lanes[t->mine];
-        size_t n = TRANSFER_LANE_BYTES - l->len;
+        struct buffer *l = &t->buffers[t->mine];
+        size_t n = ROUTE_TRANSFER_BUFFER_BYTES - l->len;
         n = n < len - taken ? n : len - taken;
         memcpy(l->data + l->len, data + taken, n);
         l->len += n;
@@ -224,14 +224,14 @@ ssize_t transfer_body(struct conn *c, const char *data, size_t len)
 static int step_settle(struct conn *c, struct err *err)
 {
     (void)err;
-    return c->encode.active ? CONN_WAIT : CONN_NEXT;
+    return c->task.active ? CONN_WAIT : CONN_NEXT;
 }
 
-static int finish_put(struct encode *w) /* worker */
+static int finish_put(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    struct transfer *t = c->transfer;
-    int rc = write_lane(c, &t->lanes[t->mine], &w->err);
+    struct conn *c = conn_of_task(w);
+    struct route_transfer *t = c->transfer;
+    int rc = write_buffer(c, &t->buffers[t->mine], &w->err);
     if (rc == 0)
         rc = engine_incoming_end(t->in, &w->err);
     return rc ? rc : object_writer_commit(&t->writer, &t->replaced, &w->err);
@@ -239,18 +239,18 @@ static int finish_put(struct encode *w) /* worker */
 
 static int step_finish(struct conn *c, struct err *err)
 {
-    int rc = work_failed(c, err);
-    return rc ? rc : work_start(c, finish_put, err);
+    int rc = conn_task_failed(c, err);
+    return rc ? rc : conn_start_task(c, finish_put, err);
 }
 
 static int step_stored(struct conn *c, struct err *err)
 {
-    const struct transfer *t = c->transfer;
+    const struct route_transfer *t = c->transfer;
     char name[OBJECT_STORE_NAME_BYTES];
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    catalog_name(c, name);
+    route_states_name(c, name);
     struct http_reply r = {.status = t->replaced ? 204 : 201};
     struct states_object o = {name, t->bytes, t->depth, time(NULL)};
     if (!t->replaced) {
@@ -263,13 +263,14 @@ static int step_stored(struct conn *c, struct err *err)
 
 /* ---- GET: a file as the answer ---------------------------------------------- */
 
-/* Fills the worker's lane with what comes next. */
-static int read_other(struct encode *w) /* worker */
+/* Fills the worker's buffer with what comes next. */
+static int read_other(struct task *w) /* worker */
 {
-    struct transfer *t = work_conn(w)->transfer;
-    struct lane *l = &t->lanes[!t->mine];
+    struct route_transfer *t = conn_of_task(w)->transfer;
+    struct buffer *l = &t->buffers[!t->mine];
     uint64_t left = t->bytes - t->at;
-    size_t want = left < TRANSFER_LANE_BYTES ? (size_t)left : TRANSFER_LANE_BYTES;
+    size_t want =
+        left < ROUTE_TRANSFER_BUFFER_BYTES ? (size_t)left : ROUTE_TRANSFER_BUFFER_BYTES;
     l->len = l->taken = 0;
     while (l->len < want) {
         ssize_t n = pread(t->fd, l->data + l->len, want - l->len, (off_t)t->at);
@@ -284,19 +285,19 @@ static int read_other(struct encode *w) /* worker */
     return 0;
 }
 
-static int open_object(struct encode *w) /* worker */
+static int open_object(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    struct transfer *t = c->transfer;
+    struct conn *c = conn_of_task(w);
+    struct route_transfer *t = c->transfer;
     char name[OBJECT_STORE_NAME_BYTES];
-    catalog_name(c, name);
+    route_states_name(c, name);
     t->fd = object_store_read(c->l->store, c->tenant_name, name, &t->bytes, &w->err);
     return t->fd < 0 ? t->fd : read_other(w);
 }
 
-static void was_read(struct encode *w)
+static void was_read(struct task *w)
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     c->transfer->failed = c->transfer->failed || w->rc;
     if (c->call)
         http_wake(c->call);
@@ -304,19 +305,19 @@ static void was_read(struct encode *w)
         conn_release(c);
 }
 
-ssize_t transfer_read(struct conn *c, char *to, size_t max)
+ssize_t route_transfer_read(struct conn *c, char *to, size_t max)
 {
-    struct transfer *t = c->transfer;
-    struct lane *l = &t->lanes[t->mine];
+    struct route_transfer *t = c->transfer;
+    struct buffer *l = &t->buffers[t->mine];
     if (l->taken == l->len) {
         if (t->failed)
             return -2;
-        if (c->encode.active)
+        if (c->task.active)
             return 0;
         t->mine ^= 1;
-        l = &t->lanes[t->mine];
-        c->encode.done = was_read;
-        if (t->at < t->bytes && encode_start(&c->encode, read_other, &c->l->uv, NULL))
+        l = &t->buffers[t->mine];
+        c->task.done = was_read;
+        if (t->at < t->bytes && task_start(&c->task, read_other, &c->l->uv, NULL))
             return -2;
     }
     size_t n = l->len - l->taken;
@@ -333,13 +334,13 @@ static int step_open(struct conn *c, struct err *err)
 {
     int rc = make(c, err);
     if (rc == 0)
-        rc = take_lanes(c, err);
-    return rc ? rc : work_start(c, open_object, err);
+        rc = take_buffers(c, err);
+    return rc ? rc : conn_start_task(c, open_object, err);
 }
 
 static int step_send(struct conn *c, struct err *err)
 {
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
     struct http_reply r = {
@@ -350,5 +351,5 @@ static int step_send(struct conn *c, struct err *err)
     return CONN_DONE;
 }
 
-conn_step_fn *const transfer_get[] = {step_open, step_send, NULL};
-conn_step_fn *const transfer_put[] = {step_settle, step_finish, step_stored, NULL};
+conn_step_fn *const route_transfer_get[] = {step_open, step_send, NULL};
+conn_step_fn *const route_transfer_put[] = {step_settle, step_finish, step_stored, NULL};

@@ -3,11 +3,11 @@
  * admission to its last event; a conn's jobs are submitted in one go, so either all of
  * them wait in the engine or the conn fails whole.
  */
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "server/routes/tally.h"
+#include "server/routes/generation_metrics.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,55 +18,55 @@ enum { PARSE_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of the loop 
 
 /* ---- completions: bytes -> jobs --------------------------------------------- */
 
-struct conn *work_conn(struct encode *w)
+struct conn *conn_of_task(struct task *w)
 {
-    return (struct conn *)(void *)((char *)w - offsetof(struct conn, encode));
+    return (struct conn *)(void *)((char *)w - offsetof(struct conn, task));
 }
 
 /* Goes on with the conn that holds the work, or lets go of it. */
-static void encoded(struct encode *w)
+static void encoded(struct task *w)
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     if (!c->call || c->replied)
         conn_release(c);
     else
         conn_advance(c);
 }
 
-int work_start(struct conn *c, encode_fn *run, struct err *err)
+int conn_start_task(struct conn *c, task_fn *run, struct err *err)
 {
-    c->encode.e = bridge_engine(c->l->bridge);
-    c->encode.done = encoded;
-    int rc = encode_start(&c->encode, run, &c->l->uv, err);
+    c->task.e = bridge_engine(c->l->bridge);
+    c->task.done = encoded;
+    int rc = task_start(&c->task, run, &c->l->uv, err);
     return rc ? rc : CONN_WAIT;
 }
 
-int work_failed(const struct conn *c, struct err *err)
+int conn_task_failed(const struct conn *c, struct err *err)
 {
-    if (c->encode.rc)
-        *err = c->encode.err;
-    return c->encode.rc;
+    if (c->task.rc)
+        *err = c->task.err;
+    return c->task.rc;
 }
 
-static int parse(struct encode *w) /* loop or worker */
+static int parse(struct task *w) /* loop or worker */
 {
-    struct conn *c = work_conn(w);
-    return completions_parse(&c->req, &c->l->limits, c->body.data ? c->body.data : "",
-                             c->body.len, &w->err);
+    struct conn *c = conn_of_task(w);
+    return completion_request_parse(
+        &c->req, &c->l->limits, c->body.data ? c->body.data : "", c->body.len, &w->err);
 }
 
 static int step_parse(struct conn *c, struct err *err)
 {
     if (c->body.len > PARSE_HERE_BYTES)
-        return work_start(c, parse, err);
-    c->encode.rc = parse(&c->encode);
+        return conn_start_task(c, parse, err);
+    c->task.rc = parse(&c->task);
     return CONN_NEXT;
 }
 
 static int step_parsed(struct conn *c, struct err *err)
 {
     conn_drop_body(c);
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
     c->l->metrics.unknown_fields += c->req.n_unknown_fields;
@@ -87,23 +87,23 @@ static int step_admit(struct conn *c, struct err *err)
 
 static int step_encode(struct conn *c, struct err *err)
 {
-    int rc = encode_alloc(&c->encode, c->n_jobs, err);
+    int rc = task_alloc(&c->task, c->n_jobs, err);
     if (rc)
         return rc;
     bool texts = false;
     for (size_t i = 0; i < c->n_jobs; i++) {
-        c->encode.items[i].text = c->req.prompts.list[i].text;
-        c->encode.items[i].len = c->req.prompts.list[i].text_len;
-        texts = texts || c->encode.items[i].text;
+        c->task.items[i].text = c->req.prompts.list[i].text;
+        c->task.items[i].len = c->req.prompts.list[i].text_len;
+        texts = texts || c->task.items[i].text;
     }
     if (c->req.state.load) {
-        c->encode.gate = &c->l->disk;
-        return work_start(c, travel_find, err);
+        c->task.gate = &c->l->disk;
+        return conn_start_task(c, generation_state_find, err);
     }
     if (!texts)
         return CONN_NEXT;
-    c->encode.flags = ENCODE_SPECIAL | ENCODE_BOS;
-    return work_start(c, encode_items, err);
+    c->task.flags = ENCODE_SPECIAL | ENCODE_BOS;
+    return conn_start_task(c, task_encode, err);
 }
 
 static struct engine_request request_of(const struct conn *c, size_t i)
@@ -115,22 +115,22 @@ static struct engine_request request_of(const struct conn *c, size_t i)
                                .cache_salt = c->req.cache_salt,
                                .gen = c->req.gen};
     r.gen.first_choice = (int)i * c->req.gen.n;
-    travel_ask(c, &r);
+    generation_state_ask(c, &r);
     return r;
 }
 
 static int step_check(struct conn *c, struct err *err)
 {
-    int rc = work_failed(c, err);
+    int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
     c->jobs = mem_zalloc(c->n_jobs, sizeof *c->jobs);
-    c->told = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->told);
-    if (!c->jobs || !c->told)
+    c->choices = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->choices);
+    if (!c->jobs || !c->choices)
         return err_set(err, ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < c->n_jobs; i++) {
         const struct prompt *p = &c->req.prompts.list[i];
-        const struct encode_item *item = &c->encode.items[i];
+        const struct prompt_ids *item = &c->task.items[i];
         c->jobs[i] = (struct job){.conn = c,
                                   .ids = p->text ? item->ids.data : p->ids,
                                   .n_ids = p->text ? item->ids.n : p->n_ids,
@@ -149,16 +149,16 @@ static int step_check(struct conn *c, struct err *err)
 /* What may be in the disk cache is looked at by a worker. */
 static int step_recall(struct conn *c, struct err *err)
 {
-    if (!travel_recall(c))
+    if (!generation_state_recall(c))
         return CONN_NEXT;
-    c->encode.gate = &c->l->disk;
-    return work_start(c, travel_reopen, err);
+    c->task.gate = &c->l->disk;
+    return conn_start_task(c, generation_state_reopen, err);
 }
 
 static int step_recalled(struct conn *c, struct err *err)
 {
     (void)err;
-    travel_recalled(c);
+    generation_state_recalled(c);
     return CONN_NEXT;
 }
 
@@ -177,16 +177,16 @@ static int step_open(struct conn *c, struct err *err)
     char id[40];
     snprintf(id, sizeof id, "cmpl-%016llx%08x", (unsigned long long)x[1],
              (unsigned)x[0] & 0x7ff);
-    struct completion_head head = {.id = id,
-                                   .created = time(NULL),
-                                   .model = c->l->cfg->served_name,
-                                   .piece = piece,
-                                   .piece_arg =
-                                       (void *)(uintptr_t)bridge_engine(c->l->bridge)};
-    int rc = completion_open(&c->answer, &c->req, &head, err);
+    struct completion_response_head head = {
+        .id = id,
+        .created = time(NULL),
+        .model = c->l->cfg->served_name,
+        .piece = piece,
+        .piece_arg = (void *)(uintptr_t)bridge_engine(c->l->bridge)};
+    int rc = completion_response_open(&c->answer, &c->req, &head, err);
     for (size_t i = 0; !rc && i < c->n_jobs; i++)
-        completion_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
-    return rc ? rc : travel_prepare(c, err);
+        completion_response_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
+    return rc ? rc : generation_state_prepare(c, err);
 }
 
 static int step_submit(struct conn *c, struct err *err)
@@ -203,7 +203,7 @@ static int step_submit(struct conn *c, struct err *err)
             rc = bridge_submit(c->l->bridge, &r, err);
         if (rc) {
             job_remove(&c->l->jobs, j);
-            work_cancel(c, FINISH_ABORT);
+            generation_cancel(c, FINISH_ABORT);
             return rc;
         }
         c->n_submitted++;
@@ -213,7 +213,7 @@ static int step_submit(struct conn *c, struct err *err)
     return CONN_WAIT;
 }
 
-conn_step_fn *const work_completions[] = {
+conn_step_fn *const generation_completions[] = {
     step_parse,  step_parsed,   step_admit, step_encode, step_check,
     step_recall, step_recalled, step_open,  step_submit, NULL};
 
@@ -227,7 +227,7 @@ static int verdict(const struct conn *c, struct err *err)
         *err = c->fault;
         return -(int)err->code;
     }
-    if (!completion_failed(c->answer, &why))
+    if (!completion_response_failed(c->answer, &why))
         return 0;
     if (why == FINISH_TIMEOUT)
         return err_set(err, ERR_TIMEOUT, "the request did not finish within %g seconds",
@@ -237,10 +237,10 @@ static int verdict(const struct conn *c, struct err *err)
 
 static void finish(struct conn *c);
 
-static void saved(struct encode *w)
+static void saved(struct task *w)
 {
-    struct conn *c = work_conn(w);
-    travel_saved(c);
+    struct conn *c = conn_of_task(w);
+    generation_state_saved(c);
     finish(c);
 }
 
@@ -248,9 +248,9 @@ static void finish(struct conn *c)
 {
     struct err err;
     struct buf out = {0};
-    if (travel_save(c, saved))
+    if (generation_state_save(c, saved))
         return;
-    travel_tell(c);
+    generation_state_tell(c);
     metrics_time(&c->l->metrics, TIMING_REQUEST,
                  (double)(loop_now() - c->began_ns) / 1e9);
     if (!c->call) {
@@ -258,11 +258,11 @@ static void finish(struct conn *c)
     } else if (verdict(c, &err)) {
         conn_fail(c, &err);
     } else if (c->stream.open && !c->stream.ended) {
-        completion_close(c->answer, &c->stream.out);
+        completion_response_close(c->answer, &c->stream.out);
         c->stream.ended = true;
         http_wake(c->call);
     } else if (!c->replied) {
-        completion_close(c->answer, &out);
+        completion_response_close(c->answer, &out);
         conn_answer(c, &out);
     }
 }
@@ -288,7 +288,7 @@ static void on_taken(void *arg, uint64_t id, const struct err *err)
     struct conn *c = j->conn;
     if (!c->fault.code)
         c->fault = *err;
-    work_cancel(c, FINISH_ABORT);
+    generation_cancel(c, FINISH_ABORT);
     end_job(j);
 }
 
@@ -296,7 +296,7 @@ static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
     j->started = true;
     admit_started(&c->l->admit, j->n_choices);
-    tally_found(c, ev);
+    generation_metrics_hit(c, ev);
     if (c->started)
         return;
     c->started = true;
@@ -307,10 +307,10 @@ static void on_start(struct conn *c, struct job *j, const struct event *ev)
 
 static void on_finish(struct conn *c, struct job *j, const struct event *ev)
 {
-    travel_finish(c, ev);
-    tally_finish(c, ev);
+    generation_state_finish(c, ev);
+    generation_metrics_finish(c, ev);
     if (--j->choices_left == 0)
-        tally_prompt(c, ev);
+        generation_metrics_prompt(c, ev);
 }
 
 static void feed(struct conn *c, const struct event *ev)
@@ -321,7 +321,7 @@ static void feed(struct conn *c, const struct event *ev)
     bool live = !c->req.stream || (c->stream.open && !c->stream.ended);
     if (!live)
         return;
-    completion_event(c->answer, ev, c->req.stream ? &c->stream.out : &none);
+    completion_response_event(c->answer, ev, c->req.stream ? &c->stream.out : &none);
     bool failed = none.failed || c->stream.out.failed;
     buf_free(&none);
     if (failed && c->call) {
@@ -336,13 +336,13 @@ static void feed(struct conn *c, const struct event *ev)
     if (c->stream.out.len == before)
         return;
     c->stream.last_ns = now;
-    work_balance(c, now);
+    generation_balance(c, now);
     http_wake(c->call);
 }
 
 static void on_spilled(void *arg, struct engine_state *state)
 {
-    keeper_take(arg, state);
+    cache_writer_take(arg, state);
 }
 
 static void on_event(void *arg, const struct event *ev)
@@ -355,20 +355,20 @@ static void on_event(void *arg, const struct event *ev)
     if (ev->kind == EVENT_START)
         on_start(c, j, ev);
     else if (ev->kind == EVENT_TOKEN)
-        tally_token(c, ev);
+        generation_metrics_token(c, ev);
     else if (ev->kind == EVENT_FINISH)
         on_finish(c, j, ev);
     else if (ev->kind == EVENT_LOAD)
-        travel_load(c, ev->state);
+        generation_state_load(c, ev->state);
     feed(c, ev);
     if (ev->kind == EVENT_FINISH) {
-        completion_usage(c->answer, &c->usage);
+        completion_response_usage(c->answer, &c->usage);
         if (j->choices_left == 0)
             end_job(j);
     }
 }
 
-void work_drain(struct loop *l)
+void generation_drain(struct loop *l)
 {
     bridge_drain(l->bridge, &(struct bridge_reader){.taken = on_taken,
                                                     .event = on_event,
@@ -378,7 +378,7 @@ void work_drain(struct loop *l)
 
 /* ---- both ways -------------------------------------------------------------- */
 
-void work_cancel(struct conn *c, enum finish_reason why)
+void generation_cancel(struct conn *c, enum finish_reason why)
 {
     if (c->cancelled)
         return;
@@ -391,7 +391,7 @@ void work_cancel(struct conn *c, enum finish_reason why)
     }
 }
 
-void work_balance(struct conn *c, uint64_t now_ns)
+void generation_balance(struct conn *c, uint64_t now_ns)
 {
     bool over = stream_over(&c->stream, c->l->cfg->stream_buffer_bytes, now_ns);
     for (size_t i = 0; i < c->n_submitted; i++) {
@@ -401,20 +401,20 @@ void work_balance(struct conn *c, uint64_t now_ns)
     }
 }
 
-bool work_pending(const struct conn *c)
+bool generation_pending(const struct conn *c)
 {
     return c->jobs_left > 0;
 }
 
-void work_free(struct conn *c)
+void generation_free(struct conn *c)
 {
     for (; c->admitted > 0; c->admitted--)
         admit_ended(&c->l->admit, false, 0, loop_now());
-    travel_free(c);
-    completion_free(c->answer);
-    completions_free(&c->req);
+    generation_state_free(c);
+    completion_response_free(c->answer);
+    completion_request_free(&c->req);
     tokenize_free(&c->text);
-    encode_free(&c->encode);
+    task_free(&c->task);
     mem_free(c->jobs);
-    mem_free(c->told);
+    mem_free(c->choices);
 }

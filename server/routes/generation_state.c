@@ -1,8 +1,8 @@
 /* Finding, loading, saving. Functions of workers are marked. */
-#include "server/routes/travel.h"
+#include "server/routes/generation_state.h"
 
 #include "engine/base/log.h"
-#include "server/routes/work.h"
+#include "server/routes/generation.h"
 #include "server/serve/conn.h"
 #include "server/storage/object_writer.h"
 
@@ -20,14 +20,14 @@ static int about(struct err *err, const char *field)
 }
 
 /* The state's tokens become the prompt's first; the rest of the text follows them. */
-static int follow_text(struct encode *w, struct encode_item *item, struct ids *known)
+static int follow_text(struct task *w, struct prompt_ids *item, struct ids *known)
 {
     size_t at;
     if (!engine_match(w->e, known->data, known->n, item->text, item->len, &at))
         return err_param(&w->err, ERR_CONFLICT, "prompt",
                          "`prompt` must begin with the text that the state `%s` holds; "
                          "they part at byte %zu",
-                         work_conn(w)->req.state.load, at);
+                         conn_of_task(w)->req.state.load, at);
     item->ids = *known;
     *known = (struct ids){0};
     if (at == item->len)
@@ -36,7 +36,7 @@ static int follow_text(struct encode *w, struct encode_item *item, struct ids *k
                          ENCODE_SPECIAL | ENCODE_MORE, &item->ids, &w->err);
 }
 
-static int follow_ids(struct encode *w, const struct prompt *p, const struct ids *known)
+static int follow_ids(struct task *w, const struct prompt *p, const struct ids *known)
 {
     size_t at = 0;
     while (at < known->n && at < p->n_ids && p->ids[at] == known->data[at])
@@ -46,13 +46,13 @@ static int follow_ids(struct encode *w, const struct prompt *p, const struct ids
     return err_param(&w->err, ERR_CONFLICT, "prompt",
                      "`prompt` must begin with the %zu token ids that the state `%s` "
                      "holds; they part at id %zu",
-                     known->n, work_conn(w)->req.state.load, at);
+                     known->n, conn_of_task(w)->req.state.load, at);
 }
 
-int travel_find(struct encode *w) /* worker */
+int generation_state_find(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    struct travel *t = &c->travel;
+    struct conn *c = conn_of_task(w);
+    struct generation_state *t = &c->state;
     struct ids known = {0};
     t->fd =
         object_store_read(c->l->store, c->tenant_name, c->req.state.load, NULL, &w->err);
@@ -70,9 +70,9 @@ int travel_find(struct encode *w) /* worker */
     return rc;
 }
 
-void travel_ask(const struct conn *c, struct engine_request *r)
+void generation_state_ask(const struct conn *c, struct engine_request *r)
 {
-    const struct travel *t = &c->travel;
+    const struct generation_state *t = &c->state;
     if (t->place.depth) {
         r->spare_tokens = t->from.depth;
         r->spare_bytes = t->from.bytes;
@@ -85,16 +85,16 @@ void travel_ask(const struct conn *c, struct engine_request *r)
 
 /* ---- the disk cache --------------------------------------------------------- */
 
-static void close_object(struct travel *t)
+static void close_object(struct generation_state *t)
 {
     if (t->open)
         close(t->fd);
     t->open = false;
 }
 
-bool travel_recall(struct conn *c)
+bool generation_state_recall(struct conn *c)
 {
-    struct travel *t = &c->travel;
+    struct generation_state *t = &c->state;
     struct disk_cache *disk_cache = keeper_disk_cache(c->l);
     const struct job *j = c->jobs;
     return disk_cache->store && c->n_jobs == 1 && !c->req.state.load &&
@@ -107,13 +107,13 @@ bool travel_recall(struct conn *c)
 static void clear_away(const struct conn *c, int rc) /* worker */
 {
     if (rc == -ERR_CONFLICT)
-        disk_cache_remove(c->l->store, &c->travel.place);
+        disk_cache_remove(c->l->store, &c->state.place);
 }
 
-int travel_reopen(struct encode *w) /* worker */
+int generation_state_reopen(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    struct travel *t = &c->travel;
+    struct conn *c = conn_of_task(w);
+    struct generation_state *t = &c->state;
     struct ids known = {0};
     t->fd = disk_cache_read(c->l->store, &t->place, &w->err);
     if (t->fd < 0)
@@ -136,39 +136,40 @@ int travel_reopen(struct encode *w) /* worker */
  * nothing to tell. Any other fault may pass. */
 static void forget(struct conn *c)
 {
-    int rc = c->encode.rc;
+    int rc = c->task.rc;
     if (rc == -ERR_CONFLICT || rc == -ERR_NOT_FOUND)
-        disk_cache_drop(&c->l->keeper.disk_cache, &c->travel.place);
+        disk_cache_drop(&c->l->cache_writer.disk_cache, &c->state.place);
     if (rc == -ERR_CONFLICT)
-        log_text(LOG_WARN, "checkpoint_dropped", c->encode.err.text);
+        log_text(LOG_WARN, "checkpoint_dropped", c->task.err.text);
 }
 
-void travel_recalled(struct conn *c)
+void generation_state_recalled(struct conn *c)
 {
-    struct travel *t = &c->travel;
-    if (t->place.depth == 0 || c->encode.rc == 0)
+    struct generation_state *t = &c->state;
+    if (t->place.depth == 0 || c->task.rc == 0)
         return;
     forget(c);
     t->from = (struct engine_object){0};
     t->place.depth = 0;
 }
 
-/* ---- loans ------------------------------------------------------------------ */
+/* ---- leases ------------------------------------------------------------------ */
 
-int travel_prepare(struct conn *c, struct err *err)
+int generation_state_prepare(struct conn *c, struct err *err)
 {
-    const struct states_wish *wish = &c->req.state;
-    int rc =
-        wish->load || c->travel.from.depth ? bridge_way_new(&c->travel.load.way, err) : 0;
+    const struct states_request *wish = &c->req.state;
+    int rc = wish->load || c->state.from.depth
+                 ? bridge_reply_new(&c->state.load.reply, err)
+                 : 0;
     if (!rc && wish->save)
-        rc = bridge_way_new(&c->travel.save.way, err);
+        rc = bridge_reply_new(&c->state.save.reply, err);
     return rc;
 }
 
-static void give_back(struct conn *c, struct loan *loan, bool good)
+static void give_back(struct conn *c, struct generation_lease *lease, bool good)
 {
-    bridge_return(c->l->bridge, loan->way, loan->state, good);
-    *loan = (struct loan){0};
+    bridge_return(c->l->bridge, lease->reply, lease->state, good);
+    *lease = (struct generation_lease){0};
 }
 
 /* The first fault is the one that is told. */
@@ -178,13 +179,13 @@ static void note_fault(struct conn *c, const struct err *err)
         c->fault = *err;
 }
 
-static int start(struct conn *c, encode_fn *run, void (*done)(struct encode *))
+static int start(struct conn *c, task_fn *run, void (*done)(struct task *))
 {
     struct err err;
-    c->encode.e = bridge_engine(c->l->bridge);
-    c->encode.gate = &c->l->disk;
-    c->encode.done = done;
-    int rc = encode_start(&c->encode, run, &c->l->uv, &err);
+    c->task.e = bridge_engine(c->l->bridge);
+    c->task.gate = &c->l->disk;
+    c->task.done = done;
+    int rc = task_start(&c->task, run, &c->l->uv, &err);
     if (rc)
         note_fault(c, &err);
     return rc;
@@ -192,10 +193,10 @@ static int start(struct conn *c, encode_fn *run, void (*done)(struct encode *))
 
 /* ---- loading ---------------------------------------------------------------- */
 
-static int read_state(struct encode *w) /* worker */
+static int read_state(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    struct travel *t = &c->travel;
+    struct conn *c = conn_of_task(w);
+    struct generation_state *t = &c->state;
     int rc = engine_object_load(w->e, t->load.state, t->fd, c->tenant_name, &w->err);
     if (rc && t->place.depth)
         clear_away(c, rc);
@@ -205,25 +206,25 @@ static int read_state(struct encode *w) /* worker */
     return rc;
 }
 
-static void was_read(struct encode *w)
+static void was_read(struct task *w)
 {
-    struct conn *c = work_conn(w);
+    struct conn *c = conn_of_task(w);
     if (w->rc == 0)
         c->l->metrics.states_loaded++;
-    else if (c->travel.place.depth)
+    else if (c->state.place.depth)
         forget(c);
     else
         note_fault(c, &w->err);
-    give_back(c, &c->travel.load, w->rc == 0);
+    give_back(c, &c->state.load, w->rc == 0);
     conn_release(c);
 }
 
-void travel_load(struct conn *c, struct engine_state *loan)
+void generation_state_load(struct conn *c, struct engine_state *lease)
 {
-    c->travel.arrived = true;
-    c->travel.load.state = loan;
+    c->state.arrived = true;
+    c->state.load.state = lease;
     if (c->cancelled || start(c, read_state, was_read))
-        give_back(c, &c->travel.load, false);
+        give_back(c, &c->state.load, false);
 }
 
 /* ---- saving ----------------------------------------------------------------- */
@@ -233,22 +234,22 @@ static bool has_ended(const struct event *ev)
     return ev->reason == FINISH_STOP || ev->reason == FINISH_LENGTH;
 }
 
-void travel_finish(struct conn *c, const struct event *ev)
+void generation_state_finish(struct conn *c, const struct event *ev)
 {
     struct err err;
     if (!c->req.state.save || !has_ended(ev))
         return;
-    c->travel.save.state = ev->state;
+    c->state.save.state = ev->state;
     if (ev->state)
         return;
     err_set(&err, ERR_INTERNAL, "there is no state at the answer's end");
     note_fault(c, &err);
 }
 
-static int write_state(struct encode *w) /* worker */
+static int write_state(struct task *w) /* worker */
 {
-    struct conn *c = work_conn(w);
-    struct travel *t = &c->travel;
+    struct conn *c = conn_of_task(w);
+    struct generation_state *t = &c->state;
     struct object_writer d;
     bool replaced;
     engine_object_of(w->e, t->save.state, &t->to);
@@ -264,45 +265,46 @@ static int write_state(struct encode *w) /* worker */
     return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
 }
 
-bool travel_save(struct conn *c, void (*done)(struct encode *w))
+bool generation_state_save(struct conn *c, void (*done)(struct task *w))
 {
-    if (!c->travel.save.state)
+    if (!c->state.save.state)
         return false;
     bool wanted = c->call && !c->fault.code && !c->stream.ended &&
-                  !completion_failed(c->answer, NULL);
+                  !completion_response_failed(c->answer, NULL);
     if (wanted && start(c, write_state, done) == 0)
         return true;
-    give_back(c, &c->travel.save, true);
+    give_back(c, &c->state.save, true);
     return false;
 }
 
-void travel_saved(struct conn *c)
+void generation_state_saved(struct conn *c)
 {
-    c->travel.stored = c->encode.rc == 0;
-    if (c->travel.stored)
+    c->state.stored = c->task.rc == 0;
+    if (c->state.stored)
         c->l->metrics.states_saved++;
     else
-        note_fault(c, &c->encode.err);
-    give_back(c, &c->travel.save, true);
+        note_fault(c, &c->task.err);
+    give_back(c, &c->state.save, true);
 }
 
 /* ---- the end ---------------------------------------------------------------- */
 
-void travel_tell(const struct conn *c)
+void generation_state_tell(const struct conn *c)
 {
-    const struct travel *t = &c->travel;
-    completion_states(
-        c->answer, &(struct states_told){.loaded = c->started ? c->req.state.load : NULL,
-                                         .loaded_depth = t->from.depth,
-                                         .saved = t->stored ? c->req.state.save : NULL,
-                                         .saved_depth = t->to.depth,
-                                         .saved_bytes = t->to.bytes});
+    const struct generation_state *t = &c->state;
+    completion_response_states(
+        c->answer,
+        &(struct states_result){.loaded = c->started ? c->req.state.load : NULL,
+                                .loaded_depth = t->from.depth,
+                                .saved = t->stored ? c->req.state.save : NULL,
+                                .saved_depth = t->to.depth,
+                                .saved_bytes = t->to.bytes});
 }
 
-void travel_free(struct conn *c)
+void generation_state_free(struct conn *c)
 {
-    close_object(&c->travel);
-    bridge_way_free(c->travel.load.way);
-    bridge_way_free(c->travel.save.way);
-    c->travel = (struct travel){0};
+    close_object(&c->state);
+    bridge_reply_free(c->state.load.reply);
+    bridge_reply_free(c->state.save.reply);
+    c->state = (struct generation_state){0};
 }

@@ -1,6 +1,6 @@
 /* Answers to /v1/completions: whole and streamed, several choices and prompts, echo,
  * ranking, usage, failures, and a stream's pieces making the whole. */
-#include "api/completion.h"
+#include "api/completion_response.h"
 #include "api/sse.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
@@ -39,7 +39,7 @@ static const char *piece(void *arg, int32_t id, size_t *len)
 /* One answer under test. */
 struct trial {
     struct completion_request req;
-    struct completion *c;
+    struct completion_response *c;
     struct buf out;
 };
 
@@ -47,23 +47,24 @@ static void start(struct trial *t, const char *body)
 {
     struct err err = {0};
     *t = (struct trial){0};
-    if (completions_parse(&t->req, &limits, body, strlen(body), &err) != 0)
+    if (completion_request_parse(&t->req, &limits, body, strlen(body), &err) != 0)
         fail_msg("%s: %s", body, err.text);
     if (!t->req.has_seed)
         t->req.gen.seed = 42;
-    struct completion_head head = {"cmpl-1", 1700000000, "tiny", piece, NULL};
-    assert_int_equal(completion_open(&t->c, &t->req, &head, &err), 0);
+    struct completion_response_head head = {"cmpl-1", 1700000000, "tiny", piece, NULL};
+    assert_int_equal(completion_response_open(&t->c, &t->req, &head, &err), 0);
     for (size_t i = 0; i < t->req.prompts.n; i++) {
         const struct prompt *p = &t->req.prompts.list[i];
         int32_t made[2] = {0, 1}; /* what the text "a" is: <s>, a */
-        completion_prompt(t->c, i, p->text ? made : p->ids, p->text ? 2 : p->n_ids);
+        completion_response_prompt(t->c, i, p->text ? made : p->ids,
+                                   p->text ? 2 : p->n_ids);
     }
 }
 
 static void finish(struct trial *t)
 {
-    completion_free(t->c);
-    completions_free(&t->req);
+    completion_response_free(t->c);
+    completion_request_free(&t->req);
     buf_free(&t->out);
 }
 
@@ -71,7 +72,7 @@ static void prompt_token(struct trial *t, int choice, int32_t id, float logprob)
 {
     struct event ev = {
         .kind = EVENT_PROMPT, .choice = choice, .id = id, .logprob = logprob};
-    completion_event(t->c, &ev, &t->out);
+    completion_response_event(t->c, &ev, &t->out);
 }
 
 static void token(struct trial *t, int choice, int32_t id, const char *text)
@@ -82,7 +83,7 @@ static void token(struct trial *t, int choice, int32_t id, const char *text)
                        .logprob = -(float)id,
                        .text = text,
                        .text_len = strlen(text)};
-    completion_event(t->c, &ev, &t->out);
+    completion_response_event(t->c, &ev, &t->out);
 }
 
 static void end(struct trial *t, int choice, enum finish_reason reason, int n_generated)
@@ -95,7 +96,7 @@ static void end(struct trial *t, int choice, enum finish_reason reason, int n_ge
                        .n_prompt = 2,
                        .n_cached = choice % t->req.gen.n == 0 ? 1 : 9,
                        .n_generated = n_generated};
-    completion_event(t->c, &ev, &t->out);
+    completion_response_event(t->c, &ev, &t->out);
 }
 
 /* Takes the next event off a stream: its JSON, or [DONE]. */
@@ -126,15 +127,15 @@ static void a_whole_answer(void **state)
     struct trial t;
     start(&t, "{\"prompt\":\"a\"}");
     struct event admitted = {.kind = EVENT_START};
-    completion_event(t.c, &admitted, &t.out);
+    completion_response_event(t.c, &admitted, &t.out);
     token(&t, 0, 2, "b");
     token(&t, 0, 3, " c");
-    assert_false(completion_finished(t.c));
+    assert_false(completion_response_finished(t.c));
     end(&t, 0, FINISH_LENGTH, 2);
-    assert_true(completion_finished(t.c));
-    assert_false(completion_failed(t.c, NULL));
+    assert_true(completion_response_finished(t.c));
+    assert_false(completion_response_failed(t.c, NULL));
     assert_int_equal(t.out.len, 0);
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     json_same(
         HEAD
         "{\"index\":0,\"text\":\"b c\",\"logprobs\":null,\"finish_reason\":\"length\"}"
@@ -159,10 +160,10 @@ static void a_stream(void **state)
                           "\"finish_reason\":null}]}");
     struct event ev = {
         .kind = EVENT_FINISH, .reason = FINISH_STOP, .text = "!", .text_len = 1};
-    completion_event(t.c, &ev, &t.out);
+    completion_response_event(t.c, &ev, &t.out);
     expect_chunk(&t, HEAD "{\"index\":0,\"text\":\"!\",\"logprobs\":null,"
                           "\"finish_reason\":\"stop\"}]}");
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     expect_chunk(&t, "[DONE]");
     assert_int_equal(t.out.len, 0);
     finish(&t);
@@ -178,7 +179,7 @@ static void usage_is_a_chunk_when_asked_for(void **state)
     end(&t, 0, FINISH_STOP, 1);
     expect_chunk(&t, HEAD "{\"index\":0,\"text\":\"\",\"logprobs\":null,"
                           "\"finish_reason\":\"stop\"}],\"usage\":null}");
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     expect_chunk(&t, HEAD "],\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":1,"
                           "\"total_tokens\":3,\"prompt_tokens_details\":"
                           "{\"cached_tokens\":1}}}");
@@ -189,11 +190,11 @@ static void usage_is_a_chunk_when_asked_for(void **state)
 static void states_are_told_beside_the_usage(void **state)
 {
     (void)state;
-    static const struct states_told told = {.loaded = "a",
-                                            .loaded_depth = 7,
-                                            .saved = "b",
-                                            .saved_depth = 9,
-                                            .saved_bytes = 5000000000};
+    static const struct states_result told = {.loaded = "a",
+                                              .loaded_depth = 7,
+                                              .saved = "b",
+                                              .saved_depth = 9,
+                                              .saved_bytes = 5000000000};
     static const char said[] = "\"state\":{\"loaded\":{\"name\":\"a\",\"depth\":7},"
                                "\"saved\":{\"name\":\"b\",\"depth\":9,"
                                "\"bytes\":5000000000}}}";
@@ -215,8 +216,8 @@ static void states_are_told_beside_the_usage(void **state)
         start(&t, kinds[i].body);
         end(&t, 0, FINISH_STOP, 1);
         buf_reset(&t.out);
-        completion_states(t.c, &told);
-        completion_close(t.c, &t.out);
+        completion_response_states(t.c, &told);
+        completion_response_close(t.c, &t.out);
         buf_printf(&expected, "%s%s],%s%s", HEAD,
                    kinds[i].stream ? ""
                                    : "{\"index\":0,\"text\":\"\",\"logprobs\":null,"
@@ -243,7 +244,7 @@ static void choices_of_several_prompts_keep_their_index(void **state)
         token(&t, i, 1, text);
         end(&t, i, FINISH_STOP, 1);
     }
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
 #define CHOICE(i)                                                                        \
     "{\"index\":" i ",\"text\":\"" i "\",\"logprobs\":null,\"finish_reason\":\"stop\"}"
     json_same(
@@ -264,7 +265,7 @@ static void offsets_follow_the_text_in_characters(void **state)
     token(&t, 0, 6, "\u20ac");
     token(&t, 0, 2, "b");
     end(&t, 0, FINISH_STOP, 4);
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     struct json *j = NULL;
     struct err err;
     assert_int_equal(json_parse(&j, t.out.data, t.out.len, &err), 0);
@@ -287,7 +288,7 @@ static void a_scored_prompt(void **state)
     prompt_token(&t, 0, 0, NAN);
     prompt_token(&t, 0, 1, -0.5F);
     end(&t, 0, FINISH_LENGTH, 0);
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     json_same(HEAD "{\"index\":0,\"text\":\"a\",\"logprobs\":{\"tokens\":[\"<s>\",\"a\"],"
                    "\"token_logprobs\":[null,-0.5],\"top_logprobs\":[null,{\"a\":-0.5}],"
                    "\"text_offset\":[0,0]},\"finish_reason\":\"length\"}],\"usage\":{"
@@ -354,7 +355,7 @@ static void the_best_candidates_are_answered(void **state)
         for (int i = 0; i < 4; i++)
             end(&t, 4 * p + i, FINISH_STOP, i == 3 ? 0 : 1 + (i == 1));
     }
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
 #define RANKED(i, text)                                                                  \
     "{\"index\":" i ",\"text\":\"" text "\",\"logprobs\":null,\"finish_reason\":\"stop\"}"
     json_same(
@@ -378,7 +379,7 @@ static void ties_go_to_the_earlier_candidate(void **state)
         token(&t, i, 1, text);
         end(&t, i, FINISH_STOP, 1);
     }
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     assert_non_null(strstr(t.out.data, "\"text\":\"x\""));
     assert_null(strstr(t.out.data, "\"text\":\"y\""));
     finish(&t);
@@ -396,7 +397,7 @@ static void ids_are_returned_when_asked_for(void **state)
     token(&t, 0, 5, "");
     token(&t, 0, 6, "\u20ac");
     end(&t, 0, FINISH_STOP, 2);
-    completion_close(t.c, &t.out);
+    completion_response_close(t.c, &t.out);
     snprintf(want, sizeof want,
              HEAD "{\"index\":0,\"text\":\"\u20ac\",\"logprobs\":null,\"finish_reason\":"
                   "\"stop\",\"prompt_token_ids\":[0,1],\"token_ids\":[5,6]}%s",
@@ -438,8 +439,8 @@ static void a_drained_answer_is_an_abort(void **state)
     start(&t, "{\"prompt\":\"a\"}");
     token(&t, 0, 2, "b");
     end(&t, 0, FINISH_DRAIN, 1);
-    assert_false(completion_failed(t.c, NULL));
-    completion_close(t.c, &t.out);
+    assert_false(completion_response_failed(t.c, NULL));
+    completion_response_close(t.c, &t.out);
     assert_non_null(strstr(t.out.data, "\"text\":\"b\""));
     assert_non_null(strstr(t.out.data, "\"finish_reason\":\"abort\""));
     finish(&t);
@@ -454,20 +455,20 @@ static void a_failed_stream_ends_with_its_error(void **state)
     start(&t, "{\"prompt\":\"a\",\"n\":2,\"stream\":true}");
     end(&t, 1, FINISH_ERROR, 0);
     assert_int_equal(t.out.len, 0);
-    assert_true(completion_failed(t.c, &why));
+    assert_true(completion_response_failed(t.c, &why));
     assert_int_equal(why, FINISH_ERROR);
-    assert_false(completion_finished(t.c));
+    assert_false(completion_response_finished(t.c));
     token(&t, 0, 1, "a");
     assert_int_equal(t.out.len, 0);
     err_set(&err, ERR_INTERNAL, "a logit was not finite");
-    completion_error(t.c, &err, &t.out);
+    completion_response_error(t.c, &err, &t.out);
     expect_chunk(&t,
                  "{\"error\":{\"message\":\"The server had a fault while processing the "
                  "request.\",\"type\":\"server_error\",\"param\":null,\"code\":null}}");
     end(&t, 0, FINISH_ABORT, 1);
-    assert_true(completion_finished(t.c));
-    completion_close(t.c, &t.out);
-    completion_error(t.c, &err, &t.out);
+    assert_true(completion_response_finished(t.c));
+    completion_response_close(t.c, &t.out);
+    completion_response_error(t.c, &err, &t.out);
     assert_int_equal(t.out.len, 0);
     finish(&t);
 }
@@ -486,8 +487,8 @@ static void strange_events_are_ignored(void **state)
     token(&t, 0, 1, "a");
     end(&t, 0, FINISH_STOP, 0);
     assert_int_equal(t.out.len, len);
-    struct completion_usage u;
-    completion_usage(t.c, &u);
+    struct completion_response_usage u;
+    completion_response_usage(t.c, &u);
     assert_true(u.prompt_tokens == 2 && u.cached_tokens == 1 && u.generated_tokens == 0);
     finish(&t);
 }
@@ -501,7 +502,7 @@ static void play(struct trial *t)
     token(t, 0, 6, "\u20ac");
     token(t, 0, 3, " c");
     end(t, 0, FINISH_LENGTH, 3);
-    completion_close(t->c, &t->out);
+    completion_response_close(t->c, &t->out);
 }
 
 static void append(struct buf *array, const struct json *from)
@@ -550,13 +551,14 @@ static bool survives(const char *body, long k, struct buf *out)
 {
     struct trial t = {0};
     struct err err;
-    assert_int_equal(completions_parse(&t.req, &limits, body, strlen(body), &err), 0);
-    struct completion_head head = {"cmpl-1", 1700000000, "tiny", piece, NULL};
+    assert_int_equal(completion_request_parse(&t.req, &limits, body, strlen(body), &err),
+                     0);
+    struct completion_response_head head = {"cmpl-1", 1700000000, "tiny", piece, NULL};
     int32_t ids[] = {0, 1};
     bool good = false;
     mem_fail_after(k);
-    if (completion_open(&t.c, &t.req, &head, &err) == 0) {
-        completion_prompt(t.c, 0, ids, 2);
+    if (completion_response_open(&t.c, &t.req, &head, &err) == 0) {
+        completion_response_prompt(t.c, 0, ids, 2);
         play(&t);
         good = !t.out.failed;
     }

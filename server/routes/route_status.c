@@ -1,8 +1,8 @@
 /* One step: picks what the route says and writes it. */
-#include "server/routes/answer.h"
+#include "server/routes/route_status.h"
 
 #include "api/models.h"
-#include "server/routes/page.h"
+#include "server/routes/route_webpage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static int answer_metrics(struct conn *c)
         .waiting = l->admit.waiting,
         .connections = http_connections(l->http),
         .ready = loop_ready(l, NULL) == 0,
-        .draining = l->phase >= LOOP_GRACE,
+        .draining = l->phase >= SERVER_GRACE,
         .vllm_names = l->cfg->metrics_alias == CONFIG_ALIAS_VLLM,
         .stream_buffer_bytes = unread_bytes(l),
         .served_name = l->cfg->served_name,
@@ -98,7 +98,7 @@ static int step_answer(struct conn *c, struct err *err)
     if (c->route.kind == ROUTE_OPTIONS)
         return answer_options(c);
     if (c->route.kind == ROUTE_PAGE)
-        return page_answer(c);
+        return route_webpage_answer(c);
     switch (c->route.api) {
     case API_MODELS:
     case API_MODEL:
@@ -113,4 +113,4 @@ static int step_answer(struct conn *c, struct err *err)
     }
 }
 
-conn_step_fn *const answer_steps[] = {step_answer, NULL};
+conn_step_fn *const route_status_steps[] = {step_answer, NULL};

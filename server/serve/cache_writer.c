@@ -1,5 +1,5 @@
 /* Asking, writing, making room. */
-#include "server/serve/keeper.h"
+#include "server/serve/cache_writer.h"
 
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
@@ -11,14 +11,14 @@
 enum { MOST_TRIES = 64 };
 static const uint64_t ASK_NS = 250000000;
 
-static struct loop *loop_of(struct encode *w)
+static struct loop *loop_of(struct task *w)
 {
-    return (struct loop *)(void *)((char *)w - offsetof(struct loop, keeper.work));
+    return (struct loop *)(void *)((char *)w - offsetof(struct loop, cache_writer.work));
 }
 
 struct disk_cache *keeper_disk_cache(struct loop *l)
 {
-    struct disk_cache *s = &l->keeper.disk_cache;
+    struct disk_cache *s = &l->cache_writer.disk_cache;
     if (s->store && !s->kind) {
         const struct engine_info *i = engine_info(bridge_engine(l->bridge));
         char text[128];
@@ -29,63 +29,63 @@ struct disk_cache *keeper_disk_cache(struct loop *l)
     return s;
 }
 
-int keeper_open(struct loop *l, struct err *err)
+int cache_writer_open(struct loop *l, struct err *err)
 {
-    return disk_cache_open(&l->keeper.disk_cache, l->store, err);
+    return disk_cache_open(&l->cache_writer.disk_cache, l->store, err);
 }
 
-void keeper_close(struct loop *l)
+void cache_writer_close(struct loop *l)
 {
-    bridge_way_free(l->keeper.way);
-    disk_cache_close(&l->keeper.disk_cache);
+    bridge_reply_free(l->cache_writer.reply);
+    disk_cache_close(&l->cache_writer.disk_cache);
 }
 
 /* Without memory it is asked another time. */
 static void ask(struct loop *l, bool all)
 {
-    struct keeper *k = &l->keeper;
+    struct cache_writer *k = &l->cache_writer;
     k->asked_ns = loop_now();
-    if (!k->way && bridge_way_new(&k->way, NULL))
+    if (!k->reply && bridge_reply_new(&k->reply, NULL))
         return;
     k->all = all;
     k->asked = bridge_spill(l->bridge, all) == 0;
 }
 
-void keeper_tick(struct loop *l, uint64_t now_ns)
+void cache_writer_tick(struct loop *l, uint64_t now_ns)
 {
-    const struct keeper *k = &l->keeper;
-    if (k->disk_cache.store && !k->asked && !k->loan && now_ns - k->asked_ns > ASK_NS &&
-        (l->phase == LOOP_SERVING || l->phase == LOOP_GRACE))
+    const struct cache_writer *k = &l->cache_writer;
+    if (k->disk_cache.store && !k->asked && !k->lease && now_ns - k->asked_ns > ASK_NS &&
+        (l->phase == SERVER_SERVING || l->phase == SERVER_GRACE))
         ask(l, false);
 }
 
-bool keeper_ending(struct loop *l)
+bool cache_writer_ending(struct loop *l)
 {
-    struct keeper *k = &l->keeper;
+    struct cache_writer *k = &l->cache_writer;
     if (!k->disk_cache.store || k->dry)
         return false;
-    if (!k->asked && !k->loan)
+    if (!k->asked && !k->lease)
         ask(l, true);
     return true;
 }
 
 /* ---- writing ---------------------------------------------------------------- */
 
-static int write_kept(struct encode *w) /* worker */
+static int write_kept(struct task *w) /* worker */
 {
-    struct keeper *k = &loop_of(w)->keeper;
+    struct cache_writer *k = &loop_of(w)->cache_writer;
     const struct object_store *store = k->disk_cache.store;
     struct engine_kept kept;
     struct object_writer d;
     bool replaced;
     for (int i = 0; i < k->n_gone; i++)
         disk_cache_remove(store, &k->gone[i]);
-    engine_kept_of(k->loan, &kept);
-    engine_object_of(w->e, k->loan, &k->object);
+    engine_kept_of(k->lease, &kept);
+    engine_object_of(w->e, k->lease, &k->object);
     int rc = disk_cache_begin(store, &d, &k->place, k->object.bytes, &k->over, &w->err);
     if (rc)
         return rc;
-    rc = engine_object_save(w->e, k->loan, d.fd, kept.tenant, &w->err);
+    rc = engine_object_save(w->e, k->lease, d.fd, kept.tenant, &w->err);
     if (rc)
         object_writer_abandon(&d);
     return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
@@ -93,18 +93,18 @@ static int write_kept(struct encode *w) /* worker */
 
 /* Takes the longest unused from the disk cache, until `bytes` are free or hands are
  * full. */
-static void drop_oldest(struct keeper *k, const struct disk_cache_place *of_tenant,
+static void drop_oldest(struct cache_writer *k, const struct disk_cache_place *of_tenant,
                         uint64_t bytes, uint64_t *freed)
 {
     uint64_t n;
-    while (*freed < bytes && k->n_gone < KEEPER_GONE &&
+    while (*freed < bytes && k->n_gone < CACHE_WRITER_GONE &&
            disk_cache_oldest(&k->disk_cache, of_tenant, &k->gone[k->n_gone], &n)) {
         k->n_gone++;
         *freed += n;
     }
 }
 
-static bool make_room(struct keeper *k)
+static bool make_room(struct cache_writer *k)
 {
     uint64_t freed = 0;
     k->n_gone = 0;
@@ -115,20 +115,20 @@ static bool make_room(struct keeper *k)
 
 static void give_back(struct loop *l)
 {
-    struct keeper *k = &l->keeper;
-    bridge_return(l->bridge, k->way, k->loan, true);
-    k->way = NULL;
-    k->loan = NULL;
+    struct cache_writer *k = &l->cache_writer;
+    bridge_return(l->bridge, k->reply, k->lease, true);
+    k->reply = NULL;
+    k->lease = NULL;
     if (k->all)
         ask(l, true);
 }
 
-static void wrote(struct encode *w)
+static void wrote(struct task *w)
 {
     struct loop *l = loop_of(w);
-    struct keeper *k = &l->keeper;
+    struct cache_writer *k = &l->cache_writer;
     if (w->rc == -ERR_QUOTA && make_room(k) &&
-        encode_start(w, write_kept, &l->uv, NULL) == 0)
+        task_start(w, write_kept, &l->uv, NULL) == 0)
         return;
     if (w->rc == 0) {
         disk_cache_add(&k->disk_cache, &k->place, k->object.bytes);
@@ -139,12 +139,12 @@ static void wrote(struct encode *w)
     give_back(l);
 }
 
-void keeper_take(struct loop *l, struct engine_state *state)
+void cache_writer_take(struct loop *l, struct engine_state *state)
 {
-    struct keeper *k = &l->keeper;
+    struct cache_writer *k = &l->cache_writer;
     struct engine_kept kept;
     k->asked = false;
-    k->loan = state;
+    k->lease = state;
     k->dry = !state && k->all;
     if (!state)
         return;
@@ -156,6 +156,6 @@ void keeper_take(struct loop *l, struct engine_state *state)
     if (!disk_cache_place(&k->place, keeper_disk_cache(l), kept.tenant, kept.cache_salt,
                           kept.tokens, kept.n_tokens) ||
         disk_cache_has(&k->disk_cache, &k->place) ||
-        encode_start(&k->work, write_kept, &l->uv, NULL))
+        task_start(&k->work, write_kept, &l->uv, NULL))
         give_back(l);
 }
