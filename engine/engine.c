@@ -10,8 +10,8 @@
 #include "engine/kernel/peak.h"
 #include "engine/model/export.h"
 #include "engine/run/emit.h"
-#include "engine/run/lend.h"
-#include "engine/run/move.h"
+#include "engine/run/lease.h"
+#include "engine/run/object_io.h"
 #include "engine/run/runner.h"
 #include "engine/run/score.h"
 #include "engine/tokenizer/bpe.h"
@@ -167,7 +167,7 @@ static int fill_kind(struct engine *e, const char *dir, struct err *err)
 {
     uint64_t tokenizer = 0;
     int rc = e->vocab ? hash_tokenizer(&tokenizer, dir, err) : 0;
-    e->kind = move_kind(&e->model, tokenizer);
+    e->kind = object_io_kind(&e->model, tokenizer);
     return rc;
 }
 
@@ -196,7 +196,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
     if (rc)
         return rc;
     struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS, NULL};
-    struct seq_world world = {e->vocab, m->hp.eos_ids, m->hp.n_eos};
+    struct seq_vocab vocab = {e->vocab, m->hp.eos_ids, m->hp.n_eos};
     struct runner_options ro = {.plan = plan,
                                 .checkpoint_bytes = o->checkpoint_bytes,
                                 .checkpoint_interval = o->checkpoint_interval,
@@ -207,7 +207,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                                 .emit_arg = o->emit_arg};
     if (gemm.blas)
         gemm_blas_threads(o->n_threads);
-    rc = runner_open(&e->runner, m, &gemm, &world, &ro, err);
+    rc = runner_open(&e->runner, m, &gemm, &vocab, &ro, err);
     if (rc == 0)
         fill_info(e, o, &plan);
     return rc;
@@ -321,19 +321,19 @@ static int check_length(const struct engine *e, const struct engine_request *r,
 {
     const struct gen_params *g = &r->gen;
     size_t context = (size_t)e->info.context_tokens;
-    size_t n = r->n_ids + (size_t)r->seeded_tokens;
+    size_t n = r->n_ids + (size_t)r->synthetic_tokens;
     if (r->n_ids == 0)
         return err_param(err, ERR_ARGUMENT, "prompt",
                          "prompt: expected at least one token");
-    if (r->seeded_tokens < 0)
-        return err_set(err, ERR_ARGUMENT, "expected seeded_tokens >= 0, found %d",
-                       r->seeded_tokens);
-    if (r->spare_tokens < 0 || (size_t)r->spare_tokens > r->n_ids ||
-        (r->spare_tokens && (r->state_tokens || r->seeded_tokens)))
-        return err_set(err, ERR_ARGUMENT, "expected spare_tokens from 0 to %zu, alone",
-                       r->n_ids);
+    if (r->synthetic_tokens < 0)
+        return err_set(err, ERR_ARGUMENT, "expected synthetic_tokens >= 0, found %d",
+                       r->synthetic_tokens);
+    if (r->persisted_tokens < 0 || (size_t)r->persisted_tokens > r->n_ids ||
+        (r->persisted_tokens && (r->state_tokens || r->synthetic_tokens)))
+        return err_set(err, ERR_ARGUMENT,
+                       "expected persisted_tokens from 0 to %zu, alone", r->n_ids);
     if (r->state_tokens < 0 || (size_t)r->state_tokens > r->n_ids ||
-        (r->state_tokens && (r->seeded_tokens || g->prompt_logprobs)) ||
+        (r->state_tokens && (r->synthetic_tokens || g->prompt_logprobs)) ||
         (r->save_state && g->n != 1))
         return err_set(err, ERR_ARGUMENT,
                        "expected state_tokens from 0 to %zu, and one choice to save",
@@ -379,7 +379,8 @@ static int check_budget(const struct engine *e, const struct engine_request *r,
             err, ERR_BUDGET, "n",
             "this server holds %d sequences at once, but the request needs %d",
             e->info.n_slots, r->gen.n);
-    struct request shape = {.gen = r->gen, .n_prompt = r->seeded_tokens + (int)r->n_ids};
+    struct request shape = {.gen = r->gen,
+                            .n_prompt = r->synthetic_tokens + (int)r->n_ids};
     int64_t need = e->info.page_bytes ? request_pages(&shape) : 0;
     if (need > e->info.n_pages)
         return err_param(
@@ -409,7 +410,7 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
     struct request *q = NULL;
     int rc = engine_check(e, r, err);
     if (rc == 0)
-        rc = request_new(&q, r, &e->runner.world, err);
+        rc = request_new(&q, r, &e->runner.vocab, err);
     if (rc)
         return rc;
     score_end(&e->score, &e->runner); /* its slot and pages are requests' now */
@@ -444,17 +445,17 @@ int engine_step(struct engine *e, uint64_t now_ns)
     return rows;
 }
 
-void engine_load(const struct engine *e, struct engine_load *out)
+void engine_stats(const struct engine *e, struct engine_stats *out)
 {
     const struct runner *r = &e->runner;
-    *out = (struct engine_load){.running = r->sched.n_running,
-                                .waiting = r->sched.n_waiting,
-                                .slots_used = slots_used(&r->slots) - r->prefix.n,
-                                .pages_used = pages_used(&r->pages),
-                                .steps = r->n_steps,
-                                .last_rows = r->last_rows,
-                                .tokens_proposed = r->speculate.n_proposed,
-                                .tokens_accepted = r->speculate.n_accepted};
+    *out = (struct engine_stats){.running = r->sched.n_running,
+                                 .waiting = r->sched.n_waiting,
+                                 .slots_used = slots_used(&r->slots) - r->prefix.n,
+                                 .pages_used = pages_used(&r->pages),
+                                 .steps = r->n_steps,
+                                 .last_rows = r->last_rows,
+                                 .tokens_proposed = r->speculate.n_proposed,
+                                 .tokens_accepted = r->speculate.n_accepted};
     if (!r->reuse.prefix)
         return;
     out->checkpoints = r->prefix.n;
@@ -462,7 +463,7 @@ void engine_load(const struct engine *e, struct engine_load *out)
     out->checkpoints_created = r->prefix.counts.created;
     out->checkpoints_hit = r->prefix.counts.hits;
     out->checkpoints_evicted = r->prefix.counts.evicted;
-    memcpy(out->tokens_lost, r->reuse.lost, sizeof out->tokens_lost);
+    memcpy(out->tokens_missed, r->reuse.missed, sizeof out->tokens_missed);
 }
 
 /* ---- scoring ---------------------------------------------------------------- */
@@ -486,79 +487,79 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
 
 /* ---- state objects ---------------------------------------------------------- */
 
-void engine_object_of(const struct engine *e, const struct engine_state *s,
+void engine_object_of(const struct engine *e, const struct engine_lease *s,
                       struct engine_object *out)
 {
-    move_object_of(&e->kind, s, out);
+    object_io_object_of(&e->kind, s, out);
 }
 
-int engine_object_save(const struct engine *e, const struct engine_state *s, int fd,
+int engine_object_save(const struct engine *e, const struct engine_lease *s, int fd,
                        const char *tenant, struct err *err)
 {
-    return move_save(&e->kind, s, fd, tenant, err);
+    return object_io_save(&e->kind, s, fd, tenant, err);
 }
 
-int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
+int engine_object_load(const struct engine *e, struct engine_lease *s, int fd,
                        const char *tenant, struct err *err)
 {
-    return move_load(&e->kind, s, fd, tenant, err);
+    return object_io_load(&e->kind, s, fd, tenant, err);
 }
 
-void engine_return(struct engine *e, struct engine_state *s, bool good)
+void engine_lease_release(struct engine *e, struct engine_lease *s, bool good)
 {
-    lend_back(&e->runner, s, good);
+    lease_release(&e->runner, s, good);
 }
 
-struct engine_state *engine_spill(struct engine *e, bool all)
+struct engine_lease *engine_persist_next(struct engine *e, bool all)
 {
-    return lend_spill(&e->runner, all);
+    return lease_persist_next(&e->runner, all);
 }
 
-void engine_kept_of(const struct engine_state *s, struct engine_kept *out)
+void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path *out)
 {
-    *out = (struct engine_kept){.tenant = s->key,
-                                .cache_salt = s->key + s->tenant_len,
-                                .tokens = s->tokens,
-                                .n_tokens = s->n_tokens};
+    *out = (struct engine_lease_path){.tenant = s->key,
+                                      .cache_salt = s->key + s->tenant_len,
+                                      .tokens = s->tokens,
+                                      .n_tokens = s->n_tokens};
 }
 
 int engine_object_open(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct ids *tokens, struct err *err)
 {
-    return move_tokens(&e->kind, fd, tenant, out, tokens, err);
+    return object_io_tokens(&e->kind, fd, tenant, out, tokens, err);
 }
 
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct err *err)
 {
-    return move_peek(&e->kind, fd, tenant, out, err);
+    return object_io_peek(&e->kind, fd, tenant, out, err);
 }
 
-int engine_incoming_open(struct engine_incoming **out, const struct engine *e,
-                         const char *tenant, struct err *err)
+int engine_upload_open(struct engine_upload **out, const struct engine *e,
+                       const char *tenant, struct err *err)
 {
-    return move_open(out, &e->kind, tenant, err);
+    return object_io_open(out, &e->kind, tenant, err);
 }
 
-int engine_incoming_put(struct engine_incoming *in, const void *data, size_t len,
-                        struct err *err)
+int engine_upload_put(struct engine_upload *in, const void *data, size_t len,
+                      struct err *err)
 {
-    return move_put(in, data, len, err);
+    return object_io_put(in, data, len, err);
 }
 
-int engine_incoming_end(struct engine_incoming *in, struct err *err)
+int engine_upload_end(struct engine_upload *in, struct err *err)
 {
-    return move_end(in, err);
+    return object_io_end(in, err);
 }
 
-const struct engine_object *engine_incoming_object(struct engine_incoming *in)
+const struct engine_object *engine_upload_object(struct engine_upload *in)
 {
-    return move_object(in);
+    return object_io_object(in);
 }
 
-void engine_incoming_close(struct engine_incoming *in)
+void engine_upload_close(struct engine_upload *in)
 {
-    move_close(in);
+    object_io_close(in);
 }
 
 /* ---- measuring -------------------------------------------------------------- */
@@ -576,12 +577,11 @@ void engine_cost(const struct engine *e, const struct engine_batch *b,
                                 .f32_ops = sum.f32_ops};
 }
 
-int engine_limit(struct engine *e, enum engine_limit what, double *amount,
-                 struct err *err)
+int engine_peak(struct engine *e, enum engine_peak what, double *amount, struct err *err)
 {
-    static const enum limit_kind kinds[] = {[ENGINE_LIMIT_READ] = LIMIT_READ,
-                                            [ENGINE_LIMIT_F32] = LIMIT_F32,
-                                            [ENGINE_LIMIT_INT8] = LIMIT_INT8};
+    static const enum limit_kind kinds[] = {[ENGINE_PEAK_READ] = LIMIT_READ,
+                                            [ENGINE_PEAK_F32] = LIMIT_F32,
+                                            [ENGINE_PEAK_INT8] = LIMIT_INT8};
     int rc = peak_open(&e->peak, err);
     if (rc == 0)
         *amount = peak_run(&e->peak, e->pool, kinds[what]);

@@ -4,7 +4,7 @@
  * No socket, no clock, no thread but the kernel pool. One verb drives it: engine_step
  * admits waiting requests, plans a batch, runs it, samples, and emits events. Time enters
  * as an argument. Threads: what changes the engine belongs to one thread (the engine
- * thread), and so does engine_load; all else that takes a const engine may be called from
+ * thread), and so does engine_stats; all else that takes a const engine may be called from
  * any thread while the engine is open.
  *
  * The promise: the same request gives the same bytes, whatever else runs beside it.
@@ -44,7 +44,7 @@ enum engine_speculate {
     ENGINE_SPECULATE_ON
 };
 
-/* Called inside engine_step, engine_cancel and engine_return, on the engine thread. The
+/* Called inside engine_step, engine_cancel and engine_lease_release, on the engine thread. The
  * event and all it points to are borrowed until the call returns. Must not call back into
  * the engine. */
 typedef void engine_emit_fn(void *arg, const struct event *ev);
@@ -195,9 +195,9 @@ struct engine_request {
     /* The same for a state that this engine has computed itself, in an earlier life: it
      * is loaded where no deeper one is known; if it is not good, the prompt is read. What
      * follows from it is kept like anything else. */
-    int spare_tokens;
-    size_t spare_bytes;
-    int seeded_tokens; /* to measure at a depth: the ids begin at this position, behind a
+    int persisted_tokens;
+    size_t persisted_bytes;
+    int synthetic_tokens; /* to measure at a depth: the ids begin at this position, behind a
                         * state and pages of seeded values that nobody computed; counted
                         * as prompt. Never set for a client's request. */
     struct gen_params gen;
@@ -233,15 +233,15 @@ void engine_pause(struct engine *e, uint64_t id, bool paused);
 int engine_step(struct engine *e, uint64_t now_ns);
 
 /* Why prompt tokens that something like was read before were read again. */
-enum engine_lost {
-    ENGINE_LOST_NO_CHECKPOINT, /* the path is known, no state was kept there */
-    ENGINE_LOST_EVICTED,       /* one was kept and had to go */
-    ENGINE_LOST_SALT,          /* there is one under another salt of the tenant */
-    ENGINE_LOST_RETOKENISED,   /* the text was stored in other tokens */
-    ENGINE_LOST_N
+enum engine_miss {
+    ENGINE_MISS_NO_CHECKPOINT, /* the path is known, no state was kept there */
+    ENGINE_MISS_EVICTED,       /* one was kept and had to go */
+    ENGINE_MISS_SALT,          /* there is one under another salt of the tenant */
+    ENGINE_MISS_RETOKENISED,   /* the text was stored in other tokens */
+    ENGINE_MISS_N
 };
 
-struct engine_load {
+struct engine_stats {
     int running, waiting; /* requests */
     int slots_used, pages_used;
     uint64_t steps;
@@ -249,10 +249,10 @@ struct engine_load {
     int checkpoints;
     size_t checkpoint_bytes; /* theirs alone, not a sequence's */
     uint64_t checkpoints_created, checkpoints_hit, checkpoints_evicted;
-    uint64_t tokens_lost[ENGINE_LOST_N];
+    uint64_t tokens_missed[ENGINE_MISS_N];
     uint64_t tokens_proposed, tokens_accepted; /* of speculation */
 };
-void engine_load(const struct engine *e, struct engine_load *out); /* engine thread */
+void engine_stats(const struct engine *e, struct engine_stats *out); /* engine thread */
 
 /* ---- scoring (the engine must be idle) -------------------------------------- */
 
@@ -281,36 +281,36 @@ struct engine_object {
 };
 
 /* A sequence's slot and pages on loan, for one thread at a time. */
-struct engine_state;
+struct engine_lease;
 
 /* What the object of a state that is lent to be saved will say. */
-void engine_object_of(const struct engine *e, const struct engine_state *s,
+void engine_object_of(const struct engine *e, const struct engine_lease *s,
                       struct engine_object *out);
 
 /* Writes it to a file's beginning. ERR_IO, ERR_MEMORY. */
-int engine_object_save(const struct engine *e, const struct engine_state *s, int fd,
+int engine_object_save(const struct engine *e, const struct engine_lease *s, int fd,
                        const char *tenant, struct err *err);
 
 /* Reads the state out of a file, whose body's checksum is asked here. */
-int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
+int engine_object_load(const struct engine *e, struct engine_lease *s, int fd,
                        const char *tenant, struct err *err);
 
 /* Ends a loan. A request that waits for its state goes on; if the state is not good, it
  * ends by FINISH_ERROR. Engine thread. */
-void engine_return(struct engine *e, struct engine_state *s, bool good);
+void engine_lease_release(struct engine *e, struct engine_lease *s, bool good);
 
 /* Lends a copy of the kept state that is most worth being stored for a later life, each
  * once: one that was begun with; with `all`, one that may be. NULL: there is none now.
  * Engine thread. */
-struct engine_state *engine_spill(struct engine *e, bool all);
+struct engine_lease *engine_persist_next(struct engine *e, bool all);
 
 /* Whose state a loan is, and after which tokens; borrowed from it. */
-struct engine_kept {
+struct engine_lease_path {
     const char *tenant, *cache_salt;
     const int32_t *tokens; /* [n_tokens] */
     int n_tokens;
 };
-void engine_kept_of(const struct engine_state *s, struct engine_kept *out);
+void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path *out);
 
 /* Reads an object's head and tokens, checks them and the file's length; the tokens are
  * appended. */
@@ -321,17 +321,17 @@ int engine_object_open(const struct engine *e, int fd, const char *tenant,
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct err *err);
 
-/* An object that comes in pieces; it was a good one only after engine_incoming_end.
- * ERR_CONFLICT as soon as it shows, ERR_MEMORY. engine_incoming_object is NULL until the
+/* An object that comes in pieces; it was a good one only after engine_upload_end.
+ * ERR_CONFLICT as soon as it shows, ERR_MEMORY. engine_upload_object is NULL until the
  * head has come. */
-struct engine_incoming;
-int engine_incoming_open(struct engine_incoming **out, const struct engine *e,
-                         const char *tenant, struct err *err);
-int engine_incoming_put(struct engine_incoming *in, const void *data, size_t len,
-                        struct err *err);
-int engine_incoming_end(struct engine_incoming *in, struct err *err);
-const struct engine_object *engine_incoming_object(struct engine_incoming *in);
-void engine_incoming_close(struct engine_incoming *in); /* accepts NULL */
+struct engine_upload;
+int engine_upload_open(struct engine_upload **out, const struct engine *e,
+                       const char *tenant, struct err *err);
+int engine_upload_put(struct engine_upload *in, const void *data, size_t len,
+                      struct err *err);
+int engine_upload_end(struct engine_upload *in, struct err *err);
+const struct engine_object *engine_upload_object(struct engine_upload *in);
+void engine_upload_close(struct engine_upload *in); /* accepts NULL */
 
 /* ---- measuring -------------------------------------------------------------- */
 
@@ -351,14 +351,13 @@ void engine_cost(const struct engine *e, const struct engine_batch *b,
 /* The machine's own limits, as work for the engine's threads that nothing but memory or
  * the processor's multipliers can hold up. Runs a piece of it and stores its bytes or
  * operations; the caller takes the time. The first call may allocate: ERR_MEMORY. */
-enum engine_limit {
-    ENGINE_LIMIT_READ, /* bytes read from a buffer larger than caches */
-    ENGINE_LIMIT_F32,  /* operations of fused multiply-adds in registers */
-    ENGINE_LIMIT_INT8, /* the same of exact int8 multiply-adds into int32 */
-    ENGINE_LIMIT_N
+enum engine_peak {
+    ENGINE_PEAK_READ, /* bytes read from a buffer larger than caches */
+    ENGINE_PEAK_F32,  /* operations of fused multiply-adds in registers */
+    ENGINE_PEAK_INT8, /* the same of exact int8 multiply-adds into int32 */
+    ENGINE_PEAK_N
 };
-int engine_limit(struct engine *e, enum engine_limit what, double *amount,
-                 struct err *err);
+int engine_peak(struct engine *e, enum engine_peak what, double *amount, struct err *err);
 
 /* Gives the memory of slots and pages back to the system, if nothing is in them: what is
  * resident afterwards is what later requests touch. */
@@ -383,7 +382,7 @@ int engine_convert(const char *model_dir, enum engine_weights weights, const cha
 /* ---- events ----------------------------------------------------------------- */
 
 enum event_kind {
-    EVENT_LOAD,   /* admitted, waits for its state: engine_object_load, engine_return */
+    EVENT_LOAD, /* admitted, waits for its state: engine_object_load, engine_lease_release */
     EVENT_START,  /* admitted, and its state is there; once per request */
     EVENT_PROMPT, /* one prompt token with its log-probability; in order, choice 0 only */
     EVENT_TOKEN,  /* one token of the answer */
@@ -414,8 +413,8 @@ struct event {
     int n_found;        /* START: depth of the stored state that was found; more than */
     size_t found_bytes; /* n_cached when the prompt is read for its log-probabilities */
     /* LOAD; FINISH by STOP or LENGTH of a request that saves, else NULL. On loan until
-     * engine_return. */
-    struct engine_state *state;
+     * engine_lease_release. */
+    struct engine_lease *state;
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns,
         now_ns; /* FINISH; 0 = never reached */
 };

@@ -73,14 +73,14 @@ LEFT = {
     ("api/completion_request.h", "engine/engine.h"),
     ("api/logprobs.h", "engine/engine.h"),
     ("api/sampling.h", "engine/engine.h"),
-    ("engine/run/lend.h", "engine/engine.h"),
-    ("engine/run/move.h", "engine/engine.h"),
+    ("engine/run/lease.h", "engine/engine.h"),
+    ("engine/run/object_io.h", "engine/engine.h"),
     ("engine/run/request.h", "engine/engine.h"),
     ("engine/run/sample.h", "engine/engine.h"),
     ("engine/tokenizer/bpe.h", "engine/engine.h"),
     ("engine/tokenizer/detok.c", "engine/engine.h"),
 }
-LEFT_TWINS = {"engine/run/head", "engine/state/object_file"}
+LEFT_TWINS = {"engine/state/object_file"}
 
 
 def fits(name, patterns):

@@ -1,7 +1,7 @@
 /* Events. Every event of a sequence goes through the same three functions. */
 #include "engine/run/emit.h"
 
-#include "engine/run/lend.h"
+#include "engine/run/lease.h"
 
 #include <math.h>
 #include <string.h>
@@ -37,7 +37,7 @@ void emit_start(struct runner *r, struct request *q)
     r->emit(r->emit_arg, &ev);
 }
 
-void emit_load(struct runner *r, struct request *q, struct engine_state *state)
+void emit_load(struct runner *r, struct request *q, struct engine_lease *state)
 {
     struct event ev = event_of(r, &q->seqs[0], EVENT_LOAD);
     ev.state = state;
@@ -73,7 +73,7 @@ static void emit_released(struct runner *r, struct seq *s, const struct detok_ou
 static void release(struct runner *r, struct seq *s, enum finish_reason why)
 {
     struct request *q = s->req;
-    lend_part(s);
+    lease_detach(s);
     reuse_end(&r->reuse, s, why == FINISH_ERROR);
     r->sched.n_seqs -= q->admitted;
     s->state = SEQ_DONE;
@@ -95,7 +95,7 @@ static void finish(struct runner *r, struct seq *s, struct event *ev)
     ev->first_ns = q->first_ns;
     if (ev->reason != FINISH_ERROR)
         speculate_settle(r, s, q->to_save != NULL);
-    ev->state = lend_end(r, s, ev->reason);
+    ev->state = lease_at_end(r, s, ev->reason);
     r->emit(r->emit_arg, ev);
     release(r, s, ev->reason);
 }
@@ -103,7 +103,7 @@ static void finish(struct runner *r, struct seq *s, struct event *ev)
 /* The end of a text that no stop string cut: what was held back comes out. */
 static void flush(struct runner *r, struct seq *s, struct event *ev)
 {
-    if (!r->world.vocab)
+    if (!r->vocab.vocab)
         return;
     struct detok_out out;
     detok_flush(&s->detok, &out);
@@ -158,7 +158,7 @@ static int push_text(struct runner *r, struct seq *s)
     if (s->records)
         s->records[slot] = s->next;
     s->next_record = (slot + 1) % s->n_records;
-    if (!r->world.vocab) {
+    if (!r->vocab.vocab) {
         struct detok_token plain = {.id = s->next.id, .slot = slot, .text = ""};
         emit_token(r, s, &plain);
         return -1;

@@ -2,7 +2,7 @@
 #include "engine/run/request.h"
 
 #include "engine/base/mem.h"
-#include "engine/run/lend.h"
+#include "engine/run/lease.h"
 
 #include <string.h>
 
@@ -15,7 +15,7 @@ static void *copy_array(struct arena *a, const void *src, size_t n, size_t size)
 }
 
 static int copy_params(struct request *r, const struct engine_request *from,
-                       const struct seq_world *w, struct err *err)
+                       const struct seq_vocab *w, struct err *err)
 {
     struct gen_params *g = &r->gen;
     size_t n_eos = from->gen.ignore_eos ? 0 : (size_t)w->n_eos;
@@ -47,7 +47,7 @@ static int copy_prefix(struct request *r, const struct engine_request *from,
     memcpy(key + n, salt, n_salt);
     r->key = (struct radix_key){key, n + n_salt, n};
     r->n_turns = (int)from->n_turns;
-    r->reuse = !from->no_cache && !from->seeded_tokens && !from->state_tokens;
+    r->reuse = !from->no_cache && !from->synthetic_tokens && !from->state_tokens;
     r->cut = r->n_prompt;
     return 0;
 }
@@ -58,17 +58,17 @@ static int make_loans(struct request *r, const struct engine_request *from,
 {
     int rc = 0;
     r->n_state = from->state_tokens;
-    r->n_spare = from->spare_tokens;
-    r->state_bytes = r->n_spare ? from->spare_bytes : from->state_bytes;
-    if (r->n_state || r->n_spare)
-        rc = lend_new(&r->to_load, &r->key, r->n_prompt, err);
+    r->n_persisted = from->persisted_tokens;
+    r->state_bytes = r->n_persisted ? from->persisted_bytes : from->state_bytes;
+    if (r->n_state || r->n_persisted)
+        rc = lease_new(&r->to_load, &r->key, r->n_prompt, err);
     if (rc == 0 && from->save_state)
-        rc = lend_new(&r->to_save, &r->key, r->n_prompt + r->gen.max_tokens, err);
+        rc = lease_new(&r->to_save, &r->key, r->n_prompt + r->gen.max_tokens, err);
     return rc;
 }
 
 static int init_seq(struct request *r, struct seq *s, const struct engine_request *from,
-                    const struct seq_world *w, struct err *err)
+                    const struct seq_vocab *w, struct err *err)
 {
     int most = r->n_prompt + r->gen.max_tokens;
     *s = (struct seq){.req = r, .choice = (int)(s - r->seqs), .slot = -1};
@@ -77,8 +77,8 @@ static int init_seq(struct request *r, struct seq *s, const struct engine_reques
     if (!s->tokens || !s->pages)
         return err_set(err, ERR_MEMORY, "out of memory for a sequence of %d tokens",
                        most);
-    memset(s->tokens, 0, (size_t)r->n_seeded * sizeof *s->tokens);
-    memcpy(s->tokens + r->n_seeded, from->ids, from->n_ids * sizeof *s->tokens);
+    memset(s->tokens, 0, (size_t)r->n_synthetic * sizeof *s->tokens);
+    memcpy(s->tokens + r->n_synthetic, from->ids, from->n_ids * sizeof *s->tokens);
     s->n_tokens = r->n_prompt;
     if (w->vocab) {
         struct detok_stops stops = {from->gen.stops, from->gen.stop_lens,
@@ -97,7 +97,7 @@ static int init_seq(struct request *r, struct seq *s, const struct engine_reques
 }
 
 int request_new(struct request **out, const struct engine_request *from,
-                const struct seq_world *w, struct err *err)
+                const struct seq_vocab *w, struct err *err)
 {
     struct request *r = mem_zalloc(1, sizeof *r);
     if (!r)
@@ -105,8 +105,8 @@ int request_new(struct request **out, const struct engine_request *from,
     arena_init(&r->arena);
     list_init(&r->link);
     r->id = from->id;
-    r->n_seeded = from->seeded_tokens;
-    r->n_prompt = r->n_seeded + (int)from->n_ids;
+    r->n_synthetic = from->synthetic_tokens;
+    r->n_prompt = r->n_synthetic + (int)from->n_ids;
     int rc = copy_params(r, from, w, err);
     if (rc == 0)
         rc = copy_prefix(r, from, err);
@@ -131,8 +131,8 @@ void request_free(struct request *r)
 {
     for (int i = 0; r->seqs && i < r->gen.n; i++)
         detok_free(&r->seqs[i].detok);
-    lend_free(r->to_load);
-    lend_free(r->to_save);
+    lease_free(r->to_load);
+    lease_free(r->to_save);
     arena_free(&r->arena);
     mem_free(r);
 }

@@ -18,9 +18,9 @@ struct request {
     struct list link;   /* in the scheduler's waiting or running list */
     struct arena arena; /* owns everything below and this struct's arrays */
     uint64_t id;
-    struct gen_params gen;  /* pointers into the arena */
-    int n_prompt, n_seeded; /* tokens of the prompt; the first of them, not computed */
-    int32_t *end_ids;       /* end tokens (unless ignore_eos) and stop ids */
+    struct gen_params gen;     /* pointers into the arena */
+    int n_prompt, n_synthetic; /* tokens of the prompt; the first of them, not computed */
+    int32_t *end_ids;          /* end tokens (unless ignore_eos) and stop ids */
     int n_end_ids;
     struct seq *seqs; /* [gen.n] */
     int n_live;       /* choices that have not finished */
@@ -38,19 +38,19 @@ struct request {
     int last_cut, cut;  /* prompt tokens are read from stop to stop */
     enum prefix_kind cut_kind;
 
-    /* states from outside and to it: lend.c */
+    /* states from outside and to it: lease.c */
     int n_state;        /* tokens of the prompt whose state is loaded */
     size_t state_bytes; /* of the object */
-    int n_spare; /* the same, if memory knows less; n_state is decided at admission */
-    struct engine_state *to_load, *to_save; /* own: memory for loans to come, or NULL */
-    struct engine_state *loading;           /* borrows: is out now */
+    int n_persisted; /* the same, if memory knows less; n_state is decided at admission */
+    struct engine_lease *to_load, *to_save; /* own: memory for loans to come, or NULL */
+    struct engine_lease *loading;           /* borrows: is out now */
 
     bool admitted, paused;
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns;
 };
 
 /* What a request needs to be built. */
-struct seq_world {
+struct seq_vocab {
     const struct vocab *vocab; /* NULL: events carry no text */
     const int32_t *eos_ids;
     int n_eos;
@@ -58,7 +58,7 @@ struct seq_world {
 
 /* Copies the request. ERR_MEMORY, or the stop strings' errors; nothing is kept then. */
 int request_new(struct request **out, const struct engine_request *r,
-                const struct seq_world *w, struct err *err);
+                const struct seq_vocab *w, struct err *err);
 void request_free(struct request *r); /* holds no slot or page any more */
 
 /* Worst case of the request: choices share the prompt's full pages. */

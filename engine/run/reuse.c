@@ -2,7 +2,7 @@
 #include "engine/run/reuse.h"
 
 #include "engine/run/batch.h"
-#include "engine/run/lost.h"
+#include "engine/run/prefix_miss.h"
 
 #include <float.h>
 #include <math.h>
@@ -182,9 +182,9 @@ static void note_match(const struct reuse *u, struct request *r,
         r->junction = m->known;
 }
 
-static bool spare_wanted(const struct request *r, const struct prefix_match *m)
+static bool persisted_wanted(const struct request *r, const struct prefix_match *m)
 {
-    return r->reuse && !r->gen.prompt_logprobs && r->n_spare > m->depth;
+    return r->reuse && !r->gen.prompt_logprobs && r->n_persisted > m->depth;
 }
 
 bool reuse_begin(struct reuse *u, struct request *r)
@@ -194,8 +194,8 @@ bool reuse_begin(struct reuse *u, struct request *r)
     if (u->prefix && r->reuse)
         prefix_find(u->prefix, &path, &m);
     struct prefix_match used = r->gen.prompt_logprobs ? nothing : m;
-    if (r->n_spare)
-        r->n_state = spare_wanted(r, &used) ? r->n_spare : 0;
+    if (r->n_persisted)
+        r->n_state = persisted_wanted(r, &used) ? r->n_persisted : 0;
     if (used.depth == 0 || r->n_state)
         used = nothing;
     bool begun = begin_with_copy(u, r, &used);
@@ -213,7 +213,7 @@ bool reuse_begin(struct reuse *u, struct request *r)
         prefix_hit(u->prefix, &used);
     note_match(u, r, &m, used.depth);
     if (u->prefix && r->reuse && !r->gen.prompt_logprobs && !r->n_state)
-        lost_count(u->prefix, u->vocab, r, &m, u->lost);
+        prefix_miss_count(u->prefix, u->vocab, r, &m, u->missed);
     plan_cut(u, r);
     return true;
 }

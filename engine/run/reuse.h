@@ -24,7 +24,7 @@ struct reuse {
     int row_floats;
     int interval;              /* tokens between checkpoints of a long prompt; 0: none */
     const struct vocab *vocab; /* NULL: texts are not compared */
-    uint64_t lost[ENGINE_LOST_N]; /* tokens */
+    uint64_t missed[ENGINE_MISS_N]; /* tokens */
 };
 
 /* Gives a waiting request slots, a reservation for its worst case and, where a stored

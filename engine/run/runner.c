@@ -3,9 +3,9 @@
 
 #include "engine/base/mem.h"
 #include "engine/run/emit.h"
-#include "engine/run/head.h"
-#include "engine/run/lend.h"
-#include "engine/run/seeded.h"
+#include "engine/run/lease.h"
+#include "engine/run/output.h"
+#include "engine/run/synthetic.h"
 
 #include <assert.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static int open_state(struct runner *r, const struct runner_options *o, struct e
                               .row_at = m->slot_bytes,
                               .row_floats = m->hp.hidden_size,
                               .interval = o->checkpoint_interval,
-                              .vocab = r->world.vocab};
+                              .vocab = r->vocab.vocab};
     sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows);
     int rc =
         slots_open(&r->slots, p->n_slots + p->n_checkpoints, runner_slot_bytes(m), err);
@@ -95,17 +95,17 @@ static int open_buffers(struct runner *r, int step_rows, struct err *err)
 }
 
 int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
-                const struct seq_world *w, const struct runner_options *o,
+                const struct seq_vocab *w, const struct runner_options *o,
                 struct err *err)
 {
     *r = (struct runner){.model = m,
-                         .world = *w,
+                         .vocab = *w,
                          .gemm = *g,
                          .n_threads = o->n_threads,
                          .max_logits = logits_cap(o->plan.n_slots),
                          .emit = o->emit,
                          .emit_arg = o->emit_arg};
-    list_init(&r->lent);
+    list_init(&r->leased);
     int rc = open_state(r, o, err);
     if (rc == 0)
         rc = batch_open(&r->batch, o->step_rows, o->plan.n_slots, err);
@@ -148,7 +148,7 @@ static void expect_all_back(const struct runner *r)
 
 void runner_close(struct runner *r)
 {
-    lend_close(r);
+    lease_close(r);
     if (r->sched.waiting.next) {
         free_requests(r, &r->sched.waiting);
         free_requests(r, &r->sched.running);
@@ -204,11 +204,11 @@ const float *runner_forward(struct runner *r, const struct batch *b, struct ctx 
 static void tell_start(void *arg, struct request *q)
 {
     if (q->n_state) {
-        lend_out(arg, q);
+        lease_grant(arg, q);
         return;
     }
-    if (q->n_seeded)
-        seeded_start(arg, q);
+    if (q->n_synthetic)
+        synthetic_start(arg, q);
     emit_start(arg, q);
 }
 
@@ -227,7 +227,7 @@ int runner_step(struct runner *r, uint64_t now_ns)
     r->now_ns = r->prefix.now_ns = now_ns;
     stamp_new(r);
     sched_admit(&r->sched, tell_start, r);
-    int n_ready = head_run_ready(r);
+    int n_ready = output_run_ready(r);
     r->last_rows = n_ready + speculate_plan(r, sched_plan(&r->sched));
     if (r->last_rows == n_ready) {
         r->n_steps += n_ready > 0;
@@ -239,7 +239,7 @@ int runner_step(struct runner *r, uint64_t now_ns)
     speculate_begin(r);
     const float *h = r->speculate.h = runner_forward(r, &r->batch, &c);
     reuse_keep(&r->reuse, &r->batch);
-    head_run(r, &c, h);
+    output_run(r, &c, h);
     speculate_end(r);
     arena_release(&r->scratch, mark);
     r->n_steps++;

@@ -1,5 +1,5 @@
 /*
- * The step: plan, batch, forward pass, head (head.h), events. Owns the pools, the batch
+ * The step: plan, batch, forward pass, head (output.h), events. Owns the pools, the batch
  * and the scratch; borrows model, vocabulary and thread pool from the engine. Engine
  * thread only, but for the work that it divides over the pool.
  *
@@ -18,7 +18,7 @@
 
 struct runner {
     const struct model *model; /* borrows until close, as vocab, kernels and pool */
-    struct seq_world world;
+    struct seq_vocab vocab;
     struct gemm gemm;
     struct gemm_scratch gemm_scratch; /* owns; used where a matrix is quantised */
     struct slots slots;
@@ -26,7 +26,7 @@ struct runner {
     struct prefix prefix; /* zeroed: not asked for */
     struct reuse reuse;
     struct sched sched;
-    struct list lent; /* of struct engine_state */
+    struct list leased; /* of struct engine_lease */
     struct speculate speculate;
     struct batch batch;
     struct arena scratch;     /* fixed */
@@ -53,7 +53,7 @@ struct runner_options {
 
 /* ERR_MEMORY. model, gemm.pool and world must outlive the runner. */
 int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
-                const struct seq_world *w, const struct runner_options *o,
+                const struct seq_vocab *w, const struct runner_options *o,
                 struct err *err);
 void runner_close(
     struct runner *r); /* accepts zeroed; frees live requests without events */

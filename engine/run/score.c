@@ -8,7 +8,7 @@
 int score_begin(struct score *s, struct runner *r, struct err *err)
 {
     score_end(s, r);
-    if (r->sched.n_running || r->sched.n_waiting || !list_empty(&r->lent))
+    if (r->sched.n_running || r->sched.n_waiting || !list_empty(&r->leased))
         return err_set(err, ERR_BUSY, "scoring needs an idle engine");
     if (r->reuse.prefix)
         prefix_clear(r->reuse.prefix);

@@ -224,13 +224,13 @@ static double staleness(const struct prefix *p, const struct checkpoint *c)
     return (double)(p->now_ns - c->used_ns + 1) * bytes / saves;
 }
 
-int32_t prefix_hot(const struct prefix *p, bool all)
+int32_t prefix_persist_next(const struct prefix *p, bool all)
 {
     int32_t best = NONE;
     double least = 0;
     for (int32_t i = 0; p->n && i < p->slots->n; i++) {
         const struct checkpoint *c = &p->checkpoints[i];
-        if (c->node == NONE || c->spilled ||
+        if (c->node == NONE || c->persisted ||
             (c->n_hits == 0 && !(all && likely[c->kind] >= likely[PREFIX_TURN])))
             continue;
         double x = staleness(p, c);

@@ -34,7 +34,7 @@ struct checkpoint { /* of a slot */
     int depth;      /* tokens */
     int n_hits;
     enum prefix_kind kind;
-    bool spilled; /* a copy of it went out */
+    bool persisted; /* a copy of it went out */
     uint64_t used_ns;
 };
 
@@ -109,8 +109,8 @@ int prefix_beyond(const struct prefix *p, const struct prefix_match *m, int32_t 
 void prefix_hit(struct prefix *p, const struct prefix_match *m);
 
 /* The checkpoint that is worth most of those that were made use of and have not been
- * spilled; with `all`, of those that are likely to be, too. -1: none. */
-int32_t prefix_hot(const struct prefix *p, bool all);
+ * persisted; with `all`, of those that are likely to be, too. -1: none. */
+int32_t prefix_persist_next(const struct prefix *p, bool all);
 
 /* ---- keeping ---------------------------------------------------------------- */
 

@@ -28,7 +28,7 @@ static struct spread spread_of(const double *x, int n)
 }
 
 /* NaN: not measured; and so is what is reckoned with it. */
-static double limit_of(const struct bench_report *r, enum engine_limit what)
+static double peak_of(const struct bench_report *r, enum engine_peak what)
 {
     double median = spread_of(r->limits->samples[what], r->limits->n).median;
     return median > 0 ? median : NAN;
@@ -64,14 +64,14 @@ static struct row row_of(const struct bench_report *r, const struct bench_case *
     double tokens = bench_plan_tokens(c), time = row.seconds.median;
     double bytes =
         c->cost.weight_bytes + c->cost.state_bytes + c->cost.kv_bytes; /* of a run */
-    double f32 = limit_of(r, ENGINE_LIMIT_F32), int8 = limit_of(r, ENGINE_LIMIT_INT8);
+    double f32 = peak_of(r, ENGINE_PEAK_F32), int8 = peak_of(r, ENGINE_PEAK_INT8);
     double least = (c->cost.f32_ops ? c->cost.f32_ops / f32 : 0) +
                    (c->cost.int8_ops ? c->cost.int8_ops / int8 : 0);
     row.tokens_s = tokens / time;
     row.bytes = bytes / tokens;
     row.int8_ops = c->cost.int8_ops / tokens;
     row.f32_ops = c->cost.f32_ops / tokens;
-    row.of_memory = bytes / time / limit_of(r, ENGINE_LIMIT_READ);
+    row.of_memory = bytes / time / peak_of(r, ENGINE_PEAK_READ);
     row.of_compute = least / time;
     row.ratio = peer_ratio(c, r->plan->n_runs);
     return row;
@@ -115,14 +115,14 @@ static void put_limits(const struct bench_report *r, struct buf *out)
 {
     static const struct {
         const char *name, *unit;
-        enum engine_limit what;
+        enum engine_peak what;
         int digits;
-    } all[] = {{"memory", "GB/s", ENGINE_LIMIT_READ, 1},
-               {"f32", "GFLOP/s", ENGINE_LIMIT_F32, 0},
-               {"int8", "GOP/s", ENGINE_LIMIT_INT8, 0}};
+    } all[] = {{"memory", "GB/s", ENGINE_PEAK_READ, 1},
+               {"f32", "GFLOP/s", ENGINE_PEAK_F32, 0},
+               {"int8", "GOP/s", ENGINE_PEAK_INT8, 0}};
     buf_puts(out, "limits:");
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        double x = limit_of(r, all[i].what) * 1e-9;
+        double x = peak_of(r, all[i].what) * 1e-9;
         buf_printf(out, "%s %s ", i ? "," : "", all[i].name);
         if (isnan(x))
             buf_puts(out, "not measured");
@@ -271,9 +271,9 @@ static void json_row(const struct bench_report *r, const struct bench_case *c,
 void bench_report_json(const struct bench_report *r, struct buf *out)
 {
     const struct member limits[] = {
-        {"memory_gb_s", limit_of(r, ENGINE_LIMIT_READ) * 1e-9},
-        {"f32_gflop_s", limit_of(r, ENGINE_LIMIT_F32) * 1e-9},
-        {"int8_gop_s", limit_of(r, ENGINE_LIMIT_INT8) * 1e-9},
+        {"memory_gb_s", peak_of(r, ENGINE_PEAK_READ) * 1e-9},
+        {"f32_gflop_s", peak_of(r, ENGINE_PEAK_F32) * 1e-9},
+        {"int8_gop_s", peak_of(r, ENGINE_PEAK_INT8) * 1e-9},
     };
     const struct member machine[] = {
         {"threads", r->info->n_threads},

@@ -14,7 +14,7 @@
 #include "server/bench/host_stats.h"
 
 struct bench_limits {
-    double samples[ENGINE_LIMIT_N][PLAN_RUNS_MOST + 1]; /* bytes or operations a second */
+    double samples[ENGINE_PEAK_N][PLAN_RUNS_MOST + 1]; /* bytes or operations a second */
     int n;
 };
 

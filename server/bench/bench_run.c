@@ -31,7 +31,7 @@ static int submit(const struct bench_engine *b, const struct bench_case *c, uint
     for (size_t i = 0; i < n; i++)
         ids[i] = (int32_t)((id * 7919 + i * 104729) % vocab);
     struct engine_request r = {
-        .id = id, .ids = ids, .n_ids = n, .seeded_tokens = c->depth};
+        .id = id, .ids = ids, .n_ids = n, .synthetic_tokens = c->depth};
     r.gen =
         (struct gen_params){.max_tokens = c->kind == CASE_PREFILL ? 1 : c->n_tokens + 2,
                             .top_p = 1,
@@ -154,14 +154,14 @@ int bench_run_warm_up(const struct bench_engine *b, struct bench_case *c, struct
     return 0;
 }
 
-int bench_run_limit(struct engine *e, enum engine_limit what, double *a_second,
-                    struct err *err)
+int bench_run_peak(struct engine *e, enum engine_peak what, double *a_second,
+                   struct err *err)
 {
     double one = 0, sum = 0;
-    int rc = engine_limit(e, what, &one, err); /* warms up */
+    int rc = engine_peak(e, what, &one, err); /* warms up */
     double begin = now(), took = 0;
     while (rc == 0 && took < LIMIT_SECONDS) {
-        rc = engine_limit(e, what, &one, err);
+        rc = engine_peak(e, what, &one, err);
         sum += one;
         took = now() - begin;
     }

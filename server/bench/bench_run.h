@@ -34,7 +34,7 @@ int bench_run_warm_up(const struct bench_engine *b, struct bench_case *c,
                       struct err *err);
 
 /* Bytes or operations a second, over some 100 ms. ERR_MEMORY. */
-int bench_run_limit(struct engine *e, enum engine_limit what, double *a_second,
-                    struct err *err);
+int bench_run_peak(struct engine *e, enum engine_peak what, double *a_second,
+                   struct err *err);
 
 #endif

@@ -155,9 +155,9 @@ static int measure_limits(struct bench *b, struct err *err)
     int open = 0, rc = 0;
     while (!b->engines[open])
         open++;
-    for (int i = 0; rc == 0 && i < ENGINE_LIMIT_N; i++)
-        rc = bench_run_limit(b->engines[open], (enum engine_limit)i,
-                             &b->limits.samples[i][b->limits.n], err);
+    for (int i = 0; rc == 0 && i < ENGINE_PEAK_N; i++)
+        rc = bench_run_peak(b->engines[open], (enum engine_peak)i,
+                            &b->limits.samples[i][b->limits.n], err);
     b->limits.n++;
     return rc;
 }

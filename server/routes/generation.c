@@ -191,7 +191,7 @@ static int step_open(struct conn *c, struct err *err)
 
 static int step_submit(struct conn *c, struct err *err)
 {
-    struct engine_load load;
+    struct engine_stats load;
     bridge_load(c->l->bridge, &load);
     c->submit_ns = loop_now();
     c->submit_steps = load.steps;
@@ -340,7 +340,7 @@ static void feed(struct conn *c, const struct event *ev)
     http_wake(c->call);
 }
 
-static void on_spilled(void *arg, struct engine_state *state)
+static void on_persisted(void *arg, struct engine_lease *state)
 {
     cache_writer_take(arg, state);
 }
@@ -372,7 +372,7 @@ void generation_drain(struct loop *l)
 {
     bridge_drain(l->bridge, &(struct bridge_reader){.taken = on_taken,
                                                     .event = on_event,
-                                                    .spilled = on_spilled,
+                                                    .persisted = on_persisted,
                                                     .arg = l});
 }
 

@@ -74,8 +74,8 @@ void generation_state_ask(const struct conn *c, struct engine_request *r)
 {
     const struct generation_state *t = &c->state;
     if (t->place.depth) {
-        r->spare_tokens = t->from.depth;
-        r->spare_bytes = t->from.bytes;
+        r->persisted_tokens = t->from.depth;
+        r->persisted_bytes = t->from.bytes;
     } else {
         r->state_tokens = t->from.depth;
         r->state_bytes = t->from.bytes;
@@ -219,7 +219,7 @@ static void was_read(struct task *w)
     conn_release(c);
 }
 
-void generation_state_load(struct conn *c, struct engine_state *lease)
+void generation_state_load(struct conn *c, struct engine_lease *lease)
 {
     c->state.arrived = true;
     c->state.load.state = lease;

@@ -22,7 +22,7 @@
 struct conn;
 
 struct generation_lease {
-    struct engine_state *state; /* the engine's; out now, and a worker is at it */
+    struct engine_lease *state; /* the engine's; out now, and a worker is at it */
     struct bridge_reply *reply; /* owns, until it is gone */
 };
 
@@ -52,7 +52,7 @@ void generation_state_ask(const struct conn *c, struct engine_request *r);
 int generation_state_prepare(struct conn *c, struct err *err);
 
 /* EVENT_LOAD: the state is read and the lease returned. What goes wrong is conn.fault. */
-void generation_state_load(struct conn *c, struct engine_state *lease);
+void generation_state_load(struct conn *c, struct engine_lease *lease);
 
 /* EVENT_FINISH, with or without a lease. */
 void generation_state_finish(struct conn *c, const struct event *ev);

@@ -23,7 +23,7 @@ struct route_transfer {
     struct buffer buffers[2];
     int mine; /* the loop's buffer; the other is the worker's while it is active */
     uint64_t at, bytes;          /* done by the worker; of the object */
-    struct engine_incoming *in;  /* owns: PUT */
+    struct engine_upload *in;    /* owns: PUT */
     struct object_writer writer; /* PUT */
     int fd;                      /* owns: GET; -1 */
     int depth;
@@ -105,7 +105,7 @@ void route_transfer_free(struct conn *c)
         return;
     if (t->has_buffers)
         list_remove(&t->among);
-    engine_incoming_close(t->in);
+    engine_upload_close(t->in);
     mem_free(t->buffers[0].data);
     mem_free(t->buffers[1].data);
     mem_free(t);
@@ -132,8 +132,8 @@ static int write_buffer(struct conn *c, struct buffer *l, struct err *err) /* wo
 {
     struct route_transfer *t = c->transfer;
     char name[OBJECT_STORE_NAME_BYTES];
-    int rc = engine_incoming_put(t->in, l->data, l->len, err);
-    const struct engine_object *o = rc ? NULL : engine_incoming_object(t->in);
+    int rc = engine_upload_put(t->in, l->data, l->len, err);
+    const struct engine_object *o = rc ? NULL : engine_upload_object(t->in);
     if (o && !t->writer.open) {
         route_states_name(c, name);
         t->bytes = o->bytes;
@@ -195,8 +195,8 @@ int route_transfer_accept(struct conn *c, struct err *err)
     if (rc == 0)
         rc = check_room(c, err);
     return rc ? rc
-              : engine_incoming_open(&c->transfer->in, bridge_engine(c->l->bridge),
-                                     c->tenant_name, err);
+              : engine_upload_open(&c->transfer->in, bridge_engine(c->l->bridge),
+                                   c->tenant_name, err);
 }
 
 ssize_t route_transfer_body(struct conn *c, const char *data, size_t len)
@@ -233,7 +233,7 @@ static int finish_put(struct task *w) /* worker */
     struct route_transfer *t = c->transfer;
     int rc = write_buffer(c, &t->buffers[t->mine], &w->err);
     if (rc == 0)
-        rc = engine_incoming_end(t->in, &w->err);
+        rc = engine_upload_end(t->in, &w->err);
     return rc ? rc : object_writer_commit(&t->writer, &t->replaced, &w->err);
 }
 

@@ -30,7 +30,7 @@ enum message_kind {
     MESSAGE_CANCEL,
     MESSAGE_PAUSE,
     MESSAGE_RETURN,
-    MESSAGE_SPILL
+    MESSAGE_PERSIST
 };
 
 struct message {
@@ -40,15 +40,15 @@ struct message {
     uint64_t id;
     enum finish_reason why;     /* CANCEL */
     bool paused;                /* PAUSE */
-    struct engine_state *state; /* RETURN */
-    bool good;                  /* RETURN; SPILL: all */
+    struct engine_lease *state; /* RETURN */
+    bool good;                  /* RETURN; PERSIST: all */
 };
 
 struct bridge_reply {
     struct message m; /* first: who frees the one frees the other */
 };
 
-enum record_kind { RECORD_TAKEN, RECORD_REFUSED, RECORD_EVENT, RECORD_SPILLED };
+enum record_kind { RECORD_TAKEN, RECORD_REFUSED, RECORD_EVENT, RECORD_PERSISTED };
 
 /* One entry of the outbox; a struct err or a struct event and its text follow. */
 struct record {
@@ -65,7 +65,7 @@ struct block {
 struct load_cells {
     atomic_int running, waiting, slots_used, pages_used, last_rows, checkpoints;
     atomic_ullong steps, checkpoint_bytes, created, hit, evicted, proposed, accepted;
-    atomic_ullong lost[ENGINE_LOST_N];
+    atomic_ullong missed[ENGINE_MISS_N];
 };
 
 struct step_cells {
@@ -181,11 +181,11 @@ static void take(struct bridge *b, struct message *m)
         engine_pause(b->engine, m->id, m->paused);
         break;
     case MESSAGE_RETURN:
-        engine_return(b->engine, m->state, m->good);
+        engine_lease_release(b->engine, m->state, m->good);
         break;
-    case MESSAGE_SPILL: {
-        struct engine_state *state = engine_spill(b->engine, m->good);
-        put(b, &(struct record){.kind = RECORD_SPILLED}, &state, sizeof state, NULL, 0);
+    case MESSAGE_PERSIST: {
+        struct engine_lease *state = engine_persist_next(b->engine, m->good);
+        put(b, &(struct record){.kind = RECORD_PERSISTED}, &state, sizeof state, NULL, 0);
         break;
     }
     }
@@ -213,8 +213,8 @@ static bool collect(struct bridge *b, struct list *to, bool idle)
 
 static void publish(struct bridge *b)
 {
-    struct engine_load l;
-    engine_load(b->engine, &l);
+    struct engine_stats l;
+    engine_stats(b->engine, &l);
     PUT(b->load.running, l.running);
     PUT(b->load.waiting, l.waiting);
     PUT(b->load.slots_used, l.slots_used);
@@ -228,8 +228,8 @@ static void publish(struct bridge *b)
     PUT(b->load.evicted, l.checkpoints_evicted);
     PUT(b->load.proposed, l.tokens_proposed);
     PUT(b->load.accepted, l.tokens_accepted);
-    for (int i = 0; i < ENGINE_LOST_N; i++)
-        PUT(b->load.lost[i], l.tokens_lost[i]);
+    for (int i = 0; i < ENGINE_MISS_N; i++)
+        PUT(b->load.missed[i], l.tokens_missed[i]);
 }
 
 static int bucket(const double *bounds, int n, double x)
@@ -416,22 +416,22 @@ void bridge_reply_free(struct bridge_reply *reply)
 }
 
 void bridge_return(struct bridge *b, struct bridge_reply *reply,
-                   struct engine_state *state, bool good)
+                   struct engine_lease *state, bool good)
 {
     reply->m = (struct message){.kind = MESSAGE_RETURN, .state = state, .good = good};
     send(b, &reply->m);
 }
 
-int bridge_spill(struct bridge *b, bool all)
+int bridge_persist_next(struct bridge *b, bool all)
 {
-    return post(b, &(struct message){.kind = MESSAGE_SPILL, .good = all}, NULL);
+    return post(b, &(struct message){.kind = MESSAGE_PERSIST, .good = all}, NULL);
 }
 
 static void deliver(const struct bridge_reader *r, char *at, const struct record *head)
 {
     char *body = at + padded(sizeof *head);
-    if (head->kind == RECORD_SPILLED) {
-        r->spilled(r->arg, *(struct engine_state **)(void *)body);
+    if (head->kind == RECORD_PERSISTED) {
+        r->persisted(r->arg, *(struct engine_lease **)(void *)body);
         return;
     }
     if (head->kind != RECORD_EVENT) {
@@ -460,23 +460,23 @@ void bridge_drain(struct bridge *b, const struct bridge_reader *r)
     }
 }
 
-void bridge_load(const struct bridge *b, struct engine_load *out)
+void bridge_load(const struct bridge *b, struct engine_stats *out)
 {
-    *out = (struct engine_load){.running = GET(b->load.running),
-                                .waiting = GET(b->load.waiting),
-                                .slots_used = GET(b->load.slots_used),
-                                .pages_used = GET(b->load.pages_used),
-                                .steps = GET(b->load.steps),
-                                .last_rows = GET(b->load.last_rows),
-                                .checkpoints = GET(b->load.checkpoints),
-                                .checkpoint_bytes = GET(b->load.checkpoint_bytes),
-                                .checkpoints_created = GET(b->load.created),
-                                .checkpoints_hit = GET(b->load.hit),
-                                .checkpoints_evicted = GET(b->load.evicted),
-                                .tokens_proposed = GET(b->load.proposed),
-                                .tokens_accepted = GET(b->load.accepted)};
-    for (int i = 0; i < ENGINE_LOST_N; i++)
-        out->tokens_lost[i] = GET(b->load.lost[i]);
+    *out = (struct engine_stats){.running = GET(b->load.running),
+                                 .waiting = GET(b->load.waiting),
+                                 .slots_used = GET(b->load.slots_used),
+                                 .pages_used = GET(b->load.pages_used),
+                                 .steps = GET(b->load.steps),
+                                 .last_rows = GET(b->load.last_rows),
+                                 .checkpoints = GET(b->load.checkpoints),
+                                 .checkpoint_bytes = GET(b->load.checkpoint_bytes),
+                                 .checkpoints_created = GET(b->load.created),
+                                 .checkpoints_hit = GET(b->load.hit),
+                                 .checkpoints_evicted = GET(b->load.evicted),
+                                 .tokens_proposed = GET(b->load.proposed),
+                                 .tokens_accepted = GET(b->load.accepted)};
+    for (int i = 0; i < ENGINE_MISS_N; i++)
+        out->tokens_missed[i] = GET(b->load.missed[i]);
 }
 
 void bridge_steps(const struct bridge *b, struct bridge_steps *out)

@@ -80,27 +80,28 @@ struct bridge_reply;
 int bridge_reply_new(struct bridge_reply **out, struct err *err);
 void bridge_reply_free(struct bridge_reply *reply); /* of no return; accepts NULL */
 
-/* engine_return, on the engine thread soon. Takes way; state is nobody's any more. */
+/* engine_lease_release, on the engine thread soon. Takes way; state is nobody's any more. */
 void bridge_return(struct bridge *b, struct bridge_reply *reply,
-                   struct engine_state *state, bool good);
+                   struct engine_lease *state, bool good);
 
-/* Asks for a kept state that is worth storing; bridge_reader.spilled answers. ERR_MEMORY.
+/* Asks for a kept state that is worth storing; bridge_reader.persisted answers. ERR_MEMORY.
  */
-int bridge_spill(struct bridge *b, bool all);
+int bridge_persist_next(struct bridge *b, bool all);
 
 /* Loop thread: hands over everything that came since, in order. Event and err are
  * borrowed until the call returns. */
 struct bridge_reader {
     void (*taken)(void *arg, uint64_t id, const struct err *err); /* err: NULL = queued */
     void (*event)(void *arg, const struct event *ev);
-    void (*spilled)(void *arg, struct engine_state *state); /* NULL: there is none; may be
+    void (*persisted)(void *arg,
+                      struct engine_lease *state); /* NULL: there is none; may be
                                                              * NULL if nobody asks */
     void *arg;
 };
 void bridge_drain(struct bridge *b, const struct bridge_reader *r);
 
 /* Any thread, no waiting: what the engine published after its last step. */
-void bridge_load(const struct bridge *b, struct engine_load *out);
+void bridge_load(const struct bridge *b, struct engine_stats *out);
 void bridge_steps(const struct bridge *b, struct bridge_steps *out);
 
 /* True when the engine has been inside one step for longer than limit_ns. */

@@ -48,7 +48,7 @@ static void ask(struct loop *l, bool all)
     if (!k->reply && bridge_reply_new(&k->reply, NULL))
         return;
     k->all = all;
-    k->asked = bridge_spill(l->bridge, all) == 0;
+    k->asked = bridge_persist_next(l->bridge, all) == 0;
 }
 
 void cache_writer_tick(struct loop *l, uint64_t now_ns)
@@ -75,12 +75,12 @@ static int write_kept(struct task *w) /* worker */
 {
     struct cache_writer *k = &loop_of(w)->cache_writer;
     const struct object_store *store = k->disk_cache.store;
-    struct engine_kept kept;
+    struct engine_lease_path kept;
     struct object_writer d;
     bool replaced;
     for (int i = 0; i < k->n_gone; i++)
         disk_cache_remove(store, &k->gone[i]);
-    engine_kept_of(k->lease, &kept);
+    engine_lease_path_of(k->lease, &kept);
     engine_object_of(w->e, k->lease, &k->object);
     int rc = disk_cache_begin(store, &d, &k->place, k->object.bytes, &k->over, &w->err);
     if (rc)
@@ -139,16 +139,16 @@ static void wrote(struct task *w)
     give_back(l);
 }
 
-void cache_writer_take(struct loop *l, struct engine_state *state)
+void cache_writer_take(struct loop *l, struct engine_lease *state)
 {
     struct cache_writer *k = &l->cache_writer;
-    struct engine_kept kept;
+    struct engine_lease_path kept;
     k->asked = false;
     k->lease = state;
     k->dry = !state && k->all;
     if (!state)
         return;
-    engine_kept_of(state, &kept);
+    engine_lease_path_of(state, &kept);
     k->n_gone = k->n_tries = 0;
     k->work.e = bridge_engine(l->bridge);
     k->work.gate = &l->disk;

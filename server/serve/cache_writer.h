@@ -22,7 +22,7 @@ struct cache_writer {
     struct disk_cache disk_cache; /* disk_cache.store NULL: nothing is kept */
     struct task work;
     struct bridge_reply *reply; /* owns */
-    struct engine_state *lease; /* the engine's; a worker writes it */
+    struct engine_lease *lease; /* the engine's; a worker writes it */
     struct engine_object object;
     struct disk_cache_place place;
     struct disk_cache_place gone[CACHE_WRITER_GONE]; /* they give way to it */
@@ -41,8 +41,8 @@ struct disk_cache *keeper_disk_cache(struct loop *l);
 
 void cache_writer_tick(struct loop *l, uint64_t now_ns);
 
-/* bridge_reader.spilled */
-void cache_writer_take(struct loop *l, struct engine_state *state);
+/* bridge_reader.persisted */
+void cache_writer_take(struct loop *l, struct engine_lease *state);
 
 /* Nothing runs any more: true while there is something to write. */
 bool cache_writer_ending(struct loop *l);

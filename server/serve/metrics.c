@@ -22,11 +22,11 @@ static const char *const reasons[FINISH_N] = {"stop",    "length", "abort",
                                               "timeout", "error",  "drain"};
 static const char *const rejections[REJECTED_N] = {"queue_full", "queue_timeout",
                                                    "loading", "draining", "engine"};
-static const char *const lost[ENGINE_LOST_N] = {
-    [ENGINE_LOST_NO_CHECKPOINT] = "no_checkpoint",
-    [ENGINE_LOST_EVICTED] = "evicted",
-    [ENGINE_LOST_SALT] = "salt",
-    [ENGINE_LOST_RETOKENISED] = "retokenised"};
+static const char *const lost[ENGINE_MISS_N] = {
+    [ENGINE_MISS_NO_CHECKPOINT] = "no_checkpoint",
+    [ENGINE_MISS_EVICTED] = "evicted",
+    [ENGINE_MISS_SALT] = "salt",
+    [ENGINE_MISS_RETOKENISED] = "retokenised"};
 static const char *const checkpoint_ops[] = {"create", "hit",  "evict",
                                              "save",   "load", "reject"};
 
@@ -183,14 +183,15 @@ static void write_counters(const struct metrics *m, struct buf *out)
 static void write_prefixes(const struct metrics *m, const struct metrics_now *now,
                            struct buf *out)
 {
-    const struct engine_load *l = &now->load;
+    const struct engine_stats *l = &now->load;
     const uint64_t ops[] = {l->checkpoints_created, l->checkpoints_hit,
                             l->checkpoints_evicted, m->states_saved,
                             m->states_loaded,       m->states_rejected};
     family(out, "ssmd_prefix_lost_tokens_total", "counter",
            "Prompt tokens that were read again though something like them was known.");
-    for (size_t i = 0; i < ENGINE_LOST_N; i++)
-        labelled(out, "ssmd_prefix_lost_tokens_total", "why", lost[i], l->tokens_lost[i]);
+    for (size_t i = 0; i < ENGINE_MISS_N; i++)
+        labelled(out, "ssmd_prefix_lost_tokens_total", "why", lost[i],
+                 l->tokens_missed[i]);
     family(out, "ssmd_checkpoints_total", "counter", "Stored prefixes by what happened.");
     for (size_t i = 0; i < sizeof checkpoint_ops / sizeof *checkpoint_ops; i++)
         labelled(out, "ssmd_checkpoints_total", "op", checkpoint_ops[i], ops[i]);

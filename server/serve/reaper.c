@@ -114,7 +114,7 @@ static void find_gone(struct loop *l)
  * request, and has ended, left it waiting. An engine between steps has nothing to say. */
 static bool passed_over(const struct conn *c)
 {
-    struct engine_load load;
+    struct engine_stats load;
     bridge_load(c->l->bridge, &load);
     return load.steps >= c->submit_steps + 2 || !bridge_stuck(c->l->bridge, 0);
 }

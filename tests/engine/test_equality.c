@@ -591,11 +591,11 @@ static void poisoned(const struct subject *s, struct rows *r)
     assert_int_equal(pool_open(&pool, 1, &err), 0);
     assert_int_equal(cpu_kernels(&k, best_cpu(), &err), 0);
     struct gemm gemm = {k, pool, false, NULL};
-    struct seq_world world = {NULL, NULL, 0};
+    struct seq_vocab vocab = {NULL, NULL, 0};
     int n_pages = (s->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
     struct runner_options o = {
         .plan = {.n_slots = 1, .n_pages = n_pages}, .step_rows = 32, .n_threads = 1};
-    assert_int_equal(runner_open(&run, &m, &gemm, &world, &o, &err), 0);
+    assert_int_equal(runner_open(&run, &m, &gemm, &vocab, &o, &err), 0);
     memset(run.slots.base, 0xFF, run.slots.slot_bytes * (size_t)run.slots.n);
     if (run.pages.base)
         memset(run.pages.base, 0xFF, run.pages.page_bytes * (size_t)run.pages.n);

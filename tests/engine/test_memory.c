@@ -48,8 +48,8 @@ static struct engine_options options(void)
 
 static void expect_idle(const struct drive *d)
 {
-    struct engine_load l;
-    engine_load(d->e, &l);
+    struct engine_stats l;
+    engine_stats(d->e, &l);
     assert_int_equal(l.running + l.waiting + l.slots_used + l.pages_used, 0);
 }
 
@@ -166,7 +166,7 @@ static void a_step_that_stores_prefixes_allocates_nothing(void **state)
 {
     struct engine_options o = options();
     struct gen_params g = drive_greedy(20);
-    struct engine_load l;
+    struct engine_stats l;
     struct drive d;
     (void)state;
     g.n = 2;
@@ -182,7 +182,7 @@ static void a_step_that_stores_prefixes_allocates_nothing(void **state)
         mem_fail_after(0);
         expect_idle(&d);
     }
-    engine_load(d.e, &l);
+    engine_stats(d.e, &l);
     assert_true(l.checkpoints_hit > 0 && l.checkpoints_evicted > 0);
     drive_close(&d);
 }

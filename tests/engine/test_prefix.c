@@ -419,7 +419,7 @@ static void checkpoints_are_counted(void **state)
     const struct engine_info *info = engine_info(w.hot.e);
     warm_draw(ids, MOST);
     ask(&w, ids, 40); /* the prompt's end and the answer's: 44 tokens, 3 pages */
-    struct engine_load l = warm_load(&w);
+    struct engine_stats l = warm_load(&w);
     assert_int_equal(l.checkpoints, 2);
     assert_int_equal(l.checkpoints_created, 2);
     assert_int_equal(l.checkpoints_hit, 0);

@@ -117,7 +117,7 @@ static void random_company(int model, const struct engine_options *o, int n_requ
         if (w.hot.n == 0)
             burst = LIVE;
     }
-    struct engine_load l = warm_load(&w);
+    struct engine_stats l = warm_load(&w);
     assert_true(l.checkpoints_hit >
                 (o->memory_bytes || o->checkpoint_bytes ? 0 : (uint64_t)n_requests / 10));
     warm_close(&w);

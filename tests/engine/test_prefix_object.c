@@ -28,9 +28,9 @@ struct kept {
     int n_ids, depth;
 };
 
-static struct engine_state *lent(const struct drive *d, uint64_t id, enum event_kind kind)
+static struct engine_lease *lent(const struct drive *d, uint64_t id, enum event_kind kind)
 {
-    struct engine_state *s = drive_state(d, id, kind);
+    struct engine_lease *s = drive_state(d, id, kind);
     assert_non_null(s);
     return s;
 }
@@ -57,9 +57,9 @@ static void keep(struct kept *k, struct drive *d, int n_prompt, int max_tokens)
     drive_run(d);
     k->n_ids = n_prompt + (int)drive_tokens(d, 1, 0, k->ids + n_prompt, MOST / 2);
     k->depth = k->n_ids - 1;
-    struct engine_state *s = lent(d, 1, EVENT_FINISH);
+    struct engine_lease *s = lent(d, 1, EVENT_FINISH);
     assert_int_equal(engine_object_save(d->e, s, k->fd, "t", &err), 0);
-    engine_return(d->e, s, true);
+    engine_lease_release(d->e, s, true);
     assert_int_equal(fstat(k->fd, &st), 0);
     k->len = (size_t)st.st_size;
     k->bytes = malloc(k->len);
@@ -94,21 +94,21 @@ static int open_object(struct engine *e, int fd)
 /* The same object in pieces, as one that comes over the wire. */
 static int receive(struct engine *e, const char *bytes, size_t len)
 {
-    struct engine_incoming *in = NULL;
+    struct engine_upload *in = NULL;
     struct err err = {0};
-    int rc = engine_incoming_open(&in, e, "t", &err);
+    int rc = engine_upload_open(&in, e, "t", &err);
     for (size_t at = 0, n; rc == 0 && at < len; at += n) {
         n = len - at < 777 ? len - at : 777;
-        rc = engine_incoming_put(in, bytes + at, n, &err);
+        rc = engine_upload_put(in, bytes + at, n, &err);
     }
     if (rc == 0)
-        rc = engine_incoming_end(in, &err);
-    engine_incoming_close(in);
+        rc = engine_upload_end(in, &err);
+    engine_upload_close(in);
     return rc;
 }
 
 /* A request that waits for the state in k; all of its ids and a few more. */
-static struct engine_state *wait_for(struct warm *w, const struct kept *k,
+static struct engine_lease *wait_for(struct warm *w, const struct kept *k,
                                      const struct engine_request *asked, uint64_t id)
 {
     struct engine_request r = *asked;
@@ -134,7 +134,7 @@ static void flip(struct kept *k, size_t bit)
 
 /* The head and the tokens are asked when the object is opened, the body when it is
  * loaded, all of it when it arrives. */
-static void flip_all(struct warm *w, struct kept *k, struct engine_state *s)
+static void flip_all(struct warm *w, struct kept *k, struct engine_lease *s)
 {
     struct err err = {0};
     size_t head = body_at(k) * 8, body = k->len * 8 - head;
@@ -172,10 +172,10 @@ static void a_flipped_bit_is_found_and_leaves_nothing(void **state)
         keep(&k, &w.hot, 37, 6);
         k.ids[k.n_ids] = 5;
         struct engine_request r = warm_request(k.ids, (size_t)k.depth + 5, 8);
-        struct engine_state *s = wait_for(&w, &k, &r, 2);
+        struct engine_lease *s = wait_for(&w, &k, &r, 2);
         flip_all(&w, &k, s);
         assert_int_equal(engine_object_load(w.hot.e, s, k.fd, "t", &err), 0);
-        engine_return(w.hot.e, s, true);
+        engine_lease_release(w.hot.e, s, true);
         drive_run(&w.hot);
         expect_cold(&w, &r, 2);
         lose(&k);
@@ -262,9 +262,9 @@ static void move(int model, enum engine_weights weights, enum engine_kv kv)
     keep(&k, &from, 41, 9);
     warm_draw(k.ids + k.n_ids, 4);
     struct engine_request r = warm_request(k.ids, (size_t)k.depth + 5, 12);
-    struct engine_state *s = wait_for(&w, &k, &r, 2);
+    struct engine_lease *s = wait_for(&w, &k, &r, 2);
     assert_int_equal(engine_object_load(w.hot.e, s, k.fd, "t", &err), 0);
-    engine_return(w.hot.e, s, true);
+    engine_lease_release(w.hot.e, s, true);
     drive_run(&w.hot);
     expect_cold(&w, &r, 2);
     lose(&k);

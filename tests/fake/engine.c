@@ -34,15 +34,15 @@ struct fake {
     size_t n_read; /* prompt tokens already read */
     int n_out;     /* tokens of each choice */
     bool paused;
-    struct engine_state *load, *save; /* own, until they are lent */
-    struct engine_state *loading;     /* borrows: is out */
+    struct engine_lease *load, *save; /* own, until they are lent */
+    struct engine_lease *loading;     /* borrows: is out */
 };
 
 struct engine {
     struct engine_options o;
     struct engine_info info;
     struct list waiting, running;
-    struct list lent; /* of struct engine_state */
+    struct list leased; /* of struct engine_lease */
     int n_waiting, n_running, slots_used, pages_used, last_rows;
     long step_us;
     size_t token_bytes;
@@ -110,7 +110,7 @@ int engine_open(struct engine **out, const struct engine_options *o, struct err 
     e->token_bytes = (size_t)knob("FAKE_TOKEN_BYTES", 1);
     list_init(&e->waiting);
     list_init(&e->running);
-    list_init(&e->lent);
+    list_init(&e->leased);
     for (int c = 0; c < VOCAB; c++)
         e->pieces[c] = (char)c;
     fill_info(e);
@@ -134,8 +134,8 @@ void engine_close(struct engine *e)
     struct list *n;
     while ((n = list_pop(&e->waiting)) || (n = list_pop(&e->running)))
         fake_free(LIST_OF(n, struct fake, at));
-    while ((n = list_pop(&e->lent)))
-        fake_state_free(LIST_OF(n, struct engine_state, at));
+    while ((n = list_pop(&e->leased)))
+        fake_state_free(LIST_OF(n, struct engine_lease, at));
     mem_free(e);
 }
 
@@ -289,8 +289,8 @@ static int32_t token_of(const struct fake *f, int choice, int i)
     return 'a' + (int32_t)(h % 26);
 }
 
-static void lend(struct engine *e, struct fake *f, struct engine_state *s, int n_tokens,
-                 int depth)
+static void lease(struct engine *e, struct fake *f, struct engine_lease *s, int n_tokens,
+                  int depth)
 {
     for (int i = 0; i < n_tokens; i++)
         s->tokens[i] =
@@ -298,18 +298,18 @@ static void lend(struct engine *e, struct fake *f, struct engine_state *s, int n
     s->n_tokens = n_tokens;
     s->depth = depth;
     s->n_pages = (depth + PAGE_TOKENS - 1) / PAGE_TOKENS;
-    list_push(&e->lent, &s->at);
+    list_push(&e->leased, &s->at);
 }
 
-static struct engine_state *lend_at_end(struct engine *e, struct fake *f,
+static struct engine_lease *save_at_end(struct engine *e, struct fake *f,
                                         enum finish_reason why)
 {
-    struct engine_state *s = f->save;
+    struct engine_lease *s = f->save;
     int n = (int)f->r.n_ids + f->n_out;
     if (!s || (why != FINISH_STOP && why != FINISH_LENGTH))
         return NULL;
     f->save = NULL;
-    lend(e, f, s, n, n - (f->n_out > 0));
+    lease(e, f, s, n, n - (f->n_out > 0));
     e->slots_used++;
     return s;
 }
@@ -343,7 +343,7 @@ static void finish(struct engine *e, struct fake *f, enum finish_reason why)
                            .n_prompt = (int)f->r.n_ids,
                            .n_generated = f->n_out,
                            .n_cached = f->r.state_tokens,
-                           .state = lend_at_end(e, f, why),
+                           .state = save_at_end(e, f, why),
                            .submit_ns = f->submit_ns,
                            .admit_ns = f->admit_ns,
                            .prefill_ns = f->prefill_ns,
@@ -361,7 +361,7 @@ static void finish(struct engine *e, struct fake *f, enum finish_reason why)
     fake_free(f);
 }
 
-void engine_return(struct engine *e, struct engine_state *s, bool good)
+void engine_lease_release(struct engine *e, struct engine_lease *s, bool good)
 {
     struct fake *f = (struct fake *)(void *)s->q;
     list_remove(&s->at);
@@ -425,7 +425,7 @@ static void admit(struct engine *e)
         f->loading = f->load;
         f->load = NULL;
         f->loading->q = (struct request *)(void *)f;
-        lend(e, f, f->loading, (int)f->r.n_ids, f->r.state_tokens);
+        lease(e, f, f->loading, (int)f->r.n_ids, f->r.state_tokens);
         struct event ev = {.kind = EVENT_LOAD, .request = f->r.id, .state = f->loading};
         emit(e, &ev);
     }
@@ -531,14 +531,14 @@ int engine_step(struct engine *e, uint64_t now_ns)
     return rows;
 }
 
-void engine_load(const struct engine *e, struct engine_load *out)
+void engine_stats(const struct engine *e, struct engine_stats *out)
 {
-    *out = (struct engine_load){.running = e->n_running,
-                                .waiting = e->n_waiting,
-                                .slots_used = e->slots_used,
-                                .pages_used = e->pages_used,
-                                .steps = e->steps,
-                                .last_rows = e->last_rows};
+    *out = (struct engine_stats){.running = e->n_running,
+                                 .waiting = e->n_waiting,
+                                 .slots_used = e->slots_used,
+                                 .pages_used = e->pages_used,
+                                 .steps = e->steps,
+                                 .last_rows = e->last_rows};
 }
 
 /* ---- scoring: not served over HTTP ------------------------------------------ */
@@ -567,8 +567,7 @@ void engine_cost(const struct engine *e, const struct engine_batch *b,
     *out = (struct engine_cost){0};
 }
 
-int engine_limit(struct engine *e, enum engine_limit what, double *amount,
-                 struct err *err)
+int engine_peak(struct engine *e, enum engine_peak what, double *amount, struct err *err)
 {
     (void)e;
     (void)what;

@@ -6,7 +6,7 @@
 #include "tests/fake/object.h"
 
 #include "engine/base/mem.h"
-#include "engine/run/move.h"
+#include "engine/run/object_io.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -36,10 +36,10 @@ static const struct object_kind *kind(void)
 /* ---- loans ------------------------------------------------------------------ */
 
 /* The constant part is what nobody has touched: large ones take no memory. */
-struct engine_state *fake_state_new(size_t n_tokens)
+struct engine_lease *fake_state_new(size_t n_tokens)
 {
     size_t n_pages = n_tokens / 16 + 1;
-    struct engine_state *s = mem_zalloc(1, sizeof *s);
+    struct engine_lease *s = mem_zalloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->constant = calloc(1, kind()->slot_bytes);
@@ -55,7 +55,7 @@ struct engine_state *fake_state_new(size_t n_tokens)
     return NULL;
 }
 
-void fake_state_free(struct engine_state *s)
+void fake_state_free(struct engine_lease *s)
 {
     if (!s)
         return;
@@ -75,38 +75,38 @@ static void wait_for_disk(void)
         nanosleep(&t, NULL);
 }
 
-void engine_object_of(const struct engine *e, const struct engine_state *s,
+void engine_object_of(const struct engine *e, const struct engine_lease *s,
                       struct engine_object *out)
 {
     (void)e;
-    move_object_of(kind(), s, out);
+    object_io_object_of(kind(), s, out);
 }
 
-int engine_object_save(const struct engine *e, const struct engine_state *s, int fd,
+int engine_object_save(const struct engine *e, const struct engine_lease *s, int fd,
                        const char *tenant, struct err *err)
 {
     (void)e;
     wait_for_disk();
-    return move_save(kind(), s, fd, tenant, err);
+    return object_io_save(kind(), s, fd, tenant, err);
 }
 
-int engine_object_load(const struct engine *e, struct engine_state *s, int fd,
+int engine_object_load(const struct engine *e, struct engine_lease *s, int fd,
                        const char *tenant, struct err *err)
 {
     (void)e;
     wait_for_disk();
-    return move_load(kind(), s, fd, tenant, err);
+    return object_io_load(kind(), s, fd, tenant, err);
 }
 
-struct engine_state *engine_spill(struct engine *e, bool all)
+struct engine_lease *engine_persist_next(struct engine *e, bool all)
 {
     (void)e, (void)all;
     return NULL;
 }
 
-void engine_kept_of(const struct engine_state *s, struct engine_kept *out)
+void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path *out)
 {
-    *out = (struct engine_kept){"", "", s->tokens, s->n_tokens};
+    *out = (struct engine_lease_path){"", "", s->tokens, s->n_tokens};
 }
 
 /* ---- objects ---------------------------------------------------------------- */
@@ -115,40 +115,40 @@ int engine_object_open(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct ids *tokens, struct err *err)
 {
     (void)e;
-    return move_tokens(kind(), fd, tenant, out, tokens, err);
+    return object_io_tokens(kind(), fd, tenant, out, tokens, err);
 }
 
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,
                        struct engine_object *out, struct err *err)
 {
     (void)e;
-    return move_peek(kind(), fd, tenant, out, err);
+    return object_io_peek(kind(), fd, tenant, out, err);
 }
 
-int engine_incoming_open(struct engine_incoming **out, const struct engine *e,
-                         const char *tenant, struct err *err)
+int engine_upload_open(struct engine_upload **out, const struct engine *e,
+                       const char *tenant, struct err *err)
 {
     (void)e;
-    return move_open(out, kind(), tenant, err);
+    return object_io_open(out, kind(), tenant, err);
 }
 
-int engine_incoming_put(struct engine_incoming *in, const void *data, size_t len,
-                        struct err *err)
+int engine_upload_put(struct engine_upload *in, const void *data, size_t len,
+                      struct err *err)
 {
-    return move_put(in, data, len, err);
+    return object_io_put(in, data, len, err);
 }
 
-int engine_incoming_end(struct engine_incoming *in, struct err *err)
+int engine_upload_end(struct engine_upload *in, struct err *err)
 {
-    return move_end(in, err);
+    return object_io_end(in, err);
 }
 
-const struct engine_object *engine_incoming_object(struct engine_incoming *in)
+const struct engine_object *engine_upload_object(struct engine_upload *in)
 {
-    return move_object(in);
+    return object_io_object(in);
 }
 
-void engine_incoming_close(struct engine_incoming *in)
+void engine_upload_close(struct engine_upload *in)
 {
-    move_close(in);
+    object_io_close(in);
 }

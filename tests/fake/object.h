@@ -3,13 +3,13 @@
 #define TESTS_FAKE_OBJECT_H
 
 #include "engine/engine.h"
-#include "engine/run/lend.h"
+#include "engine/run/lease.h"
 
 /* Before anything else here; at open. */
 void fake_kind_init(void);
 
 /* A state of at most n_tokens tokens; NULL: out of memory. */
-struct engine_state *fake_state_new(size_t n_tokens);
-void fake_state_free(struct engine_state *s); /* accepts NULL */
+struct engine_lease *fake_state_new(size_t n_tokens);
+void fake_state_free(struct engine_lease *s); /* accepts NULL */
 
 #endif

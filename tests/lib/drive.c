@@ -185,9 +185,9 @@ size_t drive_count(const struct drive *d, uint64_t id, enum event_kind kind)
     return n;
 }
 
-struct engine_state *drive_state(const struct drive *d, uint64_t id, enum event_kind kind)
+struct engine_lease *drive_state(const struct drive *d, uint64_t id, enum event_kind kind)
 {
-    struct engine_state *s = NULL;
+    struct engine_lease *s = NULL;
     for (size_t i = 0; i < d->n; i++)
         if (d->notes[i].ev.request == id && d->notes[i].ev.kind == kind)
             s = d->notes[i].ev.state;

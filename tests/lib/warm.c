@@ -81,7 +81,7 @@ void warm_open(struct warm *w, int model, const struct engine_options *o)
 
 void warm_close(struct warm *w)
 {
-    struct engine_load l = warm_load(w);
+    struct engine_stats l = warm_load(w);
     assert_int_equal(l.running + l.waiting + l.slots_used + l.pages_used, 0);
     drive_close(&w->cold);
     drive_close(&w->hot);
@@ -169,10 +169,10 @@ int warm_ask(struct warm *w, const struct engine_request *r)
     return n_cached;
 }
 
-struct engine_load warm_load(const struct warm *w)
+struct engine_stats warm_load(const struct warm *w)
 {
-    struct engine_load l;
-    engine_load(w->hot.e, &l);
+    struct engine_stats l;
+    engine_stats(w->hot.e, &l);
     return l;
 }
 

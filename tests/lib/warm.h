@@ -55,7 +55,7 @@ void warm_expect(struct warm *w, uint64_t id, const struct engine_request *r,
 /* Submits, runs to the end, compares; answers the tokens that were not read again. */
 int warm_ask(struct warm *w, const struct engine_request *r);
 
-struct engine_load warm_load(const struct warm *w);
+struct engine_stats warm_load(const struct warm *w);
 
 /* Pseudo-random numbers below n, and n ids; the same after the same seed. */
 void warm_seed(uint64_t seed);

@@ -52,7 +52,7 @@ class ShapeCase(unittest.TestCase):
         with self.serve() as d:
             d.complete(prompt=[1, 2], max_tokens=4)
             plain = d.complete(prompt=[1, 2], max_tokens=4)[2]  # both from what is kept
-            for name in ["seeded_tokens", "depth"]:
+            for name in ["synthetic_tokens", "depth"]:
                 _, _, found = d.complete(prompt=[1, 2], max_tokens=4, **{name: 50})
                 self.assertIn(found.get("usage"), [plain["usage"], None])
 

@@ -508,8 +508,8 @@ static void a_logit_that_is_no_number_ends_with_an_error(void **state)
         assert_int_equal(drive_finish(&broken, 1, c)->reason, FINISH_ERROR);
         assert_int_equal(drive_finish(&broken, 1, c)->n_generated, 0);
     }
-    struct engine_load l;
-    engine_load(broken.e, &l);
+    struct engine_stats l;
+    engine_stats(broken.e, &l);
     assert_int_equal(l.slots_used + l.pages_used + l.running, 0);
     drive_close(&broken);
     maker_close(&m);

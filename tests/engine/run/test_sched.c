@@ -1,7 +1,7 @@
 /*
  * Who runs: admission with the worst case reserved, fairness inside a step, priorities,
  * and that everything comes back however a request ends. Through the engine's door; what
- * a sequence holds is seen by engine_load, what it ran by its events.
+ * a sequence holds is seen by engine_stats, what it ran by its events.
  */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
@@ -56,23 +56,23 @@ static void open_with_pages(struct drive *d, size_t n_pages)
     assert_int_equal(engine_info(d->e)->n_pages, n_pages);
 }
 
-static struct engine_load load_of(const struct drive *d)
+static struct engine_stats load_of(const struct drive *d)
 {
-    struct engine_load l;
-    engine_load(d->e, &l);
+    struct engine_stats l;
+    engine_stats(d->e, &l);
     return l;
 }
 
 static void expect_idle(const struct drive *d)
 {
-    struct engine_load l = load_of(d);
+    struct engine_stats l = load_of(d);
     assert_int_equal(l.running, 0);
     assert_int_equal(l.waiting, 0);
     assert_int_equal(l.slots_used, 0);
     assert_int_equal(l.pages_used, 0);
 }
 
-/* Reservations do not show in engine_load: that the whole pool can be reserved again
+/* Reservations do not show in engine_stats: that the whole pool can be reserved again
  * does. */
 static void expect_nothing_reserved(struct drive *d)
 {
@@ -320,7 +320,7 @@ static void cancel_after(int steps, int n, int prompt)
         assert_int_equal(ev->reason, over ? FINISH_LENGTH : FINISH_TIMEOUT);
         assert_int_equal(ev->n_prompt, prompt);
     }
-    struct engine_load l = load_of(&d);
+    struct engine_stats l = load_of(&d);
     bool alone = !drive_finish(&d, 1, 0);
     assert_int_equal(l.running + l.waiting, alone);
     assert_true(l.slots_used <= 1 && l.pages_used <= 4);
@@ -417,7 +417,7 @@ static void one_of_two_sharing_ends_first(void **state)
         while (drive_step(&d) > 0) {
             bool first = drive_finish(&d, 1, 0) != NULL,
                  second = drive_finish(&d, 1, 1) != NULL;
-            struct engine_load l = load_of(&d);
+            struct engine_stats l = load_of(&d);
             apart = apart || first != second;
             assert_int_equal(l.slots_used, 2 - first - second);
             if (first != second) /* the shared pages live on */

@@ -52,11 +52,11 @@ static void what_was_stopped_does_not_go_on(void **state)
 {
     struct rows r = {.stop_at = 3};
     struct err err = {0};
-    struct engine_load load;
+    struct engine_stats load;
     (void)state;
     assert_int_equal(engine_score(d.e, ids, 8, NULL, 0, take, &r, &err), STOPPED);
     assert_int_equal(engine_score_more(d.e, ids, 1, take, &r, &err), -ERR_ARGUMENT);
-    engine_load(d.e, &load);
+    engine_stats(d.e, &load);
     assert_int_equal(load.slots_used, 0);
     assert_int_equal(load.pages_used, 0);
 }

@@ -46,7 +46,7 @@ static void open_speculating(struct warm *w, int model, enum engine_speculate mo
 
 static void expect_both(const struct warm *w)
 {
-    struct engine_load load = warm_load(w);
+    struct engine_stats load = warm_load(w);
     if (!load.tokens_accepted || load.tokens_accepted == load.tokens_proposed)
         fail_msg("%s: of %llu proposals %llu were accepted", w->name,
                  (unsigned long long)load.tokens_proposed,
@@ -164,14 +164,14 @@ static void a_state_that_is_saved_is_whole(void **state)
             drive_clear(&w.hot);
             uint64_t id = warm_submit(&w, &r);
             drive_run(&w.hot);
-            struct engine_state *s = drive_state(&w.hot, id, EVENT_FINISH);
+            struct engine_lease *s = drive_state(&w.hot, id, EVENT_FINISH);
             struct engine_object o;
             assert_non_null(s);
             engine_object_of(w.hot.e, s, &o);
             const struct event *end = drive_finish(&w.hot, id, 0);
             assert_int_equal(o.n_tokens, end->n_prompt + end->n_generated);
             assert_int_equal(o.depth, o.n_tokens - 1);
-            engine_return(w.hot.e, s, true);
+            engine_lease_release(w.hot.e, s, true);
             size_t more = drive_tokens(&w.hot, id, 0, ids + n, MOST - n);
             ids[n + more] = stop; /* not told, but said */
             more += end->n_generated > (int)more;

@@ -47,9 +47,9 @@ static struct bench_report invented(void)
                                .n_runs = 4};
     limits = (struct bench_limits){.n = 3};
     for (int i = 0; i < 3; i++) {
-        limits.samples[ENGINE_LIMIT_READ][i] = (double[]){5e9, 1e3, 900}[i];
-        limits.samples[ENGINE_LIMIT_F32][i] = (double[]){1000, 900, 5000}[i];
-        limits.samples[ENGINE_LIMIT_INT8][i] = (double[]){1, 9e9, 8000}[i];
+        limits.samples[ENGINE_PEAK_READ][i] = (double[]){5e9, 1e3, 900}[i];
+        limits.samples[ENGINE_PEAK_F32][i] = (double[]){1000, 900, 5000}[i];
+        limits.samples[ENGINE_PEAK_INT8][i] = (double[]){1, 9e9, 8000}[i];
     }
     return (struct bench_report){.shape = "a\"shape",
                                  .plan = &plan,
@@ -137,7 +137,7 @@ static void a_limit_of_zero_was_not_measured(void **state)
     struct buf out = {0}, table = {0};
     struct json *doc = NULL;
     struct err err;
-    memset(limits.samples[ENGINE_LIMIT_F32], 0, sizeof *limits.samples);
+    memset(limits.samples[ENGINE_PEAK_F32], 0, sizeof *limits.samples);
     bench_report_json(&r, &out);
     bench_report_table(&r, &table);
     assert_int_equal(json_parse(&doc, out.data, out.len, &err), 0);

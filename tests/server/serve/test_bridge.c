@@ -124,7 +124,7 @@ static void answers_and_refuses(void **state)
     drain_until(b, &h, &h.refused, 1);
     assert_int_equal(h.last_id, 8);
 
-    struct engine_load load;
+    struct engine_stats load;
     do
         bridge_load(b, &load);
     while (load.slots_used || load.running);
@@ -171,7 +171,7 @@ static void full_outbox_loses_nothing(void **state)
         struct engine_request r = request((uint64_t)i + 1, prompt, 3, n);
         assert_int_equal(bridge_submit(b, &r, NULL), 0);
     }
-    struct engine_load load;
+    struct engine_stats load;
     uint64_t steps = 0;
     for (int same = 0; same < 100; rest()) { /* until it stands still */
         bridge_load(b, &load);

@@ -1,8 +1,8 @@
 /* The door's calls for state objects, over engine/state. */
-#include "engine/run/move.h"
+#include "engine/run/object_io.h"
 
 #include "engine/base/mem.h"
-#include "engine/run/lend.h"
+#include "engine/run/lease.h"
 #include "engine/run/runner.h"
 #include "engine/state/object_file.h"
 #include "engine/tokenizer/bpe.h"
@@ -17,7 +17,7 @@ static uint32_t rope_length(const struct model *m)
     return by_length ? (uint32_t)n : 0;
 }
 
-struct object_kind move_kind(const struct model *m, uint64_t tokenizer_hash)
+struct object_kind object_io_kind(const struct model *m, uint64_t tokenizer_hash)
 {
     return (struct object_kind){.model_hash = m->hash,
                                 .tokenizer_hash = tokenizer_hash,
@@ -37,8 +37,8 @@ static struct engine_object told(const struct object_head *h)
         .bytes = h->bytes, .depth = h->depth, .n_tokens = h->n_tokens};
 }
 
-int move_peek(const struct object_kind *k, int fd, const char *tenant,
-              struct engine_object *out, struct err *err)
+int object_io_peek(const struct object_kind *k, int fd, const char *tenant,
+                   struct engine_object *out, struct err *err)
 {
     struct object_head h;
     int rc = object_file_peek(&h, fd, k, tenant, err);
@@ -47,8 +47,8 @@ int move_peek(const struct object_kind *k, int fd, const char *tenant,
     return rc;
 }
 
-int move_tokens(const struct object_kind *k, int fd, const char *tenant,
-                struct engine_object *out, struct ids *tokens, struct err *err)
+int object_io_tokens(const struct object_kind *k, int fd, const char *tenant,
+                     struct engine_object *out, struct ids *tokens, struct err *err)
 {
     struct object_head h;
     int32_t *found = NULL;
@@ -66,16 +66,16 @@ int move_tokens(const struct object_kind *k, int fd, const char *tenant,
 
 /* ---- states on loan --------------------------------------------------------- */
 
-void move_object_of(const struct object_kind *k, const struct engine_state *s,
-                    struct engine_object *out)
+void object_io_object_of(const struct object_kind *k, const struct engine_lease *s,
+                         struct engine_object *out)
 {
     *out = (struct engine_object){.bytes = object_bytes(k, s->depth, s->n_tokens),
                                   .depth = s->depth,
                                   .n_tokens = s->n_tokens};
 }
 
-int move_save(const struct object_kind *k, const struct engine_state *s, int fd,
-              const char *tenant, struct err *err)
+int object_io_save(const struct object_kind *k, const struct engine_lease *s, int fd,
+                   const char *tenant, struct err *err)
 {
     struct object_head h;
     struct object_file_state from = {s->constant, s->pool, s->table};
@@ -83,8 +83,8 @@ int move_save(const struct object_kind *k, const struct engine_state *s, int fd,
     return object_file_save(fd, &h, s->tokens, k, &from, err);
 }
 
-int move_load(const struct object_kind *k, struct engine_state *s, int fd,
-              const char *tenant, struct err *err)
+int object_io_load(const struct object_kind *k, struct engine_lease *s, int fd,
+                   const char *tenant, struct err *err)
 {
     struct object_head h;
     struct object_file_state to = {s->constant, s->pool, s->table};
@@ -96,16 +96,16 @@ int move_load(const struct object_kind *k, struct engine_state *s, int fd,
 
 /* ---- incoming --------------------------------------------------------------- */
 
-struct engine_incoming {
+struct engine_upload {
     struct object_check check;
     struct engine_object object;
     char tenant[OBJECT_TENANT_BYTES];
 };
 
-int move_open(struct engine_incoming **out, const struct object_kind *k,
-              const char *tenant, struct err *err)
+int object_io_open(struct engine_upload **out, const struct object_kind *k,
+                   const char *tenant, struct err *err)
 {
-    struct engine_incoming *in = mem_zalloc(1, sizeof *in);
+    struct engine_upload *in = mem_zalloc(1, sizeof *in);
     if (!in)
         return err_set(err, ERR_MEMORY, "out of memory for a state object");
     strncpy(in->tenant, tenant, sizeof in->tenant - 1);
@@ -117,17 +117,17 @@ int move_open(struct engine_incoming **out, const struct object_kind *k,
     return rc;
 }
 
-int move_put(struct engine_incoming *in, const void *data, size_t len, struct err *err)
+int object_io_put(struct engine_upload *in, const void *data, size_t len, struct err *err)
 {
     return object_check_put(&in->check, data, len, err);
 }
 
-int move_end(struct engine_incoming *in, struct err *err)
+int object_io_end(struct engine_upload *in, struct err *err)
 {
     return object_check_end(&in->check, err);
 }
 
-const struct engine_object *move_object(struct engine_incoming *in)
+const struct engine_object *object_io_object(struct engine_upload *in)
 {
     if (!in->check.head.bytes)
         return NULL;
@@ -135,7 +135,7 @@ const struct engine_object *move_object(struct engine_incoming *in)
     return &in->object;
 }
 
-void move_close(struct engine_incoming *in)
+void object_io_close(struct engine_upload *in)
 {
     if (!in)
         return;

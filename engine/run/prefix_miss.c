@@ -1,5 +1,5 @@
 /* Counting lost tokens. A token has one reason: the nearest to what would have helped. */
-#include "engine/run/lost.h"
+#include "engine/run/prefix_miss.h"
 
 #include <string.h>
 
@@ -35,7 +35,7 @@ static void take(struct bytes *b, size_t n)
 
 /* How many tokens of a say what b says; -1 when a is not another cut of b's text: their
  * first tokens differ, but the text goes on past both, or to b's end. */
-static int retokenised(struct bytes *a, struct bytes *b)
+static int count_same_text(struct bytes *a, struct bytes *b)
 {
     while (refill(a) && refill(b)) {
         size_t n = a->left < b->left ? a->left : b->left;
@@ -48,8 +48,8 @@ static int retokenised(struct bytes *a, struct bytes *b)
 }
 
 /* The depth up to which the prompt repeats a stored text in other tokens, or 0. */
-static int retold(const struct prefix *p, const struct vocab *vocab,
-                  const struct request *r, const struct prefix_match *m)
+static int retokenised(const struct prefix *p, const struct vocab *vocab,
+                       const struct request *r, const struct prefix_match *m)
 {
     int32_t beyond[LOOK_TOKENS];
     int rest = r->n_prompt - m->known;
@@ -60,25 +60,26 @@ static int retold(const struct prefix *p, const struct vocab *vocab,
                       .n = rest < LOOK_TOKENS ? rest : LOOK_TOKENS};
     struct bytes b = {.vocab = vocab, .ids = beyond};
     b.n = prefix_beyond(p, m, beyond, LOOK_TOKENS);
-    int n = b.n ? retokenised(&a, &b) : -1;
+    int n = b.n ? count_same_text(&a, &b) : -1;
     return n < 0 ? 0 : m->known + n;
 }
 
-static int count(uint64_t *lost, int from, int to)
+static int count(uint64_t *missed, int from, int to)
 {
     if (to <= from)
         return from;
-    *lost += (uint64_t)(to - from);
+    *missed += (uint64_t)(to - from);
     return to;
 }
 
-void lost_count(const struct prefix *p, const struct vocab *vocab,
-                const struct request *r, const struct prefix_match *m, uint64_t *lost)
+void prefix_miss_count(const struct prefix *p, const struct vocab *vocab,
+                       const struct request *r, const struct prefix_match *m,
+                       uint64_t *missed)
 {
     struct prefix_path path = {r->key, r->seqs[0].tokens, r->n_prompt};
     int at = r->n_cached;
-    at = count(&lost[ENGINE_LOST_SALT], at, prefix_elsewhere(p, &path));
-    at = count(&lost[ENGINE_LOST_EVICTED], at, m->evicted);
-    at = count(&lost[ENGINE_LOST_RETOKENISED], at, retold(p, vocab, r, m));
-    count(&lost[ENGINE_LOST_NO_CHECKPOINT], at, m->known);
+    at = count(&missed[ENGINE_MISS_SALT], at, prefix_elsewhere(p, &path));
+    at = count(&missed[ENGINE_MISS_EVICTED], at, m->evicted);
+    at = count(&missed[ENGINE_MISS_RETOKENISED], at, retokenised(p, vocab, r, m));
+    count(&missed[ENGINE_MISS_NO_CHECKPOINT], at, m->known);
 }

@@ -59,12 +59,12 @@ static void ask(struct drive *d, const int32_t *ids, size_t n, const char *salt)
 static void expect_lost(const struct drive *d, int no_checkpoint, int evicted, int salt,
                         int retokenised)
 {
-    struct engine_load l;
-    engine_load(d->e, &l);
-    assert_int_equal(l.tokens_lost[ENGINE_LOST_NO_CHECKPOINT], no_checkpoint);
-    assert_int_equal(l.tokens_lost[ENGINE_LOST_EVICTED], evicted);
-    assert_int_equal(l.tokens_lost[ENGINE_LOST_SALT], salt);
-    assert_int_equal(l.tokens_lost[ENGINE_LOST_RETOKENISED], retokenised);
+    struct engine_stats l;
+    engine_stats(d->e, &l);
+    assert_int_equal(l.tokens_missed[ENGINE_MISS_NO_CHECKPOINT], no_checkpoint);
+    assert_int_equal(l.tokens_missed[ENGINE_MISS_EVICTED], evicted);
+    assert_int_equal(l.tokens_missed[ENGINE_MISS_SALT], salt);
+    assert_int_equal(l.tokens_missed[ENGINE_MISS_RETOKENISED], retokenised);
 }
 
 static void count_up(int32_t *ids, int n, int from)

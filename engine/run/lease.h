@@ -5,7 +5,7 @@
  * A loan's memory comes with its request and outlives it. While a loan is out it holds
  * references to its pages, and its slot is nobody else's; a sequence that ends meanwhile
  * leaves the slot to it. What was lent for writing becomes a checkpoint when it comes
- * back. Engine thread only, but for what lend.c says of its borrowers.
+ * back. Engine thread only, but for what lease.c says of its borrowers.
  *
  * A kept state goes out as a copy, so that the tree goes on without it.
  *
@@ -13,8 +13,8 @@
  * becomes a checkpoint, nor does anything computed from it: a stored prefix must be what
  * this engine would have computed.
  */
-#ifndef ENGINE_RUN_LEND_H
-#define ENGINE_RUN_LEND_H
+#ifndef ENGINE_RUN_LEASE_H
+#define ENGINE_RUN_LEASE_H
 
 #include "engine/base/list.h"
 #include "engine/engine.h"
@@ -24,8 +24,8 @@ struct request;
 struct runner;
 struct seq;
 
-struct engine_state {
-    struct list at;    /* in runner.lent while it is out */
+struct engine_lease {
+    struct list at;    /* in runner.leased while it is out */
     struct request *q; /* to load: who waits for it; NULL: it ended, or this is to save */
     bool keep;         /* becomes a checkpoint when it comes back */
     int32_t slot;      /* the loan's own, or -1: the sequence's */
@@ -39,29 +39,30 @@ struct engine_state {
 };
 
 /* Memory for a loan of at most n_tokens tokens of a request with this key. ERR_MEMORY. */
-int lend_new(struct engine_state **out, const struct radix_key *key, int n_tokens,
-             struct err *err);
-void lend_free(struct engine_state *l); /* accepts NULL; not one that is out */
+int lease_new(struct engine_lease **out, const struct radix_key *key, int n_tokens,
+              struct err *err);
+void lease_free(struct engine_lease *l); /* accepts NULL; not one that is out */
 
 /* The just admitted request waits for its state: lends slot and pages, emits EVENT_LOAD.
  */
-void lend_out(struct runner *r, struct request *q);
+void lease_grant(struct runner *r, struct request *q);
 
 /* The state at the end of a sequence that saves it; NULL: it does not. The sequence has
  * no slot any more. */
-struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reason why);
+struct engine_lease *lease_at_end(struct runner *r, struct seq *s,
+                                  enum finish_reason why);
 
 /* A sequence ends, maybe while its state is out: then the slot stays with the loan. */
-void lend_part(struct seq *s);
+void lease_detach(struct seq *s);
 
-/* A copy of the kept state that engine_spill asks for, or NULL. */
-struct engine_state *lend_spill(struct runner *r, bool all);
+/* A copy of the kept state that engine_persist_next asks for, or NULL. */
+struct engine_lease *lease_persist_next(struct runner *r, bool all);
 
 /* The loan is over. To load: the request begins; if it is not good, with nothing if it
  * may, else it ends. */
-void lend_back(struct runner *r, struct engine_state *l, bool good);
+void lease_release(struct runner *r, struct engine_lease *l, bool good);
 
 /* All that is out is taken back without a word; nobody may use it any more. */
-void lend_close(struct runner *r);
+void lease_close(struct runner *r);
 
 #endif

@@ -1,5 +1,5 @@
 /* Lending, taking back. */
-#include "engine/run/lend.h"
+#include "engine/run/lease.h"
 
 #include "engine/base/mem.h"
 #include "engine/run/emit.h"
@@ -9,16 +9,16 @@
 
 /* ---- memory ----------------------------------------------------------------- */
 
-int lend_new(struct engine_state **out, const struct radix_key *key, int n_tokens,
-             struct err *err)
+int lease_new(struct engine_lease **out, const struct radix_key *key, int n_tokens,
+              struct err *err)
 {
     size_t table = (size_t)seq_pages(n_tokens) * sizeof(int32_t);
     size_t tokens = (size_t)n_tokens * sizeof(int32_t);
-    struct engine_state *l = mem_alloc(sizeof *l + table + tokens + key->len + 1);
+    struct engine_lease *l = mem_alloc(sizeof *l + table + tokens + key->len + 1);
     if (!l)
         return err_set(err, ERR_MEMORY, "out of memory for a state of %d tokens",
                        n_tokens);
-    *l = (struct engine_state){.slot = -1};
+    *l = (struct engine_lease){.slot = -1};
     list_init(&l->at);
     l->table = (int32_t *)(void *)(l + 1);
     l->tokens = (int32_t *)(void *)((char *)l->table + table);
@@ -31,14 +31,14 @@ int lend_new(struct engine_state **out, const struct radix_key *key, int n_token
     return 0;
 }
 
-void lend_free(struct engine_state *l)
+void lease_free(struct engine_lease *l)
 {
     mem_free(l);
 }
 
 /* ---- out -------------------------------------------------------------------- */
 
-static void hand_out(struct runner *r, struct engine_state *l, const struct seq *s,
+static void hand_out(struct runner *r, struct engine_lease *l, const struct seq *s,
                      int depth)
 {
     l->depth = depth;
@@ -49,13 +49,13 @@ static void hand_out(struct runner *r, struct engine_state *l, const struct seq 
         l->table[i] = s->pages[i];
         pages_share(&r->pages, s->pages[i]);
     }
-    list_push(&r->lent, &l->at);
+    list_push(&r->leased, &l->at);
 }
 
-void lend_out(struct runner *r, struct request *q)
+void lease_grant(struct runner *r, struct request *q)
 {
     struct seq *s = &q->seqs[0];
-    struct engine_state *l = q->to_load;
+    struct engine_lease *l = q->to_load;
     int need = r->pages.page_bytes ? seq_pages(q->n_state) : 0;
     for (; s->n_pages < need; s->n_reserved--)
         s->pages[s->n_pages++] = pages_take(&r->pages);
@@ -67,9 +67,9 @@ void lend_out(struct runner *r, struct request *q)
     emit_load(r, q, l);
 }
 
-struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reason why)
+struct engine_lease *lease_at_end(struct runner *r, struct seq *s, enum finish_reason why)
 {
-    struct engine_state *l = s->req->to_save;
+    struct engine_lease *l = s->req->to_save;
     bool ended = why == FINISH_STOP || why == FINISH_LENGTH;
     if (!l || !ended || s->slot < 0 || s->n_run < 1 || s->n_tokens - s->n_run > 1)
         return NULL;
@@ -84,7 +84,7 @@ struct engine_state *lend_end(struct runner *r, struct seq *s, enum finish_reaso
 }
 
 /* The tokens and pages of a checkpoint's path. */
-static void take_path(struct runner *r, struct engine_state *l, int32_t node)
+static void take_path(struct runner *r, struct engine_lease *l, int32_t node)
 {
     radix_path(&r->prefix.radix, node, l->tokens);
     l->n_pages = r->pages.page_bytes ? seq_pages(l->depth) : 0;
@@ -94,32 +94,32 @@ static void take_path(struct runner *r, struct engine_state *l, int32_t node)
         pages_share(&r->pages, l->table[i]);
 }
 
-struct engine_state *lend_spill(struct runner *r, bool all)
+struct engine_lease *lease_persist_next(struct runner *r, bool all)
 {
     struct prefix *p = r->reuse.prefix;
-    int32_t slot = p ? prefix_hot(p, all) : -1;
-    struct engine_state *l;
+    int32_t slot = p ? prefix_persist_next(p, all) : -1;
+    struct engine_lease *l;
     if (slot < 0 || !prefix_room(p, 1, 0, slot))
         return NULL;
     struct checkpoint *c = &p->checkpoints[slot];
     struct radix_key key = radix_key_of(&p->radix, c->node);
-    if (lend_new(&l, &key, c->depth, NULL))
+    if (lease_new(&l, &key, c->depth, NULL))
         return NULL;
-    c->spilled = true;
+    c->persisted = true;
     l->depth = l->n_tokens = c->depth;
     l->slot = slots_dup(&r->slots, slot);
     l->constant = slots_at(&r->slots, l->slot);
     l->pool = r->pages.base;
     take_path(r, l, c->node);
-    list_push(&r->lent, &l->at);
+    list_push(&r->leased, &l->at);
     return l;
 }
 
 /* ---- back ------------------------------------------------------------------- */
 
-void lend_part(struct seq *s)
+void lease_detach(struct seq *s)
 {
-    struct engine_state *l = s->req->loading;
+    struct engine_lease *l = s->req->loading;
     if (s->state != SEQ_LOAD || !l)
         return;
     l->slot = s->slot;
@@ -137,7 +137,7 @@ static void begin(struct runner *r, struct request *q, int depth)
 }
 
 /* Nothing of what was read stays: slot and pages are as they were taken. */
-static void wipe(struct runner *r, struct engine_state *l)
+static void wipe(struct runner *r, struct engine_lease *l)
 {
     memset(l->constant, 0, r->slots.slot_bytes);
     for (int i = 0; i < l->n_pages; i++)
@@ -152,7 +152,7 @@ static void give_up(struct runner *r, struct request *q)
 }
 
 /* The slot becomes a checkpoint, or is free; the pages are the tree's, if anybody's. */
-static void settle(struct runner *r, struct engine_state *l)
+static void settle(struct runner *r, struct engine_lease *l)
 {
     struct prefix_path path = {{l->key, l->key_len, l->tenant_len}, l->tokens, l->depth};
     if (l->keep && r->reuse.prefix &&
@@ -166,27 +166,27 @@ static void settle(struct runner *r, struct engine_state *l)
         prefix_trim(r->reuse.prefix);
 }
 
-void lend_back(struct runner *r, struct engine_state *l, bool good)
+void lease_release(struct runner *r, struct engine_lease *l, bool good)
 {
     struct request *q = l->q;
     list_remove(&l->at);
-    if (q && !good && q->n_spare)
+    if (q && !good && q->n_persisted)
         wipe(r, l);
-    if (q && (good || q->n_spare))
+    if (q && (good || q->n_persisted))
         begin(r, q, good ? l->depth : 0);
     else if (q)
-        give_up(r, q); /* lend_part leaves the slot here */
+        give_up(r, q); /* lease_detach leaves the slot here */
     settle(r, l);
-    lend_free(l);
+    lease_free(l);
 }
 
-void lend_close(struct runner *r)
+void lease_close(struct runner *r)
 {
     struct list *n;
-    while (r->lent.next && (n = list_pop(&r->lent))) {
-        struct engine_state *l = LIST_OF(n, struct engine_state, at);
+    while (r->leased.next && (n = list_pop(&r->leased))) {
+        struct engine_lease *l = LIST_OF(n, struct engine_lease, at);
         l->keep = false;
         settle(r, l);
-        lend_free(l);
+        lease_free(l);
     }
 }

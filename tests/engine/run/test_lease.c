@@ -49,7 +49,7 @@ static char *told_cold(struct drive *d, struct engine_request r, int choice, siz
 
 static void save(struct drive *d, uint64_t id, int fd)
 {
-    struct engine_state *s = drive_state(d, id, EVENT_FINISH);
+    struct engine_lease *s = drive_state(d, id, EVENT_FINISH);
     struct engine_object o;
     struct stat st;
     assert_non_null(s);
@@ -57,7 +57,7 @@ static void save(struct drive *d, uint64_t id, int fd)
     assert_int_equal(engine_object_save(d->e, s, fd, "t", &err), 0);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_size, o.bytes);
-    engine_return(d->e, s, true);
+    engine_lease_release(d->e, s, true);
 }
 
 /* Reads a prompt, answers, saves; all tokens are in ids then. How many there are. */
@@ -89,24 +89,24 @@ static void begin_from(struct drive *d, uint64_t id, struct engine_request r, in
     submit(d, id, r);
     drive_step(d);
     assert_int_equal(drive_count(d, id, EVENT_START), 0);
-    struct engine_state *s = drive_state(d, id, EVENT_LOAD);
+    struct engine_lease *s = drive_state(d, id, EVENT_LOAD);
     assert_non_null(s);
     assert_int_equal(engine_object_load(d->e, s, fd, "t", &err), 0);
-    engine_return(d->e, s, true);
+    engine_lease_release(d->e, s, true);
     assert_int_equal(drive_count(d, id, EVENT_START), 1);
 }
 
-static struct engine_load load_of(const struct drive *d)
+static struct engine_stats load_of(const struct drive *d)
 {
-    struct engine_load l;
-    engine_load(d->e, &l);
+    struct engine_stats l;
+    engine_stats(d->e, &l);
     return l;
 }
 
 /* Everything the pools lent has come back; drive_close asserts the rest. */
 static void expect_idle(const struct drive *d)
 {
-    struct engine_load l = load_of(d);
+    struct engine_stats l = load_of(d);
     assert_int_equal(l.running + l.waiting + l.slots_used + l.pages_used, 0);
 }
 
@@ -424,12 +424,12 @@ static void what_is_out_is_nobody_elses(void **state)
         r.save_state = true;
         submit(&d, 1, r);
         drive_run(&d);
-        struct engine_state *s = drive_state(&d, 1, EVENT_FINISH);
+        struct engine_lease *s = drive_state(&d, 1, EVENT_FINISH);
         assert_non_null(s);
         assert_int_equal(load_of(&d).slots_used, 1);
         submit(&d, 2, asks(ids, 100, 5));
         assert_int_equal(drive_step(&d), 0); /* there is no other slot */
-        engine_return(d.e, s, true);
+        engine_lease_release(d.e, s, true);
         drive_run(&d);
         assert_non_null(drive_finish(&d, 2, 0));
         expect_idle(&d);
@@ -484,14 +484,14 @@ static void a_request_may_end_while_its_state_is_being_loaded(void **state)
             drive_clear(&d);
             submit(&d, 2, r);
             drive_step(&d);
-            struct engine_state *s = drive_state(&d, 2, EVENT_LOAD);
+            struct engine_lease *s = drive_state(&d, 2, EVENT_LOAD);
             engine_cancel(d.e, 2, FINISH_ABORT);
             assert_int_equal(drive_count(&d, 2, EVENT_FINISH), 2);
             assert_int_equal(load_of(&d).slots_used, 1);
             submit(&d, 3, asks(ids, 30, 10)); /* others run over what was freed */
             drive_run(&d);
             assert_int_equal(engine_object_load(d.e, s, fd, "t", &err), 0);
-            engine_return(d.e, s, good);
+            engine_lease_release(d.e, s, good);
             assert_int_equal(drive_count(&d, 2, EVENT_START), 0);
             expect_idle(&d);
             close(fd);
@@ -522,9 +522,9 @@ static void a_state_that_is_not_good_ends_its_request(void **state)
     assert_int_equal(pread(fd, &byte, 1, st.st_size - 9), 1);
     byte ^= 1;
     assert_int_equal(pwrite(fd, &byte, 1, st.st_size - 9), 1);
-    struct engine_state *s = drive_state(&d, 2, EVENT_LOAD);
+    struct engine_lease *s = drive_state(&d, 2, EVENT_LOAD);
     assert_int_equal(engine_object_load(d.e, s, fd, "t", &err), -ERR_CONFLICT);
-    engine_return(d.e, s, false);
+    engine_lease_release(d.e, s, false);
     for (int c = 0; c < 3; c++)
         assert_int_equal(drive_finish(&d, 2, c)->reason, FINISH_ERROR);
     drive_run(&d);

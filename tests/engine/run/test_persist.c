@@ -41,7 +41,7 @@ static void same_as_cold(const struct engine_options *o, const struct drive *d,
     struct drive cold;
     size_t len, cold_len;
     r.no_cache = true;
-    r.spare_tokens = 0;
+    r.persisted_tokens = 0;
     drive_open(&cold, o);
     run(&cold, r);
     for (int c = 0; c < r.gen.n; c++) {
@@ -57,24 +57,24 @@ static void same_as_cold(const struct engine_options *o, const struct drive *d,
 
 static void expect_idle(const struct drive *d)
 {
-    struct engine_load l;
-    engine_load(d->e, &l);
+    struct engine_stats l;
+    engine_stats(d->e, &l);
     assert_int_equal(l.running + l.waiting + l.slots_used + l.pages_used, 0);
 }
 
 /* Spills one state into a file; the number of its tokens, 0: there is none. */
-static int spill(struct drive *d, bool all, int fd, int32_t *tokens)
+static int persist(struct drive *d, bool all, int fd, int32_t *tokens)
 {
-    struct engine_state *s = engine_spill(d->e, all);
-    struct engine_kept kept;
+    struct engine_lease *s = engine_persist_next(d->e, all);
+    struct engine_lease_path kept;
     if (!s)
         return 0;
-    engine_kept_of(s, &kept);
+    engine_lease_path_of(s, &kept);
     assert_string_equal(kept.tenant, "t");
     assert_string_equal(kept.cache_salt, "salt");
     memcpy(tokens, kept.tokens, (size_t)kept.n_tokens * sizeof *tokens);
     assert_int_equal(engine_object_save(d->e, s, fd, "t", &err), 0);
-    engine_return(d->e, s, true);
+    engine_lease_release(d->e, s, true);
     return kept.n_tokens;
 }
 
@@ -90,7 +90,7 @@ static int keep_a_turn(const struct engine_options *o, int fd, int32_t *ids, siz
     r.tenant = "t";
     r.cache_salt = "salt";
     run(&d, r);
-    assert_null(engine_spill(d.e, false)); /* nobody has come back to it */
+    assert_null(engine_persist_next(d.e, false)); /* nobody has come back to it */
     *n = N_BASE + drive_tokens(&d, 1, 0, ids + N_BASE, ANSWER);
     warm_fill(ids + *n, 5, 2);
     *n += 5;
@@ -98,12 +98,12 @@ static int keep_a_turn(const struct engine_options *o, int fd, int32_t *ids, siz
     r.tenant = "t";
     r.cache_salt = "salt";
     run(&d, r);
-    int depth = spill(&d, false, fd, tokens);
+    int depth = persist(&d, false, fd, tokens);
     assert_int_equal(depth, N_BASE + ANSWER - 1);
     assert_memory_equal(tokens, ids, (size_t)depth * sizeof *ids);
-    while (spill(&d, true, fd, tokens)) /* each once; the file holds the last one */
+    while (persist(&d, true, fd, tokens)) /* each once; the file holds the last one */
         ;
-    assert_null(engine_spill(d.e, true));
+    assert_null(engine_persist_next(d.e, true));
     expect_idle(&d);
     drive_close(&d);
     return depth;
@@ -124,7 +124,7 @@ static int keep_one(const struct engine_options *o, int fd, int32_t *ids, size_t
         r.gen.max_tokens = 1;
         run(&d, r);
     }
-    assert_int_equal(spill(&d, true, fd, tokens), depth);
+    assert_int_equal(persist(&d, true, fd, tokens), depth);
     drive_close(&d);
     return depth;
 }
@@ -132,14 +132,14 @@ static int keep_one(const struct engine_options *o, int fd, int32_t *ids, size_t
 /* Offers the file's state; how many tokens were not read. */
 static int offered(struct drive *d, struct engine_request r, int depth, int fd)
 {
-    r.spare_tokens = depth;
-    r.spare_bytes = 1000;
+    r.persisted_tokens = depth;
+    r.persisted_bytes = 1000;
     drive_clear(d);
     assert_int_equal(engine_submit(d->e, &r, &err), 0);
     drive_step(d);
-    struct engine_state *s = drive_state(d, r.id, EVENT_LOAD);
+    struct engine_lease *s = drive_state(d, r.id, EVENT_LOAD);
     if (s)
-        engine_return(d->e, s, engine_object_load(d->e, s, fd, "t", &err) == 0);
+        engine_lease_release(d->e, s, engine_object_load(d->e, s, fd, "t", &err) == 0);
     drive_run(d);
     return drive_finish(d, r.id, 0)->n_cached;
 }
@@ -214,13 +214,13 @@ static void a_request_may_end_while_it_is_offered(void **state)
         int fd = temp_file(), depth = keep_one(&o, fd, ids, &n);
         drive_open(&d, &o);
         struct engine_request r = asks(3, ids, n);
-        r.spare_tokens = depth;
+        r.persisted_tokens = depth;
         drive_clear(&d);
         assert_int_equal(engine_submit(d.e, &r, &err), 0);
         drive_step(&d);
-        struct engine_state *s = drive_state(&d, 3, EVENT_LOAD);
+        struct engine_lease *s = drive_state(&d, 3, EVENT_LOAD);
         engine_cancel(d.e, 3, FINISH_ABORT);
-        engine_return(d.e, s, good);
+        engine_lease_release(d.e, s, good);
         assert_int_equal(drive_count(&d, 3, EVENT_START), 0);
         expect_idle(&d);
         close(fd);
@@ -236,7 +236,7 @@ static void the_pool_may_be_full(void **state)
     struct drive d;
     int32_t ids[N_ALL];
     int32_t tokens[N_ALL + ANSWER];
-    struct engine_load l;
+    struct engine_stats l;
     o.max_seqs = 1;
     o.memory_bytes = warm_bytes(&o, 4, 60);
     drive_open(&d, &o);
@@ -247,12 +247,12 @@ static void the_pool_may_be_full(void **state)
         r.cache_salt = "salt";
         run(&d, r);
         int fd = temp_file();
-        while (spill(&d, i % 3 == 0, fd, tokens))
+        while (persist(&d, i % 3 == 0, fd, tokens))
             ;
         close(fd);
         expect_idle(&d);
     }
-    engine_load(d.e, &l);
+    engine_stats(d.e, &l);
     assert_true(l.checkpoints_evicted > 0);
     drive_close(&d);
 }

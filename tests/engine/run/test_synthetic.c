@@ -35,7 +35,8 @@ static void open_model(struct maker *m, struct drive *d, int which, enum engine_
 static int submit(struct drive *d, uint64_t id, int depth, int choices)
 {
     struct err err;
-    struct engine_request r = {.id = id, .ids = ids, .n_ids = 5, .seeded_tokens = depth};
+    struct engine_request r = {
+        .id = id, .ids = ids, .n_ids = 5, .synthetic_tokens = depth};
     r.gen = drive_greedy(TOKENS);
     r.gen.logprobs = 0;
     r.gen.n = choices;
@@ -44,8 +45,8 @@ static int submit(struct drive *d, uint64_t id, int depth, int choices)
 
 static void check_empty(const struct drive *d)
 {
-    struct engine_load load;
-    engine_load(d->e, &load);
+    struct engine_stats load;
+    engine_stats(d->e, &load);
     assert_int_equal(load.slots_used + load.pages_used + load.running + load.waiting, 0);
 }
 

@@ -1,5 +1,5 @@
 /* Which rows, what is sampled from them, and what becomes of it. */
-#include "engine/run/head.h"
+#include "engine/run/output.h"
 
 #include "engine/run/emit.h"
 
@@ -180,7 +180,7 @@ static void first_prompt_tokens(struct runner *r)
     }
 }
 
-void head_run(struct runner *r, const struct ctx *c, const float *h)
+void output_run(struct runner *r, const struct ctx *c, const float *h)
 {
     struct head_plan p = plan_head(r);
     first_prompt_tokens(r);
@@ -219,7 +219,7 @@ static void sample_ready(void *arg, int task, int thread)
 }
 
 /* Runs the head over the rows that were stored with their states. */
-int head_run_ready(struct runner *r)
+int output_run_ready(struct runner *r)
 {
     int n = find_ready(r);
     if (n == 0)

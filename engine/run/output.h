@@ -7,16 +7,16 @@
  * memory may be gone: batch.seqs has NULL in its place from then on. Engine thread;
  * allocates nothing.
  */
-#ifndef ENGINE_RUN_HEAD_H
-#define ENGINE_RUN_HEAD_H
+#ifndef ENGINE_RUN_OUTPUT_H
+#define ENGINE_RUN_OUTPUT_H
 
 #include "engine/run/runner.h"
 
 /* h: runner_forward's rows of r->batch. */
-void head_run(struct runner *r, const struct ctx *c, const float *h);
+void output_run(struct runner *r, const struct ctx *c, const float *h);
 
 /* Samples the first tokens of requests that began with all of their prompt, before the
  * batch is built; returns how many there were. */
-int head_run_ready(struct runner *r);
+int output_run_ready(struct runner *r);
 
 #endif

@@ -1,6 +1,6 @@
 /* Filling a sequence's slot and pages with values that any model could have made: bounded
  * and finite in the type the page holds. */
-#include "engine/run/seeded.h"
+#include "engine/run/synthetic.h"
 
 #include <string.h>
 
@@ -60,13 +60,13 @@ static void fill_part(void *arg, int task, int thread)
         fill_halves(page, bytes / sizeof(uint16_t), seed);
 }
 
-void seeded_start(struct runner *r, struct request *q)
+void synthetic_start(struct runner *r, struct request *q)
 {
     struct seq *s = &q->seqs[0];
-    int need = r->pages.page_bytes ? seq_pages(q->n_seeded) : 0;
+    int need = r->pages.page_bytes ? seq_pages(q->n_synthetic) : 0;
     for (; s->n_pages < need; s->n_reserved--)
         s->pages[s->n_pages++] = pages_take(&r->pages);
-    s->n_run = q->n_seeded;
-    struct fill f = {r, s, (uint32_t)q->id * 97u + (uint32_t)q->n_seeded};
+    s->n_run = q->n_synthetic;
+    struct fill f = {r, s, (uint32_t)q->id * 97u + (uint32_t)q->n_synthetic};
     pool_run(r->gemm.pool, fill_part, &f, need + 1);
 }

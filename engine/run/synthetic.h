@@ -4,13 +4,13 @@
  * reading all that comes before. For measuring only. Engine thread; the filling is
  * divided over the pool and allocates nothing.
  */
-#ifndef ENGINE_RUN_SEEDED_H
-#define ENGINE_RUN_SEEDED_H
+#ifndef ENGINE_RUN_SYNTHETIC_H
+#define ENGINE_RUN_SYNTHETIC_H
 
 #include "engine/run/runner.h"
 
-/* Gives the just admitted request the state after its n_seeded first tokens. The same
+/* Gives the just admitted request the state after its n_synthetic first tokens. The same
  * request gets the same values. */
-void seeded_start(struct runner *r, struct request *q);
+void synthetic_start(struct runner *r, struct request *q);
 
 #endif

@@ -1,0 +1,35 @@
+/*
+ * States that come in and go out: what this engine's state objects are, those that arrive
+ * over the wire, and files into and out of states on loan. Any thread; of the pools only
+ * what is lent (lease.h) is touched.
+ */
+#ifndef ENGINE_RUN_OBJECT_IO_H
+#define ENGINE_RUN_OBJECT_IO_H
+
+#include "engine/engine.h"
+#include "engine/model/model.h"
+#include "engine/state/object.h"
+
+/* What the bits of this model's states depend on. */
+struct object_kind object_io_kind(const struct model *m, uint64_t tokenizer_hash);
+
+/* engine_object_*, engine_upload_*: see engine.h. kind is borrowed until close. */
+void object_io_object_of(const struct object_kind *k, const struct engine_lease *s,
+                         struct engine_object *out);
+int object_io_save(const struct object_kind *k, const struct engine_lease *s, int fd,
+                   const char *tenant, struct err *err);
+int object_io_load(const struct object_kind *k, struct engine_lease *s, int fd,
+                   const char *tenant, struct err *err);
+int object_io_tokens(const struct object_kind *k, int fd, const char *tenant,
+                     struct engine_object *out, struct ids *tokens, struct err *err);
+int object_io_peek(const struct object_kind *k, int fd, const char *tenant,
+                   struct engine_object *out, struct err *err);
+int object_io_open(struct engine_upload **out, const struct object_kind *k,
+                   const char *tenant, struct err *err);
+int object_io_put(struct engine_upload *in, const void *data, size_t len,
+                  struct err *err);
+int object_io_end(struct engine_upload *in, struct err *err);
+const struct engine_object *object_io_object(struct engine_upload *in);
+void object_io_close(struct engine_upload *in);
+
+#endif
