@@ -272,11 +272,6 @@ static int no_tokenizer(struct err *err)
     return err_set(err, ERR_UNSUPPORTED, "this model was opened without a tokenizer");
 }
 
-void engine_ids_free(struct ids *ids)
-{
-    ids_free(ids);
-}
-
 int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
                   struct ids *out, struct err *err)
 {

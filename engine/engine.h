@@ -14,6 +14,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
+#include "engine/base/ids.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -107,13 +108,6 @@ void engine_close(struct engine *e); /* accepts NULL; emits nothing */
 const struct engine_info *engine_info(const struct engine *e);
 
 /* ---- text ------------------------------------------------------------------- */
-
-struct ids {       /* a growing array of token ids; zeroed = empty */
-    int32_t *data; /* owns; freed by engine_ids_free */
-    size_t n, cap;
-};
-
-void engine_ids_free(struct ids *ids);
 
 enum {
     ENCODE_SPECIAL = 1, /* added tokens inside the text are recognised as their ids */

@@ -56,10 +56,8 @@ int object_io_tokens(const struct object_kind *k, int fd, const char *tenant,
     if (rc)
         return rc;
     *out = told(&h);
-    if (!ids_reserve(tokens, (size_t)h.n_tokens))
+    if (!ids_append(tokens, found, (size_t)h.n_tokens))
         rc = err_set(err, ERR_MEMORY, "out of memory for %d tokens", h.n_tokens);
-    for (int i = 0; rc == 0 && i < h.n_tokens; i++)
-        ids_push(tokens, found[i]);
     object_file_free(found);
     return rc;
 }

@@ -6,7 +6,6 @@
  */
 #include "engine/tokenizer/bpe.h"
 
-#include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/bpe_merge.h"
 #include "engine/tokenizer/normal.h"
@@ -32,45 +31,6 @@ struct encoder {
 static int no_memory(struct encoder *e)
 {
     return err_set(e->err, ERR_MEMORY, "out of memory while tokenising");
-}
-
-/* ---- ids -------------------------------------------------------------------- */
-
-bool ids_reserve(struct ids *ids, size_t more)
-{
-    if (more <= ids->cap - ids->n)
-        return true;
-    size_t cap = ids->cap ? ids->cap * 2 : 64;
-    if (cap < ids->n + more)
-        cap = ids->n + more;
-    int32_t *data = mem_grow(ids->data, ids->n * sizeof *data, cap * sizeof *data);
-    if (!data)
-        return false;
-    ids->data = data;
-    ids->cap = cap;
-    return true;
-}
-
-bool ids_push(struct ids *ids, int32_t id)
-{
-    if (!ids_reserve(ids, 1))
-        return false;
-    ids->data[ids->n++] = id;
-    return true;
-}
-
-void ids_free(struct ids *ids)
-{
-    mem_free(ids->data);
-    *ids = (struct ids){0};
-}
-
-static bool push_all(struct ids *out, const int32_t *ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!ids_push(out, ids[i]))
-            return false;
-    return true;
 }
 
 /* ---- one piece -------------------------------------------------------------- */
@@ -256,11 +216,11 @@ int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned fla
         len = repaired.len;
         rc = repaired.failed ? no_memory(&e) : 0;
     }
-    if (rc == 0 && bos && !push_all(out, p->prefix, p->n_prefix))
+    if (rc == 0 && bos && !ids_append(out, p->prefix, p->n_prefix))
         rc = no_memory(&e);
     if (rc == 0)
         rc = encode_all(&e, text, len);
-    if (rc == 0 && bos && !push_all(out, p->suffix, p->n_suffix))
+    if (rc == 0 && bos && !ids_append(out, p->suffix, p->n_suffix))
         rc = no_memory(&e);
     encoder_free(&e);
     buf_free(&repaired);

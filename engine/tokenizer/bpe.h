@@ -11,6 +11,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
+#include "engine/base/ids.h"
 #include "engine/engine.h"
 #include "engine/tokenizer/vocab.h"
 
@@ -30,9 +31,5 @@ int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned fla
  */
 int bpe_decode(const struct vocab *v, const int32_t *ids, size_t n, bool skip_special,
                struct buf *out, struct err *err);
-
-bool ids_push(struct ids *ids, int32_t id); /* false: out of memory, ids unchanged */
-bool ids_reserve(struct ids *ids, size_t more);
-void ids_free(struct ids *ids); /* frees and zeroes */
 
 #endif

@@ -221,7 +221,7 @@ int cmd_perplexity(const struct config *cfg, const char *const *values,
             rc = err_set(&err, ERR_IO, "standard output: %s", strerror(errno));
     }
     engine_close(s.e);
-    engine_ids_free(&s.ids);
+    ids_free(&s.ids);
     buf_free(&text);
     buf_free(&out);
     return rc ? cmd_fail(cmd_blame(&err), &err) : CMD_OK;

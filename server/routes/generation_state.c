@@ -66,7 +66,7 @@ int generation_state_find(struct task *w) /* worker */
         rc = follow_text(w, &w->items[0], &known);
     else
         rc = follow_ids(w, &c->req.prompts.list[0], &known);
-    engine_ids_free(&known);
+    ids_free(&known);
     return rc;
 }
 
@@ -124,7 +124,7 @@ int generation_state_reopen(struct task *w) /* worker */
     if (rc == 0 && (known.n != n || t->from.depth != t->place.depth ||
                     memcmp(known.data, c->jobs[0].ids, n * sizeof *known.data) != 0))
         rc = err_set(&w->err, ERR_CONFLICT, "a kept checkpoint is not what it is called");
-    engine_ids_free(&known);
+    ids_free(&known);
     if (rc) {
         clear_away(c, rc);
         close_object(t);

@@ -15,7 +15,7 @@ int task_alloc(struct task *w, size_t n, struct err *err)
 void task_free(struct task *w)
 {
     for (size_t i = 0; i < w->n; i++)
-        engine_ids_free(&w->items[i].ids);
+        ids_free(&w->items[i].ids);
     mem_free(w->items);
     w->items = NULL;
     w->n = 0;

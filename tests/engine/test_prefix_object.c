@@ -87,7 +87,7 @@ static int open_object(struct engine *e, int fd)
     struct err err = {0};
     int rc = engine_object_open(e, fd, "t", &o, &ids, &err);
     assert_true(rc == 0 || (ids.n == 0 && err.text[0]));
-    engine_ids_free(&ids);
+    ids_free(&ids);
     return rc;
 }
 

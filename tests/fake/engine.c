@@ -146,12 +146,6 @@ const struct engine_info *engine_info(const struct engine *e)
 
 /* ---- text ------------------------------------------------------------------- */
 
-void engine_ids_free(struct ids *ids)
-{
-    mem_free(ids->data);
-    *ids = (struct ids){0};
-}
-
 int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
                   struct ids *out, struct err *err)
 {
@@ -162,16 +156,10 @@ int engine_encode(const struct engine *e, const char *text, size_t len, unsigned
     long span = knob("FAKE_MEM_FAIL", 0);
     if (span)
         mem_fail_after(1 + n_encoded++ % span);
-    if (out->n + len > out->cap) {
-        size_t cap = (out->n + len) * 2;
-        int32_t *data = mem_grow(out->data, out->n * sizeof *data, cap * sizeof *data);
-        if (!data)
-            return err_set(err, ERR_MEMORY, "out of memory");
-        out->data = data;
-        out->cap = cap;
-    }
+    if (!ids_reserve(out, len))
+        return err_set(err, ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < len; i++)
-        out->data[out->n++] = (unsigned char)text[i];
+        ids_push(out, (unsigned char)text[i]);
     return 0;
 }
 

@@ -85,7 +85,7 @@ static void begin_from(struct drive *d, uint64_t id, struct engine_request r, in
     assert_int_equal(found.n, o.n_tokens);
     r.state_tokens = o.depth;
     r.state_bytes = o.bytes;
-    engine_ids_free(&found);
+    ids_free(&found);
     submit(d, id, r);
     drive_step(d);
     assert_int_equal(drive_count(d, id, EVENT_START), 0);
@@ -317,7 +317,7 @@ static enum err_code open_by(const struct engine_options *o, int fd, const char 
     int rc = engine_object_open(d.e, fd, tenant, &object, &ids, &err);
     assert_int_equal(engine_object_peek(d.e, fd, tenant, &object, NULL), rc);
     assert_true(rc == 0 || ids.n == 0);
-    engine_ids_free(&ids);
+    ids_free(&ids);
     drive_close(&d);
     return (enum err_code) - rc;
 }
@@ -477,7 +477,7 @@ static void a_request_may_end_while_its_state_is_being_loaded(void **state)
             warm_fill(ids, 40, 1);
             size_t n = tell_and_save(&d, ids, 40, 10, fd);
             assert_int_equal(engine_object_open(d.e, fd, "t", &object, &found, &err), 0);
-            engine_ids_free(&found);
+            ids_free(&found);
             struct engine_request r = asks(ids, n, 10);
             r.gen.n = 2;
             r.state_tokens = object.depth;
