@@ -93,14 +93,6 @@ char *arena_strdup(struct arena *a, const char *s, size_t len)
     return p;
 }
 
-void arena_reset(struct arena *a)
-{
-    if (a->fixed)
-        a->last->used = a->used_bytes = 0;
-    else
-        arena_free(a);
-}
-
 size_t arena_mark(const struct arena *a)
 {
     return a->used_bytes;

@@ -24,7 +24,7 @@ bool arena_fixed(struct arena *a, size_t bytes); /* false: out of memory */
 void arena_free(struct arena *a);                /* accepts a zeroed arena */
 
 /* 64-byte aligned, uninitialised; NULL when memory or the fixed block is used up.
- * Valid until arena_reset or arena_free. */
+ * Valid until arena_release or arena_free. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_zalloc(struct arena *a, size_t n, size_t size);
 
@@ -34,8 +34,5 @@ char *arena_strdup(struct arena *a, const char *s, size_t len);
 /* A fixed arena as a stack: what was handed out since the mark is free again. */
 size_t arena_mark(const struct arena *a);
 void arena_release(struct arena *a, size_t mark);
-
-/* Forgets every piece; a fixed arena keeps its block, a growing one frees all. */
-void arena_reset(struct arena *a);
 
 #endif

@@ -191,10 +191,10 @@ static int step_open(struct conn *c, struct err *err)
 
 static int step_submit(struct conn *c, struct err *err)
 {
-    struct engine_stats load;
-    bridge_load(c->l->bridge, &load);
+    struct bridge_stats now;
+    bridge_stats(c->l->bridge, &now);
     c->submit_ns = loop_now();
-    c->submit_steps = load.steps;
+    c->submit_steps = now.engine.steps;
     for (size_t i = 0; i < c->n_jobs; i++) {
         struct job *j = &c->jobs[i];
         int rc = job_add(&c->l->jobs, j, err);

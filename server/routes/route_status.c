@@ -68,8 +68,7 @@ static int answer_metrics(struct conn *c)
         .stream_buffer_bytes = unread_bytes(l),
         .served_name = l->cfg->served_name,
         .info = bridge_engine(l->bridge) ? engine_info(bridge_engine(l->bridge)) : NULL};
-    bridge_load(l->bridge, &now.load);
-    bridge_steps(l->bridge, &now.steps);
+    bridge_stats(l->bridge, &now.stats);
     if (loop_now() - l->process_ns > PROCESS_NS) {
         process_stats(
             &l->process); /* counting ten thousand descriptors takes milliseconds */

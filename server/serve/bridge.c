@@ -62,17 +62,6 @@ struct block {
     size_t used;
 };
 
-struct load_cells {
-    atomic_int running, waiting, slots_used, pages_used, last_rows, checkpoints;
-    atomic_ullong steps, checkpoint_bytes, created, hit, evicted, proposed, accepted;
-    atomic_ullong missed[ENGINE_MISS_N];
-};
-
-struct step_cells {
-    atomic_ullong seconds[BRIDGE_STEP_BUCKETS], rows[BRIDGE_ROW_BUCKETS];
-    atomic_ullong sum_ns, sum_rows;
-};
-
 struct bridge {
     struct bridge_options o;
     pthread_t thread;
@@ -90,12 +79,14 @@ struct bridge {
     bool closing;
 
     atomic_int state;
-    struct err fault;      /* written before state becomes FAILED */
-    struct engine *engine; /* owned by the engine thread; written before READY */
-    bool notify_pending;   /* engine thread: events since the last notify */
-    struct load_cells load;
-    struct step_cells steps;
+    struct err fault;            /* written before state becomes FAILED */
+    struct engine *engine;       /* owned by the engine thread; written before READY */
+    bool notify_pending;         /* engine thread: events since the last notify */
+    struct bridge_steps steps;   /* engine thread: all steps until now */
     atomic_ullong step_began_ns; /* 0 = between steps */
+
+    pthread_mutex_t stats_lock; /* guards stats; held for one copy */
+    struct bridge_stats stats;
 };
 
 static uint64_t now_ns(void)
@@ -207,29 +198,14 @@ static bool collect(struct bridge *b, struct list *to, bool idle)
     return go_on;
 }
 
-#define PUT(cell, v) atomic_store_explicit(&(cell), (v), memory_order_relaxed)
-#define GET(cell)    atomic_load_explicit(&(cell), memory_order_relaxed)
-#define ADD(cell, v) atomic_fetch_add_explicit(&(cell), (v), memory_order_relaxed)
-
+/* The engine is asked before the lock is taken: a reader waits for one copy at most. */
 static void publish(struct bridge *b)
 {
-    struct engine_stats l;
-    engine_stats(b->engine, &l);
-    PUT(b->load.running, l.running);
-    PUT(b->load.waiting, l.waiting);
-    PUT(b->load.slots_used, l.slots_used);
-    PUT(b->load.pages_used, l.pages_used);
-    PUT(b->load.last_rows, l.last_rows);
-    PUT(b->load.steps, l.steps);
-    PUT(b->load.checkpoints, l.checkpoints);
-    PUT(b->load.checkpoint_bytes, l.checkpoint_bytes);
-    PUT(b->load.created, l.checkpoints_created);
-    PUT(b->load.hit, l.checkpoints_hit);
-    PUT(b->load.evicted, l.checkpoints_evicted);
-    PUT(b->load.proposed, l.tokens_proposed);
-    PUT(b->load.accepted, l.tokens_accepted);
-    for (int i = 0; i < ENGINE_MISS_N; i++)
-        PUT(b->load.missed[i], l.tokens_missed[i]);
+    struct bridge_stats now = {.steps = b->steps};
+    engine_stats(b->engine, &now.engine);
+    pthread_mutex_lock(&b->stats_lock);
+    b->stats = now;
+    pthread_mutex_unlock(&b->stats_lock);
 }
 
 static int bucket(const double *bounds, int n, double x)
@@ -240,25 +216,24 @@ static int bucket(const double *bounds, int n, double x)
     return i;
 }
 
-static void record_step(struct bridge *b, uint64_t ns, int rows)
+static void record_step(struct bridge_steps *s, uint64_t ns, int rows)
 {
+    double seconds = (double)ns / 1e9;
     if (rows == 0)
         return;
-    ADD(b->steps
-            .seconds[bucket(bridge_second_bounds, BRIDGE_STEP_BUCKETS, (double)ns / 1e9)],
-        1);
-    ADD(b->steps.rows[bucket(bridge_row_bounds, BRIDGE_ROW_BUCKETS, rows)], 1);
-    ADD(b->steps.sum_ns, ns);
-    ADD(b->steps.sum_rows, (unsigned long long)rows);
+    s->seconds[bucket(bridge_second_bounds, BRIDGE_STEP_BUCKETS, seconds)]++;
+    s->rows[bucket(bridge_row_bounds, BRIDGE_ROW_BUCKETS, rows)]++;
+    s->sum_seconds += seconds;
+    s->sum_rows += rows;
 }
 
 static int step(struct bridge *b)
 {
     uint64_t began = now_ns();
-    PUT(b->step_began_ns, began);
+    atomic_store_explicit(&b->step_began_ns, began, memory_order_relaxed);
     int rows = engine_step(b->engine, began);
-    PUT(b->step_began_ns, 0);
-    record_step(b, now_ns() - began, rows);
+    atomic_store_explicit(&b->step_began_ns, 0, memory_order_relaxed);
+    record_step(&b->steps, now_ns() - began, rows);
     return rows;
 }
 
@@ -307,6 +282,7 @@ static void free_all(struct bridge *b)
     mem_free(b->blocks[1].data);
     pthread_mutex_destroy(&b->in_lock);
     pthread_mutex_destroy(&b->out_lock);
+    pthread_mutex_destroy(&b->stats_lock);
     pthread_cond_destroy(&b->in_cond);
     pthread_cond_destroy(&b->out_cond);
     mem_free(b);
@@ -321,6 +297,7 @@ int bridge_open(struct bridge **out, const struct bridge_options *o, struct err 
     list_init(&b->inbox);
     pthread_mutex_init(&b->in_lock, NULL);
     pthread_mutex_init(&b->out_lock, NULL);
+    pthread_mutex_init(&b->stats_lock, NULL);
     pthread_cond_init(&b->in_cond, NULL);
     pthread_cond_init(&b->out_cond, NULL);
     b->block_cap = padded(o->max_text_bytes) + OUTBOX_SPARE;
@@ -460,37 +437,15 @@ void bridge_drain(struct bridge *b, const struct bridge_reader *r)
     }
 }
 
-void bridge_load(const struct bridge *b, struct engine_stats *out)
+void bridge_stats(struct bridge *b, struct bridge_stats *out)
 {
-    *out = (struct engine_stats){.running = GET(b->load.running),
-                                 .waiting = GET(b->load.waiting),
-                                 .slots_used = GET(b->load.slots_used),
-                                 .pages_used = GET(b->load.pages_used),
-                                 .steps = GET(b->load.steps),
-                                 .last_rows = GET(b->load.last_rows),
-                                 .checkpoints = GET(b->load.checkpoints),
-                                 .checkpoint_bytes = GET(b->load.checkpoint_bytes),
-                                 .checkpoints_created = GET(b->load.created),
-                                 .checkpoints_hit = GET(b->load.hit),
-                                 .checkpoints_evicted = GET(b->load.evicted),
-                                 .tokens_proposed = GET(b->load.proposed),
-                                 .tokens_accepted = GET(b->load.accepted)};
-    for (int i = 0; i < ENGINE_MISS_N; i++)
-        out->tokens_missed[i] = GET(b->load.missed[i]);
-}
-
-void bridge_steps(const struct bridge *b, struct bridge_steps *out)
-{
-    for (int i = 0; i < BRIDGE_STEP_BUCKETS; i++)
-        out->seconds[i] = GET(b->steps.seconds[i]);
-    for (int i = 0; i < BRIDGE_ROW_BUCKETS; i++)
-        out->rows[i] = GET(b->steps.rows[i]);
-    out->sum_seconds = (double)GET(b->steps.sum_ns) / 1e9;
-    out->sum_rows = (double)GET(b->steps.sum_rows);
+    pthread_mutex_lock(&b->stats_lock);
+    *out = b->stats;
+    pthread_mutex_unlock(&b->stats_lock);
 }
 
 bool bridge_stuck(const struct bridge *b, uint64_t limit_ns)
 {
-    uint64_t began = GET(b->step_began_ns);
+    uint64_t began = atomic_load_explicit(&b->step_began_ns, memory_order_relaxed);
     return began && now_ns() - began > limit_ns;
 }

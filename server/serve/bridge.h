@@ -12,8 +12,9 @@
  * empties it between steps and sleeps on its condition when a step found nothing to do.
  * The outbox is two fixed blocks of bytes under another mutex: events are copied into one
  * while the loop reads the other, so nothing is allocated inside a step. A full outbox
- * makes the engine wait for the loop; the loop never waits for the engine. Load and step
- * times are atomics. No function holds both mutexes.
+ * makes the engine wait for the loop; the loop never waits for the engine. A third mutex
+ * guards the statistics, one copy of all of them after each step, and is held for that
+ * copy alone. No function holds two mutexes.
  *
  * What is borrowed: a submitted request's arrays, until its answer BRIDGE_TAKEN came. The
  * states that LOAD and FINISH bring are leased until bridge_return; bridge_close takes
@@ -43,6 +44,11 @@ enum { BRIDGE_STEP_BUCKETS = 24, BRIDGE_ROW_BUCKETS = 14 };
 struct bridge_steps {
     uint64_t seconds[BRIDGE_STEP_BUCKETS], rows[BRIDGE_ROW_BUCKETS];
     double sum_seconds, sum_rows;
+};
+
+struct bridge_stats {
+    struct engine_stats engine;
+    struct bridge_steps steps;
 };
 
 /* Upper bounds, in seconds and rows, shared with the metrics page. The last is +Inf. */
@@ -100,9 +106,8 @@ struct bridge_reader {
 };
 void bridge_drain(struct bridge *b, const struct bridge_reader *r);
 
-/* Any thread, no waiting: what the engine published after its last step. */
-void bridge_load(const struct bridge *b, struct engine_stats *out);
-void bridge_steps(const struct bridge *b, struct bridge_steps *out);
+/* Any thread, never waiting for a step: all values as they were after one same step. */
+void bridge_stats(struct bridge *b, struct bridge_stats *out);
 
 /* True when the engine has been inside one step for longer than limit_ns. */
 bool bridge_stuck(const struct bridge *b, uint64_t limit_ns);

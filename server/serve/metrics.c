@@ -183,7 +183,7 @@ static void write_counters(const struct metrics *m, struct buf *out)
 static void write_prefixes(const struct metrics *m, const struct metrics_now *now,
                            struct buf *out)
 {
-    const struct engine_stats *l = &now->load;
+    const struct engine_stats *l = &now->stats.engine;
     const uint64_t ops[] = {l->checkpoints_created, l->checkpoints_hit,
                             l->checkpoints_evicted, m->states_saved,
                             m->states_loaded,       m->states_rejected};
@@ -200,20 +200,23 @@ static void write_prefixes(const struct metrics *m, const struct metrics_now *no
 static void write_speculation(const struct metrics_now *now, struct buf *out)
 {
     static const char name[] = "ssmd_speculated_tokens_total";
-    uint64_t accepted = now->load.tokens_accepted;
+    uint64_t accepted = now->stats.engine.tokens_accepted;
     family(out, name, "counter", "Proposed tokens by whether they were said.");
     labelled(out, name, "result", "accepted", accepted);
-    labelled(out, name, "result", "rejected", now->load.tokens_proposed - accepted);
+    labelled(out, name, "result", "rejected",
+             now->stats.engine.tokens_proposed - accepted);
 }
 
 static double usage_ratio(const struct metrics_now *now)
 {
     if (!now->info)
         return 0;
-    double pages =
-        now->info->n_pages ? (double)now->load.pages_used / now->info->n_pages : 0;
-    double slots =
-        now->info->n_slots ? (double)now->load.slots_used / now->info->n_slots : 0;
+    double pages = now->info->n_pages
+                       ? (double)now->stats.engine.pages_used / now->info->n_pages
+                       : 0;
+    double slots = now->info->n_slots
+                       ? (double)now->stats.engine.slots_used / now->info->n_slots
+                       : 0;
     return fmin(fmax(pages, slots), 1);
 }
 
@@ -250,12 +253,13 @@ static void write_gauges(const struct metrics_now *now, struct buf *out)
     gauge(out, "ssmd_cache_usage_ratio", "The larger of pages and slots in use, 0..1.",
           usage_ratio(now));
     write_cache_config(now, "ssmd_cache_config_info", out);
-    gauge(out, "ssmd_kv_pages_used", "Pages in use.", now->load.pages_used);
+    gauge(out, "ssmd_kv_pages_used", "Pages in use.", now->stats.engine.pages_used);
     gauge(out, "ssmd_kv_pages_limit", "Pages there are.", i ? i->n_pages : 0);
-    gauge(out, "ssmd_state_slots_used", "State slots in use.", now->load.slots_used);
+    gauge(out, "ssmd_state_slots_used", "State slots in use.",
+          now->stats.engine.slots_used);
     gauge(out, "ssmd_state_slots_limit", "State slots there are.", i ? i->n_slots : 0);
     gauge(out, "ssmd_checkpoint_bytes", "Bytes that stored prefixes alone hold.",
-          (double)now->load.checkpoint_bytes);
+          (double)now->stats.engine.checkpoint_bytes);
     gauge(out, "ssmd_ready", "1 when new requests are welcome.", now->ready);
     gauge(out, "ssmd_draining", "1 after SIGTERM.", now->draining);
     gauge(out, "ssmd_open_connections", "Client sockets.", now->connections);
@@ -300,11 +304,11 @@ void metrics_page(const struct metrics *m, const struct metrics_now *now, struct
                   &(struct series){bounds, m->timing[i].bucket, METRICS_BOUNDS,
                                    m->timing[i].sum});
     histogram(out, "ssmd_step_seconds", "Time of one engine step.",
-              &(struct series){bridge_second_bounds, now->steps.seconds,
-                               BRIDGE_STEP_BUCKETS, now->steps.sum_seconds});
+              &(struct series){bridge_second_bounds, now->stats.steps.seconds,
+                               BRIDGE_STEP_BUCKETS, now->stats.steps.sum_seconds});
     histogram(out, "ssmd_step_rows", "Rows of one engine step.",
-              &(struct series){bridge_row_bounds, now->steps.rows, BRIDGE_ROW_BUCKETS,
-                               now->steps.sum_rows});
+              &(struct series){bridge_row_bounds, now->stats.steps.rows,
+                               BRIDGE_ROW_BUCKETS, now->stats.steps.sum_rows});
     write_process(&now->process, out);
     if (now->vllm_names)
         write_vllm(now, out);

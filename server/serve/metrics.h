@@ -57,8 +57,7 @@ struct metrics_now {
     uint64_t stream_buffer_bytes;
     const char *served_name;
     const struct engine_info *info; /* NULL while loading */
-    struct engine_stats load;
-    struct bridge_steps steps;
+    struct bridge_stats stats;
     struct process_stats process;
 };
 

@@ -114,9 +114,9 @@ static void find_gone(struct loop *l)
  * request, and has ended, left it waiting. An engine between steps has nothing to say. */
 static bool passed_over(const struct conn *c)
 {
-    struct engine_stats load;
-    bridge_load(c->l->bridge, &load);
-    return load.steps >= c->submit_steps + 2 || !bridge_stuck(c->l->bridge, 0);
+    struct bridge_stats now;
+    bridge_stats(c->l->bridge, &now);
+    return now.engine.steps >= c->submit_steps + 2 || !bridge_stuck(c->l->bridge, 0);
 }
 
 static void check_deadlines(struct conn *c, uint64_t now_ns)

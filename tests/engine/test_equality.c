@@ -601,7 +601,7 @@ static void poisoned(const struct subject *s, struct rows *r)
         memset(run.pages.base, 0xFF, run.pages.page_bytes * (size_t)run.pages.n);
     void *scratch = arena_alloc(&run.scratch, runner_scratch_bytes(&m, 32, 1));
     memset(scratch, 0xFF, runner_scratch_bytes(&m, 32, 1));
-    arena_reset(&run.scratch);
+    arena_release(&run.scratch, 0);
     struct score_run j = {s->ids, (size_t)s->n_ids, NULL, 0, take_row, r};
     assert_int_equal(score_begin(&sc, &run, &err), 0);
     assert_int_equal(score_run(&sc, &run, &j, &err), 0);

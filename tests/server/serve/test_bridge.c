@@ -4,6 +4,8 @@
  */
 #include "server/serve/bridge.h"
 
+#include "tests/lib/model_maker.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -69,6 +71,7 @@ static struct bridge *open_model(const char *dir, enum bridge_state want)
     o.engine.no_tokenizer = true;
     o.engine.n_threads = 1;
     o.engine.max_seqs = 2;
+    o.engine.speculate = ENGINE_SPECULATE_ON;
     struct bridge *b;
     assert_int_equal(bridge_open(&b, &o, NULL), 0);
     while (bridge_state(b, NULL) == BRIDGE_LOADING)
@@ -124,10 +127,10 @@ static void answers_and_refuses(void **state)
     drain_until(b, &h, &h.refused, 1);
     assert_int_equal(h.last_id, 8);
 
-    struct engine_stats load;
+    struct bridge_stats now;
     do
-        bridge_load(b, &load);
-    while (load.slots_used || load.running);
+        bridge_stats(b, &now);
+    while (now.engine.slots_used || now.engine.running);
     assert_false(bridge_stuck(b, 60000000000u));
     assert_true(atomic_load(&notified) > 0);
     bridge_close(b);
@@ -171,16 +174,60 @@ static void full_outbox_loses_nothing(void **state)
         struct engine_request r = request((uint64_t)i + 1, prompt, 3, n);
         assert_int_equal(bridge_submit(b, &r, NULL), 0);
     }
-    struct engine_stats load;
+    struct bridge_stats now;
     uint64_t steps = 0;
     for (int same = 0; same < 100; rest()) { /* until it stands still */
-        bridge_load(b, &load);
-        same = load.steps == steps ? same + 1 : 0;
-        steps = load.steps;
+        bridge_stats(b, &now);
+        same = now.engine.steps == steps ? same + 1 : 0;
+        steps = now.engine.steps;
     }
     drain_until(b, &h, &h.finished, 10);
     assert_int_equal(h.tokens, 10 * n);
     bridge_close(b);
+}
+
+/* Fails unless these are of one same step. */
+static void expect_whole(const struct bridge_stats *s)
+{
+    uint64_t steps = 0, more = 0;
+    for (int i = 0; i < BRIDGE_STEP_BUCKETS; i++)
+        steps += s->steps.seconds[i];
+    for (int i = 0; i < BRIDGE_ROW_BUCKETS; i++)
+        more += s->steps.rows[i];
+    assert_int_equal(steps, s->engine.steps);
+    assert_int_equal(more, s->engine.steps);
+    assert_true(s->engine.tokens_accepted <= s->engine.tokens_proposed);
+}
+
+/* A model that counts in a circle, so that all proposals but an answer's last ones are
+ * accepted: one value of the next step among the others shows. */
+static void statistics_are_of_one_step(void **state)
+{
+    enum { VOCAB = 16, N = 20, ANSWER = 1000 };
+    int32_t next[VOCAB];
+    struct maker model;
+    static struct heard h;
+    struct bridge_stats now = {0};
+    struct bridge_reader r = {.taken = on_taken, .event = on_event, .arg = &h};
+    (void)state;
+    for (int i = 0; i < VOCAB; i++)
+        next[i] = (i + 1) % VOCAB;
+    maker_open(&model);
+    maker_chain(&model, next, VOCAB, ANSWER + 3, -1);
+    struct bridge *b = open_model(model.dir, BRIDGE_READY);
+    for (int i = 0; i < N; i++) {
+        struct engine_request q = request((uint64_t)i + 1, prompt, 3, ANSWER);
+        assert_int_equal(bridge_submit(b, &q, NULL), 0);
+    }
+    for (unsigned i = 0; h.finished < N; i++) {
+        bridge_stats(b, &now);
+        expect_whole(&now);
+        if (i % 64 == 0)
+            bridge_drain(b, &r);
+    }
+    assert_true(now.engine.tokens_accepted > N * ANSWER / 2);
+    bridge_close(b);
+    maker_close(&model);
 }
 
 static void closing_does_not_wait_for_a_reader(void **state)
@@ -213,6 +260,7 @@ int main(void)
         cmocka_unit_test(answers_and_refuses),
         cmocka_unit_test(the_cancelled_one_ends),
         cmocka_unit_test(full_outbox_loses_nothing),
+        cmocka_unit_test(statistics_are_of_one_step),
         cmocka_unit_test(closing_does_not_wait_for_a_reader),
         cmocka_unit_test(a_model_that_is_not_there),
     };

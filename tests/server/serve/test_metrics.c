@@ -56,10 +56,10 @@ static void ratio_is_the_larger_one(void **state)
     struct engine_info info = {.n_pages = 100, .n_slots = 10, .page_tokens = 16};
     info.arch = info.weights = info.cpu = info.model_hash = "x";
     now.info = &info;
-    now.load = (struct engine_stats){.pages_used = 50, .slots_used = 2};
+    now.stats.engine = (struct engine_stats){.pages_used = 50, .slots_used = 2};
     write_page();
     has("ssmd_cache_usage_ratio 0.5\n");
-    now.load.slots_used = 10;
+    now.stats.engine.slots_used = 10;
     write_page();
     has("ssmd_cache_usage_ratio 1\n");
     has("ssmd_cache_config_info{block_size=\"16\",num_gpu_blocks=\"100\"} 1\n");
@@ -68,11 +68,11 @@ static void ratio_is_the_larger_one(void **state)
 static void prefixes_are_what_the_engine_counted(void **state)
 {
     (void)state;
-    now.load = (struct engine_stats){.checkpoint_bytes = 5000,
-                                     .checkpoints_created = 7,
-                                     .checkpoints_hit = 6,
-                                     .checkpoints_evicted = 4,
-                                     .tokens_missed = {11, 12, 13, 14}};
+    now.stats.engine = (struct engine_stats){.checkpoint_bytes = 5000,
+                                             .checkpoints_created = 7,
+                                             .checkpoints_hit = 6,
+                                             .checkpoints_evicted = 4,
+                                             .tokens_missed = {11, 12, 13, 14}};
     m.states_saved = 3;
     m.states_loaded = 2;
     m.states_rejected = 1;
