@@ -1,11 +1,15 @@
-/* `ssmd serve`: sets up the log and runs the loop. Main thread. */
+/* `ssmd serve`: sets up the log, runs the loop and picks the exit code: what keeps it from
+ * serving is configuration or model. Main thread. */
 #include "server/cmd/cmd.h"
 #include "server/serve/json_log.h"
 #include "server/serve/loop.h"
 
 int cmd_serve(const struct config *cfg)
 {
+    struct err err;
     log_set_sink(json_log_line);
     log_set_level(cfg->log_level);
-    return loop_run(cfg);
+    if (loop_run(cfg, &err) == 0)
+        return CMD_OK;
+    return cmd_fail(err.code == ERR_INTERNAL ? CMD_FAILED : CMD_USAGE, &err);
 }

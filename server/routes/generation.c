@@ -18,41 +18,12 @@ enum { PARSE_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of the loop 
 
 /* ---- completions: bytes -> jobs --------------------------------------------- */
 
-struct conn *conn_of_task(struct task *w)
-{
-    return (struct conn *)(void *)((char *)w - offsetof(struct conn, task));
-}
-
-/* Goes on with the conn that holds the work, or lets go of it. */
-static void encoded(struct task *w)
-{
-    struct conn *c = conn_of_task(w);
-    if (!c->call || c->replied)
-        conn_release(c);
-    else
-        conn_advance(c);
-}
-
-int conn_start_task(struct conn *c, task_fn *run, struct err *err)
-{
-    c->task.e = bridge_engine(c->l->bridge);
-    c->task.done = encoded;
-    int rc = task_start(&c->task, run, &c->l->uv, err);
-    return rc ? rc : CONN_WAIT;
-}
-
-int conn_task_failed(const struct conn *c, struct err *err)
-{
-    if (c->task.rc)
-        *err = c->task.err;
-    return c->task.rc;
-}
-
 static int parse(struct task *w) /* loop or worker */
 {
     struct conn *c = conn_of_task(w);
-    return completion_request_parse(
-        &c->req, &c->l->limits, c->body.data ? c->body.data : "", c->body.len, &w->err);
+    return completion_request_parse(&c->req, &c->server->model.limits,
+                                    c->body.data ? c->body.data : "", c->body.len,
+                                    &w->err);
 }
 
 static int step_parse(struct conn *c, struct err *err)
@@ -69,16 +40,16 @@ static int step_parsed(struct conn *c, struct err *err)
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    c->l->metrics.unknown_fields += c->req.n_unknown_fields;
+    c->server->metrics.unknown_fields += c->req.n_unknown_fields;
     c->n_jobs = c->req.prompts.n;
     return CONN_NEXT;
 }
 
 static int step_admit(struct conn *c, struct err *err)
 {
-    int rc = admit_take(&c->l->admit, (int)c->n_jobs, err);
+    int rc = admit_take(&c->server->model.admit, (int)c->n_jobs, err);
     if (rc) {
-        c->l->metrics.rejected[REJECTED_QUEUE_FULL]++;
+        c->server->metrics.rejected[REJECTED_QUEUE_FULL]++;
         return rc;
     }
     c->admitted = (int)c->n_jobs;
@@ -97,7 +68,7 @@ static int step_encode(struct conn *c, struct err *err)
         texts = texts || c->task.items[i].text;
     }
     if (c->req.state.load) {
-        c->task.gate = &c->l->disk;
+        c->task.gate = &c->server->disk_limit;
         return conn_start_task(c, generation_state_find, err);
     }
     if (!texts)
@@ -111,7 +82,7 @@ static struct engine_request request_of(const struct conn *c, size_t i)
     struct engine_request r = {.id = c->jobs[i].id,
                                .ids = c->jobs[i].ids,
                                .n_ids = c->jobs[i].n_ids,
-                               .tenant = c->tenant_name,
+                               .tenant = c->tenant,
                                .cache_salt = c->req.cache_salt,
                                .gen = c->req.gen};
     r.gen.first_choice = (int)i * c->req.gen.n;
@@ -139,7 +110,7 @@ static int step_check(struct conn *c, struct err *err)
         if (c->jobs[i].n_ids == 0)
             return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
         struct engine_request r = request_of(c, i);
-        rc = engine_check(bridge_engine(c->l->bridge), &r, err);
+        rc = engine_check(bridge_engine(c->server->model.bridge), &r, err);
         if (rc)
             return rc;
     }
@@ -151,7 +122,7 @@ static int step_recall(struct conn *c, struct err *err)
 {
     if (!generation_state_recall(c))
         return CONN_NEXT;
-    c->task.gate = &c->l->disk;
+    c->task.gate = &c->server->disk_limit;
     return conn_start_task(c, generation_state_reopen, err);
 }
 
@@ -180,9 +151,9 @@ static int step_open(struct conn *c, struct err *err)
     struct completion_response_head head = {
         .id = id,
         .created = time(NULL),
-        .model = c->l->cfg->served_name,
+        .model = c->server->cfg->served_name,
         .piece = piece,
-        .piece_arg = (void *)(uintptr_t)bridge_engine(c->l->bridge)};
+        .piece_arg = (void *)(uintptr_t)bridge_engine(c->server->model.bridge)};
     int rc = completion_response_open(&c->answer, &c->req, &head, err);
     for (size_t i = 0; !rc && i < c->n_jobs; i++)
         completion_response_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
@@ -192,17 +163,17 @@ static int step_open(struct conn *c, struct err *err)
 static int step_submit(struct conn *c, struct err *err)
 {
     struct bridge_stats now;
-    bridge_stats(c->l->bridge, &now);
-    c->submit_ns = loop_now();
+    bridge_stats(c->server->model.bridge, &now);
+    c->submit_ns = server_now();
     c->submit_steps = now.engine.steps;
     for (size_t i = 0; i < c->n_jobs; i++) {
         struct job *j = &c->jobs[i];
-        int rc = job_add(&c->l->jobs, j, err);
+        int rc = job_add(&c->server->jobs, j, err);
         struct engine_request r = request_of(c, i);
         if (!rc)
-            rc = bridge_submit(c->l->bridge, &r, err);
+            rc = bridge_submit(c->server->model.bridge, &r, err);
         if (rc) {
-            job_remove(&c->l->jobs, j);
+            job_remove(&c->server->jobs, j);
             generation_cancel(c, FINISH_ABORT);
             return rc;
         }
@@ -231,7 +202,7 @@ static int verdict(const struct conn *c, struct err *err)
         return 0;
     if (why == FINISH_TIMEOUT)
         return err_set(err, ERR_TIMEOUT, "the request did not finish within %g seconds",
-                       c->l->cfg->request_timeout_s);
+                       c->server->cfg->request_timeout_s);
     return err_set(err, ERR_INTERNAL, "the engine could not finish the request");
 }
 
@@ -251,8 +222,8 @@ static void finish(struct conn *c)
     if (generation_state_save(c, saved))
         return;
     generation_state_tell(c);
-    metrics_time(&c->l->metrics, TIMING_REQUEST,
-                 (double)(loop_now() - c->began_ns) / 1e9);
+    metrics_time(&c->server->metrics, TIMING_REQUEST,
+                 (double)(server_now() - c->began_ns) / 1e9);
     if (!c->call) {
         conn_release(c);
     } else if (verdict(c, &err)) {
@@ -270,8 +241,8 @@ static void finish(struct conn *c)
 static void end_job(struct job *j)
 {
     struct conn *c = j->conn;
-    admit_ended(&c->l->admit, j->started, j->n_choices, loop_now());
-    job_remove(&c->l->jobs, j);
+    admit_ended(&c->server->model.admit, j->started, j->n_choices, server_now());
+    job_remove(&c->server->jobs, j);
     c->jobs_left--;
     if (c->jobs_left == 0 && c->n_submitted == c->n_jobs)
         finish(c);
@@ -281,8 +252,8 @@ static void end_job(struct job *j)
 
 static void on_taken(void *arg, uint64_t id, const struct err *err)
 {
-    struct loop *l = arg;
-    struct job *j = job_find(&l->jobs, id);
+    struct server *server = arg;
+    struct job *j = job_find(&server->jobs, id);
     if (!j || !err)
         return;
     struct conn *c = j->conn;
@@ -295,12 +266,12 @@ static void on_taken(void *arg, uint64_t id, const struct err *err)
 static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
     j->started = true;
-    admit_started(&c->l->admit, j->n_choices);
+    admit_started(&c->server->model.admit, j->n_choices);
     generation_metrics_hit(c, ev);
     if (c->started)
         return;
     c->started = true;
-    c->start_ns = loop_now();
+    c->start_ns = server_now();
     if (c->req.stream && !c->replied && !c->fault.code)
         conn_open_stream(c);
 }
@@ -315,7 +286,7 @@ static void on_finish(struct conn *c, struct job *j, const struct event *ev)
 
 static void feed(struct conn *c, const struct event *ev)
 {
-    uint64_t now = loop_now();
+    uint64_t now = server_now();
     size_t before = c->stream.out.len;
     struct buf none = {0};
     bool live = !c->req.stream || (c->stream.open && !c->stream.ended);
@@ -347,8 +318,8 @@ static void on_persisted(void *arg, struct engine_lease *state)
 
 static void on_event(void *arg, const struct event *ev)
 {
-    struct loop *l = arg;
-    struct job *j = job_find(&l->jobs, ev->request);
+    struct server *server = arg;
+    struct job *j = job_find(&server->jobs, ev->request);
     if (!j)
         return;
     struct conn *c = j->conn;
@@ -368,12 +339,12 @@ static void on_event(void *arg, const struct event *ev)
     }
 }
 
-void generation_drain(struct loop *l)
+void generation_drain(struct server *server)
 {
-    bridge_drain(l->bridge, &(struct bridge_reader){.taken = on_taken,
-                                                    .event = on_event,
-                                                    .persisted = on_persisted,
-                                                    .arg = l});
+    bridge_drain(server->model.bridge, &(struct bridge_reader){.taken = on_taken,
+                                                               .event = on_event,
+                                                               .persisted = on_persisted,
+                                                               .arg = server});
 }
 
 /* ---- both ways -------------------------------------------------------------- */
@@ -386,17 +357,18 @@ void generation_cancel(struct conn *c, enum finish_reason why)
         if (!c->jobs[i].id)
             continue;
         c->cancelled = true;
-        if (bridge_cancel(c->l->bridge, c->jobs[i].id, why))
+        if (bridge_cancel(c->server->model.bridge, c->jobs[i].id, why))
             c->cancelled = false; /* no memory for the message: the reaper tries again */
     }
 }
 
 void generation_balance(struct conn *c, uint64_t now_ns)
 {
-    bool over = stream_over(&c->stream, c->l->cfg->stream_buffer_bytes, now_ns);
+    bool over = stream_over(&c->stream, c->server->cfg->stream_buffer_bytes, now_ns);
     for (size_t i = 0; i < c->n_submitted; i++) {
         struct job *j = &c->jobs[i];
-        if (j->id && j->paused != over && bridge_pause(c->l->bridge, j->id, over) == 0)
+        if (j->id && j->paused != over &&
+            bridge_pause(c->server->model.bridge, j->id, over) == 0)
             j->paused = over;
     }
 }
@@ -409,7 +381,7 @@ bool generation_pending(const struct conn *c)
 void generation_free(struct conn *c)
 {
     for (; c->admitted > 0; c->admitted--)
-        admit_ended(&c->l->admit, false, 0, loop_now());
+        admit_ended(&c->server->model.admit, false, 0, server_now());
     generation_state_free(c);
     completion_response_free(c->answer);
     completion_request_free(&c->req);

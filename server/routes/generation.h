@@ -10,16 +10,8 @@
 /* NULL-terminated step table for conn.step. */
 extern conn_step_fn *const generation_completions[];
 
-/* Has `run` done by a worker; conn_advance follows, which asks conn_task_failed first. Answers
- * CONN_WAIT or, with nothing started, -code. */
-int conn_start_task(struct conn *c, task_fn *run, struct err *err);
-int conn_task_failed(const struct conn *c, struct err *err);
-
-/* The conn that holds the work. */
-struct conn *conn_of_task(struct task *w);
-
 /* Hands everything the engine said since to the conns it concerns. */
-void generation_drain(struct loop *l);
+void generation_drain(struct server *server);
 
 /* Ends the jobs of a conn with that reason; a no-op without any. */
 void generation_cancel(struct conn *c, enum finish_reason why);

@@ -10,9 +10,9 @@ void generation_metrics_hit(struct conn *c, const struct event *ev)
 
 void generation_metrics_token(struct conn *c, const struct event *ev)
 {
-    uint64_t now = loop_now();
+    uint64_t now = server_now();
     struct generation_choice *choice = &c->choices[ev->choice];
-    struct metrics *m = &c->l->metrics;
+    struct metrics *m = &c->server->metrics;
     m->generated_tokens++;
     choice->n_tokens++;
     if (!c->first_ns) {
@@ -26,7 +26,7 @@ void generation_metrics_token(struct conn *c, const struct event *ev)
 
 void generation_metrics_finish(struct conn *c, const struct event *ev)
 {
-    struct metrics *m = &c->l->metrics;
+    struct metrics *m = &c->server->metrics;
     m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
     int silent = ev->n_generated - c->choices[ev->choice].n_tokens;
     if (silent > 0) /* an end token, and what a stop string swallowed */
@@ -42,7 +42,7 @@ static void time_between(struct metrics *m, enum metrics_timing which, uint64_t 
 
 void generation_metrics_prompt(struct conn *c, const struct event *ev)
 {
-    struct metrics *m = &c->l->metrics;
+    struct metrics *m = &c->server->metrics;
     m->prompt_tokens += (uint64_t)ev->n_prompt;
     m->cached_tokens += (uint64_t)ev->n_cached;
     time_between(m, TIMING_QUEUE, ev->submit_ns,

@@ -54,12 +54,12 @@ int generation_state_find(struct task *w) /* worker */
     struct conn *c = conn_of_task(w);
     struct generation_state *t = &c->state;
     struct ids known = {0};
-    t->fd =
-        object_store_read(c->l->store, c->tenant_name, c->req.state.load, NULL, &w->err);
+    t->fd = object_store_read(c->server->storage, c->tenant, c->req.state.load, NULL,
+                              &w->err);
     if (t->fd < 0)
         return about(&w->err, "state.load");
     t->open = true;
-    int rc = engine_object_open(w->e, t->fd, c->tenant_name, &t->from, &known, &w->err);
+    int rc = engine_object_open(w->e, t->fd, c->tenant, &t->from, &known, &w->err);
     if (rc)
         about(&w->err, "state.load");
     else if (w->items[0].text)
@@ -95,11 +95,11 @@ static void close_object(struct generation_state *t)
 bool generation_state_recall(struct conn *c)
 {
     struct generation_state *t = &c->state;
-    struct disk_cache *disk_cache = keeper_disk_cache(c->l);
+    struct disk_cache *disk_cache = cache_writer_disk_cache(c->server);
     const struct job *j = c->jobs;
     return disk_cache->store && c->n_jobs == 1 && !c->req.state.load &&
            !c->req.gen.prompt_logprobs &&
-           disk_cache_find(disk_cache, c->tenant_name, c->req.cache_salt, j->ids,
+           disk_cache_find(disk_cache, c->tenant, c->req.cache_salt, j->ids,
                            (int)j->n_ids, &t->place);
 }
 
@@ -107,7 +107,7 @@ bool generation_state_recall(struct conn *c)
 static void clear_away(const struct conn *c, int rc) /* worker */
 {
     if (rc == -ERR_CONFLICT)
-        disk_cache_remove(c->l->store, &c->state.place);
+        disk_cache_remove(c->server->storage, &c->state.place);
 }
 
 int generation_state_reopen(struct task *w) /* worker */
@@ -115,11 +115,11 @@ int generation_state_reopen(struct task *w) /* worker */
     struct conn *c = conn_of_task(w);
     struct generation_state *t = &c->state;
     struct ids known = {0};
-    t->fd = disk_cache_read(c->l->store, &t->place, &w->err);
+    t->fd = disk_cache_read(c->server->storage, &t->place, &w->err);
     if (t->fd < 0)
         return t->fd;
     t->open = true;
-    int rc = engine_object_open(w->e, t->fd, c->tenant_name, &t->from, &known, &w->err);
+    int rc = engine_object_open(w->e, t->fd, c->tenant, &t->from, &known, &w->err);
     size_t n = (size_t)t->place.depth;
     if (rc == 0 && (known.n != n || t->from.depth != t->place.depth ||
                     memcmp(known.data, c->jobs[0].ids, n * sizeof *known.data) != 0))
@@ -138,7 +138,7 @@ static void forget(struct conn *c)
 {
     int rc = c->task.rc;
     if (rc == -ERR_CONFLICT || rc == -ERR_NOT_FOUND)
-        disk_cache_drop(&c->l->cache_writer.disk_cache, &c->state.place);
+        disk_cache_drop(&c->server->cache_writer.disk_cache, &c->state.place);
     if (rc == -ERR_CONFLICT)
         log_text(LOG_WARN, "checkpoint_dropped", c->task.err.text);
 }
@@ -168,7 +168,7 @@ int generation_state_prepare(struct conn *c, struct err *err)
 
 static void give_back(struct conn *c, struct generation_lease *lease, bool good)
 {
-    bridge_return(c->l->bridge, lease->reply, lease->state, good);
+    bridge_return(c->server->model.bridge, lease->reply, lease->state, good);
     *lease = (struct generation_lease){0};
 }
 
@@ -182,10 +182,10 @@ static void note_fault(struct conn *c, const struct err *err)
 static int start(struct conn *c, task_fn *run, void (*done)(struct task *))
 {
     struct err err;
-    c->task.e = bridge_engine(c->l->bridge);
-    c->task.gate = &c->l->disk;
+    c->task.e = bridge_engine(c->server->model.bridge);
+    c->task.gate = &c->server->disk_limit;
     c->task.done = done;
-    int rc = task_start(&c->task, run, &c->l->uv, &err);
+    int rc = task_start(&c->task, run, c->server->uv, &err);
     if (rc)
         note_fault(c, &err);
     return rc;
@@ -197,7 +197,7 @@ static int read_state(struct task *w) /* worker */
 {
     struct conn *c = conn_of_task(w);
     struct generation_state *t = &c->state;
-    int rc = engine_object_load(w->e, t->load.state, t->fd, c->tenant_name, &w->err);
+    int rc = engine_object_load(w->e, t->load.state, t->fd, c->tenant, &w->err);
     if (rc && t->place.depth)
         clear_away(c, rc);
     else if (rc)
@@ -210,7 +210,7 @@ static void was_read(struct task *w)
 {
     struct conn *c = conn_of_task(w);
     if (w->rc == 0)
-        c->l->metrics.states_loaded++;
+        c->server->metrics.states_loaded++;
     else if (c->state.place.depth)
         forget(c);
     else
@@ -253,13 +253,13 @@ static int write_state(struct task *w) /* worker */
     struct object_writer d;
     bool replaced;
     engine_object_of(w->e, t->save.state, &t->to);
-    int rc = object_writer_begin(c->l->store, &d, c->tenant_name, c->req.state.save,
+    int rc = object_writer_begin(c->server->storage, &d, c->tenant, c->req.state.save,
                                  t->to.bytes, &w->err);
     if (rc == -ERR_TOO_LARGE)
         w->err.code = ERR_QUOTA; /* it is no body that is too large */
     if (rc)
         return about(&w->err, "state.save");
-    rc = engine_object_save(w->e, t->save.state, d.fd, c->tenant_name, &w->err);
+    rc = engine_object_save(w->e, t->save.state, d.fd, c->tenant, &w->err);
     if (rc)
         object_writer_abandon(&d);
     return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
@@ -281,7 +281,7 @@ void generation_state_saved(struct conn *c)
 {
     c->state.stored = c->task.rc == 0;
     if (c->state.stored)
-        c->l->metrics.states_saved++;
+        c->server->metrics.states_saved++;
     else
         note_fault(c, &c->task.err);
     give_back(c, &c->state.save, true);

@@ -20,10 +20,10 @@ void route_states_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES])
 static int depth_of(struct conn *c, const char *name)
 {
     struct engine_object o = {0};
-    int fd = object_store_read(c->l->store, c->tenant_name, name, NULL, NULL);
+    int fd = object_store_read(c->server->storage, c->tenant, name, NULL, NULL);
     if (fd < 0)
         return 0;
-    int rc = engine_object_peek(c->task.e, fd, c->tenant_name, &o, NULL);
+    int rc = engine_object_peek(c->task.e, fd, c->tenant, &o, NULL);
     close(fd);
     return rc ? 0 : o.depth;
 }
@@ -33,7 +33,7 @@ static int list_objects(struct task *w) /* worker */
     struct conn *c = conn_of_task(w);
     struct object_store_entry *list = NULL;
     size_t n = 0;
-    int rc = object_store_list(c->l->store, c->tenant_name, &list, &n, &w->err);
+    int rc = object_store_list(c->server->storage, c->tenant, &list, &n, &w->err);
     states_list_begin(&w->out);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct states_object o = {list[i].name, list[i].bytes, depth_of(c, list[i].name),
@@ -49,7 +49,7 @@ static int list_objects(struct task *w) /* worker */
 
 static int step_list(struct conn *c, struct err *err)
 {
-    c->task.gate = &c->l->disk;
+    c->task.gate = &c->server->disk_limit;
     return conn_start_task(c, list_objects, err);
 }
 
@@ -69,12 +69,12 @@ static int remove_object(struct task *w) /* worker */
     struct conn *c = conn_of_task(w);
     char name[OBJECT_STORE_NAME_BYTES];
     route_states_name(c, name);
-    return object_store_remove(c->l->store, c->tenant_name, name, &w->err);
+    return object_store_remove(c->server->storage, c->tenant, name, &w->err);
 }
 
 static int step_remove(struct conn *c, struct err *err)
 {
-    c->task.gate = &c->l->disk;
+    c->task.gate = &c->server->disk_limit;
     return conn_start_task(c, remove_object, err);
 }
 

@@ -14,10 +14,10 @@ static int answer_models(struct conn *c, struct err *err)
     struct buf out = {0};
     int rc = 0;
     if (c->route.api == API_MODELS)
-        models_list(&c->l->limits, c->l->created, &out);
+        models_list(&c->server->model.limits, c->server->model.created, &out);
     else
-        rc = models_one(&c->l->limits, c->l->created, c->route.arg, c->route.arg_len,
-                        &out, err);
+        rc = models_one(&c->server->model.limits, c->server->model.created, c->route.arg,
+                        c->route.arg_len, &out, err);
     if (rc)
         buf_free(&out);
     else
@@ -37,7 +37,7 @@ static int answer_text(struct conn *c, struct buf *body, const char *type)
 static int answer_health(struct conn *c, struct err *err)
 {
     if (c->route.api == API_READYZ) {
-        int rc = loop_ready(c->l, err);
+        int rc = server_ready(c->server, err);
         if (rc)
             return rc;
     }
@@ -47,36 +47,38 @@ static int answer_health(struct conn *c, struct err *err)
     return answer_text(c, &out, "application/json");
 }
 
-static uint64_t unread_bytes(const struct loop *l)
+static uint64_t unread_bytes(const struct server *server)
 {
     uint64_t sum = 0;
-    for (const struct list *n = l->conns.next; n != &l->conns; n = n->next)
+    for (const struct list *n = server->conns.next; n != &server->conns; n = n->next)
         sum += stream_pending(&LIST_OF(n, struct conn, at)->stream);
     return sum;
 }
 
 static int answer_metrics(struct conn *c)
 {
-    struct loop *l = c->l;
+    struct server *server = c->server;
     struct metrics_now now = {
-        .running = l->admit.running,
-        .waiting = l->admit.waiting,
-        .connections = http_connections(l->http),
-        .ready = loop_ready(l, NULL) == 0,
-        .draining = l->phase >= SERVER_GRACE,
-        .vllm_names = l->cfg->metrics_alias == CONFIG_ALIAS_VLLM,
-        .stream_buffer_bytes = unread_bytes(l),
-        .served_name = l->cfg->served_name,
-        .info = bridge_engine(l->bridge) ? engine_info(bridge_engine(l->bridge)) : NULL};
-    bridge_stats(l->bridge, &now.stats);
-    if (loop_now() - l->process_ns > PROCESS_NS) {
+        .running = server->model.admit.running,
+        .waiting = server->model.admit.waiting,
+        .connections = http_connections(server->http),
+        .ready = server_ready(server, NULL) == 0,
+        .draining = server->phase >= SERVER_GRACE,
+        .vllm_names = server->cfg->metrics_alias == CONFIG_ALIAS_VLLM,
+        .stream_buffer_bytes = unread_bytes(server),
+        .served_name = server->cfg->served_name,
+        .info = bridge_engine(server->model.bridge)
+                    ? engine_info(bridge_engine(server->model.bridge))
+                    : NULL};
+    bridge_stats(server->model.bridge, &now.stats);
+    if (server_now() - server->process_ns > PROCESS_NS) {
         process_stats(
-            &l->process); /* counting ten thousand descriptors takes milliseconds */
-        l->process_ns = loop_now();
+            &server->process); /* counting ten thousand descriptors takes milliseconds */
+        server->process_ns = server_now();
     }
-    now.process = l->process;
+    now.process = server->process;
     struct buf out = {0};
-    metrics_page(&l->metrics, &now, &out);
+    metrics_page(&server->metrics, &now, &out);
     return answer_text(c, &out, "text/plain; version=0.0.4; charset=utf-8");
 }
 

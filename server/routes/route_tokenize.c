@@ -7,8 +7,8 @@
 static int tokenize(struct task *w) /* worker */
 {
     struct conn *c = conn_of_task(w);
-    int rc = tokenize_parse(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
-                            c->body.len, &w->err);
+    int rc = tokenize_parse(&c->text, &c->server->model.limits,
+                            c->body.data ? c->body.data : "", c->body.len, &w->err);
     if (!rc)
         rc = task_alloc(w, 1, &w->err);
     if (rc)
@@ -18,7 +18,8 @@ static int tokenize(struct task *w) /* worker */
     w->flags = ENCODE_SPECIAL | (c->text.add_special_tokens ? ENCODE_BOS : 0);
     rc = task_encode(w);
     if (!rc)
-        tokenize_answer(&c->l->limits, w->items[0].ids.data, w->items[0].ids.n, &w->out);
+        tokenize_answer(&c->server->model.limits, w->items[0].ids.data, w->items[0].ids.n,
+                        &w->out);
     return rc;
 }
 
@@ -26,8 +27,8 @@ static int detokenize(struct task *w) /* worker */
 {
     struct conn *c = conn_of_task(w);
     struct buf text = {0};
-    int rc = tokenize_parse_ids(&c->text, &c->l->limits, c->body.data ? c->body.data : "",
-                                c->body.len, &w->err);
+    int rc = tokenize_parse_ids(&c->text, &c->server->model.limits,
+                                c->body.data ? c->body.data : "", c->body.len, &w->err);
     if (!rc)
         rc = engine_decode(w->e, c->text.prompt.ids, c->text.prompt.n_ids, false, &text,
                            &w->err);
@@ -53,7 +54,7 @@ static int step_answer(struct conn *c, struct err *err)
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    c->l->metrics.unknown_fields += c->text.n_unknown_fields;
+    c->server->metrics.unknown_fields += c->text.n_unknown_fields;
     conn_answer(c, &c->task.out);
     return CONN_DONE;
 }

@@ -40,17 +40,17 @@ static int make(struct conn *c, struct err *err)
     t->c = c;
     t->fd = -1;
     c->transfer = t;
-    c->task.gate = &c->l->disk;
+    c->task.gate = &c->server->disk_limit;
     return 0;
 }
 
 static int check_room(const struct conn *c, struct err *err)
 {
-    const struct list *all = &c->l->transfers;
+    const struct list *all = &c->server->transfers;
     int n = 0, own = 0;
     for (const struct list *at = all->next; at != all; at = at->next, n++)
-        own += strcmp(LIST_OF(at, struct route_transfer, among)->c->tenant_name,
-                      c->tenant_name) == 0;
+        own +=
+            strcmp(LIST_OF(at, struct route_transfer, among)->c->tenant, c->tenant) == 0;
     if (n < ROUTE_TRANSFER_MAX && own < ROUTE_TRANSFER_MAX_OF_TENANT)
         return 0;
     return err_set(err, ERR_BUSY, "too many state objects are under way; retry later");
@@ -63,7 +63,7 @@ static int take_buffers(struct conn *c, struct err *err)
     if (rc)
         return rc;
     t->has_buffers = true;
-    list_push(&c->l->transfers, &t->among);
+    list_push(&c->server->transfers, &t->among);
     t->buffers[0].data = mem_alloc(ROUTE_TRANSFER_BUFFER_BYTES);
     t->buffers[1].data = mem_alloc(ROUTE_TRANSFER_BUFFER_BYTES);
     return t->buffers[0].data && t->buffers[1].data
@@ -92,7 +92,7 @@ bool route_transfer_ending(struct conn *c)
     if (!t || (!t->writer.open && t->fd < 0))
         return false;
     c->task.done = given_up;
-    if (task_start(&c->task, give_up, &c->l->uv, NULL) == 0)
+    if (task_start(&c->task, give_up, c->server->uv, NULL) == 0)
         return true;
     give_up(&c->task);
     return false;
@@ -138,8 +138,8 @@ static int write_buffer(struct conn *c, struct buffer *l, struct err *err) /* wo
         route_states_name(c, name);
         t->bytes = o->bytes;
         t->depth = o->depth;
-        rc = object_writer_begin(c->l->store, &t->writer, c->tenant_name, name, o->bytes,
-                                 err);
+        rc = object_writer_begin(c->server->storage, &t->writer, c->tenant, name,
+                                 o->bytes, err);
     }
     if (o && rc == 0)
         rc = write_all(t->writer.fd, l, t->at, err);
@@ -161,7 +161,7 @@ static int hand_over(struct conn *c, struct err *err)
 {
     c->transfer->mine ^= 1;
     c->task.done = wrote;
-    return task_start(&c->task, write_other, &c->l->uv, err);
+    return task_start(&c->task, write_other, c->server->uv, err);
 }
 
 static bool full(const struct route_transfer *t)
@@ -195,8 +195,9 @@ int route_transfer_accept(struct conn *c, struct err *err)
     if (rc == 0)
         rc = check_room(c, err);
     return rc ? rc
-              : engine_upload_open(&c->transfer->in, bridge_engine(c->l->bridge),
-                                   c->tenant_name, err);
+              : engine_upload_open(&c->transfer->in,
+                                   bridge_engine(c->server->model.bridge), c->tenant,
+                                   err);
 }
 
 ssize_t route_transfer_body(struct conn *c, const char *data, size_t len)
@@ -291,7 +292,7 @@ static int open_object(struct task *w) /* worker */
     struct route_transfer *t = c->transfer;
     char name[OBJECT_STORE_NAME_BYTES];
     route_states_name(c, name);
-    t->fd = object_store_read(c->l->store, c->tenant_name, name, &t->bytes, &w->err);
+    t->fd = object_store_read(c->server->storage, c->tenant, name, &t->bytes, &w->err);
     return t->fd < 0 ? t->fd : read_other(w);
 }
 
@@ -317,7 +318,7 @@ ssize_t route_transfer_read(struct conn *c, char *to, size_t max)
         t->mine ^= 1;
         l = &t->buffers[t->mine];
         c->task.done = was_read;
-        if (t->at < t->bytes && task_start(&c->task, read_other, &c->l->uv, NULL))
+        if (t->at < t->bytes && task_start(&c->task, read_other, c->server->uv, NULL))
             return -2;
     }
     size_t n = l->len - l->taken;

@@ -70,7 +70,7 @@ static void fill(struct buf *out, const char *nonce)
 
 int route_webpage_answer(struct conn *c)
 {
-    uint64_t x[2] = {loop_now(), (uintptr_t)c};
+    uint64_t x[2] = {server_now(), (uintptr_t)c};
     if (getrandom(x, sizeof x, 0) < 0)
         x[0] ^= x[1];
     char nonce[40], policy[320];

@@ -3,7 +3,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
-#include "server/serve/loop.h"
+#include "server/serve/server.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,61 +11,62 @@
 enum { MOST_TRIES = 64 };
 static const uint64_t ASK_NS = 250000000;
 
-static struct loop *loop_of(struct task *w)
+static struct server *server_of(struct task *w)
 {
-    return (struct loop *)(void *)((char *)w - offsetof(struct loop, cache_writer.work));
+    return (struct server *)(void *)((char *)w -
+                                     offsetof(struct server, cache_writer.work));
 }
 
-struct disk_cache *keeper_disk_cache(struct loop *l)
+struct disk_cache *cache_writer_disk_cache(struct server *server)
 {
-    struct disk_cache *s = &l->cache_writer.disk_cache;
+    struct disk_cache *s = &server->cache_writer.disk_cache;
     if (s->store && !s->kind) {
-        const struct engine_info *i = engine_info(bridge_engine(l->bridge));
+        const struct engine_info *i = engine_info(bridge_engine(server->model.bridge));
         char text[128];
         int n = snprintf(text, sizeof text, "%s %s %s %d", i->model_hash, i->weights,
-                         i->kv, (int)l->cfg->math);
+                         i->kv, (int)server->cfg->math);
         s->kind = hash_bytes(text, (size_t)n);
     }
     return s;
 }
 
-int cache_writer_open(struct loop *l, struct err *err)
+int cache_writer_open(struct server *server, struct err *err)
 {
-    return disk_cache_open(&l->cache_writer.disk_cache, l->store, err);
+    return disk_cache_open(&server->cache_writer.disk_cache, server->storage, err);
 }
 
-void cache_writer_close(struct loop *l)
+void cache_writer_close(struct server *server)
 {
-    bridge_reply_free(l->cache_writer.reply);
-    disk_cache_close(&l->cache_writer.disk_cache);
+    bridge_reply_free(server->cache_writer.reply);
+    disk_cache_close(&server->cache_writer.disk_cache);
 }
 
 /* Without memory it is asked another time. */
-static void ask(struct loop *l, bool all)
+static void ask(struct server *server, bool all)
 {
-    struct cache_writer *k = &l->cache_writer;
-    k->asked_ns = loop_now();
+    struct cache_writer *k = &server->cache_writer;
+    k->asked_ns = server_now();
     if (!k->reply && bridge_reply_new(&k->reply, NULL))
         return;
     k->all = all;
-    k->asked = bridge_persist_next(l->bridge, all) == 0;
+    k->asked = bridge_persist_next(server->model.bridge, all) == 0;
 }
 
-void cache_writer_tick(struct loop *l, uint64_t now_ns)
+void cache_writer_tick(struct server *server, uint64_t now_ns)
 {
-    const struct cache_writer *k = &l->cache_writer;
+    const struct cache_writer *k = &server->cache_writer;
     if (k->disk_cache.store && !k->asked && !k->lease && now_ns - k->asked_ns > ASK_NS &&
-        (l->phase == SERVER_SERVING || l->phase == SERVER_GRACE))
-        ask(l, false);
+        (server->phase == SERVER_SERVING || server->phase == SERVER_GRACE))
+        ask(server, false);
 }
 
-bool cache_writer_ending(struct loop *l)
+bool cache_writer_ending(struct server *server)
 {
-    struct cache_writer *k = &l->cache_writer;
+    struct cache_writer *k = &server->cache_writer;
     if (!k->disk_cache.store || k->dry)
         return false;
     if (!k->asked && !k->lease)
-        ask(l, true);
+        ask(server, true);
     return true;
 }
 
@@ -73,7 +74,7 @@ bool cache_writer_ending(struct loop *l)
 
 static int write_kept(struct task *w) /* worker */
 {
-    struct cache_writer *k = &loop_of(w)->cache_writer;
+    struct cache_writer *k = &server_of(w)->cache_writer;
     const struct object_store *store = k->disk_cache.store;
     struct engine_lease_path kept;
     struct object_writer d;
@@ -113,35 +114,35 @@ static bool make_room(struct cache_writer *k)
     return k->n_gone > 0 && k->n_tries++ < MOST_TRIES;
 }
 
-static void give_back(struct loop *l)
+static void give_back(struct server *server)
 {
-    struct cache_writer *k = &l->cache_writer;
-    bridge_return(l->bridge, k->reply, k->lease, true);
+    struct cache_writer *k = &server->cache_writer;
+    bridge_return(server->model.bridge, k->reply, k->lease, true);
     k->reply = NULL;
     k->lease = NULL;
     if (k->all)
-        ask(l, true);
+        ask(server, true);
 }
 
 static void wrote(struct task *w)
 {
-    struct loop *l = loop_of(w);
-    struct cache_writer *k = &l->cache_writer;
+    struct server *server = server_of(w);
+    struct cache_writer *k = &server->cache_writer;
     if (w->rc == -ERR_QUOTA && make_room(k) &&
-        task_start(w, write_kept, &l->uv, NULL) == 0)
+        task_start(w, write_kept, server->uv, NULL) == 0)
         return;
     if (w->rc == 0) {
         disk_cache_add(&k->disk_cache, &k->place, k->object.bytes);
-        l->metrics.states_saved++;
+        server->metrics.states_saved++;
     } else if (w->rc != -ERR_QUOTA) {
         log_text(LOG_WARN, "checkpoint_not_kept", w->err.text);
     }
-    give_back(l);
+    give_back(server);
 }
 
-void cache_writer_take(struct loop *l, struct engine_lease *state)
+void cache_writer_take(struct server *server, struct engine_lease *state)
 {
-    struct cache_writer *k = &l->cache_writer;
+    struct cache_writer *k = &server->cache_writer;
     struct engine_lease_path kept;
     k->asked = false;
     k->lease = state;
@@ -150,12 +151,12 @@ void cache_writer_take(struct loop *l, struct engine_lease *state)
         return;
     engine_lease_path_of(state, &kept);
     k->n_gone = k->n_tries = 0;
-    k->work.e = bridge_engine(l->bridge);
-    k->work.gate = &l->disk;
+    k->work.e = bridge_engine(server->model.bridge);
+    k->work.gate = &server->disk_limit;
     k->work.done = wrote;
-    if (!disk_cache_place(&k->place, keeper_disk_cache(l), kept.tenant, kept.cache_salt,
-                          kept.tokens, kept.n_tokens) ||
+    if (!disk_cache_place(&k->place, cache_writer_disk_cache(server), kept.tenant,
+                          kept.cache_salt, kept.tokens, kept.n_tokens) ||
         disk_cache_has(&k->disk_cache, &k->place) ||
-        task_start(&k->work, write_kept, &l->uv, NULL))
-        give_back(l);
+        task_start(&k->work, write_kept, server->uv, NULL))
+        give_back(server);
 }

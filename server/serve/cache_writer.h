@@ -14,7 +14,7 @@
 #include "server/storage/disk_cache.h"
 
 struct bridge_reply;
-struct loop;
+struct server;
 
 enum { CACHE_WRITER_GONE = 16 };
 
@@ -33,18 +33,18 @@ struct cache_writer {
 };
 
 /* After the store was opened. ERR_IO, ERR_MEMORY. */
-int cache_writer_open(struct loop *l, struct err *err);
-void cache_writer_close(struct loop *l); /* no worker is at it; accepts zeroed */
+int cache_writer_open(struct server *server, struct err *err);
+void cache_writer_close(struct server *server); /* no worker is at it; accepts zeroed */
 
 /* The disk cache, which knows the model; the engine is ready. */
-struct disk_cache *keeper_disk_cache(struct loop *l);
+struct disk_cache *cache_writer_disk_cache(struct server *server);
 
-void cache_writer_tick(struct loop *l, uint64_t now_ns);
+void cache_writer_tick(struct server *server, uint64_t now_ns);
 
 /* bridge_reader.persisted */
-void cache_writer_take(struct loop *l, struct engine_lease *state);
+void cache_writer_take(struct server *server, struct engine_lease *state);
 
 /* Nothing runs any more: true while there is something to write. */
-bool cache_writer_ending(struct loop *l);
+bool cache_writer_ending(struct server *server);
 
 #endif

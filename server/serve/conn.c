@@ -28,7 +28,7 @@ enum { HELD_BODIES = 64 }; /* of the largest size, over all conns */
 static const char *allowed_origin(const struct conn *c)
 {
     const struct http_header *origin = http_header(c->call, "origin");
-    const struct option_list *list = &c->l->cfg->cors_allow_origins;
+    const struct option_list *list = &c->server->cfg->cors_allow_origins;
     for (size_t i = 0; origin && i < list->n; i++) {
         if (strcmp(list->items[i], "*") == 0)
             return "*";
@@ -40,7 +40,7 @@ static const char *allowed_origin(const struct conn *c)
 
 static void add_cors(struct conn *c, struct http_reply *r)
 {
-    if (c->l->cfg->cors_allow_origins.n)
+    if (c->server->cfg->cors_allow_origins.n)
         http_field(r, "Vary", "Origin");
     const char *origin = allowed_origin(c);
     if (!origin)
@@ -70,17 +70,17 @@ void conn_reply(struct conn *c, struct http_reply *r)
 {
     c->replied = true;
     c->status = r->status;
-    c->answered_ns = loop_now();
+    c->answered_ns = server_now();
     c->answer_bytes = r->body.len;
     c->refused_at = c->body_bytes;
-    metrics_http(&c->l->metrics, c->route.label, r->status);
+    metrics_http(&c->server->metrics, c->route.label, r->status);
     if (!c->call) {
         buf_free(&r->body);
         return;
     }
     http_field(r, "X-Request-Id", c->request_id);
     add_cors(c, r);
-    if (c->l->phase >= SERVER_GRACE)
+    if (c->server->phase >= SERVER_GRACE)
         http_field(r, "Connection", "close");
     if (r->status == 200 && c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
         add_found(c, r);
@@ -109,7 +109,9 @@ static void put_refusal(struct conn *c, const struct err *err, struct refusal *f
     problem_body(err, &f->reply.body);
     http_field(&f->reply, "Content-Type", "application/json");
     if (p->retry_after) {
-        int seconds = p->status == 503 ? 1 : admit_retry_after(&c->l->admit, loop_now());
+        int seconds = p->status == 503
+                          ? 1
+                          : admit_retry_after(&c->server->model.admit, server_now());
         snprintf(f->retry, sizeof f->retry, "%d", seconds);
         http_field(&f->reply, "Retry-After", f->retry);
     }
@@ -126,7 +128,7 @@ static void fail_plain(struct conn *c, const struct err *err)
 {
     struct refusal f;
     put_refusal(c, err, &f);
-    if (problem_of(err->code)->close && c->l->phase < SERVER_GRACE)
+    if (problem_of(err->code)->close && c->server->phase < SERVER_GRACE)
         http_field(&f.reply, "Connection", "close");
     conn_reply(c, &f.reply);
     buf_free(&f.allow);
@@ -148,7 +150,7 @@ void conn_fail(struct conn *c, const struct err *err)
 {
     if (problem_of(err->code)->status == 500)
         log_fault(c, err);
-    c->l->metrics.states_rejected += err->code == ERR_CONFLICT;
+    c->server->metrics.states_rejected += err->code == ERR_CONFLICT;
     if (!c->replied) {
         fail_plain(c, err);
         return;
@@ -168,7 +170,7 @@ void conn_open_stream(struct conn *c)
     http_field(&r, "Cache-Control", "no-cache");
     http_field(&r, "X-Accel-Buffering", "no");
     c->stream.open = true;
-    c->stream.last_ns = loop_now();
+    c->stream.last_ns = server_now();
     conn_reply(c, &r);
 }
 
@@ -188,8 +190,8 @@ void conn_give_up(struct conn *c, const struct err *err)
     buf_put(&out, r->body.data, r->body.len);
     c->replied = true;
     c->status = r->status;
-    c->l->metrics.states_rejected += err->code == ERR_CONFLICT;
-    metrics_http(&c->l->metrics, c->route.label, r->status);
+    c->server->metrics.states_rejected += err->code == ERR_CONFLICT;
+    metrics_http(&c->server->metrics, c->route.label, r->status);
     bool whole = !out.failed && !r->body.failed;
     http_shut(c->call->sock, whole ? out.data : "", whole ? out.len : 0);
     http_cut(c->call);
@@ -202,7 +204,7 @@ void conn_give_up(struct conn *c, const struct err *err)
 
 static void draw_id(struct conn *c)
 {
-    uint64_t x[2] = {loop_now(), (uintptr_t)c};
+    uint64_t x[2] = {server_now(), (uintptr_t)c};
     if (getrandom(x, sizeof x, GRND_NONBLOCK) < 0)
         x[1] ^= x[0] * 0x9E3779B97F4A7C15u;
     snprintf(c->request_id, sizeof c->request_id, "req-%016llx%08x",
@@ -226,15 +228,15 @@ static void take_id(struct conn *c)
  * counted in any case until unhold. */
 static int hold(struct conn *c, size_t bytes, struct err *err)
 {
-    c->l->held_bytes += bytes;
-    if (c->l->held_bytes <= HELD_BODIES * c->l->cfg->max_body_bytes)
+    c->server->held_bytes += bytes;
+    if (c->server->held_bytes <= HELD_BODIES * c->server->cfg->max_body_bytes)
         return 0;
     return err_set(err, ERR_BUSY, "too many bodies are under way; retry later");
 }
 
 static void unhold(struct conn *c, size_t bytes)
 {
-    c->l->held_bytes -= bytes;
+    c->server->held_bytes -= bytes;
 }
 
 void conn_drop_body(struct conn *c)
@@ -247,7 +249,7 @@ void conn_refuse(struct conn *c, const struct err *err)
 {
     c->refused = true;
     c->refused_at = c->body_bytes;
-    c->refused_ns = loop_now();
+    c->refused_ns = server_now();
     c->fault = *err;
     conn_drop_body(c);
 }
@@ -375,20 +377,52 @@ void conn_advance(struct conn *c)
     }
 }
 
+/* ---- tasks ---------------------------------------------------------------- */
+
+struct conn *conn_of_task(struct task *w)
+{
+    return (struct conn *)(void *)((char *)w - offsetof(struct conn, task));
+}
+
+/* Goes on with the conn that holds the work, or lets go of it. */
+static void task_done(struct task *w)
+{
+    struct conn *c = conn_of_task(w);
+    if (!c->call || c->replied)
+        conn_release(c);
+    else
+        conn_advance(c);
+}
+
+int conn_start_task(struct conn *c, task_fn *run, struct err *err)
+{
+    c->task.e = bridge_engine(c->server->model.bridge);
+    c->task.done = task_done;
+    int rc = task_start(&c->task, run, c->server->uv, err);
+    return rc ? rc : CONN_WAIT;
+}
+
+int conn_task_failed(const struct conn *c, struct err *err)
+{
+    if (c->task.rc)
+        *err = c->task.err;
+    return c->task.rc;
+}
+
 /* ---- beginning and end ------------------------------------------------------ */
 
 static void *begin(void *arg, struct http_call *call)
 {
-    struct loop *l = arg;
+    struct server *server = arg;
     struct conn *c = mem_zalloc(1, sizeof *c);
     if (!c)
         return NULL;
-    c->l = l;
+    c->server = server;
     c->call = call;
-    c->began_ns = loop_now();
+    c->began_ns = server_now();
     c->route.label = route_labels() - 1;
     draw_id(c);
-    list_push(&l->conns, &c->at);
+    list_push(&server->conns, &c->at);
     return c;
 }
 
@@ -399,7 +433,7 @@ static ssize_t read_stream(void *owner, char *to, size_t max)
         return route_transfer_read(c, to, max);
     ssize_t n = stream_read(&c->stream, to, max);
     if (n > 0)
-        generation_balance(c, loop_now());
+        generation_balance(c, server_now());
     return n;
 }
 
@@ -409,7 +443,7 @@ static void done(void *owner, bool sent)
     if (!c->replied && c->call->status) { /* the library has refused it by itself */
         c->replied = true;
         c->status = (int)c->call->status;
-        metrics_http(&c->l->metrics, c->route.label, c->status);
+        metrics_http(&c->server->metrics, c->route.label, c->status);
     }
     c->call = NULL;
     c->sent = sent;
@@ -435,7 +469,7 @@ static void log_request(const struct conn *c)
         return;
     struct buf id = {0}, tenant = {0};
     buf_json_string(&id, c->request_id, strlen(c->request_id));
-    buf_json_string(&tenant, c->tenant_name, strlen(c->tenant_name));
+    buf_json_string(&tenant, c->tenant, strlen(c->tenant));
     if (!id.failed && !tenant.failed)
         log_line(
             level, "request",
@@ -452,7 +486,7 @@ static void log_request(const struct conn *c)
             (unsigned long long)c->usage.cached_tokens,
             (unsigned long long)c->usage.generated_tokens,
             ms_between(c->submit_ns, c->start_ns), ms_between(c->began_ns, c->first_ns),
-            ms_between(c->began_ns, loop_now()));
+            ms_between(c->began_ns, server_now()));
     buf_free(&id);
     buf_free(&tenant);
 }
@@ -463,7 +497,7 @@ void conn_release(struct conn *c)
         return;
     if (!c->replied) {
         c->status = 499;
-        metrics_http(&c->l->metrics, c->route.label, 499);
+        metrics_http(&c->server->metrics, c->route.label, 499);
     }
     log_request(c);
     list_remove(&c->at);

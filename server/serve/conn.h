@@ -15,8 +15,8 @@
 #include "api/tokenize.h"
 #include "server/http/stream.h"
 #include "server/routes/generation_state.h"
-#include "server/serve/loop.h"
 #include "server/serve/route.h"
+#include "server/serve/server.h"
 #include "server/serve/task.h"
 
 enum { CONN_ID_BYTES = 65 };
@@ -42,13 +42,12 @@ struct generation_choice {
 };
 
 struct conn {
-    struct list at;         /* in loop.conns */
-    struct loop *l;         /* borrows */
+    struct list at;         /* in server.conns */
+    struct server *server;  /* borrows */
     struct http_call *call; /* borrows; NULL once HTTP is done with it */
     struct route route;
-    char *path;         /* owns: route.path points into it */
-    const char *tenant; /* borrows from loop.keys until the head is handled; copied */
-    char tenant_name[64], request_id[CONN_ID_BYTES];
+    char *path; /* owns: route.path points into it */
+    char tenant[64], request_id[CONN_ID_BYTES];
     uint64_t began_ns, answered_ns;
 
     bool refused, whole, replied,
@@ -86,11 +85,19 @@ struct conn {
     struct completion_response_usage usage;
 };
 
-/* The callbacks http.c drives conns by; their arg is the struct loop. */
+/* The callbacks http.c drives conns by; their arg is the struct server. */
 extern const struct http_owner conn_owner;
 
 /* Runs steps until one waits or the answer is given. */
 void conn_advance(struct conn *c);
+
+/* Has a worker run `run` for the conn; conn_advance follows, whose next step asks
+ * conn_task_failed first. CONN_WAIT or, with nothing started, -code. */
+int conn_start_task(struct conn *c, task_fn *run, struct err *err);
+int conn_task_failed(const struct conn *c, struct err *err);
+
+/* The conn whose task it is. */
+struct conn *conn_of_task(struct task *w);
 
 /* Answers with an error: plain while no head was sent, as the stream's last event after.
  * Only the first answer counts. */

@@ -5,7 +5,6 @@
 #include "server/serve/loop.h"
 
 #include "engine/base/log.h"
-#include "server/cmd/cmd.h"
 #include "server/routes/generation.h"
 #include "server/serve/conn.h"
 #include "server/serve/process.h"
@@ -18,40 +17,22 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t STUCK_NS = 60u * 1000000000ull;
+enum { N_SIGNALS = 3 };
 enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
 enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
 static const double CUT_SECONDS = 2, ARRIVAL_SECONDS = 1;
 
-uint64_t loop_now(void)
-{
-    return uv_hrtime();
-}
-
-/* ---- readiness -------------------------------------------------------------- */
-
-int loop_accepts(const struct loop *l, struct err *err)
-{
-    if (l->phase == SERVER_LOADING)
-        return err_set(err, ERR_UNAVAILABLE, "the model is loading");
-    if (l->phase >= SERVER_DRAINING)
-        return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
-    if (bridge_stuck(l->bridge, STUCK_NS))
-        return err_set(err, ERR_UNAVAILABLE, "the engine does not answer");
-    return 0;
-}
-
-int loop_ready(const struct loop *l, struct err *err)
-{
-    int rc = loop_accepts(l, err);
-    if (rc)
-        return rc;
-    if (l->phase == SERVER_GRACE)
-        return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
-    if (admit_full(&l->admit))
-        return err_set(err, ERR_UNAVAILABLE, "the queue is full");
-    return 0;
-}
+struct loop {
+    struct server server; /* what connections may touch; the rest is private */
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_timer_t tick;
+    uv_signal_t signals[N_SIGNALS];
+    bool handles_open;
+    struct object_store directory; /* server.storage, if there is one */
+    uint64_t phase_ns, start_ns;
+    struct err fault; /* what ended the loop; code 0: a signal */
+};
 
 /* ---- phases ----------------------------------------------------------------- */
 
@@ -59,8 +40,8 @@ static void enter(struct loop *l, enum server_phase phase)
 {
     static const char *const names[] = {"loading",  "serving", "grace",
                                         "draining", "cutting", "over"};
-    l->phase = phase;
-    l->phase_ns = loop_now();
+    l->server.phase = phase;
+    l->phase_ns = server_now();
     log_line(LOG_INFO, "phase", "\"phase\":\"%s\"", names[phase]);
     if (phase == SERVER_OVER)
         uv_stop(&l->uv);
@@ -81,29 +62,30 @@ static void log_plan(const struct engine_info *i)
 /* Logs the ready line with the address of the web page; prints that on a terminal too. */
 static void report_ready(const struct loop *l)
 {
-    const char *host = l->cfg->host;
+    const char *host = l->server.cfg->host;
     bool v6 = strchr(host, ':') != NULL; /* stands in brackets in a URL */
     char page[320];
     snprintf(page, sizeof page, "http://%s%s%s:%d/", v6 ? "[" : "", host, v6 ? "]" : "",
-             http_port(l->http));
+             http_port(l->server.http));
     log_line(LOG_INFO, "ready", "\"port\":%d,\"load_ms\":%.1f,\"page\":\"%s\"",
-             http_port(l->http), (double)(loop_now() - l->start_ns) / 1e6, page);
+             http_port(l->server.http), (double)(server_now() - l->start_ns) / 1e6, page);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\nssmd serves %s. Try it in a browser: %s\n",
-                l->cfg->served_name, page);
+                l->server.cfg->served_name, page);
 }
 
 static void loaded(struct loop *l)
 {
-    const struct engine_info *i = engine_info(bridge_engine(l->bridge));
-    l->admit.max_seqs = i->max_seqs;
-    l->created = time(NULL);
-    l->limits.vocab_size = i->vocab_size;
-    l->limits.context_tokens = i->context_tokens;
-    l->limits.has_tokenizer = i->has_tokenizer;
-    l->limits.max_prompts = (size_t)(l->cfg->queue_limit + i->max_seqs);
-    l->limits.max_choices = MAX_CHOICES;
-    l->limits.max_answer_tokens = MAX_ANSWER_TOKENS;
+    const struct engine_info *i = engine_info(bridge_engine(l->server.model.bridge));
+    l->server.model.admit.max_seqs = i->max_seqs;
+    l->server.model.created = time(NULL);
+    l->server.model.limits.vocab_size = i->vocab_size;
+    l->server.model.limits.context_tokens = i->context_tokens;
+    l->server.model.limits.has_tokenizer = i->has_tokenizer;
+    l->server.model.limits.max_prompts =
+        (size_t)(l->server.cfg->queue_limit + i->max_seqs);
+    l->server.model.limits.max_choices = MAX_CHOICES;
+    l->server.model.limits.max_answer_tokens = MAX_ANSWER_TOKENS;
     log_plan(i);
     enter(l, SERVER_SERVING);
     report_ready(l);
@@ -112,7 +94,8 @@ static void loaded(struct loop *l)
 
 static bool busy(const struct loop *l, uint64_t now_ns)
 {
-    for (const struct list *n = l->conns.next; n != &l->conns; n = n->next) {
+    for (const struct list *n = l->server.conns.next; n != &l->server.conns;
+         n = n->next) {
         const struct conn *c = LIST_OF(n, struct conn, at);
         bool young = (double)(now_ns - c->began_ns) / 1e9 < ARRIVAL_SECONDS;
         if (c->whole || c->transfer || young)
@@ -123,7 +106,7 @@ static bool busy(const struct loop *l, uint64_t now_ns)
 
 static void cut_all(struct loop *l)
 {
-    for (struct list *n = l->conns.next; n != &l->conns; n = n->next) {
+    for (struct list *n = l->server.conns.next; n != &l->server.conns; n = n->next) {
         struct conn *c = LIST_OF(n, struct conn, at);
         if ((!c->started || c->task.active) && !c->fault.code)
             err_set(&c->fault, ERR_UNAVAILABLE, "the server is shutting down");
@@ -136,16 +119,18 @@ static void cut_all(struct loop *l)
 static void move_on(struct loop *l, uint64_t now_ns)
 {
     double in_phase = (double)(now_ns - l->phase_ns) / 1e9;
-    if (l->phase == SERVER_GRACE && in_phase >= l->cfg->drain_grace_s)
+    if (l->server.phase == SERVER_GRACE && in_phase >= l->server.cfg->drain_grace_s)
         enter(l, SERVER_DRAINING);
-    if (l->phase < SERVER_DRAINING)
+    if (l->server.phase < SERVER_DRAINING)
         return;
-    if (l->phase == SERVER_DRAINING && !busy(l, now_ns) &&
-        in_phase < l->cfg->drain_timeout_s && cache_writer_ending(l))
+    if (l->server.phase == SERVER_DRAINING && !busy(l, now_ns) &&
+        in_phase < l->server.cfg->drain_timeout_s && cache_writer_ending(&l->server))
         return;
-    if (!busy(l, now_ns) || (l->phase == SERVER_ABORTING && in_phase > CUT_SECONDS)) {
+    if (!busy(l, now_ns) ||
+        (l->server.phase == SERVER_ABORTING && in_phase > CUT_SECONDS)) {
         enter(l, SERVER_OVER);
-    } else if (l->phase == SERVER_DRAINING && in_phase >= l->cfg->drain_timeout_s) {
+    } else if (l->server.phase == SERVER_DRAINING &&
+               in_phase >= l->server.cfg->drain_timeout_s) {
         cut_all(l);
         enter(l, SERVER_ABORTING);
     }
@@ -156,31 +141,29 @@ static void move_on(struct loop *l, uint64_t now_ns)
 static void on_wake(uv_async_t *a)
 {
     struct loop *l = a->data;
-    struct err err;
-    if (l->phase == SERVER_OVER)
+    if (l->server.phase == SERVER_OVER)
         return;
-    switch (bridge_state(l->bridge, &err)) {
+    switch (bridge_state(l->server.model.bridge, &l->fault)) {
     case BRIDGE_LOADING:
         return;
     case BRIDGE_FAILED:
-        l->exit_code = cmd_fail(CMD_USAGE, &err);
         enter(l, SERVER_OVER);
         return;
     case BRIDGE_READY:
-        if (l->phase == SERVER_LOADING)
+        if (l->server.phase == SERVER_LOADING)
             loaded(l);
-        generation_drain(l);
+        generation_drain(&l->server);
     }
 }
 
 static void on_tick(uv_timer_t *t)
 {
     struct loop *l = t->data;
-    uint64_t now = loop_now();
-    if (l->phase == SERVER_OVER)
+    uint64_t now = server_now();
+    if (l->server.phase == SERVER_OVER)
         return;
-    reaper_tick(l, now);
-    cache_writer_tick(l, now);
+    reaper_tick(&l->server, now);
+    cache_writer_tick(&l->server, now);
     move_on(l, now);
 }
 
@@ -196,14 +179,14 @@ static void reload(struct loop *l)
     struct config fresh;
     struct keys *keys = NULL;
     struct err err;
-    int rc = config_load(&fresh, l->cfg->input, &err);
+    int rc = config_load(&fresh, l->server.cfg->input, &err);
     if (!rc)
         rc = keys_open(&keys, fresh.api_keys_file, fresh.api_key, &err);
     if (rc) {
         log_text(LOG_ERROR, "reload", err.text);
     } else {
-        keys_close(l->keys);
-        l->keys = keys;
+        keys_close(l->server.keys);
+        l->server.keys = keys;
         log_set_level(fresh.log_level);
         log_line(LOG_INFO, "reload", "\"keys\":%s", keys_asked(keys) ? "true" : "false");
     }
@@ -217,13 +200,13 @@ static void on_signal(uv_signal_t *s, int signum)
         reload(l);
         return;
     }
-    if (l->phase >= SERVER_GRACE)
-        _exit(CMD_FAILED); /* told twice: now */
+    if (l->server.phase >= SERVER_GRACE)
+        _exit(EXIT_FAILURE); /* the second signal: now */
     process_notify("STOPPING=1");
-    if (l->phase == SERVER_LOADING)
-        _exit(CMD_OK); /* nothing is served yet, and loading cannot be cut short */
+    if (l->server.phase == SERVER_LOADING)
+        _exit(EXIT_SUCCESS); /* nothing is served yet, and loading cannot be cut short */
     enter(l, SERVER_GRACE);
-    move_on(l, loop_now());
+    move_on(l, server_now());
 }
 
 /* ---- opening ---------------------------------------------------------------- */
@@ -245,34 +228,34 @@ static int max_connections(const struct config *cfg, struct err *err)
 
 static int open_http(struct loop *l, struct err *err)
 {
-    int n = max_connections(l->cfg, err);
+    int n = max_connections(l->server.cfg, err);
     if (n < 0)
         return n;
-    struct http_options o = {.host = l->cfg->host,
-                             .port = l->cfg->port,
+    struct http_options o = {.host = l->server.cfg->host,
+                             .port = l->server.cfg->port,
                              .max_connections = n,
-                             .keepalive_idle_s = l->cfg->keepalive_idle_s,
+                             .keepalive_idle_s = l->server.cfg->keepalive_idle_s,
                              .owner = &conn_owner,
-                             .owner_arg = l};
-    return http_open(&l->http, &l->uv, &o, err);
+                             .owner_arg = &l->server};
+    return http_open(&l->server.http, &l->uv, &o, err);
 }
 
 static int open_bridge(struct loop *l, struct err *err)
 {
     struct bridge_options o = {
-        .max_text_bytes = l->cfg->max_body_bytes, .notify = notify, .arg = l};
-    config_engine_options(l->cfg, &o.engine);
-    return bridge_open(&l->bridge, &o, err);
+        .max_text_bytes = l->server.cfg->max_body_bytes, .notify = notify, .arg = l};
+    config_engine_options(l->server.cfg, &o.engine);
+    return bridge_open(&l->server.model.bridge, &o, err);
 }
 
 static void open_handles(struct loop *l)
 {
-    static const int signums[LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    static const int signums[N_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     uv_async_init(&l->uv, &l->wake, on_wake);
     uv_timer_init(&l->uv, &l->tick);
     l->wake.data = l->tick.data = l;
     uv_timer_start(&l->tick, on_tick, REAPER_TICK_MS, REAPER_TICK_MS);
-    for (int i = 0; i < LOOP_SIGNALS; i++) {
+    for (int i = 0; i < N_SIGNALS; i++) {
         uv_signal_init(&l->uv, &l->signals[i]);
         l->signals[i].data = l;
         uv_signal_start(&l->signals[i], on_signal, signums[i]);
@@ -288,7 +271,7 @@ static bool loopback(const char *host)
 
 static int open_states(struct loop *l, struct err *err)
 {
-    const struct config *cfg = l->cfg;
+    const struct config *cfg = l->server.cfg;
     struct object_store_options o = {.dir = cfg->state_dir,
                                      .object_bytes = cfg->state_max_object_bytes,
                                      .tenant_bytes = cfg->state_tenant_bytes,
@@ -296,19 +279,20 @@ static int open_states(struct loop *l, struct err *err)
     if (!cfg->state_dir[0])
         return 0;
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
-    task_limit_init(&l->disk);
+    task_limit_init(&l->server.disk_limit);
     int rc = object_store_open(&l->directory, &o, err);
     if (rc == 0)
-        l->store = &l->directory;
-    l->limits.has_states = l->store != NULL;
+        l->server.storage = &l->directory;
+    l->server.model.limits.has_states = l->server.storage != NULL;
     if (rc == 0 && cfg->state_persist)
-        rc = cache_writer_open(l, err);
+        rc = cache_writer_open(&l->server, err);
     return rc;
 }
 
 static int open_all(struct loop *l, struct err *err)
 {
-    int rc = keys_open(&l->keys, l->cfg->api_keys_file, l->cfg->api_key, err);
+    int rc = keys_open(&l->server.keys, l->server.cfg->api_keys_file,
+                       l->server.cfg->api_key, err);
     if (!rc)
         rc = open_states(l, err);
     if (!rc)
@@ -316,9 +300,9 @@ static int open_all(struct loop *l, struct err *err)
     if (rc)
         return rc;
     open_handles(l);
-    log_line(LOG_INFO, "listening", "\"host\":\"%s\",\"port\":%d", l->cfg->host,
-             http_port(l->http));
-    if (!keys_asked(l->keys) && !loopback(l->cfg->host))
+    log_line(LOG_INFO, "listening", "\"host\":\"%s\",\"port\":%d", l->server.cfg->host,
+             http_port(l->server.http));
+    if (!keys_asked(l->server.keys) && !loopback(l->server.cfg->host))
         log_text(LOG_WARN, "no_keys", "serving a non-loopback address without API keys");
     return open_bridge(l, err);
 }
@@ -331,23 +315,23 @@ static void close_handles(struct loop *l)
         return;
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->tick, NULL);
-    for (int i = 0; i < LOOP_SIGNALS; i++)
+    for (int i = 0; i < N_SIGNALS; i++)
         uv_close((uv_handle_t *)&l->signals[i], NULL);
 }
 
 static bool encoding(const struct loop *l)
 {
-    for (const struct list *n = l->conns.next; n != &l->conns; n = n->next)
+    for (const struct list *n = l->server.conns.next; n != &l->server.conns; n = n->next)
         if (LIST_OF(n, struct conn, at)->task.active)
             return true;
-    return l->cache_writer.work.active;
+    return l->server.cache_writer.work.active;
 }
 
 /* After the engine is gone nothing is owed to the conns that are left. */
 static void free_conns(struct loop *l)
 {
     struct list *next;
-    for (struct list *n = l->conns.next; n != &l->conns; n = next) {
+    for (struct list *n = l->server.conns.next; n != &l->server.conns; n = next) {
         next = n->next;
         struct conn *c = LIST_OF(n, struct conn, at);
         c->jobs_left = 0;
@@ -357,38 +341,47 @@ static void free_conns(struct loop *l)
 
 static void close_all(struct loop *l)
 {
-    http_close(l->http);
+    http_close(l->server.http);
     while (encoding(l)) /* the workers use the engine */
         uv_run(&l->uv, UV_RUN_ONCE);
-    bridge_close(l->bridge);
+    bridge_close(l->server.model.bridge);
     close_handles(l);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     free_conns(l);
-    job_table_free(&l->jobs);
-    keys_close(l->keys);
-    cache_writer_close(l);
-    if (l->store)
-        object_store_close(l->store);
+    job_table_free(&l->server.jobs);
+    keys_close(l->server.keys);
+    cache_writer_close(&l->server);
+    if (l->server.storage)
+        object_store_close(l->server.storage);
     uv_loop_close(&l->uv);
 }
 
-int loop_run(const struct config *cfg)
+/* Before anything is open. */
+static void init(struct loop *l, const struct config *cfg)
 {
-    struct loop l = {.cfg = cfg, .start_ns = loop_now(), .exit_code = CMD_OK};
-    struct err err;
-    list_init(&l.conns);
-    list_init(&l.transfers);
-    l.limits.served_name = cfg->served_name;
-    l.admit.queue_limit = cfg->queue_limit;
-    l.created = time(NULL);
+    struct server *server = &l->server;
+    *l = (struct loop){.start_ns = server_now()};
+    list_init(&server->conns);
+    list_init(&server->transfers);
+    server->cfg = cfg;
+    server->uv = &l->uv;
+    server->model.limits.served_name = cfg->served_name;
+    server->model.admit.queue_limit = cfg->queue_limit;
+    server->model.created = time(NULL);
+}
+
+int loop_run(const struct config *cfg, struct err *err)
+{
+    struct loop l;
+    init(&l, cfg);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error, not the end */
     if (uv_loop_init(&l.uv))
-        return CMD_FAILED;
-    if (open_all(&l, &err))
-        l.exit_code = cmd_fail(CMD_USAGE, &err);
-    else
+        return err_set(err, ERR_INTERNAL, "no event loop");
+    if (open_all(&l, &l.fault) == 0)
         uv_run(&l.uv, UV_RUN_DEFAULT);
     close_all(&l);
-    return l.exit_code;
+    if (l.fault.code)
+        *err = l.fault;
+    return -(int)l.fault.code;
 }

@@ -25,7 +25,7 @@ static bool older(uint64_t since_ns, uint64_t now_ns, double seconds)
 /* An object may take as long as its bytes do at the least rate. */
 static double time_limit(const struct conn *c, uint64_t bytes)
 {
-    double s = c->l->cfg->body_timeout_s;
+    double s = c->server->cfg->body_timeout_s;
     return s > 0 && c->transfer ? s + (double)bytes / OBJECT_BYTES_S : s;
 }
 
@@ -54,7 +54,7 @@ static void check_delivery(struct conn *c, uint64_t now_ns)
 }
 
 struct sweep {
-    struct loop *l;
+    struct server *server;
     uint64_t now_ns;
 };
 
@@ -62,7 +62,7 @@ struct sweep {
 static void check_sock(void *arg, struct http_sock *sock)
 {
     const struct sweep *s = arg;
-    const struct config *cfg = s->l->cfg;
+    const struct config *cfg = s->server->cfg;
     if (!sock->call && cfg->body_timeout_s > 0 && cfg->keepalive_idle_s > 0 &&
         older(sock->idle_ns, s->now_ns, cfg->keepalive_idle_s + cfg->body_timeout_s))
         http_shut(sock, "", 0);
@@ -88,12 +88,12 @@ static bool halted(struct conn *c)
     return c->transfer && !c->whole && !moved && !c->task.active;
 }
 
-static void find_gone(struct loop *l)
+static void find_gone(struct server *server)
 {
     struct conn *conns[POLL_BATCH];
     struct pollfd fds[POLL_BATCH];
     nfds_t n = 0;
-    for (struct list *at = l->conns.next; at != &l->conns; at = at->next) {
+    for (struct list *at = server->conns.next; at != &server->conns; at = at->next) {
         struct conn *c = LIST_OF(at, struct conn, at);
         bool busy = c->whole && (c->task.active || generation_pending(c));
         if (!c->call || !(busy || halted(c)))
@@ -115,13 +115,14 @@ static void find_gone(struct loop *l)
 static bool passed_over(const struct conn *c)
 {
     struct bridge_stats now;
-    bridge_stats(c->l->bridge, &now);
-    return now.engine.steps >= c->submit_steps + 2 || !bridge_stuck(c->l->bridge, 0);
+    bridge_stats(c->server->model.bridge, &now);
+    return now.engine.steps >= c->submit_steps + 2 ||
+           !bridge_stuck(c->server->model.bridge, 0);
 }
 
 static void check_deadlines(struct conn *c, uint64_t now_ns)
 {
-    const struct config *cfg = c->l->cfg;
+    const struct config *cfg = c->server->cfg;
     if (c->cancelled)
         return;
     if (!c->call) {
@@ -132,14 +133,14 @@ static void check_deadlines(struct conn *c, uint64_t now_ns)
                older(c->submit_ns, now_ns, cfg->queue_timeout_s) && passed_over(c)) {
         err_set(&c->fault, ERR_BUSY, "no room within %g seconds; retry later",
                 cfg->queue_timeout_s);
-        c->l->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;
+        c->server->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;
         generation_cancel(c, FINISH_ABORT);
     }
 }
 
 static void check_stream(struct conn *c, uint64_t now_ns)
 {
-    const struct config *cfg = c->l->cfg;
+    const struct config *cfg = c->server->cfg;
     struct stream *s = &c->stream;
     if (!c->call || !s->open)
         return;
@@ -153,10 +154,10 @@ static void check_stream(struct conn *c, uint64_t now_ns)
     }
 }
 
-void reaper_tick(struct loop *l, uint64_t now_ns)
+void reaper_tick(struct server *server, uint64_t now_ns)
 {
     struct list *next;
-    for (struct list *at = l->conns.next; at != &l->conns; at = next) {
+    for (struct list *at = server->conns.next; at != &server->conns; at = next) {
         next = at->next;
         struct conn *c = LIST_OF(at, struct conn, at);
         check_arrival(c, now_ns);
@@ -165,6 +166,6 @@ void reaper_tick(struct loop *l, uint64_t now_ns)
             check_deadlines(c, now_ns);
         check_stream(c, now_ns);
     }
-    find_gone(l);
-    http_each_sock(l->http, check_sock, &(struct sweep){l, now_ns});
+    find_gone(server);
+    http_each_sock(server->http, check_sock, &(struct sweep){server, now_ns});
 }

@@ -6,10 +6,10 @@
 #ifndef SERVER_SERVE_REAPER_H
 #define SERVER_SERVE_REAPER_H
 
-#include "server/serve/loop.h"
+#include "server/serve/server.h"
 
 enum { REAPER_TICK_MS = 200 };
 
-void reaper_tick(struct loop *l, uint64_t now_ns);
+void reaper_tick(struct server *server, uint64_t now_ns);
 
 #endif

@@ -11,7 +11,7 @@
 
 static int check_sizes(struct conn *c, struct err *err)
 {
-    const struct config *cfg = c->l->cfg;
+    const struct config *cfg = c->server->cfg;
     if (c->call->target_len > cfg->max_uri_bytes)
         return err_set(err, ERR_URI, "the URI has %zu bytes, the limit is %zu",
                        c->call->target_len, cfg->max_uri_bytes);
@@ -33,14 +33,14 @@ static int check_route(struct conn *c, struct err *err)
 
 static int check_key(struct conn *c, struct err *err)
 {
-    if (c->route.open || !keys_asked(c->l->keys))
+    if (c->route.open || !keys_asked(c->server->keys))
         return 0;
     const struct http_header *h = http_header(c->call, "authorization");
     const char *tenant =
-        keys_tenant(c->l->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
+        keys_tenant(c->server->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
     if (!tenant)
         return -ERR_AUTH;
-    snprintf(c->tenant_name, sizeof c->tenant_name, "%s", tenant);
+    snprintf(c->tenant, sizeof c->tenant, "%s", tenant);
     return 0;
 }
 
@@ -71,7 +71,7 @@ static int check_media(struct conn *c, struct err *err)
 
 size_t request_head_body_limit(const struct conn *c)
 {
-    const struct config *cfg = c->l->cfg;
+    const struct config *cfg = c->server->cfg;
     if (c->route.kind != ROUTE_API || c->route.api != API_STATE_PUT)
         return cfg->max_body_bytes;
     return cfg->state_max_object_bytes ? cfg->state_max_object_bytes : SIZE_MAX;
@@ -89,7 +89,7 @@ static int check_state(struct conn *c, struct err *err)
     if (c->route.kind != ROUTE_API || c->route.api < API_STATES ||
         c->route.api > API_STATE_DELETE)
         return 0;
-    if (!c->l->store)
+    if (!c->server->storage)
         return err_set(err, ERR_NOT_FOUND, "this server keeps no states");
     return c->route.arg ? states_check_name("", c->route.arg, c->route.arg_len, err) : 0;
 }
@@ -107,12 +107,12 @@ static int check_phase(struct conn *c, struct err *err)
 {
     if (c->route.open)
         return 0;
-    enum server_phase phase = c->l->phase;
-    int rc = loop_accepts(c->l, err);
+    enum server_phase phase = c->server->phase;
+    int rc = server_accepts(c->server, err);
     if (rc)
-        c->l->metrics.rejected[phase == SERVER_LOADING   ? REJECTED_LOADING
-                               : phase == SERVER_SERVING ? REJECTED_ENGINE
-                                                         : REJECTED_DRAINING]++;
+        c->server->metrics.rejected[phase == SERVER_LOADING   ? REJECTED_LOADING
+                                    : phase == SERVER_SERVING ? REJECTED_ENGINE
+                                                              : REJECTED_DRAINING]++;
     return rc;
 }
 

@@ -1,0 +1,32 @@
+/* Whether new requests are accepted, and the clock. Loop thread. */
+#include "server/serve/server.h"
+
+static const uint64_t STUCK_NS = 60u * 1000000000ull;
+
+uint64_t server_now(void)
+{
+    return uv_hrtime();
+}
+
+int server_accepts(const struct server *server, struct err *err)
+{
+    if (server->phase == SERVER_LOADING)
+        return err_set(err, ERR_UNAVAILABLE, "the model is loading");
+    if (server->phase >= SERVER_DRAINING)
+        return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
+    if (bridge_stuck(server->model.bridge, STUCK_NS))
+        return err_set(err, ERR_UNAVAILABLE, "the engine does not answer");
+    return 0;
+}
+
+int server_ready(const struct server *server, struct err *err)
+{
+    int rc = server_accepts(server, err);
+    if (rc)
+        return rc;
+    if (server->phase == SERVER_GRACE)
+        return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
+    if (admit_full(&server->model.admit))
+        return err_set(err, ERR_UNAVAILABLE, "the queue is full");
+    return 0;
+}

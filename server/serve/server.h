@@ -1,0 +1,66 @@
+/*
+ * What a connection may touch of the process: configuration, sockets, keys, storage, the
+ * served model, counters and the phase. Loop thread; nothing here is touched by another
+ * thread, and what is shared with the engine thread is behind `bridge`. loop.c owns the
+ * struct and everything in it.
+ */
+#ifndef SERVER_SERVE_SERVER_H
+#define SERVER_SERVE_SERVER_H
+
+#include "api/api.h"
+#include "engine/base/list.h"
+#include "server/config/config.h"
+#include "server/http/http.h"
+#include "server/serve/admit.h"
+#include "server/serve/bridge.h"
+#include "server/serve/cache_writer.h"
+#include "server/serve/job.h"
+#include "server/serve/keys.h"
+#include "server/serve/metrics.h"
+#include "server/serve/task.h"
+#include "server/storage/object_store.h"
+
+enum server_phase {
+    SERVER_LOADING,
+    SERVER_SERVING,
+    SERVER_GRACE,    /* a signal came: not ready, but new requests are still served */
+    SERVER_DRAINING, /* new requests get 503, running ones finish */
+    SERVER_ABORTING, /* drain_timeout is over: running ones are being ended */
+    SERVER_OVER
+};
+
+struct served_model {
+    struct bridge *bridge; /* owns */
+    struct admit admit;
+    struct api_limits limits; /* served_name from the start, the rest when serving */
+    int64_t created;          /* unix seconds of the model's loading */
+};
+
+struct server {
+    const struct config *cfg; /* borrows */
+    uv_loop_t *uv;            /* borrows; for task_start */
+    struct http *http;
+    struct keys *keys;
+    struct object_store *storage; /* NULL: states are not kept */
+    struct task_limit disk_limit; /* for all tasks that touch `storage` */
+    struct cache_writer cache_writer;
+    struct served_model model;
+    struct metrics metrics;
+    struct job_table jobs;
+    struct list conns; /* every struct conn */
+    struct list
+        transfers;     /* every struct route_transfer with buffers: route_transfer.c */
+    size_t held_bytes; /* of bodies that wait for work */
+    struct process_stats process;
+    uint64_t process_ns; /* when `process` was read */
+    enum server_phase phase;
+};
+
+/* 0 when new requests are accepted; else ERR_UNAVAILABLE with the reason. server_ready
+ * adds what only makes a balancer look elsewhere: draining, a full queue. */
+int server_accepts(const struct server *server, struct err *err);
+int server_ready(const struct server *server, struct err *err);
+
+uint64_t server_now(void); /* monotonic nanoseconds */
+
+#endif
