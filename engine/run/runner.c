@@ -224,7 +224,7 @@ static void stamp_new(struct runner *r)
 
 int runner_step(struct runner *r, uint64_t now_ns)
 {
-    r->now_ns = r->prefix.now_ns = now_ns;
+    r->now_ns = now_ns;
     stamp_new(r);
     sched_admit(&r->sched, tell_start, r);
     int n_ready = output_run_ready(r);

@@ -139,7 +139,7 @@ enum {
     CHECKPOINT_PAGES = 8, /* a checkpoint's own, behind the one above it */
     SLOTS_SHARE = 16,     /* of the checkpoints' bytes at least this part are slots */
     MOST_CHECKPOINTS = 1 << 14,
-    MOST_SMALL = 1 << 12, /* all are looked at for the one to evict */
+    MOST_SMALL = 1 << 12, /* the engine looks through all for one to persist */
     MOST_PAGES = INT32_MAX
 };
 

@@ -2,7 +2,9 @@
 #include "engine/state/prefix.h"
 
 #include "engine/base/mem.h"
+#include "engine/state/prefix_order.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -11,14 +13,8 @@ enum {
     SPARE_NODES = 4,     /* a slot */
     UNPAGED_NODES = 32,  /* a slot, where no page pays for them */
     NODES_PER_SLOT = 32, /* without pages: paths of this many times PAGE_TOKENS */
-    MOST_ELSEWHERE = 64, /* salts that are looked at for the counters */
-    MOST_HITS = 15       /* more make a checkpoint no dearer */
+    MOST_ELSEWHERE = 64  /* salts that are looked at for the counters */
 };
-
-/* How likely a checkpoint is wanted again, by kind. */
-static const double likely[PREFIX_KINDS] = {
-    [PREFIX_INTERVAL] = 1.0 / 16, [PREFIX_PASSED] = 1.0 / 16, [PREFIX_PROMPT] = 1.0 / 4,
-    [PREFIX_TURN] = 1.0 / 2,      [PREFIX_ANSWER] = 1,        [PREFIX_JUNCTION] = 1};
 
 /* ---- opening ---------------------------------------------------------------- */
 
@@ -28,13 +24,14 @@ int prefix_open(struct prefix *p, const struct prefix_options *o, struct slots *
     *p = (struct prefix){.slots = slots,
                          .pages = pages,
                          .cap_bytes = o->cap_bytes ? o->cap_bytes : SIZE_MAX,
-                         .any_depth = o->any_depth,
-                         .exempt = NONE};
+                         .any_depth = o->any_depth};
     p->checkpoints = mem_alloc((size_t)slots->n * sizeof *p->checkpoints);
-    if (!p->checkpoints)
+    if (!p->checkpoints || !prefix_order_open(p)) {
+        prefix_close(p);
         return err_set(err, ERR_MEMORY, "out of memory for %d checkpoints", slots->n);
+    }
     for (int i = 0; i < slots->n; i++)
-        p->checkpoints[i].node = NONE;
+        p->checkpoints[i] = (struct checkpoint){.node = NONE};
     int n_roots = slots->n < MOST_ROOTS ? slots->n + 1 : MOST_ROOTS;
     int rc =
         radix_open(&p->radix, o->n_nodes, o->n_roots ? o->n_roots : n_roots, pages, err);
@@ -48,6 +45,7 @@ void prefix_close(struct prefix *p)
     if (p->radix.nodes)
         prefix_clear(p);
     radix_close(&p->radix);
+    heap_free(&p->order);
     mem_free(p->checkpoints);
     *p = (struct prefix){0};
 }
@@ -73,7 +71,7 @@ int prefix_nodes(int n_slots, int n_pages, int context)
 
 size_t prefix_slot_bytes(bool paged)
 {
-    return sizeof(struct checkpoint) + radix_root_bytes() +
+    return sizeof(struct checkpoint) + sizeof(struct heap_node *) + radix_root_bytes() +
            (size_t)slot_nodes(paged) * radix_node_bytes();
 }
 
@@ -175,7 +173,7 @@ int prefix_beyond(const struct prefix *p, const struct prefix_match *m, int32_t 
 {
     const struct radix *x = &p->radix;
     int n = 0, skip = m->n_in_last;
-    for (int32_t at = m->last; at != NONE && n < cap; at = x->nodes[at].recent) {
+    for (int32_t at = m->last; at != NONE && n < cap; at = x->nodes[at].first) {
         for (int i = skip; i < x->nodes[at].n && n < cap; i++)
             out[n++] = x->nodes[at].tokens[i];
         skip = 0;
@@ -188,9 +186,8 @@ void prefix_hit(struct prefix *p, const struct prefix_match *m)
     p->counts.hits++;
     if (m->slot == NONE)
         return;
-    struct checkpoint *c = &p->checkpoints[m->slot];
-    c->used_ns = p->now_ns;
-    c->n_hits++;
+    p->checkpoints[m->slot].n_hits++;
+    prefix_order_use(p, m->slot);
 }
 
 /* ---- what they take, and who goes first ------------------------------------- */
@@ -201,58 +198,34 @@ size_t prefix_used_bytes(const struct prefix *p)
            (size_t)p->pages->n_idle * p->pages->page_bytes;
 }
 
-static int pages_of(int depth)
-{
-    return (depth + PAGE_TOKENS - 1) / PAGE_TOKENS;
-}
-
 size_t prefix_state_bytes(const struct prefix *p, int depth)
 {
-    return p->slots->slot_bytes + (size_t)pages_of(depth) * p->pages->page_bytes;
-}
-
-/* The greater, the sooner it is evicted. */
-static double staleness(const struct prefix *p, const struct checkpoint *c)
-{
-    int above = c->above == NONE ? 0 : p->checkpoints[c->above].depth;
-    int hits = c->n_hits < MOST_HITS ? c->n_hits : MOST_HITS;
-    double bytes = (double)p->slots->slot_bytes;
-    if (p->radix.nodes[c->node].live == 1) /* else others hold its pages, too */
-        bytes += (double)(pages_of(c->depth) - above / PAGE_TOKENS) *
-                 (double)p->pages->page_bytes;
-    double saves = (double)(c->depth - above) * likely[c->kind] * (1 + hits);
-    return (double)(p->now_ns - c->used_ns + 1) * bytes / saves;
+    size_t n_pages = (size_t)(depth + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    return p->slots->slot_bytes + n_pages * p->pages->page_bytes;
 }
 
 int32_t prefix_persist_next(const struct prefix *p, bool all)
 {
     int32_t best = NONE;
-    double least = 0;
     for (int32_t i = 0; p->n && i < p->slots->n; i++) {
         const struct checkpoint *c = &p->checkpoints[i];
         if (c->node == NONE || c->persisted ||
-            (c->n_hits == 0 && !(all && likely[c->kind] >= likely[PREFIX_TURN])))
+            (c->n_hits == 0 && !(all && prefix_order_is_likely(c->kind))))
             continue;
-        double x = staleness(p, c);
-        if (best == NONE || x < least) {
+        if (best == NONE || prefix_order_before(&p->checkpoints[best], c))
             best = i;
-            least = x;
-        }
     }
     return best;
 }
 
 static void forget(struct prefix *p, int32_t slot)
 {
-    struct checkpoint *c = &p->checkpoints[slot];
-    for (int i = 0; i < p->slots->n; i++)
-        if (p->checkpoints[i].node != NONE && p->checkpoints[i].above == slot)
-            p->checkpoints[i].above = c->above;
-    int32_t node = c->node;
-    c->node = NONE;
+    int32_t node = p->checkpoints[slot].node;
     p->radix.nodes[node].slot = NONE;
     p->n--;
+    prefix_order_leave(p, slot);
     radix_unpin(&p->radix, node);
+    prefix_order_refresh(p, p->checkpoints[slot].above);
 }
 
 static void evict(struct prefix *p, int32_t slot)
@@ -266,20 +239,12 @@ static void evict(struct prefix *p, int32_t slot)
 /* False: there is nothing to evict. */
 static bool evict_one(struct prefix *p)
 {
-    int32_t worst = NONE;
-    double most = 0;
-    for (int32_t i = 0; p->n && i < p->slots->n; i++) {
-        if (p->checkpoints[i].node == NONE || i == p->exempt)
-            continue;
-        double x = staleness(p, &p->checkpoints[i]);
-        if (worst == NONE || x > most) {
-            worst = i;
-            most = x;
-        }
-    }
-    if (worst != NONE)
-        evict(p, worst);
-    return worst != NONE;
+    int32_t slot = prefix_order_first(p);
+    if (slot == NONE)
+        return false;
+    p->inflation = fmax(p->inflation, p->checkpoints[slot].priority);
+    evict(p, slot);
+    return true;
 }
 
 void prefix_trim(struct prefix *p)
@@ -318,10 +283,10 @@ bool prefix_room(struct prefix *p, int n_slots, int n_pages, int32_t exempt)
     int others = p->n - (exempt != NONE), idle = p->pages->n_idle - idle_with(p, exempt);
     if (p->slots->n_free + others < n_slots || free_pages(p->pages) + idle < n_pages)
         return false;
-    p->exempt = exempt;
+    prefix_order_exempt(p, exempt, true);
     while ((p->slots->n_free < n_slots || free_pages(p->pages) < n_pages) && evict_one(p))
         ;
-    p->exempt = NONE;
+    prefix_order_exempt(p, exempt, false);
     return p->slots->n_free >= n_slots && free_pages(p->pages) >= n_pages;
 }
 
@@ -353,37 +318,16 @@ static int32_t claim(struct prefix *p, const struct prefix_path *path)
         node = radix_pin(x, &path->key, path->tokens, path->n);
     if (node == NONE || x->nodes[node].slot == NONE)
         return node;
-    p->checkpoints[x->nodes[node].slot].used_ns = p->now_ns;
+    int32_t slot = x->nodes[node].slot;
     radix_unpin(x, node);
+    prefix_order_use(p, slot);
     return NONE;
 }
 
-static int32_t next_above(const struct prefix *p, int32_t node)
+static bool has_one_child(const struct radix *x, int32_t node)
 {
-    const struct radix_node *nodes = p->radix.nodes;
-    for (int32_t at = nodes[node].parent; at >= 0; at = nodes[at].parent)
-        if (nodes[at].slot != NONE)
-            return nodes[at].slot;
-    return NONE;
-}
-
-/* Tells the checkpoints below a new one that it is above them. */
-static void adopt(struct prefix *p, int32_t slot)
-{
-    const struct checkpoint *c = &p->checkpoints[slot];
-    const struct radix_node *nodes = p->radix.nodes;
-    if (nodes[c->node].live == 1)
-        return;
-    for (int i = 0; i < p->slots->n; i++) {
-        struct checkpoint *d = &p->checkpoints[i];
-        if (i == slot || d->node == NONE || d->above != c->above || d->depth <= c->depth)
-            continue;
-        int32_t at = d->node;
-        while (at >= 0 && at != c->node && nodes[at].start >= c->depth)
-            at = nodes[at].parent;
-        if (at == c->node)
-            d->above = slot;
-    }
+    int32_t child = x->nodes[node].first;
+    return child != NONE && x->nodes[child].next == NONE;
 }
 
 /* The conversation goes on from its new end: the end of its last answer is wanted again
@@ -394,8 +338,10 @@ static void pass_on(struct prefix *p, const struct checkpoint *c)
         struct checkpoint *d = &p->checkpoints[at];
         if (d->kind != PREFIX_ANSWER)
             continue;
-        if (d->n_hits <= 1 && p->radix.nodes[d->node].n_children == 1)
+        if (d->n_hits <= 1 && has_one_child(&p->radix, d->node)) {
             d->kind = PREFIX_PASSED;
+            prefix_order_refresh(p, at);
+        }
         return;
     }
 }
@@ -405,14 +351,12 @@ static void enter(struct prefix *p, const struct checkpoint *c, int32_t slot,
 {
     struct radix_node *node = &p->radix.nodes[c->node];
     p->checkpoints[slot] = *c;
-    p->checkpoints[slot].above = next_above(p, c->node);
-    p->checkpoints[slot].used_ns = p->now_ns;
     node->slot = slot;
     node->evicted = false;
     radix_attach(&p->radix, c->node, table);
     p->n++;
     p->counts.created++;
-    adopt(p, slot);
+    prefix_order_enter(p, slot);
     if (c->kind == PREFIX_ANSWER)
         pass_on(p, &p->checkpoints[slot]);
 }
@@ -427,7 +371,7 @@ bool prefix_insert_copy(struct prefix *p, const struct prefix_path *path,
     while (room && prefix_full(p))
         room = evict_one(p);
     if (!room) {
-        radix_unpin(&p->radix, c.node);
+        radix_unpin(&p->radix, c.node); /* nothing is left that it shares with */
         return false;
     }
     enter(p, &c, slots_dup(p->slots, slot), table);

@@ -8,13 +8,15 @@
  * free and never hold a request up. Where the constant part is empty (attention alone),
  * every token of a stored path is as good as a checkpoint.
  *
- * Evicted is what is worth least: time since it was used, times bytes, over the tokens it
- * saves. The subtle point: a checkpoint's pages are one with those of every checkpoint
- * that shares the path, whoever computed them, because equal tokens have equal bits.
+ * Evicted first is the checkpoint that was not used for long and saves few tokens for its
+ * bytes (prefix_order.h). The subtle point: a checkpoint's pages are one with those of
+ * every checkpoint that shares the path, whoever computed them, because equal tokens have
+ * equal bits.
  */
 #ifndef ENGINE_STATE_PREFIX_H
 #define ENGINE_STATE_PREFIX_H
 
+#include "engine/base/heap.h"
 #include "engine/state/radix.h"
 #include "engine/state/slots.h"
 
@@ -34,8 +36,10 @@ struct checkpoint { /* of a slot */
     int depth;      /* tokens */
     int n_hits;
     enum prefix_kind kind;
-    bool persisted; /* a copy of it went out */
-    uint64_t used_ns;
+    bool persisted;         /* a copy of it went out */
+    struct heap_node place; /* in prefix.order */
+    double base, priority;  /* prefix_order.h; the lowest priority is evicted first, */
+    uint64_t used;          /* of equal ones the longest unused: prefix.n_uses then */
 };
 
 struct prefix_counts {
@@ -47,11 +51,12 @@ struct prefix {
     struct checkpoint *checkpoints; /* owns; [slots->n] */
     struct slots *slots;            /* borrow */
     struct pages *pages;
-    size_t cap_bytes; /* checkpoints take no more */
-    bool any_depth;   /* the constant part is empty */
-    int n;            /* checkpoints */
-    int32_t exempt;   /* the one that is not evicted now, or -1 */
-    uint64_t now_ns;  /* set by whoever runs a step */
+    size_t cap_bytes;  /* checkpoints take no more */
+    bool any_depth;    /* the constant part is empty */
+    int n;             /* checkpoints */
+    struct heap order; /* checkpoint.place of all that may be evicted now */
+    double inflation;  /* priority of the last one that was evicted */
+    uint64_t n_uses;
     struct prefix_counts counts;
 };
 

@@ -108,21 +108,33 @@ static void link_child(struct radix *x, int32_t parent, int32_t child)
 {
     struct radix_node *c = &x->nodes[child];
     int32_t *head = bucket_of(x, parent, c->tokens[0]);
+    int32_t next = x->nodes[parent].first;
     c->parent = parent;
     c->chain = *head;
     *head = child;
-    x->nodes[parent].n_children++;
-    x->nodes[parent].recent = child;
+    c->next = next;
+    c->prev = NONE;
+    if (next != NONE)
+        x->nodes[next].prev = child;
+    x->nodes[parent].first = child;
 }
 
 static void unlink_child(struct radix *x, int32_t child)
 {
     struct radix_node *c = &x->nodes[child];
     leave_bucket(x, bucket_of(x, c->parent, c->tokens[0]), child);
-    struct radix_node *parent = &x->nodes[c->parent];
-    parent->n_children--;
-    if (parent->recent == child)
-        parent->recent = NONE;
+    *(c->prev != NONE ? &x->nodes[c->prev].next : &x->nodes[c->parent].first) = c->next;
+    if (c->next != NONE)
+        x->nodes[c->next].prev = c->prev;
+}
+
+int32_t radix_next(const struct radix *x, int32_t top, int32_t at, bool below)
+{
+    if (below && x->nodes[at].first != NONE)
+        return x->nodes[at].first;
+    while (at != top && x->nodes[at].next == NONE)
+        at = x->nodes[at].parent;
+    return at == top ? NONE : x->nodes[at].next;
 }
 
 /* ---- ghosts ----------------------------------------------------------------- */
@@ -139,7 +151,7 @@ static void unlist(struct radix *x, int32_t node)
 
 static bool is_ghost_leaf(const struct radix_node *d)
 {
-    return d->live == 0 && d->n_children == 0;
+    return d->live == 0 && d->first == NONE;
 }
 
 static void list_newest(struct radix *x, int32_t node)
@@ -196,8 +208,12 @@ static int32_t take_node(struct radix *x)
     if (node == NONE)
         return NONE;
     x->free = x->nodes[node].chain;
-    x->nodes[node] =
-        (struct radix_node){.page = NONE, .slot = NONE, .recent = NONE, .chain = NONE};
+    x->nodes[node] = (struct radix_node){.page = NONE,
+                                         .slot = NONE,
+                                         .first = NONE,
+                                         .next = NONE,
+                                         .prev = NONE,
+                                         .chain = NONE};
     return node;
 }
 

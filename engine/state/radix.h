@@ -35,9 +35,9 @@ struct radix_node {
     int32_t page;     /* held; -1: a ghost, a root, or no pages at all */
     int32_t slot;     /* of the checkpoint after the last token; -1: none */
     int32_t live;
-    int32_t parent; /* of a root: -1 - its index in roots */
-    int32_t recent; /* the child that was added last, if it still is one */
-    int32_t n_children;
+    int32_t parent;       /* of a root: -1 - its index in roots */
+    int32_t first;        /* child, the one that was added last; -1: none */
+    int32_t next, prev;   /* children of the same parent, by age */
     int32_t chain;        /* next in its bucket, or next free node */
     int32_t older, newer; /* ghost leaves by age */
     bool listed;          /* is one of them */
@@ -88,6 +88,10 @@ int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *t
 /* Gives each node of a pinned path that has none its page out of a sequence's table, and
  * those above within the same page that one for theirs: it begins with the same rows. */
 void radix_attach(struct radix *x, int32_t node, const int32_t *table);
+
+/* The node behind `at` in a walk over the subtree of `top`, parents first; what is below
+ * `at` is left out unless `below`. -1: the walk is over. */
+int32_t radix_next(const struct radix *x, int32_t top, int32_t at, bool below);
 
 /* Takes back what radix_pin counted. Nodes that are ghosts now let go of their pages. */
 void radix_unpin(struct radix *x, int32_t node);

@@ -6,7 +6,7 @@
  */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
-#include "engine/state/prefix.h"
+#include "engine/state/prefix_order.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,7 +158,6 @@ static int tell(struct store *s, const char *key, const int32_t *tokens, int n, 
     give(s, &q, key);
     end(s, &q);
     prefix_trim(&s->prefix);
-    s->prefix.now_ns++;
     return found;
 }
 
@@ -316,6 +315,27 @@ static void what_was_not_used_for_long_goes_first(void **state)
     close_store(&s);
 }
 
+/* Inflation: what was hit often stays as long as that was worth, not for ever. */
+static void many_hits_wear_off(void **state)
+{
+    struct store s;
+    int32_t ids[MOST];
+    (void)state;
+    open_store(&s, 5, 0, &plain);
+    count_up(ids, MOST, 0);
+    for (int i = 0; i < 6; i++)
+        tell(&s, "a|", ids, 20, 0);
+    int rounds = 0;
+    for (; depth_of(&s, "a|", ids, 20); rounds++) {
+        int32_t other[MOST];
+        count_up(other, MOST, 1000 + 100 * rounds);
+        tell(&s, "a|", other, 20, 0);
+        assert_in_range(rounds, 0, 100);
+    }
+    assert_in_range(rounds, 12, 30); /* six times as long as three others */
+    close_store(&s);
+}
+
 static void of_the_same_age_the_one_that_saves_least_goes_first(void **state)
 {
     struct store s;
@@ -325,7 +345,6 @@ static void of_the_same_age_the_one_that_saves_least_goes_first(void **state)
     for (int i = 1; i <= 8; i++) {
         count_up(ids, MOST, 1000 * i);
         tell(&s, "a|", ids, i == 5 ? 3 : 10 * i, 0);
-        s.prefix.now_ns--;
     }
     assert_true(prefix_room(&s.prefix, SLOTS - 7, 0, -1));
     count_up(ids, MOST, 5000);
@@ -486,6 +505,28 @@ static void expect_steady(const struct store *s, const char *key, const struct m
     }
 }
 
+/* Each checkpoint has the one above it and the priority that a walk over the whole tree
+ * gives, and nothing that may be evicted comes before the first. */
+static void expect_order(struct store *s)
+{
+    struct prefix *p = &s->prefix;
+    int32_t first = prefix_order_first(p);
+    int n = 0;
+    for (int32_t i = 0; i < p->slots->n; i++) {
+        struct checkpoint *c = &p->checkpoints[i];
+        assert_int_equal(c->node >= 0, c->place.at > 0);
+        if (c->node < 0)
+            continue;
+        n++;
+        double priority = c->priority;
+        assert_int_equal(c->above, prefix_order_above(p, c->node));
+        prefix_order_refresh(p, i);
+        assert_true(c->priority == priority);
+        assert_true(i == first || prefix_order_before(&p->checkpoints[first], c));
+    }
+    assert_int_equal(n, p->n);
+}
+
 /* Texts begin as one of a few and part from it here and there. */
 static int32_t random_token(int text, int at)
 {
@@ -508,7 +549,6 @@ static void step_of(struct store *s, struct mark *q, const char *key, int text)
             if (s->pages.n_free || q->n % PAGE_TOKENS || !s->pages.page_bytes)
                 run(s, q, random_token(text, q->n));
     }
-    s->prefix.now_ns += (uint64_t)below(3);
 }
 
 struct runner {
@@ -559,6 +599,7 @@ static void random_walk(const struct prefix_options *o, int n_pages, int rounds)
             random_end(&s, one);
         else
             step_of(&s, &one->q, one->key, one->text);
+        expect_order(&s);
     }
     assert_true(s.prefix.counts.hits > (uint64_t)rounds / 200);
     for (int k = 0; k < RUNNING; k++)
@@ -595,7 +636,7 @@ static void memory_that_runs_out_leaves_nothing(void **state)
         int rc = prefix_open(&s.prefix, &o, &s.slots, &s.pages, &err);
         mem_fail_after(0);
         if (rc == 0) {
-            assert_int_equal(n, 5);
+            assert_int_equal(n, 6);
             break;
         }
         assert_int_equal(err.code, ERR_MEMORY);
@@ -612,6 +653,7 @@ int main(void)
         cmocka_unit_test(tenants_and_salts_never_share),
         cmocka_unit_test(what_was_stored_behind_a_match_is_told),
         cmocka_unit_test(what_was_not_used_for_long_goes_first),
+        cmocka_unit_test(many_hits_wear_off),
         cmocka_unit_test(of_the_same_age_the_one_that_saves_least_goes_first),
         cmocka_unit_test(a_continued_answer_goes_before_its_continuation),
         cmocka_unit_test(bytes_are_never_above_the_cap),
