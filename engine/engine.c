@@ -6,6 +6,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/kernel/blas.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/peak.h"
 #include "engine/model/export.h"
@@ -205,8 +206,6 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                                 .speculate = o->speculate,
                                 .emit = o->emit,
                                 .emit_arg = o->emit_arg};
-    if (gemm.blas)
-        gemm_blas_threads(o->n_threads);
     rc = runner_open(&e->runner, m, &gemm, &vocab, &ro, err);
     if (rc == 0)
         fill_info(e, o, &plan);
@@ -220,6 +219,8 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     int rc = check_options(&o, err);
     if (rc == 0)
         rc = cpu_kernels(&k, o.cpu, err);
+    if (rc == 0 && o.math == ENGINE_MATH_BLAS)
+        rc = blas_open(o.n_threads, err);
     if (rc)
         return rc;
     struct engine *e = mem_zalloc(1, sizeof *e);

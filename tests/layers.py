@@ -47,7 +47,7 @@ FENCES = [
     ("uv.h", ["server/http/*", "server/serve/*"]),
     ("microhttpd.h", ["server/http/http.c"]),
     ("jansson.h", ["engine/base/json.c"]),
-    ("cblas.h", ["engine/kernel/gemm.c"]),
+    ("cblas.h", ["engine/kernel/blas.c"]),
     ("xxhash.h", ["engine/base/hash.c"]),
     ("pcre2.h", ["engine/tokenizer/regex.c"]),
     ("utf8proc.h", ["engine/tokenizer/normal.c"]),

@@ -7,17 +7,16 @@
  * the pool, few by each thread for itself, in its slot of the scratch, for that is sooner
  * done than threads meet.
  *
- * The engine thread calls gemm_run; packing may run on any thread. gemm.c alone includes
- * cblas.h, and uses it only when asked to.
+ * The engine thread calls gemm_run; packing may run on any thread.
  */
 #include "engine/kernel/gemm.h"
 
 #include "engine/base/mem.h"
+#include "engine/kernel/blas.h"
 #include "engine/kernel/pack.h"
 #include "engine/kernel/partition.h"
 
 #include <assert.h>
-#include <cblas.h>
 #include <stdint.h>
 
 enum {
@@ -275,12 +274,10 @@ static void divide(struct group *group, int n_threads)
     partition_cut(&group->tasks, n, alone ? n : least, n_threads);
 }
 
-static void blas_run(const struct gemm *g, const struct matrix *m,
+static void run_blas(const struct gemm *g, const struct matrix *m,
                      const struct linear_args *a)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, a->n_rows, m->n_out, m->n_in,
-                1.0f, a->x, (blasint)a->ldx, m->rows, m->n_in, 0.0f, a->y,
-                (blasint)a->ldy);
+    blas_linear(m->rows, a);
     for (int r = 0; m->bias && r < a->n_rows; r++) {
         float *y = a->y + (size_t)r * a->ldy;
         g->k->add(y, m->bias, (size_t)m->n_out, y);
@@ -319,7 +316,7 @@ static void run_slice(const struct gemm *g, const struct gemm_input *in,
     for (int i = 0; i < n; i++) {
         struct job j = job_of(g, in, &p[i]);
         if (g->blas && p[i].m->rows && in->n_rows >= BLAS_ROWS) {
-            blas_run(g, p[i].m, &j.whole);
+            run_blas(g, p[i].m, &j.whole);
             continue;
         }
         quantised |= is_quantised(j.type);
@@ -370,9 +367,4 @@ void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size
     struct gemm_input in = {x, ldx, n_rows};
     struct gemm_product p = {m, y, ldy};
     gemm_run_group(g, &in, &p, 1);
-}
-
-void gemm_blas_threads(int n)
-{
-    openblas_set_num_threads(n);
 }

@@ -1,6 +1,6 @@
 /*
  * Linear layers over packed weights: packing, dividing panels among threads, and the
- * optional OpenBLAS path (gemm.c alone includes cblas.h).
+ * optional OpenBLAS path (blas.h).
  *
  * A matrix is made at load and constant after. Its product with one row or with 512 is
  * the same chain of operations per output (kernel.h), unless BLAS was asked for.
@@ -77,8 +77,5 @@ struct gemm_input {
 
 void gemm_run_group(const struct gemm *g, const struct gemm_input *in,
                     const struct gemm_product *p, int n);
-
-/* Sets OpenBLAS's thread count; called at open with --math blas. */
-void gemm_blas_threads(int n);
 
 #endif

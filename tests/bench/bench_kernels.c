@@ -4,11 +4,11 @@
  * Not a test: nothing is asserted. Usage: bench_kernels [threads [level]].
  */
 #include "engine/base/mem.h"
+#include "engine/kernel/blas.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/gemm.h"
 #include "engine/kernel/peak.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -71,9 +71,14 @@ static void run_ours(struct product *p)
 static void run_blas(struct product *p)
 {
     const struct shape s = p->shape;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p->rows, s.n_out, s.n_in, 1.0f,
-                p->b->x, s.n_in, (const float *)(const void *)next_weights(p), s.n_in,
-                0.0f, p->b->y, s.n_out);
+    const struct linear_args a = {.x = p->b->x,
+                                  .y = p->b->y,
+                                  .ldx = (size_t)s.n_in,
+                                  .ldy = (size_t)s.n_out,
+                                  .n_in = s.n_in,
+                                  .n_out = s.n_out,
+                                  .n_rows = p->rows};
+    blas_linear((const float *)(const void *)next_weights(p), &a);
 }
 
 /* ---- time ------------------------------------------------------------------- */
@@ -194,11 +199,10 @@ int main(int argc, char **argv)
 {
     struct bench b = {.n_threads = argc > 1 ? atoi(argv[1]) : cpu_count()};
     struct err err = {0};
-    if (open_bench(&b, argc > 2 ? argv[2] : NULL, &err)) {
+    if (open_bench(&b, argc > 2 ? argv[2] : NULL, &err) || blas_open(b.n_threads, &err)) {
         fprintf(stderr, "bench_kernels: %s\n", err.text);
         return 1;
     }
-    gemm_blas_threads(b.n_threads);
     fill(&b);
     printf("%s, %d threads; medians of %d alternating rounds\n", b.g.k->name, b.n_threads,
            ROUNDS);

@@ -4,6 +4,7 @@
  * path beside.
  */
 #include "engine/base/mem.h"
+#include "engine/kernel/blas.h"
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/gemm.h"
 
@@ -176,7 +177,7 @@ static void test_blas(void **state)
     struct err err;
     const struct kernels *best;
     arena_init(&a);
-    gemm_blas_threads(1);
+    assert_int_equal(blas_open(1, &err), 0);
     struct matrix m = packed(&w, &a, true);
     assert_non_null(m.rows);
     assert_memory_equal(m.rows, w.wide, 45 * 70 * sizeof(float));
