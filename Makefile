@@ -6,35 +6,73 @@ include packages.mk
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-PYTHON  ?= python3
-PREFIX  ?= /usr/local
-DESTDIR ?=
-VARIANT ?= release
-PORT    ?= 8080
-ARGS    ?=
-VERSION := 0.1.0
+PKG_CONFIG ?= pkg-config
+INSTALL    ?= install
+STRIP      ?= strip
+PYTHON     ?= python3
+VARIANT    ?= release
+PORT       ?= 8080
+ARGS       ?=
+VERSION    := 0.2.0
+
+# BLAS=0 leaves OpenBLAS out, and with it --math blas. WERROR=1 makes warnings errors.
+BLAS   ?= 1
+WERROR ?= 0
+
+# Where `make install` puts things, below DESTDIR. PREFIX is another name of prefix.
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+prefix      ?= $(PREFIX)
+exec_prefix ?= $(prefix)
+bindir      ?= $(exec_prefix)/bin
+datarootdir ?= $(prefix)/share
+datadir     ?= $(datarootdir)
+sysconfdir  ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
+mandir      ?= $(datarootdir)/man
+docdir      ?= $(datarootdir)/doc/ssmd
+unitdir     ?= $(prefix)/lib/systemd/system
+bashcompdir ?= $(datarootdir)/bash-completion/completions
 
 B := build/$(VARIANT)
 
-PKGS       := libmicrohttpd jansson openblas libuv libpcre2-8 libxxhash
+PKGS       := libmicrohttpd jansson libuv libpcre2-8 libxxhash
+PKGS_BLAS  := $(if $(filter 1,$(BLAS)),openblas)
 # Asked once, when first used: `make run` may have to install pkg-config before.
-PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -lutf8proc)$(PKG_LIBS)
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell $(PKG_CONFIG) --libs $(PKGS)) -lutf8proc)$(PKG_LIBS)
+BLAS_CFLAGS = $(if $(PKGS_BLAS),$(shell $(PKG_CONFIG) --cflags $(PKGS_BLAS)))
+BLAS_LIBS   = $(if $(PKGS_BLAS),$(shell $(PKG_CONFIG) --libs $(PKGS_BLAS)))
 
 # VARIANT=arm: a cross compiler, and the libraries that deploy/arm-root.sh unpacked.
 ARM_ROOT := build/arm-root
 ARM_LIB  := $(ARM_ROOT)/usr/lib/aarch64-linux-gnu
 ifeq ($(VARIANT),arm)
 CC         := aarch64-linux-gnu-gcc
-PKG_CFLAGS := -isystem $(ARM_ROOT)/usr/include \
-              -isystem $(ARM_ROOT)/usr/include/aarch64-linux-gnu/openblas-pthread
+PKG_CFLAGS := -isystem $(ARM_ROOT)/usr/include
+BLAS_CFLAGS := -isystem $(ARM_ROOT)/usr/include/aarch64-linux-gnu/openblas-pthread
 PKG_LIBS   := $(foreach d,$(ARM_LIB) $(ARM_LIB)/openblas-pthread,-L$(d) -Wl,-rpath-link,$(d)) \
               $(addprefix -l,$(PKGS:lib%=%)) -lutf8proc
+BLAS_LIBS  := $(PKGS_BLAS:%=-l%)
 endif
 
-WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-BASE   := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -I. \
-          -DSSMD_VERSION='"$(VERSION)"' -DSSMD_DATADIR='"$(PREFIX)/share/ssmd"'
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+        $(if $(filter 1,$(WERROR)),-Werror)
+BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-frame-pointer -I. \
+        -ffile-prefix-map=$(CURDIR)=. -DSSMD_VERSION='"$(VERSION)"'
+
+# What only these files are told.
+DEFS_engine/kernel/blas.c   = $(if $(PKGS_BLAS),-DSSMD_BLAS $(BLAS_CFLAGS))
+DEFS_server/config/config.c = -DSSMD_DATADIR='"$(datadir)/ssmd"'
+DEFS_FILES := engine/kernel/blas.c server/config/config.c
+
+# Hardening; sanitizers replace it. Kernels have no strings and no buffers of a caller's size:
+# they stay as they are, position apart. HARDEN= leaves all of it out.
+HARDEN    := $(if $(filter release arm test,$(VARIANT)),1)
+HARDEN_C   = $(if $(HARDEN),-fPIE $(if $(filter engine/kernel/%,$<),,$(FORTIFY)))
+HARDEN_LD  = $(if $(HARDEN),$(RELRO))
+FORTIFY   := -fstack-protector-strong $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),,\
+             -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+RELRO     := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 CFLAGS_release := -O2 -g
 CFLAGS_arm     := -O2 -g
@@ -46,9 +84,9 @@ CFLAGS_tsan    := -O1 -g -DSSMD_TEST -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -DSSMD_TEST -fsanitize=fuzzer-no-link,address,undefined \
                   -fno-sanitize-recover=undefined
 
-CFLAGS_ALL  = $(BASE) $(WARN) $(CFLAGS_$(VARIANT)) $(PKG_CFLAGS) $(CFLAGS)
-LDFLAGS_ALL = $(filter -fsanitize%,$(CFLAGS_$(VARIANT))) $(LDFLAGS)
-LIBS        = $(PKG_LIBS) -lpthread -lm
+CFLAGS_ALL  = $(BASE) $(WARN) $(CFLAGS_$(VARIANT)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+LDFLAGS_ALL = $(filter -fsanitize%,$(CFLAGS_$(VARIANT))) $(HARDEN_LD) $(LDFLAGS)
+LIBS        = $(BLAS_LIBS) $(PKG_LIBS) -lpthread -lm
 
 # Per-ISA flags: only these files may hold instructions beyond the baseline.
 AVX2   := -O3 -mavx2 -mfma -mf16c
@@ -96,7 +134,7 @@ C_FILES   = $(shell git ls-files '*.c' '*.h')
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-build deps-test run test suite unit check bench asan ubsan tsan fuzz \
         fuzz-bin check-kernels bench-kernels check-arm layers lint format image-test install \
-        clean help
+        uninstall clean help FORCE
 
 # A make within make, silent about directories, with as many jobs as there are processors.
 SUBMAKE = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc))
@@ -121,16 +159,25 @@ $(B)/ssmd-fake: $(call obj,server/cmd/main.c $(FAKE)) $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS_ALL) $(ISA_$<) $(if $(ISA_$<),$(ISA_ALSO_$(VARIANT))) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(HARDEN_C) $(CFLAGS_ALL) $(DEFS_$<) $(ISA_$<) $(if $(ISA_$<),$(ISA_ALSO_$(VARIANT))) \
+	    -MMD -MP -c -o $@ $<
+
+# What was compiled with other flags than today's is compiled anew.
+$(B)/flags: export TEXT = $(filter-out ccache,$(CC)) $(CFLAGS_ALL) $(HARDEN) $(FORTIFY)
+$(B)/defs: export TEXT = $(foreach f,$(DEFS_FILES),$(DEFS_$(f)))
+$(B)/flags $(B)/defs: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$TEXT" | cmp -s - $@ || printf '%s\n' "$$TEXT" >$@
+$(call obj,$(DEFS_FILES)): $(B)/defs
 
 # What the programs share. An archive: a test links only what it uses.
 $(B)/libssmd.a: $(LIB_OBJ)
 	@rm -f $@
 	$(call say,AR)
-	$(Q)ar rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 # A unit test is one program; tests/lib holds what they share.
 $(UNIT_BIN): $(B)/%: $(B)/%.o $(call obj,$(UNIT_LIB)) $(B)/libssmd.a
@@ -159,13 +206,15 @@ fuzz-bin: $(FUZZ_BIN)
 
 # ---- packages ------------------------------------------------------------------------------
 
+DEPS_BUILD := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(if $(PKGS_BLAS),$(PACKAGES_BLAS))
+
 deps: deps-build deps-test ## install the Debian packages that building and testing need
 
 deps-build:
-	@./deploy/packages.sh $(PACKAGES_BUILD) $(PACKAGES_RUN)
+	@./deploy/packages.sh $(DEPS_BUILD)
 
 deps-test:
-	@./deploy/packages.sh $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_TEST)
+	@./deploy/packages.sh $(DEPS_BUILD) $(PACKAGES_QUICK) $(PACKAGES_TEST)
 
 # The independent clients under tests/clients, at the versions of their lock files.
 NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,\
@@ -226,8 +275,7 @@ EMULATE := qemu-aarch64 -cpu max -L $(ARM_ROOT) -E LD_LIBRARY_PATH=$(ARM_LIB):$(
 CHECKED := tests/kernels/check_kernels
 check-arm: deps-build ## the NEON set under an emulator: its bits are C's and this processor's
 	@./deploy/packages.sh $(PACKAGES_ARM)
-	@./deploy/arm-root.sh $(ARM_ROOT) $(filter lib%,$(PACKAGES_RUN)) \
-	    $(filter-out libc6-dev,$(filter lib%,$(PACKAGES_BUILD)))
+	@./deploy/arm-root.sh $(ARM_ROOT) $(filter-out libc6-dev,$(filter lib%,$(DEPS_BUILD)))
 	$(SUBMAKE) build/release/$(CHECKED) build/release/ssmd
 	$(SUBMAKE) VARIANT=arm build/arm/$(CHECKED) build/arm/ssmd
 	@$(PYTHON) tests/kernels/same_digests.py build/release/$(CHECKED) $(EMULATE) build/arm/$(CHECKED)
@@ -250,19 +298,31 @@ image-test: ## build the container image and try it
 
 # ---- installing ----------------------------------------------------------------------------
 
-SHARE := $(DESTDIR)$(PREFIX)/share/ssmd
+DATA  := $(wildcard models/default/* configs/*.json configs/shapes/*.json)
 UNITS := $(wildcard deploy/systemd/*.service)
+STRIP_FLAGS := $(if $(filter nostrip,$(DEB_BUILD_OPTIONS)),,-s --strip-program=$(STRIP))
 
-install: all ## install under PREFIX (/usr/local), below DESTDIR
-	install -D -m 755 build/ssmd $(DESTDIR)$(PREFIX)/bin/ssmd
-	install -d $(SHARE)/models/default $(SHARE)/configs/shapes
-	install -m 644 $(wildcard models/default/*) $(SHARE)/models/default
-	install -m 644 configs/*.json $(SHARE)/configs
-	install -m 644 configs/shapes/*.json $(SHARE)/configs/shapes
-	for u in $(UNITS); do \
-	    install -D -m 644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u) && \
-	    sed -i 's|/usr/local/bin|$(PREFIX)/bin|' \
-	        $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$u); done
+# All that `make install` writes, but for the configuration, which is the user's from then on.
+INSTALLED := $(bindir)/ssmd $(docdir)/LICENSE $(UNITS:deploy/systemd/%=$(unitdir)/%) \
+             $(DATA:%=$(datadir)/ssmd/%)
+CONFIG    := $(sysconfdir)/ssmd/ssmd.json
+
+install: $(B)/ssmd ## install under prefix (/usr/local), below DESTDIR
+	$(INSTALL) -D -m 755 $(STRIP_FLAGS) $(B)/ssmd $(DESTDIR)$(bindir)/ssmd
+	$(INSTALL) -D -m 644 LICENSE $(DESTDIR)$(docdir)/LICENSE
+	@set -e; for f in $(DATA); do $(INSTALL) -D -m 644 $$f $(DESTDIR)$(datadir)/ssmd/$$f; done
+	@set -e; for f in $(UNITS); do \
+	    $(INSTALL) -D -m 644 $$f $(DESTDIR)$(unitdir)/$${f##*/}; \
+	    sed -i 's|/usr/local/bin|$(bindir)|; s|/etc/ssmd|$(sysconfdir)/ssmd|' \
+	        $(DESTDIR)$(unitdir)/$${f##*/}; done
+	@test -e $(DESTDIR)$(CONFIG) || $(INSTALL) -D -m 644 configs/service.json $(DESTDIR)$(CONFIG)
+
+# A configuration that was edited stays.
+uninstall: ## remove what `make install` put there
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@! cmp -s configs/service.json $(DESTDIR)$(CONFIG) || rm -f $(DESTDIR)$(CONFIG)
+	@for d in $(datadir)/ssmd $(docdir) $(sysconfdir)/ssmd; do \
+	    test ! -d $(DESTDIR)$$d || find $(DESTDIR)$$d -depth -type d -empty -delete; done
 
 clean: ## remove build/
 	rm -rf build

@@ -2,13 +2,21 @@
 # One line per list; a comment says why each is there.
 
 # build: compiler, make's helper, and the development files of the libraries below
-PACKAGES_BUILD := gcc make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libopenblas-pthread-dev libuv1-dev libpcre2-dev libutf8proc-dev libxxhash-dev
+PACKAGES_BUILD := gcc make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libuv1-dev libpcre2-dev libutf8proc-dev libxxhash-dev
 
 # run: the shared libraries a built ssmd needs
-PACKAGES_RUN := libmicrohttpd12 libjansson4 libopenblas0-pthread libuv1 libpcre2-8-0 libutf8proc2 libxxhash0 ca-certificates
+PACKAGES_RUN := libmicrohttpd12 libjansson4 libuv1 libpcre2-8-0 libutf8proc2 libxxhash0
 
-# test: unit tests, sanitizers and the independent programs the tests talk to
-PACKAGES_TEST := libcmocka-dev clang-14 libclang-rt-14-dev llvm-14 nodejs npm python3 curl haproxy prometheus
+# blas: OpenBLAS for --math blas (BLAS=1), to build and to run
+PACKAGES_BLAS := libopenblas-pthread-dev libopenblas0-pthread
+
+# quick: unit tests (make test-quick): cmocka, and python3 for the runner and the scripts
+PACKAGES_QUICK := libcmocka-dev python3
+
+# test: sanitizers and fuzzing (clang, its runtime and symbolizer), format (clang-format),
+# independent clients (node, npm, curl), programs that a daemon works with (haproxy,
+# prometheus), the man page's reader (mandoc)
+PACKAGES_TEST := clang-14 clang-format-14 libclang-rt-14-dev llvm-14 nodejs npm curl haproxy prometheus mandoc
 
 # arm: a cross compiler and an emulator, for the NEON kernels (make check-arm); the libraries of
 # build and run are unpacked for it by deploy/arm-root.sh
