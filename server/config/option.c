@@ -331,6 +331,8 @@ static int read_member(void *arg, const char *key, size_t key_len, const struct 
 {
     const struct reader *r = arg;
     char name[OPTION_NAME_CAP];
+    if (key_len == 2 && memcmp(key, "//", 2) == 0)
+        return 0; /* a comment */
     int n = snprintf(name, sizeof name, "%s%.*s", r->prefix, (int)key_len, key);
     bool is_prefix = false;
     for (size_t i = 0; n < OPTION_NAME_CAP - 1 && i < r->o->n; i++) {

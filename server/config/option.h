@@ -75,7 +75,8 @@ int option_defaults(const struct options *o, struct err *err);
 int option_set(const struct options *o, const struct option_row *row, const char *text,
                const char *where, struct err *err);
 
-/* Reads a whole JSON document. Unknown keys and wrong types are errors. */
+/* Reads a whole JSON document. Unknown keys and wrong types are errors; a key "//" is a
+ * comment, whatever its value. */
 int option_set_json(const struct options *o, const struct json *root, const char *where,
                     struct err *err);
 

@@ -322,7 +322,7 @@ static void shipped_files_are_accepted(void **state)
 {
     (void)state;
     static const char *const paths[] = {"configs/default.json", "configs/dev.json",
-                                        "configs/container.json"};
+                                        "configs/container.json", "configs/service.json"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct config cfg;
         struct err err;

@@ -72,6 +72,22 @@ static void dotted_names_are_nested_objects(void **state)
     arena_free(&a);
 }
 
+static void a_key_of_two_slashes_is_a_comment(void **state)
+{
+    (void)state;
+    struct options o;
+    struct thing t = {0};
+    struct arena a;
+    struct err err = {0};
+    open_things(&o, &t, &a);
+    assert_int_equal(
+        read_json(&o, "{\"//\":[\"z\",1],\"a\":4,\"dir\":{\"//\":\"x\"}}", &err), 0);
+    assert_int_equal(t.a, 4);
+    assert_true(read_json(&o, "{\"///\":1}", &err) < 0);
+    assert_true(read_json(&o, "{\"/\":1}", &err) < 0);
+    arena_free(&a);
+}
+
 static void dotted_names_in_flags_and_environment(void **state)
 {
     (void)state;
@@ -108,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dotted_names_are_nested_objects),
+        cmocka_unit_test(a_key_of_two_slashes_is_a_comment),
         cmocka_unit_test(dotted_names_in_flags_and_environment),
         cmocka_unit_test(dotted_names_print_as_objects),
     };
