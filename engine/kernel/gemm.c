@@ -36,60 +36,26 @@ static int at_most(int64_t x, int limit)
     return x < limit ? (int)x : limit;
 }
 
-static int panel_count(int n_out)
-{
-    return (n_out + PANEL - 1) / PANEL;
-}
-
-static size_t group_count(int n_in)
-{
-    return ((size_t)n_in + QUANT_GROUP - 1) / QUANT_GROUP;
-}
-
-static bool is_quantised(enum dtype type)
-{
-    return type >= DTYPE_FLOATS;
-}
-
-size_t gemm_panel_bytes(enum dtype type, int n_in, int n_out)
-{
-    size_t panels = (size_t)panel_count(n_out);
-    size_t weights = panels * PANEL * group_count(n_in) * QUANT_GROUP;
-    if (is_quantised(type))
-        return type == DTYPE_Q8 ? weights : weights / 2;
-    return panels * PANEL * (size_t)n_in * dtype_bytes(type);
-}
-
-size_t gemm_scale_bytes(int n_in, int n_out)
-{
-    return (size_t)panel_count(n_out) * group_count(n_in) * PANEL * sizeof(uint16_t);
-}
-
 /* ---- packing ---------------------------------------------------------------- */
 
-int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
-              int n_out, int n_in, bool blas, struct err *err)
+int gemm_pack(struct matrix *m, struct arena *a, const void *rows, bool blas,
+              struct err *err)
 {
-    size_t bytes = gemm_panel_bytes(type, n_in, n_out);
-    size_t n = (size_t)n_out * (size_t)n_in;
-    m->type = type;
-    m->n_in = n_in;
-    m->n_out = n_out;
-    m->rows = NULL;
+    size_t bytes = matrix_panel_bytes(m), n = (size_t)m->n_out * (size_t)m->n_in;
     void *panels = arena_alloc(a, bytes);
-    m->panels = panels;
     if (!panels)
         return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of packed weights",
                        bytes);
-    pack_panels(panels, type, w, n_out, n_in);
+    pack_panels(panels, m, rows);
+    m->panels = panels;
     if (!blas)
         return 0;
-    float *rows = arena_alloc(a, n * sizeof *rows);
-    if (!rows)
+    float *wide = arena_alloc(a, n * sizeof *wide);
+    if (!wide)
         return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of weights for BLAS",
-                       n * sizeof *rows);
-    kernel_c.widen[type](w, n, rows);
-    m->rows = rows;
+                       n * sizeof *wide);
+    kernel_c.widen[m->type](rows, n, wide);
+    m->rows = wide;
     return 0;
 }
 
@@ -103,7 +69,7 @@ static size_t slot_bytes(void)
 
 static size_t rows_bytes(int max_in, int max_rows)
 {
-    return (size_t)max_rows * group_count(max_in) * sizeof(struct quant_group);
+    return (size_t)max_rows * matrix_groups(max_in) * sizeof(struct quant_group);
 }
 
 size_t gemm_scratch_bytes(int max_in, int max_rows, int n_threads)
@@ -145,6 +111,7 @@ struct job {
 struct group {
     struct job jobs[GEMM_GROUP];
     int n, n_panels; /* of all jobs together */
+    int64_t work;    /* likewise */
     int row_parts;
     struct partition tasks;
     const struct gemm *g;
@@ -200,7 +167,7 @@ static void run_piece(const struct group *group, const struct job *j, int part,
     struct linear_args a = j->whole;
     int row0 = part_row(group, part);
     a.n_rows = part_row(group, part + 1) - row0;
-    if (is_quantised(j->type))
+    if (dtype_quantised(j->type))
         a.q = quantised_rows(group, thread) + (size_t)row0 * group->n_groups;
     else
         a.x += (size_t)row0 * a.ldx;
@@ -239,7 +206,7 @@ static void prepare_rows(struct group *group)
     const struct gemm *g = group->g;
     struct gemm_scratch *s = g->scratch;
     assert(s);
-    group->n_groups = group_count(group->jobs[0].whole.n_in);
+    group->n_groups = matrix_groups(group->jobs[0].whole.n_in);
     group->number = ++s->n_jobs;
     if ((size_t)group->in.n_rows * group->n_groups <= SLOT_GROUPS)
         return;
@@ -249,22 +216,17 @@ static void prepare_rows(struct group *group)
     pool_run(g->pool, quantise_task, group, n_tasks);
 }
 
-/* Work of a whole group: what is read, or where rows are many what is multiplied. */
-static int64_t work_of(const struct group *group)
+/* What is read, or where rows are many what is multiplied. */
+static int64_t work_of(const struct matrix *m, int n_rows)
 {
-    int64_t sum = 0;
-    for (int i = 0; i < group->n; i++) {
-        const struct linear_args *a = &group->jobs[i].whole;
-        int64_t bytes = (int64_t)gemm_panel_bytes(group->jobs[i].type, a->n_in, a->n_out);
-        int64_t madds = (int64_t)a->n_in * a->n_out * a->n_rows;
-        sum += bytes > madds / MADDS_A_BYTE ? bytes : madds / MADDS_A_BYTE;
-    }
-    return sum;
+    int64_t bytes = (int64_t)matrix_panel_bytes(m);
+    int64_t madds = (int64_t)m->n_in * m->n_out * n_rows;
+    return bytes > madds / MADDS_A_BYTE ? bytes : madds / MADDS_A_BYTE;
 }
 
 static void divide(struct group *group, int n_threads)
 {
-    int64_t work = work_of(group);
+    int64_t work = group->work;
     int parts = (UNITS_A_THREAD * n_threads + group->n_panels - 1) / group->n_panels;
     int most = block_count(group->in.n_rows) / PART_BLOCKS;
     group->row_parts = n_threads == 1 || most < 1 ? 1 : at_most(parts, most);
@@ -290,7 +252,7 @@ static struct job job_of(const struct gemm *g, const struct gemm_input *in,
     const struct matrix *m = p->m;
     return (struct job){.linear = g->k->linear[m->type],
                         .type = m->type,
-                        .n_panels = panel_count(m->n_out),
+                        .n_panels = matrix_panels(m->n_out),
                         .whole = {.panels = m->panels,
                                   .scales = m->scales,
                                   .bias = m->bias,
@@ -313,14 +275,16 @@ static void run_slice(const struct gemm *g, const struct gemm_input *in,
     group.in = *in;
     group.q = NULL;
     group.n = group.n_panels = 0;
+    group.work = 0;
     for (int i = 0; i < n; i++) {
         struct job j = job_of(g, in, &p[i]);
         if (g->blas && p[i].m->rows && in->n_rows >= BLAS_ROWS) {
             run_blas(g, p[i].m, &j.whole);
             continue;
         }
-        quantised |= is_quantised(j.type);
+        quantised |= dtype_quantised(j.type);
         group.n_panels += j.n_panels;
+        group.work += work_of(p[i].m, in->n_rows);
         group.jobs[group.n++] = j;
     }
     if (group.n == 0)
@@ -334,7 +298,7 @@ static void run_slice(const struct gemm *g, const struct gemm_input *in,
 static int slice_rows(const struct gemm *g, const struct gemm_input *in,
                       const struct matrix *m)
 {
-    if (!is_quantised(m->type))
+    if (!dtype_quantised(m->type))
         return in->n_rows;
     assert(g->scratch);
     size_t n = g->scratch->rows_bytes / rows_bytes(m->n_in, 1);

@@ -10,18 +10,8 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
-#include "engine/kernel/kernel.h"
+#include "engine/kernel/matrix.h"
 #include "engine/kernel/pool.h"
-
-struct matrix {
-    enum dtype type;
-    int n_in, n_out;
-    const void
-        *panels; /* borrows until the model ends: its arena or the file's mapping */
-    const uint16_t *scales; /* q8, q4: borrows likewise; else NULL */
-    const float *bias;      /* [n_out] or NULL; borrows, likewise */
-    const float *rows;      /* f32 [n_out][n_in] for BLAS, or NULL */
-};
 
 /* Room for quantised rows, shared by all products; sized at open. */
 struct gemm_scratch {
@@ -37,11 +27,6 @@ struct gemm {
     struct gemm_scratch *scratch; /* borrows; may be NULL when no matrix is quantised */
 };
 
-/* Bytes of panels (floats or codes) for the type and shape, last panel and group padded;
- * and of a quantised matrix's scales. */
-size_t gemm_panel_bytes(enum dtype type, int n_in, int n_out);
-size_t gemm_scale_bytes(int n_in, int n_out);
-
 /* Scratch for products of up to max_rows rows over at most max_in inputs. More rows run
  * too, in slices. ERR_MEMORY; close accepts a zeroed one. */
 int gemm_scratch_open(struct gemm_scratch *s, int max_in, int max_rows, int n_threads,
@@ -49,10 +34,10 @@ int gemm_scratch_open(struct gemm_scratch *s, int max_in, int max_rows, int n_th
 void gemm_scratch_close(struct gemm_scratch *s);
 size_t gemm_scratch_bytes(int max_in, int max_rows, int n_threads);
 
-/* Packs w ([n_out][n_in], of a float type, any alignment) into m->panels taken from a;
- * bias is kept as it is. With blas also m->rows. ERR_MEMORY. */
-int gemm_pack(struct matrix *m, struct arena *a, enum dtype type, const void *w,
-              int n_out, int n_in, bool blas, struct err *err);
+/* Packs rows ([n_out][n_in] floats of m's type, at any address) into m->panels, taken
+ * from the arena; with blas into m->rows too. ERR_MEMORY. */
+int gemm_pack(struct matrix *m, struct arena *a, const void *rows, bool blas,
+              struct err *err);
 
 /* y[n_rows, n_out] = x · wᵀ + bias, ldx and ldy in floats. */
 void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size_t ldx,

@@ -39,6 +39,11 @@ enum dtype {
     DTYPE_N
 };
 
+static inline bool dtype_quantised(enum dtype type)
+{
+    return type >= DTYPE_FLOATS;
+}
+
 /* Of one value of a float type. */
 static inline size_t dtype_bytes(enum dtype type)
 {

@@ -19,18 +19,19 @@ static void one_panel_2(char *to, const char *src, size_t n_valid, size_t n_in)
             memcpy(to + (k * PANEL + o) * 2, src + (o * n_in + k) * 2, 2);
 }
 
-void pack_panels(void *to, enum dtype type, const void *w, int n_out, int n_in)
+void pack_panels(void *to, const struct matrix *m, const void *rows)
 {
-    size_t panel_bytes = PANEL * (size_t)n_in * dtype_bytes(type);
-    for (int o = 0; o < n_out; o += PANEL) {
-        char *panel = (char *)to + (size_t)(o / PANEL) * panel_bytes;
-        const char *src = (const char *)w + (size_t)(o / PANEL) * panel_bytes;
-        size_t n_valid = n_out - o < PANEL ? (size_t)(n_out - o) : PANEL;
+    size_t n_in = (size_t)m->n_in, panel_bytes = PANEL * n_in * dtype_bytes(m->type);
+    for (int p = 0; p < matrix_panels(m->n_out); p++) {
+        char *panel = (char *)to + (size_t)p * panel_bytes;
+        const char *src = (const char *)rows + (size_t)p * panel_bytes;
+        int left = m->n_out - p * PANEL;
+        size_t n_valid = left < PANEL ? (size_t)left : PANEL;
         if (n_valid < PANEL)
             memset(panel, 0, panel_bytes);
-        if (type == DTYPE_F32)
-            one_panel_4(panel, src, n_valid, (size_t)n_in);
+        if (m->type == DTYPE_F32)
+            one_panel_4(panel, src, n_valid, n_in);
         else
-            one_panel_2(panel, src, n_valid, (size_t)n_in);
+            one_panel_2(panel, src, n_valid, n_in);
     }
 }

@@ -2,10 +2,10 @@
 #ifndef ENGINE_KERNEL_PACK_H
 #define ENGINE_KERNEL_PACK_H
 
-#include "engine/kernel/kernel.h"
+#include "engine/kernel/matrix.h"
 
-/* w is [n_out][n_in] of a float type at any address; `to` has room for whole panels, and
- * missing outputs become zero there. */
-void pack_panels(void *to, enum dtype type, const void *w, int n_out, int n_in);
+/* rows is [n_out][n_in] of m's float type at any address; `to` has matrix_panel_bytes,
+ * and absent outputs become zero there. */
+void pack_panels(void *to, const struct matrix *m, const void *rows);
 
 #endif

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { F16_INF = 0x7c00, TILE_WEIGHTS = PANEL * QUANT_GROUP };
+enum { F16_INF = 0x7c00 };
 
 enum dtype quant_target(enum quant_weights ask, const struct quant_use *u)
 {
@@ -39,27 +39,6 @@ const char *quant_name(enum dtype type)
                                                [DTYPE_Q8] = "q8",
                                                [DTYPE_Q4] = "q4"};
     return names[type];
-}
-
-static size_t tile_bytes_of(enum dtype type)
-{
-    return type == DTYPE_Q8 ? TILE_WEIGHTS : TILE_WEIGHTS / 2;
-}
-
-static size_t tile_count(const struct packed *m)
-{
-    size_t panels = ((size_t)m->n_out + PANEL - 1) / PANEL;
-    return panels * (((size_t)m->n_in + QUANT_GROUP - 1) / QUANT_GROUP);
-}
-
-size_t quant_code_bytes(const struct packed *m)
-{
-    return tile_count(m) * tile_bytes_of(m->type);
-}
-
-size_t quant_scale_bytes(const struct packed *m)
-{
-    return tile_count(m) * PANEL * sizeof *m->scales;
 }
 
 /* ---- floats ----------------------------------------------------------------- */
@@ -303,7 +282,7 @@ static void q4_tile(const struct tile *t, const struct nearest *n, uint8_t *code
     search_scale(t, n, scales);
     refine_scale(t, n, scales);
     inverses(scales, s, inverse);
-    memset(codes, 0, TILE_WEIGHTS / 2);
+    memset(codes, 0, matrix_tile_bytes(DTYPE_Q4));
     for (int k = 0; k < t->n_k; k++)
         for (int o = 0; o < PANEL; o++) {
             int code = n->code[step_of(t->w[k][o] * inverse[o])];
@@ -314,19 +293,16 @@ static void q4_tile(const struct tile *t, const struct nearest *n, uint8_t *code
 
 /* ---- a matrix --------------------------------------------------------------- */
 
-int quant_pack(const struct packed *m, uint8_t *codes, uint16_t *scales, enum dtype from,
-               const void *w, struct err *err)
+static int pack_tiles(const struct matrix *m, uint8_t *codes, uint16_t *scales,
+                      const struct source *s, struct err *err)
 {
-    struct source s = {w, from, (size_t)m->n_out, (size_t)m->n_in};
-    size_t tile_bytes = tile_bytes_of(m->type);
-    size_t panels = (s.n_out + PANEL - 1) / PANEL;
-    size_t groups = (s.n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    size_t panels = (size_t)matrix_panels(m->n_out), groups = matrix_groups(m->n_in);
     struct nearest nearest;
     struct tile t;
     nearest_make(&nearest);
     for (size_t p = 0; p < panels; p++)
         for (size_t g = 0; g < groups; g++) {
-            tile_load(&t, &s, p, g);
+            tile_load(&t, s, p, g);
             tile_measure(&t);
             int rc = tile_check(&t, p, err);
             if (rc)
@@ -335,20 +311,34 @@ int quant_pack(const struct packed *m, uint8_t *codes, uint16_t *scales, enum dt
                 q8_tile(&t, codes, scales);
             else
                 q4_tile(&t, &nearest, codes, scales);
-            codes += tile_bytes;
+            codes += matrix_tile_bytes(m->type);
             scales += PANEL;
         }
     return 0;
 }
 
-void quant_row(const struct packed *m, int row, float *out)
+int quant_pack(struct matrix *m, struct arena *a, enum dtype from, const void *rows,
+               struct err *err)
 {
-    size_t groups = ((size_t)m->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
-    size_t tile_bytes = tile_bytes_of(m->type);
-    size_t tile = (size_t)(row / PANEL) * groups, o = (size_t)(row % PANEL);
+    struct source s = {rows, from, (size_t)m->n_out, (size_t)m->n_in};
+    size_t code_bytes = matrix_panel_bytes(m), scale_bytes = matrix_scale_bytes(m);
+    uint8_t *codes = arena_alloc(a, code_bytes);
+    uint16_t *scales = arena_alloc(a, scale_bytes);
+    if (!codes || !scales)
+        return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of codes and scales",
+                       code_bytes + scale_bytes);
+    m->panels = codes;
+    m->scales = scales;
+    return pack_tiles(m, codes, scales, &s, err);
+}
+
+void quant_row(const struct matrix *m, int row, float *out)
+{
+    size_t tile_bytes = matrix_tile_bytes(m->type), o = (size_t)(row % PANEL);
+    size_t tile = (size_t)(row / PANEL) * matrix_groups(m->n_in);
     for (size_t k = 0; k < (size_t)m->n_in; k++) {
         size_t g = tile + k / QUANT_GROUP, in = k % QUANT_GROUP;
-        const uint8_t *c = m->codes + g * tile_bytes;
+        const uint8_t *c = (const uint8_t *)m->panels + g * tile_bytes;
         float scale = from_f16(m->scales[g * PANEL + o]);
         int q;
         if (m->type == DTYPE_Q8)

@@ -33,8 +33,9 @@
 #ifndef ENGINE_LOAD_QUANT_H
 #define ENGINE_LOAD_QUANT_H
 
+#include "engine/base/arena.h"
 #include "engine/base/err.h"
-#include "engine/kernel/kernel.h"
+#include "engine/kernel/matrix.h"
 
 /* What --weights asks for. Own: each tensor's type in the file, quantised files
  * included. */
@@ -48,18 +49,6 @@ enum quant_role { QUANT_MATRIX, QUANT_TABLE, QUANT_EXACT };
  * fewer weights is q8 where others are q4: it is little memory either way, and in a model
  * so narrow that its matrices are small, 4 bits cost most (tests/bench/NOTES.md). */
 enum { QUANT_MIN_OUT = 32, QUANT_SMALL = 1 << 17 };
-
-/* A quantised matrix; codes and scales as above, 64-byte aligned for the kernels. */
-struct packed {
-    enum dtype type;
-    int n_out, n_in;
-    const uint8_t *codes;   /* [quant_code_bytes]; both borrow from whoever made them */
-    const uint16_t *scales; /* [quant_scale_bytes] bytes */
-};
-
-/* By type, n_out and n_in alone. */
-size_t quant_code_bytes(const struct packed *m);
-size_t quant_scale_bytes(const struct packed *m);
 
 /* The type that a float matrix of type own is held as. */
 struct quant_use {
@@ -76,13 +65,13 @@ const char *quant_name(enum dtype type);
  * address. to: F32 or BF16. */
 void quant_floats(enum dtype to, void *dst, enum dtype from, const void *src, size_t n);
 
-/* Quantises w ([n_out][n_in] of the float type from, any address) into codes and scales.
- * m has type, n_in and n_out. ERR_FORMAT for a weight that is not finite or whose scale
- * an f16 cannot hold. */
-int quant_pack(const struct packed *m, uint8_t *codes, uint16_t *scales, enum dtype from,
-               const void *w, struct err *err);
+/* Quantises rows ([n_out][n_in] of the float type from, at any address) to m's type:
+ * m->panels and m->scales, taken from the arena. ERR_MEMORY; ERR_FORMAT for a weight that
+ * is not finite or whose scale an f16 cannot hold. */
+int quant_pack(struct matrix *m, struct arena *a, enum dtype from, const void *rows,
+               struct err *err);
 
-/* The weights of one output, f32 [n_in]. Any thread. */
-void quant_row(const struct packed *m, int row, float *out);
+/* The weights of one output of a quantised matrix, f32 [n_in]. Any thread. */
+void quant_row(const struct matrix *m, int row, float *out);
 
 #endif

@@ -22,22 +22,22 @@ static void join(char out[NAME_CAP], const char *prefix, const char *name,
     snprintf(out, NAME_CAP, "%s%s%s", prefix, name, suffix);
 }
 
-static void print_sizes(char out[NOTE_CAP], const struct packed *m)
+static void print_sizes(char out[NOTE_CAP], const struct matrix *m)
 {
     snprintf(out, NOTE_CAP, "[%d,%d]", m->n_out, m->n_in);
 }
 
 /* [panels, groups, 8 | 4, 32, 4], of which scales have [panels, groups, 32]. */
-static void code_shape(int64_t shape[5], const struct packed *m)
+static void code_shape(int64_t shape[5], const struct matrix *m)
 {
-    shape[0] = (m->n_out + PANEL - 1) / PANEL;
-    shape[1] = (m->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
+    shape[0] = matrix_panels(m->n_out);
+    shape[1] = (int64_t)matrix_groups(m->n_in);
     shape[2] = m->type == DTYPE_Q8 ? 8 : 4;
     shape[3] = PANEL;
     shape[4] = 4;
 }
 
-static void scale_shape(int64_t shape[3], const struct packed *m)
+static void scale_shape(int64_t shape[3], const struct matrix *m)
 {
     int64_t codes[5];
     code_shape(codes, m);
@@ -91,12 +91,10 @@ static unsigned scale_at(const struct tensor *scales, size_t i)
 }
 
 /* Whether the scales behind the last output are 0. */
-static bool absent_outputs(const struct packed *m, const struct tensor *scales)
+static bool absent_outputs(const struct matrix *m, const struct tensor *scales)
 {
-    int64_t shape[3];
-    scale_shape(shape, m);
-    size_t groups = (size_t)shape[1], first = (size_t)(shape[0] - 1) * groups;
-    int used = m->n_out - (int)(shape[0] - 1) * PANEL;
+    int last = matrix_panels(m->n_out) - 1, used = m->n_out - last * PANEL;
+    size_t groups = matrix_groups(m->n_in), first = (size_t)last * groups;
     bool good = true;
     for (size_t g = first; g < first + groups; g++)
         for (int o = used; o < PANEL; o++)
@@ -105,7 +103,7 @@ static bool absent_outputs(const struct packed *m, const struct tensor *scales)
 }
 
 /* Whether the code of input k of a group is one of an absent input, for all outputs. */
-static bool absent_input(const struct packed *m, const uint8_t *tile, int k)
+static bool absent_input(const struct matrix *m, const uint8_t *tile, int k)
 {
     int j = (m->type == DTYPE_Q8 ? k : k % 16) / 4;
     int absent = m->type == DTYPE_Q8 ? 128 : 0, shift = k < 16 ? 0 : 4;
@@ -117,21 +115,19 @@ static bool absent_input(const struct packed *m, const uint8_t *tile, int k)
     return good;
 }
 
-static bool absent_inputs(const struct packed *m, const struct tensor *codes)
+static bool absent_inputs(const struct matrix *m, const struct tensor *codes)
 {
-    int64_t shape[5];
-    code_shape(shape, m);
-    size_t tile = (size_t)(shape[2] * PANEL * 4), row = (size_t)shape[1] * tile;
-    int used = m->n_in - (int)(shape[1] - 1) * QUANT_GROUP;
+    size_t tile = matrix_tile_bytes(m->type), groups = matrix_groups(m->n_in);
+    int used = m->n_in - (int)(groups - 1) * QUANT_GROUP;
+    const uint8_t *data = codes->data;
     bool good = true;
-    for (size_t p = 0; p < (size_t)shape[0]; p++)
+    for (size_t p = 1; p <= (size_t)matrix_panels(m->n_out); p++)
         for (int k = used; k < QUANT_GROUP; k++)
-            good = good && absent_input(
-                               m, (const uint8_t *)codes->data + (p + 1) * row - tile, k);
+            good = good && absent_input(m, data + p * groups * tile - tile, k);
     return good;
 }
 
-static int check_absent(const struct packed *m, const struct tensor *codes,
+static int check_absent(const struct matrix *m, const struct tensor *codes,
                         const struct tensor *scales, struct err *err)
 {
     if (!absent_outputs(m, scales))
@@ -148,7 +144,7 @@ static int check_absent(const struct packed *m, const struct tensor *codes,
     return 0;
 }
 
-static int check_values(const struct packed *m, const struct tensor *codes,
+static int check_values(const struct matrix *m, const struct tensor *codes,
                         const struct tensor *scales, struct err *err)
 {
     enum { F16_INF = 0x7c00 };
@@ -168,7 +164,7 @@ static int check_values(const struct packed *m, const struct tensor *codes,
                                      scales->file, scales->name);
 }
 
-static int take_parts(const struct packed *m, struct weights *w, const char *name,
+static int take_parts(const struct matrix *m, struct weights *w, const char *name,
                       struct tensor *parts[2], struct err *err)
 {
     char full[NAME_CAP], sizes[NOTE_CAP];
@@ -189,7 +185,7 @@ static int take_parts(const struct packed *m, struct weights *w, const char *nam
     return rc ? rc : check_values(m, parts[0], parts[1], err);
 }
 
-int quant_file_take(struct packed *m, struct weights *w, struct arena *a,
+int quant_file_take(struct matrix *m, struct weights *w, struct arena *a,
                     const char *name, struct err *err)
 {
     struct tensor *parts[2] = {NULL};
@@ -199,9 +195,9 @@ int quant_file_take(struct packed *m, struct weights *w, struct arena *a,
         return rc;
     parts[0]->n_values = (int64_t)m->n_out * m->n_in;
     parts[1]->n_values = 0;
-    m->codes = settle(parts[0], a);
+    m->panels = settle(parts[0], a);
     m->scales = settle(parts[1], a);
-    return m->codes && m->scales
+    return m->panels && m->scales
                ? 0
                : err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", name);
 }
@@ -234,15 +230,15 @@ static void put_quantised(struct buf *b, size_t *at, const struct quant_file_ite
 {
     char name[NAME_CAP];
     int64_t codes[5], scales[3];
-    const struct packed *m = it->m;
+    const struct matrix *m = it->m;
     code_shape(codes, m);
     scale_shape(scales, m);
     join(name, "", it->name, suffixes[m->type]);
     put_entry(b, name, "U8", 5, codes);
-    put_place(b, at, quant_code_bytes(m));
+    put_place(b, at, matrix_panel_bytes(m));
     join(name, "", it->name, ".scale");
     put_entry(b, name, "F16", 3, scales);
-    put_place(b, at, quant_scale_bytes(m));
+    put_place(b, at, matrix_scale_bytes(m));
 }
 
 static void put_floats(struct buf *b, size_t *at, const struct quant_file_item *it)
@@ -347,11 +343,11 @@ static bool write_floats(int fd, const struct quant_file_item *it, enum dtype ow
 
 static bool write_item(int fd, const struct quant_file_item *it)
 {
-    const struct packed *m = it->m;
+    const struct matrix *m = it->m;
     if (!m)
         return write_floats(fd, it, weights_dtype(it->raw));
-    return write_all(fd, m->codes, quant_code_bytes(m)) &&
-           write_all(fd, m->scales, quant_scale_bytes(m));
+    return write_all(fd, m->panels, matrix_panel_bytes(m)) &&
+           write_all(fd, m->scales, matrix_scale_bytes(m));
 }
 
 static bool write_file(int fd, const struct buf *header,

@@ -16,17 +16,17 @@
 /* Whether the file has this tensor ("….weight") quantised instead of as floats. */
 bool quant_file_has(const struct weights *w, const char *name);
 
-/* Takes both parts: m->type, codes and scales, of m->n_out x m->n_in. They borrow from
- * the mapping (and are kept) or, where misaligned, from the arena. ERR_FORMAT,
- * ERR_MEMORY. */
-int quant_file_take(struct packed *m, struct weights *w, struct arena *a,
+/* Takes both parts of a matrix whose n_out and n_in are set: its type, panels and scales.
+ * They borrow from the mapping (and are kept) or, where misaligned, from the arena.
+ * ERR_FORMAT, ERR_MEMORY. */
+int quant_file_take(struct matrix *m, struct weights *w, struct arena *a,
                     const char *name, struct err *err);
 
 /* One tensor to write; everything borrows until quant_file_save returns. */
 struct quant_file_item {
     const char *name;
     enum dtype type;          /* what it becomes */
-    const struct packed *m;   /* q8, q4: its codes and scales; else NULL */
+    const struct matrix *m;   /* of a quantised type; else NULL */
     const struct tensor *raw; /* otherwise: the tensor to copy or to convert */
 };
 

@@ -569,9 +569,10 @@ enum dtype weights_dtype(const struct tensor *t)
     return (enum dtype)dtype_of(t->dtype);
 }
 
-void weights_keep(struct weights *w, const struct tensor *t)
+bool weights_keep(struct weights *w, const struct tensor *t)
 {
-    w->tensors[t - w->tensors].kept = true;
+    w->tensors[t - w->tensors].kept = !w->random;
+    return !w->random;
 }
 
 int weights_take_raw(struct weights *w, const char *name, const char *dtype, int n_dims,

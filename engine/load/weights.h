@@ -76,8 +76,9 @@ int weights_take_raw(struct weights *w, const char *name, const char *dtype, int
 /* The type of a tensor that weights_take gave. */
 enum dtype weights_dtype(const struct tensor *t);
 
-/* The tensor is read where it lies from now on. */
-void weights_keep(struct weights *w, const struct tensor *t);
+/* The tensor is read where it lies from now on. False: it cannot be, for random weights
+ * are freed by weights_release_pages. */
+bool weights_keep(struct weights *w, const struct tensor *t);
 
 /* What the metadata says under a key that begins with "ssmd.", or NULL. */
 const char *weights_note(const struct weights *w, const char *key);

@@ -72,13 +72,12 @@ static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
                        .rope = s->rope};
     mx->impl = a;
     mx->need.page_bytes = (size_t)s->n_kv_heads * 2 * a->half_bytes;
-    int rc = bind_matrix(&a->q, b, s->q, wide, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&a->k, b, s->k, narrow, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&a->v, b, s->v, narrow, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&a->o, b, s->o, d, wide, s->bias, err);
+    const struct matrix_spec all[] = {{s->q, wide, d, QUANT_MATRIX, s->bias},
+                                      {s->k, narrow, d, QUANT_MATRIX, s->bias},
+                                      {s->v, narrow, d, QUANT_MATRIX, s->bias},
+                                      {s->o, d, wide, QUANT_MATRIX, s->bias}};
+    int rc =
+        bind_matrices((struct matrix *[]){&a->q, &a->k, &a->v, &a->o}, b, all, 4, err);
     if (rc == 0 && s->logit_scale)
         rc = bind_temperature(a, s->logit_scale, b, err);
     return rc;

@@ -21,32 +21,30 @@ static int full_name(char *out, const struct bind *b, const char *name,
                : err_set(err, ERR_INTERNAL, "tensor name too long: %.100s", name);
 }
 
-/* Widens any alignment and type to f32. */
-static const float *widen(const struct bind *b, const struct tensor *t, enum dtype type,
-                          size_t n)
+/* By the full name: values of any float type at any address become f32 in the arena. */
+static int take_widened(const float **out, const struct bind *b, const char *full,
+                        int n_dims, const int64_t *shape, struct err *err)
 {
-    float *out = arena_alloc(b->arena, n * sizeof *out);
-    if (out)
-        kernel_c.widen[type](t->data, n, out);
-    return out;
+    const struct tensor *t = NULL;
+    enum dtype type = DTYPE_F32;
+    int rc = weights_take(b->weights, full, n_dims, shape, &t, &type, err);
+    if (rc)
+        return rc;
+    size_t n = (size_t)t->n_values;
+    float *wide = arena_alloc(b->arena, n * sizeof *wide);
+    if (!wide)
+        return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", full);
+    kernel_c.widen[type](t->data, n, wide);
+    *out = wide;
+    return 0;
 }
 
 int bind_tensor(const float **out, const struct bind *b, const char *name, int n_dims,
                 const int64_t *shape, struct err *err)
 {
     char full[NAME_CAP];
-    const struct tensor *t = NULL;
-    enum dtype type = DTYPE_F32;
-    size_t n = 1;
     int rc = full_name(full, b, name, "", err);
-    if (rc == 0)
-        rc = weights_take(b->weights, full, n_dims, shape, &t, &type, err);
-    if (rc)
-        return rc;
-    for (int i = 0; i < n_dims; i++)
-        n *= (size_t)shape[i];
-    *out = widen(b, t, type, n);
-    return *out ? 0 : err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", full);
+    return rc ? rc : take_widened(out, b, full, n_dims, shape, err);
 }
 
 int bind_vector(const float **out, const struct bind *b, const char *name, int n,
@@ -58,10 +56,11 @@ int bind_vector(const float **out, const struct bind *b, const char *name, int n
 
 /* ---- matrices --------------------------------------------------------------- */
 
-int bind_record(const struct bind *b, const struct bound *x, struct err *err)
+/* Adds to the binding's list and measures. */
+static int record(const struct bind *b, const struct bound *x, struct err *err)
 {
     struct bind_list *l = b->list;
-    if (x->m.type >= DTYPE_FLOATS && b->quant_in && x->m.n_in > *b->quant_in)
+    if (dtype_quantised(x->m.type) && b->quant_in && x->m.n_in > *b->quant_in)
         *b->quant_in = x->m.n_in;
     if (!l)
         return 0;
@@ -77,142 +76,128 @@ int bind_record(const struct bind *b, const struct bound *x, struct err *err)
     return 0;
 }
 
-static int quantise(struct packed *q, const struct bind *b, const struct tensor *t,
-                    enum dtype own, struct err *err)
-{
-    uint8_t *codes = arena_alloc(b->arena, quant_code_bytes(q));
-    uint16_t *scales = arena_alloc(b->arena, quant_scale_bytes(q));
-    if (!codes || !scales)
-        return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", t->name);
-    q->codes = codes;
-    q->scales = scales;
-    int rc = quant_pack(q, codes, scales, own, t->data, err);
-    if (rc)
-        err_prefix(err, "%s: tensor %.200s", t->file, t->name);
-    return rc;
-}
-
-static void hold(struct matrix *m, const struct packed *q)
-{
-    m->type = q->type;
-    m->panels = q->codes;
-    m->scales = q->scales;
-}
-
-/* Floats of the file as floats of another type, packed from a passing copy. */
-static int convert(struct matrix *m, const struct bind *b, const struct tensor *t,
-                   enum dtype own, struct err *err)
-{
-    size_t n = (size_t)m->n_out * (size_t)m->n_in;
-    void *copy = mem_alloc(n * dtype_bytes(m->type));
-    if (!copy)
-        return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", t->name);
-    quant_floats(m->type, copy, own, t->data, n);
-    int rc = gemm_pack(m, b->arena, m->type, copy, m->n_out, m->n_in, b->blas, err);
-    mem_free(copy);
-    return rc;
-}
-
 static enum dtype target(const struct bind *b, const struct bound *x, enum dtype own)
 {
     struct quant_use use = {x->role, own, x->m.n_out, x->m.n_in};
     return quant_target(b->held, &use);
 }
 
-static int take_floats(struct bound *x, const struct bind *b, struct err *err)
+static int take_quantised(struct bound *x, const struct bind *b, struct err *err)
 {
-    struct matrix *m = &x->m;
-    const int64_t shape[] = {m->n_out, m->n_in};
-    enum dtype own = DTYPE_F32;
-    int rc = weights_take(b->weights, x->name, 2, shape, &x->source, &own, err);
-    if (rc)
-        return rc;
-    m->type = target(b, x, own);
-    if (m->type >= DTYPE_FLOATS) {
-        struct packed q = {m->type, m->n_out, m->n_in, NULL, NULL};
-        rc = quantise(&q, b, x->source, own, err);
-        hold(m, &q);
-        return rc;
-    }
-    if (m->type != own)
-        return convert(m, b, x->source, own, err);
-    return gemm_pack(m, b->arena, own, x->source->data, m->n_out, m->n_in, b->blas, err);
-}
-
-static int take_packed(struct bound *x, const struct bind *b, struct err *err)
-{
-    struct packed q = {.n_out = x->m.n_out, .n_in = x->m.n_in};
-    int rc = quant_file_take(&q, b->weights, b->arena, x->name, err);
-    hold(&x->m, &q);
-    enum dtype want = target(b, x, q.type);
-    if (rc || want == q.type || (b->held == QUANT_Q4 && q.type == DTYPE_Q4))
+    int rc = quant_file_take(&x->m, b->weights, b->arena, x->name, err);
+    enum dtype own = x->m.type, want = target(b, x, own);
+    if (rc || want == own || (b->held == QUANT_Q4 && own == DTYPE_Q4))
         return rc;
     return err_param(err, ERR_ARGUMENT, "weights",
                      "weights: tensor %.200s: expected floats to make %s of, found %s "
                      "(--weights own takes a quantised file as it is)",
-                     x->name, quant_name(want), quant_name(q.type));
+                     x->name, quant_name(want), quant_name(own));
 }
 
+/* A quantised matrix is complete then; of floats, type and source are known. */
 static int take(struct bound *x, const struct bind *b, struct err *err)
 {
-    int rc = quant_file_has(b->weights, x->name) ? take_packed(x, b, err)
-                                                 : take_floats(x, b, err);
-    return rc ? rc : bind_record(b, x, err);
+    if (quant_file_has(b->weights, x->name))
+        return take_quantised(x, b, err);
+    const int64_t shape[] = {x->m.n_out, x->m.n_in};
+    enum dtype own = DTYPE_F32;
+    int rc = weights_take(b->weights, x->name, 2, shape, &x->source, &own, err);
+    if (rc)
+        return rc;
+    x->m.type = target(b, x, own);
+    if (!dtype_quantised(x->m.type))
+        return 0;
+    rc = quant_pack(&x->m, b->arena, own, x->source->data, err);
+    return rc ? err_prefix(err, "%s: tensor %.200s", x->source->file, x->name) : 0;
 }
 
-struct want {
-    enum quant_role role;
-    int n_out, n_in;
-    bool bias;
-};
+/* Floats of the file as they are, or converted in a copy that lives until they are
+ * packed. */
+static int pack_floats(struct bound *x, const struct bind *b, struct err *err)
+{
+    enum dtype own = weights_dtype(x->source);
+    if (x->m.type == own)
+        return gemm_pack(&x->m, b->arena, x->source->data, b->blas, err);
+    size_t n = (size_t)x->m.n_out * (size_t)x->m.n_in;
+    void *copy = mem_alloc(n * dtype_bytes(x->m.type));
+    if (!copy)
+        return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", x->name);
+    quant_floats(x->m.type, copy, own, x->source->data, n);
+    int rc = gemm_pack(&x->m, b->arena, copy, b->blas, err);
+    mem_free(copy);
+    return rc;
+}
 
-static int bind_as(struct matrix *m, const struct bind *b, const char *name,
-                   const struct want *w, struct err *err)
+static struct bound bound_of(const struct matrix_spec *s, const char *full)
+{
+    return (struct bound){
+        .name = full, .role = s->role, .m = {.n_out = s->n_out, .n_in = s->n_in}};
+}
+
+int bind_matrix(struct matrix *m, const struct bind *b, const struct matrix_spec *s,
+                struct err *err)
 {
     char full[NAME_CAP];
-    const float *offsets = NULL;
-    struct bound x = {
-        .name = full, .role = w->role, .m = {.n_out = w->n_out, .n_in = w->n_in}};
-    int rc = full_name(full, b, name, ".weight", err);
+    struct bound x = bound_of(s, full);
+    int rc = full_name(full, b, s->name, ".weight", err);
     if (rc == 0)
         rc = take(&x, b, err);
-    if (rc == 0 && w->bias) {
-        struct bind root = *b;
-        root.prefix = "";
-        rc = full_name(full, b, name, ".bias", err);
+    if (rc == 0 && !dtype_quantised(x.m.type))
+        rc = pack_floats(&x, b, err);
+    if (rc == 0)
+        rc = record(b, &x, err);
+    if (rc == 0 && s->bias) {
+        const int64_t shape[] = {s->n_out};
+        rc = full_name(full, b, s->name, ".bias", err);
         if (rc == 0)
-            rc = bind_vector(&offsets, &root, full, w->n_out, err);
+            rc = take_widened(&x.m.bias, b, full, 1, shape, err);
     }
     *m = x.m;
-    m->bias = offsets;
     return rc;
 }
 
-int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_out,
-                int n_in, bool bias, struct err *err)
+int bind_matrices(struct matrix *const *m, const struct bind *b,
+                  const struct matrix_spec *s, int n, struct err *err)
 {
-    struct want w = {QUANT_MATRIX, n_out, n_in, bias};
-    return bind_as(m, b, name, &w, err);
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < n; i++)
+        rc = bind_matrix(m[i], b, &s[i], err);
+    return rc;
 }
 
-int bind_exact(struct matrix *m, const struct bind *b, const char *name, int n_out,
-               int n_in, bool bias, struct err *err)
+/* Floats where they lie in the mapping, or an aligned copy of them. */
+static int take_rows(struct table *t, const struct bind *b, struct err *err)
 {
-    struct want w = {QUANT_EXACT, n_out, n_in, bias};
-    return bind_as(m, b, name, &w, err);
+    enum dtype own = weights_dtype(t->source);
+    size_t width = dtype_bytes(t->m.type), n = (size_t)t->source->n_values;
+    bool odd = (uintptr_t)t->source->data % width; /* by the length of the header */
+    if (t->m.type == own && !odd && weights_keep(b->weights, t->source)) {
+        t->rows = t->source->data;
+        return 0;
+    }
+    void *copy = arena_alloc(b->arena, n * width);
+    if (!copy)
+        return err_set(err, ERR_MEMORY, "out of memory for %.200s", t->source->name);
+    if (t->m.type == own)
+        memcpy(copy, t->source->data, t->source->bytes);
+    else
+        quant_floats(t->m.type, copy, own, t->source->data, n);
+    t->rows = copy;
+    return 0;
 }
 
-int bind_table(struct matrix *m, const struct bind *b, const char *name, int n_out,
-               int n_in, struct err *err)
+int bind_table(struct table *t, const struct bind *b, const struct matrix_spec *s,
+               struct err *err)
 {
     char full[NAME_CAP];
-    struct bound x = {
-        .name = full, .role = QUANT_TABLE, .m = {.n_out = n_out, .n_in = n_in}};
-    int rc = full_name(full, b, name, "", err);
+    struct bound x = bound_of(s, full);
+    int rc = full_name(full, b, s->name, ".weight", err);
     if (rc == 0)
         rc = take(&x, b, err);
-    *m = x.m;
-    return rc;
+    *t = (struct table){.m = x.m, .source = x.source};
+    if (rc == 0 && !dtype_quantised(x.m.type))
+        rc = take_rows(t, b, err);
+    return rc ? rc : record(b, &x, err);
 }
 
 bool bind_has(const struct bind *b, const char *name)

@@ -40,22 +40,36 @@ struct bind {
     struct bind_list *list; /* may be NULL */
 };
 
-/* prefix + name + ".weight" as [n_out, n_in] and, with bias, ".bias" as [n_out]; floats
- * of the file become what `held` says. ERR_ARGUMENT (param "weights") when the file has
- * it quantised otherwise. */
-int bind_matrix(struct matrix *m, const struct bind *b, const char *name, int n_out,
-                int n_in, bool bias, struct err *err);
+/* A matrix of the file: prefix + name + ".weight" as [n_out, n_in] and, with bias,
+ * ".bias" as [n_out]. */
+struct matrix_spec {
+    const char *name;
+    int n_out, n_in;
+    enum quant_role role;
+    bool bias;
+};
 
-/* The same for a matrix whose outputs are steps or decays: never quantised. */
-int bind_exact(struct matrix *m, const struct bind *b, const char *name, int n_out,
-               int n_in, bool bias, struct err *err);
+/* Takes the matrix; floats of the file become what `held` says. ERR_ARGUMENT (param
+ * "weights") when the file has it quantised otherwise; ERR_FORMAT, ERR_MEMORY. */
+int bind_matrix(struct matrix *m, const struct bind *b, const struct matrix_spec *s,
+                struct err *err);
 
-/* prefix + name ("….weight") as embedding or head, without bias. */
-int bind_table(struct matrix *m, const struct bind *b, const char *name, int n_out,
-               int n_in, struct err *err);
+/* The same for n of them, up to the first that fails. */
+int bind_matrices(struct matrix *const *m, const struct bind *b,
+                  const struct matrix_spec *s, int n, struct err *err);
 
-/* Adds to the list; ERR_MEMORY. */
-int bind_record(const struct bind *b, const struct bound *x, struct err *err);
+/* A matrix whose rows are looked up one by one (the embedding). */
+struct table {
+    struct matrix m; /* of floats only type, n_out and n_in are set */
+    /* Floats [n_out][n_in] of m's type, aligned to it; borrows from the mapping or the
+     * arena. NULL: quantised, quant_row reads a row of m. */
+    const void *rows;
+    const struct tensor *source; /* its floats in the file, or NULL */
+};
+
+/* As bind_matrix, but floats stay rows and are not packed. No bias. */
+int bind_table(struct table *t, const struct bind *b, const struct matrix_spec *s,
+               struct err *err);
 
 /* prefix + name, exactly [n] (or the given shape), widened to f32 in the arena. */
 int bind_vector(const float **out, const struct bind *b, const char *name, int n,

@@ -10,10 +10,9 @@ double cost_rows(const struct cost_step *s)
 static double weight_bytes(const struct matrix *m)
 {
     static const double group[] = {[DTYPE_Q8] = 34, [DTYPE_Q4] = 18};
-    int groups = (m->n_in + QUANT_GROUP - 1) / QUANT_GROUP;
-    if (m->type < DTYPE_FLOATS)
-        return (double)m->n_out * m->n_in * (double)dtype_bytes(m->type);
-    return m->n_out * (groups * group[m->type]);
+    if (dtype_quantised(m->type))
+        return m->n_out * ((double)matrix_groups(m->n_in) * group[m->type]);
+    return (double)m->n_out * m->n_in * (double)dtype_bytes(m->type);
 }
 
 void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows)
@@ -21,7 +20,7 @@ void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double
     for (int i = 0; i < n; i++) {
         double ops = 2 * rows * m[i]->n_out * m[i]->n_in;
         sum->weight_bytes += weight_bytes(m[i]);
-        *(m[i]->type < DTYPE_FLOATS ? &sum->f32_ops : &sum->int8_ops) += ops;
+        *(dtype_quantised(m[i]->type) ? &sum->int8_ops : &sum->f32_ops) += ops;
     }
 }
 

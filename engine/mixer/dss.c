@@ -103,15 +103,16 @@ static int dss_bind(struct mixer *mx, const void *spec, const struct bind *b,
         (size_t)l->n_blocks * (size_t)s->n_state * 2 * LANES * sizeof(float);
     int d = b->hidden_size;
     struct dss_tensors t = {0};
-    int rc = bind_matrix(&l->v, b, "w_v", s->n_gate, d, false, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->u, b, "w_u", s->n_channels, d, false, err);
+    const struct matrix_spec all[] = {
+        {.name = "w_v", .n_out = s->n_gate, .n_in = d},
+        {.name = "w_u", .n_out = s->n_channels, .n_in = d},
+        {.name = "w_c", .n_out = s->n_gate, .n_in = s->n_channels},
+        {.name = "w_o", .n_out = d, .n_in = s->n_gate}};
+    int rc = bind_matrices((struct matrix *[]){&l->v, &l->u}, b, all, 2, err);
     if (rc == 0)
         rc = norm_bind_layer(&l->norm, b, "dss_norm", s->n_channels, 1e-5, err);
     if (rc == 0)
-        rc = bind_matrix(&l->c, b, "w_c", s->n_gate, s->n_channels, false, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->o, b, "w_o", d, s->n_gate, false, err);
+        rc = bind_matrices((struct matrix *[]){&l->c, &l->o}, b, all + 2, 2, err);
     if (rc == 0)
         rc = bind_tensors(&t, l, b, err);
     return rc ? rc : discretise(l, &t, b->arena, err);

@@ -18,11 +18,11 @@ static int ffn_bind(struct mixer *mx, const void *spec, const struct bind *b,
         return err_set(err, ERR_MEMORY, "out of memory for a feed-forward layer");
     f->size = s->size;
     mx->impl = f;
-    int rc = bind_matrix(&f->gate, b, s->gate, s->size, b->hidden_size, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&f->up, b, s->up, s->size, b->hidden_size, s->bias, err);
-    return rc ? rc
-              : bind_matrix(&f->down, b, s->down, b->hidden_size, s->size, s->bias, err);
+    const int d = b->hidden_size;
+    const struct matrix_spec all[] = {{s->gate, s->size, d, QUANT_MATRIX, s->bias},
+                                      {s->up, s->size, d, QUANT_MATRIX, s->bias},
+                                      {s->down, d, s->size, QUANT_MATRIX, s->bias}};
+    return bind_matrices((struct matrix *[]){&f->gate, &f->up, &f->down}, b, all, 3, err);
 }
 
 static size_t ffn_scratch(const struct mixer *mx, int max_rows)

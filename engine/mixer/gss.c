@@ -41,15 +41,14 @@ static int gss_bind(struct mixer *mx, const void *spec, const struct bind *b,
     l->n_state = s->n_state;
     mx->impl = l;
     mx->need.fixed_bytes = (size_t)s->n_state * sizeof(float);
-    int rc = bind_matrix(&l->g, b, "w_g", s->n_state, d, false, err);
+    const struct matrix_spec all[] = {{.name = "w_g", .n_out = s->n_state, .n_in = d},
+                                      {.name = "w_b", .n_out = s->n_state, .n_in = d},
+                                      {.name = "w_f", .n_out = s->n_state, .n_in = d},
+                                      {.name = "w_o", .n_out = d, .n_in = s->n_state}};
+    int rc =
+        bind_matrices((struct matrix *[]){&l->g, &l->b, &l->f, &l->o}, b, all, 4, err);
     if (rc == 0 && bind_has(b, "b_g"))
         rc = bind_vector(&l->g.bias, b, "b_g", s->n_state, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->b, b, "w_b", s->n_state, d, false, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->f, b, "w_f", s->n_state, d, false, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->o, b, "w_o", d, s->n_state, false, err);
     return rc ? rc : bind_decay(l, b, err);
 }
 

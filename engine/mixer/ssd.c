@@ -27,15 +27,13 @@ static int ssd_bind(struct mixer *mx, const void *spec, const struct bind *bd,
     mx->impl = l;
     int d = bd->hidden_size, hn = s->n_heads * s->n_state, hp = s->n_heads * s->head_dim;
     mx->need.fixed_bytes = (size_t)hn * (size_t)s->head_dim * sizeof(float);
-    int rc = bind_matrix(&l->c, bd, s->c, hn, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->b, bd, s->b, hn, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->x, bd, s->x, hp, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_exact(&l->dt, bd, s->dt, s->n_heads, d, s->bias, err);
-    if (rc == 0)
-        rc = bind_matrix(&l->out, bd, s->out, d, hp, s->bias, err);
+    const struct matrix_spec all[] = {{s->c, hn, d, QUANT_MATRIX, s->bias},
+                                      {s->b, hn, d, QUANT_MATRIX, s->bias},
+                                      {s->x, hp, d, QUANT_MATRIX, s->bias},
+                                      {s->dt, s->n_heads, d, QUANT_EXACT, s->bias},
+                                      {s->out, d, hp, QUANT_MATRIX, s->bias}};
+    int rc = bind_matrices((struct matrix *[]){&l->c, &l->b, &l->x, &l->dt, &l->out}, bd,
+                           all, 5, err);
     if (rc == 0)
         rc = bind_vector(&l->a, bd, s->a, s->n_heads, err);
     if (rc == 0 && bind_has(bd, s->dt_bias))

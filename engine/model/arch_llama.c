@@ -54,7 +54,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     if (rc == 0)
         rc = model_rope(m, &p.rope, m->hp.head_dim, false, err);
     if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens.weight", 1, err);
+        rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
     for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         struct bind layer = bind_under(b, "model.layers.%d.", i);
         rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);

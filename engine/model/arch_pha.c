@@ -159,8 +159,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     struct pha p;
     int rc = read_config(&p, m, err);
     if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens.weight", (float)p.embed_scale,
-                              err);
+        rc = model_bind_embed(m, b, "model.embed_tokens", (float)p.embed_scale, err);
     for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         struct bind layer = bind_under(b, "model.layers.%d.", i);
         rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);

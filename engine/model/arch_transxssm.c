@@ -123,7 +123,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
         .period = 8, .offset = 7, .rope_on_ssd = true, .rope_on_attn = true};
     int rc = read_config(&p, m, err);
     if (rc == 0)
-        rc = model_bind_embed(m, b, "model.word_embed.weight", 1, err);
+        rc = model_bind_embed(m, b, "model.word_embed", 1, err);
     for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         struct bind layer = bind_under(b, "model.layers.%d.", i);
         rc = build_layer(m, i, &p, &layer, err);

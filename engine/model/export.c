@@ -7,9 +7,8 @@
 
 /* Tensors of the file that bound matrices stand for. */
 struct lists {
-    struct packed *packed;         /* owns; one for each quantised item */
     struct quant_file_item *items; /* owns */
-    size_t n, n_packed;
+    size_t n;
 };
 
 /* Whether t is the matrix or the part of it that stands for the whole (its codes). */
@@ -33,12 +32,8 @@ static void add(struct lists *l, const struct quant_file_item *it)
 
 static void add_matrix(struct lists *l, const struct bound *x)
 {
-    struct quant_file_item it = {.name = x->name, .type = x->m.type, .raw = x->source};
-    if (x->m.type >= DTYPE_FLOATS) {
-        it.m = &l->packed[l->n_packed];
-        l->packed[l->n_packed++] =
-            (struct packed){x->m.type, x->m.n_out, x->m.n_in, x->m.panels, x->m.scales};
-    }
+    const struct matrix *m = dtype_quantised(x->m.type) ? &x->m : NULL;
+    struct quant_file_item it = {x->name, x->m.type, m, x->source};
     add(l, &it);
 }
 
@@ -59,17 +54,15 @@ static void add_tensor(struct lists *l, const struct model *m, const struct tens
 int export_model(const struct model *m, const char *path, size_t *bytes, struct err *err)
 {
     const struct weights *w = &m->weights;
-    struct lists l = {.packed = mem_zalloc(w->n_tensors, sizeof *l.packed),
-                      .items = mem_zalloc(w->n_tensors, sizeof *l.items)};
-    int rc = l.packed && l.items ? 0
-                                 : err_set(err, ERR_MEMORY,
-                                           "out of memory for %zu tensors", w->n_tensors);
+    struct lists l = {.items = mem_zalloc(w->n_tensors, sizeof *l.items)};
+    int rc =
+        l.items ? 0
+                : err_set(err, ERR_MEMORY, "out of memory for %zu tensors", w->n_tensors);
     for (size_t i = 0; rc == 0 && i < w->n_tensors; i++)
         if (w->tensors[i].used && !w->tensors[i].twin)
             add_tensor(&l, m, &w->tensors[i]);
     if (rc == 0)
         rc = quant_file_save(path, l.items, l.n, bytes, err);
-    mem_free(l.packed);
     mem_free(l.items);
     return rc;
 }

@@ -11,55 +11,15 @@
 
 /* ---- parts that arch files ask for ------------------------------------------ */
 
-/* The embedding as floats: where they lie in the mapping, or a copy of them. */
-static int bind_rows(struct model *m, const struct bind *b, enum dtype own,
-                     struct err *err)
-{
-    struct embedding *e = &m->embed;
-    const struct tensor *t = e->source;
-    size_t width = dtype_bytes(e->type), n = (size_t)t->n_values;
-    bool odd = (uintptr_t)t->data % width; /* length of the header */
-    e->rows = t->data;
-    if (e->type != own || odd || b->weights->random) {
-        void *copy = arena_alloc(b->arena, n * width);
-        if (!copy)
-            return err_set(err, ERR_MEMORY, "out of memory for %.200s", t->name);
-        if (e->type == own)
-            memcpy(copy, t->data, t->bytes);
-        else
-            quant_floats(e->type, copy, own, t->data, n);
-        e->rows = copy;
-    } else
-        weights_keep(b->weights, t);
-    struct bound x = {
-        .name = t->name,
-        .source = t,
-        .role = QUANT_TABLE,
-        .m = {.type = e->type, .n_out = m->hp.vocab_size, .n_in = m->hp.hidden_size}};
-    return bind_record(b, &x, err);
-}
-
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err)
 {
-    struct embedding *e = &m->embed;
-    int v = m->hp.vocab_size, d = m->hp.hidden_size;
-    const int64_t shape[] = {v, d};
-    enum dtype own = DTYPE_F32;
-    *e = (struct embedding){.type = DTYPE_N, .scale = scale};
-    if (!quant_file_has(b->weights, name)) {
-        int rc = weights_take(b->weights, name, 2, shape, &e->source, &own, err);
-        if (rc)
-            return rc;
-        e->type = quant_target(b->held, &(struct quant_use){QUANT_TABLE, own, v, d});
-    }
-    if (e->type < DTYPE_FLOATS)
-        return bind_rows(m, b, own, err);
-    struct matrix x = {.type = DTYPE_N};
-    int rc = bind_table(&x, b, name, v, d, err);
-    e->type = x.type;
-    e->table = (struct packed){x.type, v, d, x.panels, x.scales};
-    return rc;
+    const struct matrix_spec s = {.name = name,
+                                  .n_out = m->hp.vocab_size,
+                                  .n_in = m->hp.hidden_size,
+                                  .role = QUANT_TABLE};
+    m->embed.scale = scale;
+    return bind_table(&m->embed.table, b, &s, err);
 }
 
 /* A head that stands in the file beside an embedding it is tied to. */
@@ -67,7 +27,7 @@ static int check_twin(struct model *m, const struct bind *b, const char *name,
                       struct err *err)
 {
     const int64_t shape[] = {m->hp.vocab_size, m->hp.hidden_size};
-    const struct tensor *t = NULL, *embed = m->embed.source;
+    const struct tensor *t = NULL, *embed = m->embed.table.source;
     enum dtype type = DTYPE_F32;
     int rc = weights_take(b->weights, name, 2, shape, &t, &type, err);
     if (rc)
@@ -87,24 +47,20 @@ static int check_twin(struct model *m, const struct bind *b, const char *name,
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
                     bool tied_default, struct err *err)
 {
-    int v = m->hp.vocab_size, d = m->hp.hidden_size;
+    const struct table *embed = &m->embed.table;
+    const struct matrix_spec s = {.name = name,
+                                  .n_out = m->hp.vocab_size,
+                                  .n_in = m->hp.hidden_size,
+                                  .role = QUANT_TABLE};
     char full[128];
     snprintf(full, sizeof full, "%s.weight", name);
     m->tied = m->hp.tied < 0 ? tied_default : m->hp.tied;
     if (!m->tied)
-        return bind_table(&m->head, b, full, v, d, err);
+        return bind_matrix(&m->head, b, &s, err);
     int rc = weights_find(b->weights, full) ? check_twin(m, b, full, err) : 0;
-    const struct packed *q = &m->embed.table;
-    if (rc || !m->embed.rows) {
-        m->head = (struct matrix){.type = q->type,
-                                  .n_in = d,
-                                  .n_out = v,
-                                  .panels = q->codes,
-                                  .scales = q->scales};
-        return rc;
-    }
-    return gemm_pack(&m->head, b->arena, m->embed.type, m->embed.rows, v, d, b->blas,
-                     err);
+    m->head = embed->m;
+    return rc || !embed->rows ? rc
+                              : gemm_pack(&m->head, b->arena, embed->rows, b->blas, err);
 }
 
 int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
@@ -265,8 +221,7 @@ static size_t held_bytes(const struct matrix *x)
 {
     if (!x->panels) /* the rows of an embedding */
         return (size_t)x->n_out * (size_t)x->n_in * dtype_bytes(x->type);
-    return gemm_panel_bytes(x->type, x->n_in, x->n_out) +
-           (x->scales ? gemm_scale_bytes(x->n_in, x->n_out) : 0);
+    return matrix_panel_bytes(x) + matrix_scale_bytes(x);
 }
 
 static void hold(struct holding *h, const struct matrix *x)
@@ -285,7 +240,7 @@ void model_holding(const struct model *m, struct holding *out)
         *(never ? &others : &out->types) |= 1u << x->m.type;
         hold(out, &x->m);
     }
-    if (m->tied && m->embed.rows) /* the same values once more, in panels */
+    if (m->tied && m->embed.table.rows) /* the same values once more, in panels */
         hold(out, &m->head);
     out->types = out->types ? out->types : others;
 }
@@ -337,15 +292,16 @@ static void embed_rows(const void *arg, const struct ctx *c, int row0, int row1)
 {
     const struct embed_job *j = arg;
     const struct embedding *e = &j->m->embed;
+    const struct table *t = &e->table;
     const struct kernels *k = c->gemm->k;
-    size_t d = (size_t)j->m->hp.hidden_size, row_bytes = d * dtype_bytes(e->type);
+    size_t d = (size_t)j->m->hp.hidden_size, row_bytes = d * dtype_bytes(t->m.type);
     for (int r = row0; r < row1; r++) {
         float *h = j->h + (size_t)r * d;
-        if (e->rows)
-            k->widen[e->type]((const char *)e->rows + (size_t)j->ids[r] * row_bytes, d,
-                              h);
+        if (t->rows)
+            k->widen[t->m.type]((const char *)t->rows + (size_t)j->ids[r] * row_bytes, d,
+                                h);
         else
-            quant_row(&e->table, j->ids[r], h);
+            quant_row(&t->m, j->ids[r], h);
         if (e->scale != 1)
             k->scale(h, e->scale, d, h);
     }

@@ -19,12 +19,8 @@
 #include "engine/model/block.h"
 
 struct embedding {
-    enum dtype type;
-    const void *rows;    /* [V][D] of type, aligned to it; borrows from mapping or arena.
-                          * NULL: quantised, rows are taken out of the table */
-    struct packed table; /* quantised; a tied head shares it */
-    const struct tensor *source; /* its floats in the file, or NULL */
-    float scale;                 /* 1: none */
+    struct table table; /* [V][D]; a tied head shares its panels when it is quantised */
+    float scale;        /* 1: none */
 };
 
 /* What matrices and vectors are held as. */

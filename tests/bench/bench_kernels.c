@@ -40,15 +40,16 @@ struct product {
 
 typedef void run_fn(struct product *p);
 
-static size_t code_bytes(const struct product *p)
+static struct matrix matrix_of(const struct product *p)
 {
-    return gemm_panel_bytes(p->type, p->shape.n_in, p->shape.n_out);
+    return (struct matrix){
+        .type = p->type, .n_out = p->shape.n_out, .n_in = p->shape.n_in};
 }
 
 static size_t matrix_bytes(const struct product *p)
 {
-    size_t scales = gemm_scale_bytes(p->shape.n_in, p->shape.n_out);
-    return code_bytes(p) + (p->type < DTYPE_FLOATS ? 0 : scales);
+    const struct matrix m = matrix_of(p);
+    return matrix_panel_bytes(&m) + matrix_scale_bytes(&m);
 }
 
 static const char *next_weights(struct product *p)
@@ -59,12 +60,9 @@ static const char *next_weights(struct product *p)
 static void run_ours(struct product *p)
 {
     const char *at = next_weights(p);
-    const struct matrix m = {.type = p->type,
-                             .n_in = p->shape.n_in,
-                             .n_out = p->shape.n_out,
-                             .panels = at,
-                             .scales =
-                                 (const uint16_t *)(const void *)(at + code_bytes(p))};
+    struct matrix m = matrix_of(p);
+    m.panels = at;
+    m.scales = (const uint16_t *)(const void *)(at + matrix_panel_bytes(&m));
     gemm_run(&p->b->g, &m, p->b->x, (size_t)m.n_in, p->rows, p->b->y, (size_t)m.n_out);
 }
 

@@ -73,9 +73,9 @@ static void read_all(const struct weights *w)
     }
 }
 
-static void take_packed(struct weights *w)
+static void take_quantised(struct weights *w)
 {
-    struct packed m = {.n_out = 3, .n_in = 5};
+    struct matrix m = {.n_out = 3, .n_in = 5};
     struct arena a;
     struct err err = {0};
     float row[5];
@@ -103,7 +103,7 @@ static void try_file(const uint8_t *data, size_t size)
     fclose(f);
     if (weights_open(&w, dir, &err) == 0) {
         read_all(&w);
-        take_packed(&w);
+        take_quantised(&w);
         if (weights_finish(&w, &err) && !err.text[0])
             abort();
         weights_close(&w);

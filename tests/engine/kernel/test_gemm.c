@@ -66,9 +66,9 @@ static void free_weights(struct weights *w)
 
 static struct matrix packed(const struct weights *w, struct arena *a, bool blas)
 {
-    struct matrix m = {0};
+    struct matrix m = {.type = w->type, .n_out = w->n_out, .n_in = w->n_in};
     struct err err;
-    assert_int_equal(gemm_pack(&m, a, w->type, w->at, w->n_out, w->n_in, blas, &err), 0);
+    assert_int_equal(gemm_pack(&m, a, w->at, blas, &err), 0);
     assert_int_equal((uintptr_t)m.panels % 64, 0);
     return m;
 }
@@ -203,17 +203,15 @@ static void test_out_of_memory(void **state)
 {
     (void)state;
     struct weights w = make_weights(DTYPE_F32, 33, 10);
-    struct matrix m = {0};
+    struct matrix m = {.type = DTYPE_F32, .n_out = 33, .n_in = 10};
     struct err err;
     struct arena a;
-    size_t panels = gemm_panel_bytes(DTYPE_F32, 10, 33);
-    assert_int_equal(panels, 64 * 10 * 4);
-    assert_int_equal(gemm_panel_bytes(DTYPE_BF16, 10, 32), 32 * 10 * 2);
+    size_t panels = matrix_panel_bytes(&m);
     assert_true(arena_fixed(&a, panels - 64));
-    assert_int_equal(gemm_pack(&m, &a, w.type, w.at, 33, 10, false, &err), -ERR_MEMORY);
+    assert_int_equal(gemm_pack(&m, &a, w.at, false, &err), -ERR_MEMORY);
     arena_free(&a);
     assert_true(arena_fixed(&a, panels + 64));
-    assert_int_equal(gemm_pack(&m, &a, w.type, w.at, 33, 10, true, &err), -ERR_MEMORY);
+    assert_int_equal(gemm_pack(&m, &a, w.at, true, &err), -ERR_MEMORY);
     assert_null(m.rows);
     arena_free(&a);
     free_weights(&w);

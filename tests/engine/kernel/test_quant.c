@@ -259,8 +259,9 @@ struct shape {
 /* Codes, scales and rows of a shape, each flush with an unreadable page. */
 static struct linear_args inputs(struct shape s, enum dtype type, enum fill fill)
 {
-    size_t n_codes = gemm_panel_bytes(type, s.n_in, s.n_out);
-    size_t n_scales = gemm_scale_bytes(s.n_in, s.n_out) / sizeof(uint16_t);
+    const struct matrix m = {.type = type, .n_out = s.n_out, .n_in = s.n_in};
+    size_t n_codes = matrix_panel_bytes(&m);
+    size_t n_scales = matrix_scale_bytes(&m) / sizeof(uint16_t);
     size_t n_groups = groups_of((size_t)s.n_in) * (size_t)s.n_rows;
     uint8_t *codes = flush(0, n_codes);
     uint16_t *scales = flush(1, n_scales * sizeof *scales);
@@ -418,22 +419,25 @@ static float *random_floats(size_t n)
 
 static struct matrix random_matrix(struct arena *a, enum dtype type, int n_out, int n_in)
 {
-    size_t n_codes = gemm_panel_bytes(type, n_in, n_out);
-    size_t n_scales = gemm_scale_bytes(n_in, n_out) / sizeof(uint16_t);
+    struct matrix m = {.type = type, .n_out = n_out, .n_in = n_in};
+    size_t n_codes = matrix_panel_bytes(&m);
+    size_t n_scales = matrix_scale_bytes(&m) / sizeof(uint16_t);
     uint8_t *codes = arena_alloc(a, n_codes);
     uint16_t *scales = arena_alloc(a, n_scales * sizeof *scales);
     for (size_t i = 0; i < n_codes; i++)
         codes[i] = (uint8_t)rng();
     for (size_t i = 0; i < n_scales; i++)
         scales[i] = scale_bits(RANDOM);
-    return (struct matrix){type, n_in, n_out, codes, scales, NULL, NULL};
+    m.panels = codes;
+    m.scales = scales;
+    return m;
 }
 
 static struct matrix float_matrix(struct arena *a, int n_out, int n_in)
 {
-    struct matrix m = {0};
+    struct matrix m = {.type = DTYPE_F32, .n_out = n_out, .n_in = n_in};
     float *w = random_floats((size_t)n_out * (size_t)n_in);
-    assert_int_equal(gemm_pack(&m, a, DTYPE_F32, w, n_out, n_in, false, NULL), 0);
+    assert_int_equal(gemm_pack(&m, a, w, false, NULL), 0);
     mem_free(w);
     return m;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { MAX_OUT = 70, MAX_IN = 100, MAX_TILES = 3 * 4, TILE = PANEL * QUANT_GROUP };
+enum { PACKED_BYTES = MAX_TILES * (TILE + PANEL * 2) };
 
 static const enum quant_weights asks[] = {QUANT_OWN, QUANT_F32, QUANT_BF16, QUANT_Q8,
                                           QUANT_Q4};
@@ -44,16 +45,17 @@ static uint16_t nearest_half(double x)
     return (uint16_t)(lo + up);
 }
 
-static int code_at(const struct packed *m, size_t tile, int o, int k)
+static int code_at(const struct matrix *m, size_t tile, int o, int k)
 {
+    const uint8_t *codes = m->panels;
     if (m->type == DTYPE_Q8)
-        return m->codes[tile * TILE + (size_t)((k / 4 * PANEL + o) * 4 + k % 4)];
+        return codes[tile * TILE + (size_t)((k / 4 * PANEL + o) * 4 + k % 4)];
     uint8_t both =
-        m->codes[tile * TILE / 2 + (size_t)((k % 16 / 4 * PANEL + o) * 4 + k % 4)];
+        codes[tile * TILE / 2 + (size_t)((k % 16 / 4 * PANEL + o) * 4 + k % 4)];
     return k < 16 ? both & 15 : both >> 4;
 }
 
-static double value_at(const struct packed *m, size_t tile, int o, int k)
+static double value_at(const struct matrix *m, size_t tile, int o, int k)
 {
     int code = code_at(m, tile, o, k);
     int q = m->type == DTYPE_Q8 ? code - 128 : quant_levels[code];
@@ -88,9 +90,8 @@ static double best_error(const double *w)
 /* ---- sources ---------------------------------------------------------------- */
 
 struct made {
-    struct packed m;
-    uint8_t codes[MAX_TILES * TILE];
-    uint16_t scales[MAX_TILES * PANEL];
+    struct matrix m;
+    struct arena arena; /* of codes and scales, each time anew */
     double w[MAX_OUT][MAX_IN];
     char source[1 + MAX_OUT * MAX_IN * 4];
     enum dtype from;
@@ -140,19 +141,33 @@ static void put(int o, int k, double x)
 static void fill(enum dtype to, enum dtype from, int n_out, int n_in, double spread)
 {
     made.from = from;
-    made.m = (struct packed){to, n_out, n_in, made.codes, made.scales};
+    made.m = (struct matrix){.type = to, .n_out = n_out, .n_in = n_in};
     memset(made.w, 0, sizeof made.w);
     for (int o = 0; o < n_out; o++)
         for (int k = 0; k < n_in; k++)
             put(o, k, random_weight() * spread);
 }
 
+static int open_arena(void **state)
+{
+    (void)state;
+    return arena_fixed(&made.arena, PACKED_BYTES) ? 0 : -1;
+}
+
+static int free_arena(void **state)
+{
+    (void)state;
+    arena_free(&made.arena);
+    return 0;
+}
+
+/* Into memory that is full of other bytes, from one byte behind any alignment. */
 static int pack(struct err *err)
 {
-    memset(made.codes, 0x55, sizeof made.codes);
-    memset(made.scales, 0x55, sizeof made.scales);
-    /* One byte behind any alignment. */
-    return quant_pack(&made.m, made.codes, made.scales, made.from, made.source + 1, err);
+    arena_release(&made.arena, 0);
+    memset(arena_alloc(&made.arena, PACKED_BYTES), 0x55, PACKED_BYTES);
+    arena_release(&made.arena, 0);
+    return quant_pack(&made.m, &made.arena, made.from, made.source + 1, err);
 }
 
 typedef void group_fn(size_t tile, int o, const double *w, int n_k, bool absent);
@@ -199,7 +214,7 @@ static double most_of(const double *w)
 
 static void check_q8(size_t tile, int o, const double *w, int n_k, bool absent)
 {
-    uint16_t h = made.scales[tile * PANEL + (size_t)o];
+    uint16_t h = made.m.scales[tile * PANEL + (size_t)o];
     double scale = half(h);
     /* The division by 127 is in f32: at a tie of halves it may fall to either side. */
     double exact = most_of(w) / 127;
@@ -234,7 +249,7 @@ static void a_tie_goes_to_the_even_code(void **state)
     for (int k = 0; k < 32; k++)
         put(0, k, k ? (k - 16) + 0.5 : 127);
     assert_int_equal(pack(&err), 0);
-    assert_int_equal(made.scales[0], 0x3c00);
+    assert_int_equal(made.m.scales[0], 0x3c00);
     for (int k = 1; k < 32; k++)
         assert_int_equal(code_at(&made.m, 0, 0, k) - 128, (int)rint(k - 16 + 0.5));
 }
@@ -248,7 +263,7 @@ static void the_smallest_weights_keep_their_codes_in_range(void **state)
         fill(DTYPE_Q8, DTYPE_F32, 32, 32, most / 6);
         put(3, 3, most);
         assert_int_equal(pack(&err), 0);
-        double scale = half(made.scales[3]);
+        double scale = half(made.m.scales[3]);
         assert_true(scale > 0 && most <= 127.5 * scale);
         for (int k = 0; k < 32; k++) {
             assert_in_range(code_at(&made.m, 0, 3, k), 1, 255);
@@ -264,7 +279,7 @@ static double q4_found, q4_best;
 
 static void check_q4(size_t tile, int o, const double *w, int n_k, bool absent)
 {
-    double scale = half(made.scales[tile * PANEL + (size_t)o]), found = 0;
+    double scale = half(made.m.scales[tile * PANEL + (size_t)o]), found = 0;
     if (absent || most_of(w) == 0)
         assert_true(scale == 0);
     for (int k = 0; k < QUANT_GROUP; k++) {
@@ -350,15 +365,18 @@ static void a_row_is_scale_times_code(void **state)
         }
 }
 
-static void sizes_are_those_of_whole_tiles(void **state)
+static void what_does_not_fit_the_arena_is_refused(void **state)
 {
     (void)state;
-    struct packed m = {.type = DTYPE_Q8, .n_out = 33, .n_in = 65};
-    assert_int_equal(quant_code_bytes(&m), 2 * 3 * TILE);
-    assert_int_equal(quant_scale_bytes(&m), 2 * 3 * PANEL * 2);
-    m.type = DTYPE_Q4;
-    assert_int_equal(quant_code_bytes(&m), 2 * 3 * TILE / 2);
-    assert_int_equal(quant_scale_bytes(&m), 2 * 3 * PANEL * 2);
+    for (size_t bytes = 0; bytes < 2 * TILE + 2 * PANEL * 2; bytes += 64) {
+        struct err err = {0};
+        struct arena small;
+        fill(DTYPE_Q8, DTYPE_F32, 33, 32, 1);
+        assert_true(arena_fixed(&small, bytes));
+        assert_int_equal(quant_pack(&made.m, &small, DTYPE_F32, made.source + 1, &err),
+                         -ERR_MEMORY);
+        arena_free(&small);
+    }
 }
 
 static void weights_that_are_no_numbers_or_too_large_are_refused(void **state)
@@ -507,12 +525,12 @@ int main(void)
         cmocka_unit_test(levels_are_found_again_exactly_under_either_sign),
         cmocka_unit_test(one_weight_among_zeros_is_kept),
         cmocka_unit_test(a_row_is_scale_times_code),
-        cmocka_unit_test(sizes_are_those_of_whole_tiles),
+        cmocka_unit_test(what_does_not_fit_the_arena_is_refused),
         cmocka_unit_test(weights_that_are_no_numbers_or_too_large_are_refused),
         cmocka_unit_test(no_scale_is_infinite),
         cmocka_unit_test(bf16_is_rounded_to_the_nearest_even),
         cmocka_unit_test(halves_become_floats_and_bf16_at_any_length),
         cmocka_unit_test(roles_and_sizes_decide_the_type),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_arena, free_arena);
 }

@@ -43,13 +43,18 @@ static _Alignas(64) uint8_t codes[2][Q8_BYTES];
 static _Alignas(64) uint16_t scales[2][SCALES];
 
 /* Two matrices of the same weights: 0 q8, 1 q4. */
-static struct packed matrix(int i)
+static struct matrix matrix(int i)
 {
-    struct packed m = {i ? DTYPE_Q4 : DTYPE_Q8, N_OUT, N_IN, codes[i], scales[i]};
+    struct matrix m = {.type = i ? DTYPE_Q4 : DTYPE_Q8, .n_out = N_OUT, .n_in = N_IN};
+    struct arena a;
     struct err err = {0};
     for (int k = 0; k < N_OUT * N_IN; k++)
         weights_in[k] = (float)((k * 7919 % 2003) - 1001) / 500;
-    assert_int_equal(quant_pack(&m, codes[i], scales[i], DTYPE_F32, weights_in, &err), 0);
+    arena_init(&a);
+    assert_int_equal(quant_pack(&m, &a, DTYPE_F32, weights_in, &err), 0);
+    m.panels = memcpy(codes[i], m.panels, matrix_panel_bytes(&m));
+    m.scales = memcpy(scales[i], m.scales, matrix_scale_bytes(&m));
+    arena_free(&a);
     return m;
 }
 
@@ -60,12 +65,12 @@ static int save(const struct maker *mk, const struct quant_file_item *items, siz
     return quant_file_save(maker_path(mk, file), items, n, &bytes, err);
 }
 
-static int take(const struct maker *mk, const char *name, struct packed *m,
+static int take(const struct maker *mk, const char *name, struct matrix *m,
                 struct weights *w, struct arena *a, struct err *err)
 {
     int rc = weights_open(w, mk->dir, err);
     arena_init(a);
-    *m = (struct packed){.n_out = N_OUT, .n_in = N_IN};
+    *m = (struct matrix){.n_out = N_OUT, .n_in = N_IN};
     return rc ? rc : quant_file_take(m, w, a, name, err);
 }
 
@@ -89,7 +94,7 @@ static void what_is_written_is_taken_in_place(void **state)
                             .data = half,
                             .bytes = 10,
                             .n_values = 5};
-    struct packed m[2] = {matrix(0), matrix(1)};
+    struct matrix m[2] = {matrix(0), matrix(1)};
     struct quant_file_item items[] = {{"h\"", DTYPE_BF16, NULL, &narrow},
                                       {"v", DTYPE_BF16, NULL, &single},
                                       {names[0], DTYPE_Q8, &m[0], NULL},
@@ -101,21 +106,21 @@ static void what_is_written_is_taken_in_place(void **state)
     assert_int_equal(weights_open(&w, mk->dir, &err), 0);
     for (int i = 0; i < 2; i++) {
         struct arena a;
-        struct packed got = {.n_out = N_OUT, .n_in = N_IN};
+        struct matrix got = {.n_out = N_OUT, .n_in = N_IN};
         arena_init(&a);
         assert_true(quant_file_has(&w, names[i]));
         assert_int_equal(quant_file_take(&got, &w, &a, names[i], &err), 0);
         assert_int_equal(got.type, m[i].type);
         assert_int_equal(a.used_bytes, 0); /* borrowed, not copied */
-        assert_int_equal((uintptr_t)got.codes % 64, 0);
+        assert_int_equal((uintptr_t)got.panels % 64, 0);
         assert_int_equal((uintptr_t)got.scales % 64, 0);
-        assert_memory_equal(got.codes, codes[i], quant_code_bytes(&m[i]));
-        assert_memory_equal(got.scales, scales[i], quant_scale_bytes(&m[i]));
+        assert_memory_equal(got.panels, codes[i], matrix_panel_bytes(&m[i]));
+        assert_memory_equal(got.scales, scales[i], matrix_scale_bytes(&m[i]));
         arena_free(&a);
     }
-    assert_int_equal(weights_kept_bytes(&w), quant_code_bytes(&m[0]) +
-                                                 quant_code_bytes(&m[1]) +
-                                                 2 * quant_scale_bytes(&m[0]));
+    assert_int_equal(weights_kept_bytes(&w), matrix_panel_bytes(&m[0]) +
+                                                 matrix_panel_bytes(&m[1]) +
+                                                 2 * matrix_scale_bytes(&m[0]));
     weights_release_pages(&w); /* what is kept stays readable */
     assert_memory_equal(weights_find(&w, "a.weight.q8")->data, codes[0], Q8_BYTES);
     const struct tensor *v = weights_find(&w, "v"), *h = weights_find(&w, "h\"");
@@ -151,7 +156,7 @@ static void a_file_of_floats_has_no_mark_of_ours(void **state)
 static void what_cannot_be_written_leaves_no_file(void **state)
 {
     const struct maker *mk = *state;
-    struct packed m = matrix(0);
+    struct matrix m = matrix(0);
     struct quant_file_item item = {"a.weight", DTYPE_Q8, &m, NULL};
     struct err err = {0};
     size_t bytes;
@@ -195,15 +200,15 @@ static void write_parts(const struct maker *mk, const struct parts *p, size_t by
 
 static void fill_data(void)
 {
-    struct packed m = matrix(0);
-    memcpy(data, m.codes, Q8_BYTES);
+    struct matrix m = matrix(0);
+    memcpy(data, m.panels, Q8_BYTES);
     memcpy(data + Q8_BYTES, m.scales, SCALES * 2);
 }
 
 static void expect_fault(const struct maker *mk, const char *name, const char *first,
                          const char *second)
 {
-    struct packed m;
+    struct matrix m;
     struct weights w;
     struct arena a;
     struct err err = {0};
@@ -223,13 +228,13 @@ static void the_same_file_written_by_hand_is_taken(void **state)
         struct parts p = good;
         struct weights w;
         struct arena a;
-        struct packed m;
+        struct matrix m;
         p.pad = pad;
         write_parts(mk, &p, sizeof data);
         assert_int_equal(take(mk, "a.weight", &m, &w, &a, &err), 0);
-        assert_int_equal((uintptr_t)m.codes % 64, 0);
+        assert_int_equal((uintptr_t)m.panels % 64, 0);
         assert_int_equal((uintptr_t)m.scales % 64, 0);
-        assert_memory_equal(m.codes, data, Q8_BYTES);
+        assert_memory_equal(m.panels, data, Q8_BYTES);
         assert_memory_equal(m.scales, data + Q8_BYTES, SCALES * 2);
         assert_int_equal(weights_kept_bytes(&w), a.used_bytes ? 0 : sizeof data);
         assert_int_equal(weights_finish(&w, &err), 0);
@@ -333,7 +338,7 @@ static void what_fills_up_is_as_promised(void **state)
     data[Q8_BYTES + 2 * (PANEL_1 + 31)] = 0;
     data[Q8_BYTES + 2 * (PANEL_1 + 7)] = 1; /* of the last output: any */
     write_parts(mk, &good, sizeof data);
-    struct packed m;
+    struct matrix m;
     struct weights w;
     struct arena a;
     struct err err = {0};
@@ -348,7 +353,7 @@ static void what_fills_up_q4_is_as_promised(void **state)
     const struct maker *mk = *state;
     enum { Q4_BYTES = TILES * 512, TILE_2 = 2 * 512 };
     struct parts p = good;
-    struct packed m = matrix(1);
+    struct matrix m = matrix(1);
     p.codes = "\"a.weight.q4\":{\"dtype\":\"U8\",\"shape\":[2,3,4,32,4],"
               "\"data_offsets\":[0,3072]}";
     p.scales = "\"a.weight.scale\":{\"dtype\":\"F16\",\"shape\":[2,3,32],"
@@ -357,7 +362,7 @@ static void what_fills_up_q4_is_as_promised(void **state)
     for (int i = 0; i < 8; i++) {
         int at = places[i / 2], nibble = wrong[i % 2];
         bool absent = nibble == 0x10 || at == 32 * 4 + 2;
-        memcpy(data, m.codes, Q4_BYTES);
+        memcpy(data, m.panels, Q4_BYTES);
         memcpy(data + Q4_BYTES, m.scales, SCALES * 2);
         data[TILE_2 + at] = (char)(data[TILE_2 + at] ^ nibble);
         write_parts(mk, &p, Q4_BYTES + SCALES * 2);
@@ -365,7 +370,7 @@ static void what_fills_up_q4_is_as_promised(void **state)
             expect_fault(mk, "a.weight", "a.weight.q4", "codes of 0 behind input 69");
             continue;
         }
-        struct packed got;
+        struct matrix got;
         struct weights w;
         struct arena a;
         struct err err = {0};

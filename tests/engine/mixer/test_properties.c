@@ -423,7 +423,8 @@ static void names_that_find_no_memory_say_so(void **state)
     struct bind under = bind_under(&b.bind, "layer.%d.", 3);
     assert_null(under.prefix);
     assert_int_equal(bind_vector(&v, &under, "A", HEADS, &err), -ERR_MEMORY);
-    assert_int_equal(bind_matrix(&m, &under, "q", D, D, false, &err), -ERR_MEMORY);
+    const struct matrix_spec q = {.name = "q", .n_out = D, .n_in = D};
+    assert_int_equal(bind_matrix(&m, &under, &q, &err), -ERR_MEMORY);
     assert_false(bind_has(&under, "A"));
     b.bind.arena = &b.arena;
     close_bench(&b);

@@ -109,13 +109,13 @@ static void a_tied_head_shares_the_quantised_table(void **state)
     maker_transxssm(&made, &sizes);
     open_as(&m, made.dir, QUANT_Q4);
     open_as(&plain, made.dir, QUANT_F32);
-    assert_ptr_equal(m.head.panels, m.embed.table.codes);
-    assert_ptr_equal(m.head.scales, m.embed.table.scales);
-    assert_null(m.embed.rows);
-    const float *rows = plain.embed.rows;
+    assert_ptr_equal(m.head.panels, m.embed.table.m.panels);
+    assert_ptr_equal(m.head.scales, m.embed.table.m.scales);
+    assert_null(m.embed.table.rows);
+    const float *rows = plain.embed.table.rows;
     for (int t = 0; t < 70; t++) {
         float row[384], most = 0, off = 0;
-        quant_row(&m.embed.table, t, row);
+        quant_row(&m.embed.table.m, t, row);
         for (int k = 0; k < 384; k++) {
             float w = rows[t * 384 + k], d = w - row[k];
             most = w * w > most ? w * w : most;
@@ -134,7 +134,7 @@ static void an_untied_head_is_a_table_of_its_own(void **state)
     maker_llama(&made, &sizes);
     open_as(&m, made.dir, QUANT_Q4);
     assert_int_equal(m.head.type, DTYPE_Q8);
-    assert_ptr_not_equal(m.head.panels, m.embed.table.codes);
+    assert_ptr_not_equal(m.head.panels, m.embed.table.m.panels);
     assert_int_equal(find(&m, "lm_head.weight")->role, QUANT_TABLE);
     expect_sum(&m);
     model_close(&m);
@@ -161,12 +161,11 @@ static void same_matrices(const struct model *a, const struct model *b)
     const struct bound *x = a->bound.first;
     for (; x; x = x->next) {
         const struct bound *y = find(b, x->name);
-        struct packed p = {x->m.type, x->m.n_out, x->m.n_in, NULL, NULL};
         assert_int_equal(x->m.type, y->m.type);
         if (x->m.type < DTYPE_FLOATS)
             continue;
-        assert_memory_equal(x->m.panels, y->m.panels, quant_code_bytes(&p));
-        assert_memory_equal(x->m.scales, y->m.scales, quant_scale_bytes(&p));
+        assert_memory_equal(x->m.panels, y->m.panels, matrix_panel_bytes(&x->m));
+        assert_memory_equal(x->m.scales, y->m.scales, matrix_scale_bytes(&x->m));
     }
     assert_int_equal(a->n_params, b->n_params);
     assert_int_equal(a->type_mask, b->type_mask);
