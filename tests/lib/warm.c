@@ -159,6 +159,44 @@ void warm_expect(struct warm *w, uint64_t id, const struct engine_request *r,
     }
 }
 
+/* The n-th event of a kind of a choice. */
+static const struct event *nth(const struct drive *d, uint64_t id, int choice,
+                               enum event_kind kind, size_t n)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        const struct event *ev = &d->notes[i].ev;
+        if (ev->request == id && ev->choice == choice && ev->kind == kind && n-- == 0)
+            return ev;
+    }
+    fail_msg("request %llu, choice %d: an event is missing", (unsigned long long)id,
+             choice);
+    return NULL;
+}
+
+void warm_score(struct warm *w, uint64_t id, const struct engine_request *r, int choice)
+{
+    int32_t ids[WARM_CONTEXT];
+    memcpy(ids, r->ids, r->n_ids * sizeof *ids);
+    size_t n = drive_tokens(&w->hot, id, choice, ids + r->n_ids, WARM_CONTEXT - r->n_ids);
+    struct engine_request all = {.id = 1, .ids = ids, .n_ids = r->n_ids + n};
+    all.gen = drive_greedy(0);
+    all.gen.prompt_logprobs = true;
+    all.gen.logprobs = r->gen.logprobs;
+    drive_clear(&w->cold);
+    assert_int_equal(engine_submit(w->cold.e, &all, NULL), 0);
+    drive_run(&w->cold);
+    for (size_t i = 0; i < n; i++) {
+        const struct event *a = nth(&w->cold, 1, 0, EVENT_PROMPT, r->n_ids + i);
+        const struct event *b = nth(&w->hot, id, choice, EVENT_TOKEN, i);
+        if (a->id != b->id || a->logprob != b->logprob || a->n_top != b->n_top ||
+            memcmp(a->top, b->top, (size_t)a->n_top * sizeof *a->top) != 0)
+            fail_msg("%s: prompt of %zu, choice %d: token %zu has log-probability %.9g, "
+                     "when it is read %.9g",
+                     w->name, r->n_ids, choice, i, (double)b->logprob,
+                     (double)a->logprob);
+    }
+}
+
 int warm_ask(struct warm *w, const struct engine_request *r)
 {
     uint64_t id = warm_submit(w, r);

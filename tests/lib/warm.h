@@ -52,6 +52,10 @@ uint64_t warm_submit(struct warm *w, const struct engine_request *r);
 void warm_expect(struct warm *w, uint64_t id, const struct engine_request *r,
                  const char *what);
 
+/* Fails unless the engine without a cache, asked for the log-probabilities of prompt and
+ * answer as one prompt, gives each token of a finished choice what it was told with. */
+void warm_score(struct warm *w, uint64_t id, const struct engine_request *r, int choice);
+
 /* Submits, runs to the end, compares; answers the tokens that were not read again. */
 int warm_ask(struct warm *w, const struct engine_request *r);
 

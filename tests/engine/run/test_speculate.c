@@ -109,10 +109,32 @@ static void company_changes_nothing(void **state)
     }
 }
 
+/* Goes on from what a finished request left behind: its row, its last token, its text. A
+ * recurrent state may have gone back to where the last step began. */
+static void expect_goes_on(struct warm *w, int model, uint64_t id,
+                           const struct engine_request *r)
+{
+    int32_t ids[MOST];
+    int32_t stop = drive_finish(&w->hot, id, 0)->stop_id;
+    size_t n = r->n_ids;
+    warm_score(w, id, r, 0);
+    memcpy(ids, r->ids, n * sizeof *ids);
+    n += drive_tokens(&w->hot, id, 0, ids + n, MOST - n);
+    if (stop >= 0)
+        ids[n++] = stop; /* not told, but said */
+    warm_fill(ids + n, 3, 1);
+    for (size_t end = n - 1; end <= n + 3; end += end < n ? 1 : 3) {
+        struct engine_request next = chatty(ids, end, 5);
+        int cached = warm_ask(w, &next);
+        if (end < n && model == WARM_LLAMA)
+            assert_int_equal(cached, end);
+    }
+}
+
 /* Ends an answer by each of its tokens in turn. */
 static void an_answer_ends_where_it_ends(void **state)
 {
-    int32_t ids[MOST], said[MOST];
+    int32_t ids[MOST];
     (void)state;
     for (int model = 0; model < WARM_MODELS; model++) {
         struct warm w;
@@ -120,7 +142,10 @@ static void an_answer_ends_where_it_ends(void **state)
         size_t n = repetitive(ids, 40, 9);
         for (int max_tokens = 1; max_tokens < 12; max_tokens++) {
             struct engine_request r = chatty(ids, n, max_tokens);
-            warm_ask(&w, &r);
+            uint64_t id = warm_submit(&w, &r);
+            drive_run(&w.hot);
+            warm_expect(&w, id, &r, "ended");
+            expect_goes_on(&w, model, id, &r);
         }
         for (int32_t stop = 3; stop < 3 + DISTINCT; stop++)
             for (int least = 0; least < 10; least++) {
@@ -133,13 +158,7 @@ static void an_answer_ends_where_it_ends(void **state)
                 uint64_t id = warm_submit(&w, &r);
                 drive_run(&w.hot);
                 warm_expect(&w, id, &r, "stopped");
-                size_t more = drive_tokens(&w.hot, id, 0, said, MOST);
-                /* what was left behind is gone on from */
-                memcpy(said + MOST / 2, said, more * sizeof *said);
-                memcpy(said, ids, n * sizeof *said);
-                memmove(said + n, said + MOST / 2, more * sizeof *said);
-                struct engine_request next = chatty(said, n + more, 5);
-                warm_ask(&w, &next);
+                expect_goes_on(&w, model, id, &r);
             }
         expect_both(&w);
         warm_close(&w);
