@@ -8,7 +8,8 @@ tests/kernels/check_kernels), a Python script
 tests/{golden,wire,deploy}/test_*.py or a node script tests/clients/*/test_*.{js,mjs}. Scripts
 get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
 over the stand-in engine of tests/fake. A tests/clients/*/compare.js gets the path of the C
-program beside it instead. A program says how many of its tests passed and failed,
+program beside it instead. As many programs run at a time as there are processors, the slowest
+first, so that none of them runs alone at the end. A program says how many of its tests passed and failed,
 as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
 runs too long, or leaves a sanitizer's report counts as one failure. Output is shown only of
 programs that failed. The last line is "N passed, N failed"; the exit status is 1 when any
@@ -31,6 +32,8 @@ SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/te
            "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs",
            "tests/clients/*/compare.js", "tests/deploy/test_*.py"]
 KERNELS = ROOT / "tests/kernels/check_kernels.c"
+SLOWEST = ["tests/clients/tokenizer/compare.js", "tests/engine/test_equality",
+           "tests/wire/test_states.py", "tests/wire/test_load_leave.py"]
 SHOWN_LINES = 200
 
 CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.M)
@@ -60,19 +63,20 @@ def given(args, script):
 
 
 def commands(args):
-    """(name, command, working folder) of every unit test, then of every script."""
-    units, scripts = [], []
+    """(name, command, working folder) of every test, the slowest first."""
+    found = []
     for source in sorted(ROOT.glob("tests/**/test_*.c")) + [KERNELS]:
         name = source.relative_to(ROOT).with_suffix("")
-        units.append((str(name), [str(ROOT / args.build / name)], ROOT))
+        found.append((str(name), [str(ROOT / args.build / name)], ROOT))
     for pattern in SCRIPTS:
         for script in sorted(ROOT.glob(pattern)):
             program = sys.executable if script.suffix == ".py" else "node"
             folder = ROOT if script.suffix == ".py" else script.parent
-            scripts.append((str(script.relative_to(ROOT)),
-                            [program, str(script)] + given(args, script), folder))
+            found.append((str(script.relative_to(ROOT)),
+                          [program, str(script)] + given(args, script), folder))
     keep = re.compile(args.only)
-    return ([c for c in units if keep.search(c[0])], [c for c in scripts if keep.search(c[0])])
+    found.sort(key=lambda c: SLOWEST.index(c[0]) if c[0] in SLOWEST else len(SLOWEST))
+    return [c for c in found if keep.search(c[0])]
 
 
 def environment(reports):
@@ -170,16 +174,13 @@ def main():
     args = arguments()
     slow = 4 if re.search(r"asan|ubsan|tsan", args.build) else 1
     timeout = args.timeout or 900 * slow
-    units, scripts = commands(args)
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
-        for p, f, line in pool.map(lambda u: run_one(u, timeout), units):
+        runs = [pool.submit(run_one, entry, timeout) for entry in commands(args)]
+        for done in concurrent.futures.as_completed(runs):
+            p, f, line = done.result()
             passed, failed = passed + p, failed + f
             print(line, flush=True)
-    for script in scripts:
-        p, f, line = run_one(script, timeout)
-        passed, failed = passed + p, failed + f
-        print(line, flush=True)
     if passed + failed == 0:
         print("no test was found")
         failed = 1
