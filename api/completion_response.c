@@ -23,6 +23,7 @@ struct choice {
     struct buf text;       /* gathered, not yet written */
     struct buf ids;        /* JSON, without brackets */
     struct logprobs probs; /* gathered, not yet written */
+    int32_t stop_id;       /* -1: none */
     size_t n_chars;        /* code points of the answer so far */
     size_t n_generated;
     double sum; /* of log-probabilities */
@@ -43,6 +44,7 @@ struct completion_response {
     struct buf scratch; /* a text in two halves, made one */
     bool failed, ended;
     enum finish_reason why;
+    struct buf pending;        /* JSON; empty: nothing is saved */
     struct states_result told; /* borrows the names */
 };
 
@@ -115,6 +117,7 @@ void completion_response_free(struct completion_response *c)
     mem_free(c->choices);
     buf_free(&c->head);
     buf_free(&c->scratch);
+    buf_free(&c->pending);
     mem_free(c);
 }
 
@@ -166,6 +169,7 @@ static void take_finish(struct completion_response *c, struct part *p, struct ch
     ch->done = true;
     ch->reason = ev->reason;
     ch->n_generated = (size_t)ev->n_generated;
+    ch->stop_id = ev->stop_id;
     if (ch == &c->choices[(size_t)(p - c->parts) * (size_t)c->req->gen.n])
         p->n_cached = (size_t)ev->n_cached;
     c->n_done++;
@@ -218,6 +222,18 @@ static void put_probs(const struct completion_response *c, const struct view *v,
         logprobs_write(a, b, out);
 }
 
+static void put_end(const struct completion_response *c, const struct choice *ch,
+                    struct buf *out)
+{
+    if (ch->stop_id >= 0)
+        buf_printf(out, ",\"stop_token_id\":%" PRId32, ch->stop_id);
+    else
+        buf_puts(out, ",\"stop_token_id\":null");
+    buf_puts(out, ",\"pending\":");
+    buf_put(out, c->pending.data, c->pending.len);
+    out->failed = out->failed || c->pending.failed;
+}
+
 static void put_choice(struct completion_response *c, const struct view *v,
                        struct buf *out)
 {
@@ -234,6 +250,8 @@ static void put_choice(struct completion_response *c, const struct view *v,
             put_ids("prompt_token_ids", &v->part->ids, out);
         put_ids("token_ids", v->answer ? &v->choice->ids : NULL, out);
     }
+    if (v->last && (c->pending.len || c->pending.failed))
+        put_end(c, v->choice, out);
     buf_putc(out, '}');
 }
 
@@ -301,6 +319,19 @@ void completion_response_event(struct completion_response *c, const struct event
         take_finish(c, p, ch, ev);
     if (c->req->stream && !c->failed && !c->ended)
         flush(c, (size_t)ev->choice, out);
+}
+
+void completion_response_pending(struct completion_response *c, const struct buf *text,
+                                 const int32_t *ids, size_t n)
+{
+    struct buf *out = &c->pending;
+    buf_puts(out, "{\"text\":");
+    buf_json_string(out, text->data ? text->data : "", text->len);
+    buf_puts(out, ",\"token_ids\":[");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, i ? ",%" PRId32 : "%" PRId32, ids[i]);
+    buf_puts(out, "]}");
+    out->failed = out->failed || text->failed;
 }
 
 bool completion_response_finished(const struct completion_response *c)

@@ -5,7 +5,8 @@
  * any other gathers text until completion_response_close writes the object. The subtle points: an
  * echoed prompt is the first chunk of each of its choices; of best_of candidates the n
  * with the best mean log-probability per token are answered, so nothing of them is
- * written before the end.
+ * written before the end. Where a state is saved, a choice says with its finish_reason what the
+ * state contains beyond the answer: `stop_token_id` and `pending`.
  *
  * Running out of memory is sticky: the `out` of the next call comes back with
  * out->failed.
@@ -45,6 +46,11 @@ void completion_response_prompt(struct completion_response *c, size_t prompt,
  * ignored. */
 void completion_response_event(struct completion_response *c, const struct event *ev,
                                struct buf *out);
+
+/* What no client is shown of the one answer whose state is saved: text and last tokens,
+ * borrowed until it returns; before the choice's last event. */
+void completion_response_pending(struct completion_response *c, const struct buf *text,
+                                 const int32_t *ids, size_t n);
 
 /* True when every choice has had its last event. */
 bool completion_response_finished(const struct completion_response *c);

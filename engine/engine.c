@@ -287,11 +287,14 @@ int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool ski
                     : no_tokenizer(err);
 }
 
-bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const char *text,
-                  size_t len, size_t *at)
+int engine_match(const struct engine *e, const struct history *h,
+                 const struct engine_prompt *p, size_t *at, struct err *err)
 {
     *at = 0;
-    return e->vocab && match_text(e->vocab, ids, n, text, len, at);
+    if (!p->text)
+        return match_ids(h, p->ids, p->len, at, err);
+    return e->vocab ? match_text(e->vocab, h, p->text, p->len, at, err)
+                    : no_tokenizer(err);
 }
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
@@ -515,14 +518,23 @@ void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path
 {
     *out = (struct engine_lease_path){.tenant = s->key,
                                       .cache_salt = s->key + s->tenant_len,
-                                      .tokens = s->tokens,
-                                      .n_tokens = s->n_tokens};
+                                      .tokens = s->said.ids,
+                                      .n_tokens = (int)s->said.n_ids};
+}
+
+const int32_t *engine_lease_unseen(const struct engine *e, const struct engine_lease *s,
+                                   size_t *n, struct buf *text)
+{
+    *n = history_unseen(&s->said);
+    if (e->vocab)
+        match_unseen(e->vocab, &s->said, text);
+    return s->said.ids + s->said.n_ids - *n;
 }
 
 int engine_object_open(const struct engine *e, int fd, const char *tenant,
-                       struct engine_object *out, struct ids *tokens, struct err *err)
+                       struct engine_object *out, struct history *said, struct err *err)
 {
-    return object_io_tokens(&e->kind, fd, tenant, out, tokens, err);
+    return object_io_open_file(&e->kind, fd, tenant, out, said, err);
 }
 
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,

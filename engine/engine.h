@@ -14,6 +14,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
+#include "engine/base/history.h"
 #include "engine/base/ids.h"
 
 #include <stdbool.h>
@@ -123,11 +124,18 @@ int engine_encode(const struct engine *e, const char *text, size_t len, unsigned
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
                   struct buf *out, struct err *err);
 
-/* Whether text begins with what ids say: as an answer shows them (what is not UTF-8 is
- * U+FFFD), special tokens as they are written or left out. True: they are its first *at
- * bytes; false: they part at byte *at. Without a tokenizer they part at once. */
-bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const char *text,
-                  size_t len, size_t *at);
+/* A prompt: a text, or ids where that is NULL. */
+struct engine_prompt {
+    const char *text;
+    const int32_t *ids;
+    size_t len;
+};
+
+/* 0: the prompt's first *at bytes or ids are the conversation, with or without what no
+ * client was shown of it (engine/tokenizer/match.h). ERR_CONFLICT: they part at *at.
+ * ERR_MEMORY; ERR_UNSUPPORTED for a text without a tokenizer. */
+int engine_match(const struct engine *e, const struct history *h,
+                 const struct engine_prompt *p, size_t *at, struct err *err);
 
 /* The bytes of one token, owned by the engine; NULL for an id without a token. They need
  * not be whole UTF-8. */
@@ -185,6 +193,12 @@ struct engine_request {
      */
     int state_tokens;
     size_t state_bytes;
+    /* Of the conversation that this state contains: where answers ended, borrowed until
+     * submit returns; whether the prompt is all of it, so that the answer completes a
+     * character that it ends in. */
+    const struct answer_end *ends;
+    size_t n_ends;
+    bool resume;
     bool save_state; /* FINISH lends the state at the end of the answer; n is 1 */
     /* The same for a state that this engine has computed itself, in an earlier life: it
      * is loaded where no deeper one is known; if it is not good, the prompt is read. What
@@ -306,10 +320,15 @@ struct engine_lease_path {
 };
 void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path *out);
 
-/* Reads an object's head and tokens, checks them and the file's length; the tokens are
- * appended. */
+/* What no client was shown of the answer that a leased state ends with: appends its text,
+ * returns the last *n tokens, borrowed from the lease. text->failed: out of memory. */
+const int32_t *engine_lease_unseen(const struct engine *e, const struct engine_lease *s,
+                                   size_t *n, struct buf *text);
+
+/* Reads what is before an object's body, checks it and the file's length. *said is the
+ * caller's until history_free; empty on failure. */
 int engine_object_open(const struct engine *e, int fd, const char *tenant,
-                       struct engine_object *out, struct ids *tokens, struct err *err);
+                       struct engine_object *out, struct history *said, struct err *err);
 
 /* What the head of the object in a file says; its checksums are not asked. */
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,

@@ -100,13 +100,31 @@ static void finish(struct runner *r, struct seq *s, struct event *ev)
     release(r, s, ev->reason);
 }
 
-/* The end of a text that no stop string cut: what was held back comes out. */
+static bool saves(const struct seq *s, const struct event *ev)
+{
+    return s->req->to_save && (ev->reason == FINISH_STOP || ev->reason == FINISH_LENGTH);
+}
+
+/* For the state that is saved: what out says of the answer's end. */
+static void note_end(struct seq *s, const struct event *ev, const struct detok_out *out)
+{
+    int32_t n = s->n_tokens, from = n - (int32_t)out->n_dropped - (out->shown > 0);
+    if (saves(s, ev) && (from < n || s->detok.tail_len > 0))
+        s->end =
+            (struct answer_end){n, from, (int32_t)out->shown, (int32_t)out->stop_end};
+}
+
+/* The end of a text that no stop string cut: what was held back comes out, but for an
+ * incomplete character where the text may go on. */
 static void flush(struct runner *r, struct seq *s, struct event *ev)
 {
     if (!r->vocab.vocab)
         return;
     struct detok_out out;
-    detok_flush(&s->detok, &out);
+    if (saves(s, ev))
+        detok_suspend(&s->detok, &out);
+    else
+        detok_flush(&s->detok, &out);
     emit_released(r, s, &out);
     ev->text = out.rest ? out.rest : "";
     ev->text_len = out.rest_len;
@@ -121,6 +139,7 @@ void emit_finish(struct runner *r, struct seq *s, enum finish_reason why)
     struct event ev = event_of(r, s, EVENT_FINISH);
     ev.reason = why;
     flush(r, s, &ev);
+    note_end(s, &ev, &(struct detok_out){0});
     finish(r, s, &ev);
 }
 
@@ -130,14 +149,16 @@ static void finish_on_id(struct runner *r, struct seq *s, int32_t id)
     ev.reason = FINISH_STOP;
     ev.stop_id = id;
     flush(r, s, &ev);
+    note_end(s, &ev, &(struct detok_out){.n_dropped = 1});
     finish(r, s, &ev);
 }
 
-static void finish_on_string(struct runner *r, struct seq *s, int index)
+static void finish_on_string(struct runner *r, struct seq *s, const struct detok_out *out)
 {
     struct event ev = event_of(r, s, EVENT_FINISH);
     ev.reason = FINISH_STOP;
-    ev.stop_string = index;
+    ev.stop_string = out->stop;
+    note_end(s, &ev, out);
     finish(r, s, &ev);
 }
 
@@ -149,28 +170,27 @@ static bool is_end(const struct request *q, int32_t id)
     return false;
 }
 
-/* Tokens that the detokeniser releases now; the index of a stop string that matched, or
- * -1. */
-static int push_text(struct runner *r, struct seq *s)
+/* Emits the tokens that the detokeniser releases now. */
+static void push_text(struct runner *r, struct seq *s, struct detok_out *out)
 {
     uint32_t slot = s->next_record;
-    struct detok_out out = {.stop = -1};
+    *out = (struct detok_out){.stop = -1};
     if (s->records)
         s->records[slot] = s->next;
     s->next_record = (slot + 1) % s->n_records;
     if (!r->vocab.vocab) {
         struct detok_token plain = {.id = s->next.id, .slot = slot, .text = ""};
         emit_token(r, s, &plain);
-        return -1;
+        return;
     }
-    detok_push(&s->detok, s->next.id, slot, &out);
-    emit_released(r, s, &out);
-    return out.stop;
+    detok_push(&s->detok, s->next.id, slot, out);
+    emit_released(r, s, out);
 }
 
 bool emit_sampled(struct runner *r, struct seq *s)
 {
     struct request *q = s->req;
+    struct detok_out out;
     int32_t id = s->next.id;
     if (id < 0) {
         emit_finish(r, s, FINISH_ERROR);
@@ -183,11 +203,11 @@ bool emit_sampled(struct runner *r, struct seq *s)
         finish_on_id(r, s, id);
         return false;
     }
-    int stop = push_text(r, s);
+    push_text(r, s, &out);
     bool full = s->n_tokens - q->n_prompt == q->gen.max_tokens;
-    if (stop >= 0)
-        finish_on_string(r, s, stop);
+    if (out.stop >= 0)
+        finish_on_string(r, s, &out);
     else if (full)
         emit_finish(r, s, FINISH_LENGTH);
-    return stop < 0 && !full;
+    return out.stop < 0 && !full;
 }

@@ -10,19 +10,20 @@
 /* ---- memory ----------------------------------------------------------------- */
 
 int lease_new(struct engine_lease **out, const struct radix_key *key, int n_tokens,
-              struct err *err)
+              size_t n_ends, struct err *err)
 {
-    size_t table = (size_t)seq_pages(n_tokens) * sizeof(int32_t);
-    size_t tokens = (size_t)n_tokens * sizeof(int32_t);
-    struct engine_lease *l = mem_alloc(sizeof *l + table + tokens + key->len + 1);
+    size_t table = (size_t)seq_pages(n_tokens), tokens = (size_t)n_tokens;
+    struct engine_lease *l = mem_alloc(sizeof *l + (table + tokens) * sizeof(int32_t) +
+                                       n_ends * sizeof(struct answer_end) + key->len + 1);
     if (!l)
         return err_set(err, ERR_MEMORY, "out of memory for a state of %d tokens",
                        n_tokens);
     *l = (struct engine_lease){.slot = -1};
     list_init(&l->at);
     l->table = (int32_t *)(void *)(l + 1);
-    l->tokens = (int32_t *)(void *)((char *)l->table + table);
-    l->key = (char *)l->tokens + tokens;
+    l->said.ids = l->table + table;
+    l->said.ends = (struct answer_end *)(void *)(l->said.ids + tokens);
+    l->key = (char *)(l->said.ends + n_ends);
     l->key_len = key->len;
     l->tenant_len = key->tenant_len;
     memcpy(l->key, key->bytes, key->len);
@@ -67,6 +68,18 @@ void lease_grant(struct runner *r, struct request *q)
     emit_load(r, q, l);
 }
 
+/* All tokens, and the ends with this one, if it is one. */
+static void copy_history(struct history *to, const struct seq *s)
+{
+    const struct request *q = s->req;
+    to->n_ids = (size_t)s->n_tokens;
+    to->n_ends = q->n_ends;
+    memcpy(to->ids, s->tokens, to->n_ids * sizeof *to->ids);
+    memcpy(to->ends, q->ends, to->n_ends * sizeof *to->ends);
+    if (s->end.at > (q->n_ends ? q->ends[q->n_ends - 1].at : 0))
+        to->ends[to->n_ends++] = s->end;
+}
+
 struct engine_lease *lease_at_end(struct runner *r, struct seq *s, enum finish_reason why)
 {
     struct engine_lease *l = s->req->to_save;
@@ -75,8 +88,7 @@ struct engine_lease *lease_at_end(struct runner *r, struct seq *s, enum finish_r
         return NULL;
     s->req->to_save = NULL;
     hand_out(r, l, s, s->n_run);
-    l->n_tokens = s->n_tokens;
-    memcpy(l->tokens, s->tokens, (size_t)s->n_tokens * sizeof *s->tokens);
+    copy_history(&l->said, s);
     l->keep = reuse_wants(&r->reuse, s);
     l->slot = s->slot;
     s->slot = -1;
@@ -86,7 +98,7 @@ struct engine_lease *lease_at_end(struct runner *r, struct seq *s, enum finish_r
 /* The tokens and pages of a checkpoint's path. */
 static void take_path(struct runner *r, struct engine_lease *l, int32_t node)
 {
-    radix_path(&r->prefix.radix, node, l->tokens);
+    radix_path(&r->prefix.radix, node, l->said.ids);
     l->n_pages = r->pages.page_bytes ? seq_pages(l->depth) : 0;
     if (l->n_pages)
         radix_table(&r->prefix.radix, node, l->table);
@@ -103,10 +115,11 @@ struct engine_lease *lease_persist_next(struct runner *r, bool all)
         return NULL;
     struct checkpoint *c = &p->checkpoints[slot];
     struct radix_key key = radix_key_of(&p->radix, c->node);
-    if (lease_new(&l, &key, c->depth, NULL))
+    if (lease_new(&l, &key, c->depth, 0, NULL))
         return NULL;
     c->persisted = true;
-    l->depth = l->n_tokens = c->depth;
+    l->depth = c->depth;
+    l->said.n_ids = (size_t)c->depth;
     l->slot = slots_dup(&r->slots, slot);
     l->constant = slots_at(&r->slots, l->slot);
     l->pool = r->pages.base;
@@ -154,7 +167,8 @@ static void give_up(struct runner *r, struct request *q)
 /* The slot becomes a checkpoint, or is free; the pages are the tree's, if anybody's. */
 static void settle(struct runner *r, struct engine_lease *l)
 {
-    struct prefix_path path = {{l->key, l->key_len, l->tenant_len}, l->tokens, l->depth};
+    struct prefix_path path = {
+        {l->key, l->key_len, l->tenant_len}, l->said.ids, l->depth};
     if (l->keep && r->reuse.prefix &&
         prefix_adopt(r->reuse.prefix, &path, PREFIX_ANSWER, l->slot, l->table))
         l->slot = -1;

@@ -32,15 +32,16 @@ struct engine_lease {
     char *constant;    /* [slot_bytes]: that slot's bytes */
     char *pool;        /* the pages' */
     int32_t *table;    /* [n_pages]; owns a reference to each */
-    int32_t *tokens;   /* [n_tokens]; to save */
-    char *key;         /* [key_len] of the request, and a NUL */
+    struct history said; /* to save; borrows the lease's memory */
+    char *key;           /* [key_len] of the request, and a NUL */
     size_t key_len, tenant_len;
-    int depth, n_tokens, n_pages;
+    int depth, n_pages;
 };
 
-/* Memory for a loan of at most n_tokens tokens of a request with this key. ERR_MEMORY. */
+/* Memory for a lease of at most n_tokens tokens and n_ends ends, of a request with this
+ * key. ERR_MEMORY. */
 int lease_new(struct engine_lease **out, const struct radix_key *key, int n_tokens,
-              struct err *err);
+              size_t n_ends, struct err *err);
 void lease_free(struct engine_lease *l); /* accepts NULL; not one that is out */
 
 /* The just admitted request waits for its state: lends slot and pages, emits EVENT_LOAD.

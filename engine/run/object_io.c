@@ -31,7 +31,7 @@ struct object_kind object_io_kind(const struct model *m, uint64_t tokenizer_hash
                                 .max_tokens = m->context};
 }
 
-static struct engine_object told(const struct object_head *h)
+static struct engine_object object_of(const struct object_head *h)
 {
     return (struct engine_object){
         .bytes = h->bytes, .depth = h->depth, .n_tokens = h->n_tokens};
@@ -43,42 +43,43 @@ int object_io_peek(const struct object_kind *k, int fd, const char *tenant,
     struct object_head h;
     int rc = object_file_peek(&h, fd, k, tenant, err);
     if (rc == 0)
-        *out = told(&h);
+        *out = object_of(&h);
     return rc;
 }
 
-int object_io_tokens(const struct object_kind *k, int fd, const char *tenant,
-                     struct engine_object *out, struct ids *tokens, struct err *err)
+int object_io_open_file(const struct object_kind *k, int fd, const char *tenant,
+                        struct engine_object *out, struct history *said, struct err *err)
 {
     struct object_head h;
-    int32_t *found = NULL;
-    int rc = object_file_open(&h, &found, fd, k, tenant, err);
-    if (rc)
-        return rc;
-    *out = told(&h);
-    if (!ids_append(tokens, found, (size_t)h.n_tokens))
-        rc = err_set(err, ERR_MEMORY, "out of memory for %d tokens", h.n_tokens);
-    object_file_free(found);
+    int rc = object_file_open(&h, said, fd, k, tenant, err);
+    if (rc == 0)
+        *out = object_of(&h);
     return rc;
 }
 
-/* ---- states on loan --------------------------------------------------------- */
+/* ---- leases ----------------------------------------------------------------- */
+
+static struct object_head head_of(const struct object_kind *k,
+                                  const struct engine_lease *s, const char *tenant)
+{
+    struct object_head h;
+    object_head(&h, k, tenant, s->depth, (int)s->said.n_ids, (int)s->said.n_ends);
+    return h;
+}
 
 void object_io_object_of(const struct object_kind *k, const struct engine_lease *s,
                          struct engine_object *out)
 {
-    *out = (struct engine_object){.bytes = object_bytes(k, s->depth, s->n_tokens),
-                                  .depth = s->depth,
-                                  .n_tokens = s->n_tokens};
+    struct object_head h = head_of(k, s, "");
+    *out = object_of(&h);
 }
 
 int object_io_save(const struct object_kind *k, const struct engine_lease *s, int fd,
                    const char *tenant, struct err *err)
 {
-    struct object_head h;
+    struct object_head h = head_of(k, s, tenant);
     struct object_file_state from = {s->constant, s->pool, s->table};
-    object_head(&h, k, tenant, s->depth, s->n_tokens);
-    return object_file_save(fd, &h, s->tokens, k, &from, err);
+    return object_file_save(fd, &h, &s->said, k, &from, err);
 }
 
 int object_io_load(const struct object_kind *k, struct engine_lease *s, int fd,
@@ -129,7 +130,7 @@ const struct engine_object *object_io_object(struct engine_upload *in)
 {
     if (!in->check.head.bytes)
         return NULL;
-    in->object = told(&in->check.head);
+    in->object = object_of(&in->check.head);
     return &in->object;
 }
 

@@ -20,8 +20,8 @@ int object_io_save(const struct object_kind *k, const struct engine_lease *s, in
                    const char *tenant, struct err *err);
 int object_io_load(const struct object_kind *k, struct engine_lease *s, int fd,
                    const char *tenant, struct err *err);
-int object_io_tokens(const struct object_kind *k, int fd, const char *tenant,
-                     struct engine_object *out, struct ids *tokens, struct err *err);
+int object_io_open_file(const struct object_kind *k, int fd, const char *tenant,
+                        struct engine_object *out, struct history *said, struct err *err);
 int object_io_peek(const struct object_kind *k, int fd, const char *tenant,
                    struct engine_object *out, struct err *err);
 int object_io_open(struct engine_upload **out, const struct object_kind *k,

@@ -60,10 +60,15 @@ static int make_loans(struct request *r, const struct engine_request *from,
     r->n_state = from->state_tokens;
     r->n_persisted = from->persisted_tokens;
     r->state_bytes = r->n_persisted ? from->persisted_bytes : from->state_bytes;
+    r->n_ends = from->n_ends;
+    r->ends = copy_array(&r->arena, from->ends, r->n_ends, sizeof *r->ends);
+    if (!r->ends)
+        return err_set(err, ERR_MEMORY, "out of memory for a request");
     if (r->n_state || r->n_persisted)
-        rc = lease_new(&r->to_load, &r->key, r->n_prompt, err);
+        rc = lease_new(&r->to_load, &r->key, r->n_prompt, 0, err);
     if (rc == 0 && from->save_state)
-        rc = lease_new(&r->to_save, &r->key, r->n_prompt + r->gen.max_tokens, err);
+        rc = lease_new(&r->to_save, &r->key, r->n_prompt + r->gen.max_tokens,
+                       r->n_ends + 1, err);
     return rc;
 }
 
@@ -86,6 +91,8 @@ static int init_seq(struct request *r, struct seq *s, const struct engine_reques
         int rc = detok_init(&s->detok, w->vocab, &stops, err);
         if (rc)
             return rc;
+        if (from->resume)
+            detok_resume(&s->detok, s->tokens, (size_t)s->n_tokens);
         s->n_records = (uint32_t)detok_max_pending(&s->detok) + 1;
     } else
         s->n_records = 1;

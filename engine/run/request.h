@@ -39,6 +39,8 @@ struct request {
     enum prefix_kind cut_kind;
 
     /* states from outside and to it: lease.c */
+    struct answer_end *ends; /* [n_ends] of the conversation that is loaded */
+    size_t n_ends;
     int n_state;        /* tokens of the prompt whose state is loaded */
     size_t state_bytes; /* of the object */
     int n_persisted; /* the same, if memory knows less; n_state is decided at admission */

@@ -7,6 +7,7 @@
 #ifndef ENGINE_RUN_SEQ_H
 #define ENGINE_RUN_SEQ_H
 
+#include "engine/base/history.h"
 #include "engine/run/draft.h"
 #include "engine/run/sample.h"
 #include "engine/state/pages.h"
@@ -36,6 +37,7 @@ struct seq {
     struct detok detok;
     struct sample_out *records; /* [n_records] ring of log-probabilities, or NULL */
     uint32_t n_records, next_record;
+    struct answer_end end;  /* at > 0: what clients are not shown of the answer */
     struct sample_out next; /* what the last step sampled */
     int n_rows, row0;       /* this step's share */
 

@@ -6,35 +6,37 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { VERSION = 1, ALIGN = 64 };
+enum { ALIGN = 64 };
 
 static const char MAGIC[8] = {'S', 'S', 'M', 'D', 'S', 'T', 'A', 'T'};
 
 /* The head as it lies in the file. */
 struct wire {
     char magic[8];
-    uint32_t version, head_bytes; /* with the tokens and their padding */
+    uint32_t layout, head_bytes; /* with tokens, ends and padding */
     uint64_t object_bytes;
     uint64_t head_hash; /* of head_bytes, this field as zero */
     uint64_t body_hash;
     uint64_t model_hash, tokenizer_hash;
     uint64_t slot_bytes, page_bytes;
     uint32_t page_tokens, weights, kv, math, rope_length;
-    uint32_t depth, n_tokens, n_pages;
-    char zero[24];
+    uint32_t depth, n_tokens, n_pages, n_ends;
+    char zero[20];
     char tenant[OBJECT_TENANT_BYTES];
     char zero_too[64];
 };
 
 _Static_assert(sizeof(struct wire) == OBJECT_HEAD_BYTES, "the head has no padding");
+_Static_assert(sizeof(struct answer_end) == 4 * sizeof(int32_t), "nor has an end");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "the host's order is the file's");
 
 /* ---- sizes ------------------------------------------------------------------ */
 
-uint64_t object_body_at(int n_tokens)
+static uint64_t body_at(int n_tokens, int n_ends)
 {
-    uint64_t n = OBJECT_HEAD_BYTES + (uint64_t)n_tokens * sizeof(int32_t);
+    uint64_t n = OBJECT_HEAD_BYTES + (uint64_t)n_tokens * sizeof(int32_t) +
+                 (uint64_t)n_ends * sizeof(struct answer_end);
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
@@ -43,28 +45,24 @@ static int pages_of(const struct object_kind *k, int depth)
     return k->page_bytes ? (depth + PAGE_TOKENS - 1) / PAGE_TOKENS : 0;
 }
 
-uint64_t object_bytes(const struct object_kind *k, int depth, int n_tokens)
-{
-    return object_body_at(n_tokens) + k->slot_bytes +
-           (uint64_t)pages_of(k, depth) * k->page_bytes;
-}
-
 /* ---- the head --------------------------------------------------------------- */
 
 void object_head(struct object_head *h, const struct object_kind *k, const char *tenant,
-                 int depth, int n_tokens)
+                 int depth, int n_tokens, int n_ends)
 {
-    *h = (struct object_head){.depth = depth,
+    *h = (struct object_head){.layout = OBJECT_LAYOUT,
+                              .depth = depth,
                               .n_tokens = n_tokens,
+                              .n_ends = n_ends,
                               .n_pages = pages_of(k, depth),
-                              .bytes = object_bytes(k, depth, n_tokens),
-                              .body_at = object_body_at(n_tokens)};
+                              .body_at = body_at(n_tokens, n_ends)};
+    h->bytes = h->body_at + k->slot_bytes + (uint64_t)h->n_pages * k->page_bytes;
     strncpy(h->tenant, tenant, sizeof h->tenant - 1);
 }
 
 static struct wire wire_of(const struct object_head *h, const struct object_kind *k)
 {
-    struct wire w = {.version = VERSION,
+    struct wire w = {.layout = (uint32_t)h->layout,
                      .head_bytes = (uint32_t)h->body_at,
                      .object_bytes = h->bytes,
                      .body_hash = h->body_hash,
@@ -79,19 +77,24 @@ static struct wire wire_of(const struct object_head *h, const struct object_kind
                      .rope_length = k->rope_length,
                      .depth = (uint32_t)h->depth,
                      .n_tokens = (uint32_t)h->n_tokens,
-                     .n_pages = (uint32_t)h->n_pages};
+                     .n_pages = (uint32_t)h->n_pages,
+                     .n_ends = (uint32_t)h->n_ends};
     memcpy(w.magic, MAGIC, sizeof MAGIC);
     memcpy(w.tenant, h->tenant, sizeof w.tenant);
     return w;
 }
 
 void object_write(void *to, struct object_head *h, const struct object_kind *k,
-                  const int32_t *tokens)
+                  const struct history *said)
 {
     struct wire w = wire_of(h, k);
+    char *at = (char *)to + sizeof w;
+    size_t n_ids = said->n_ids * sizeof *said->ids;
     memset(to, 0, h->body_at);
     memcpy(to, &w, sizeof w);
-    memcpy((char *)to + sizeof w, tokens, (size_t)h->n_tokens * sizeof *tokens);
+    memcpy(at, said->ids, n_ids);
+    if (said->n_ends)
+        memcpy(at + n_ids, said->ends, said->n_ends * sizeof *said->ends);
     w.head_hash = h->head_hash = hash_bytes(to, h->body_at);
     memcpy(to, &w, sizeof w);
 }
@@ -117,8 +120,10 @@ static int check_counts(const struct wire *w, const struct object_kind *k,
 {
     if (memcmp(w->magic, MAGIC, sizeof MAGIC) != 0)
         return err_set(err, ERR_CONFLICT, "state object: it does not begin as one");
-    if (w->version != VERSION)
-        return object_differs(err, "layout version", VERSION, w->version);
+    if (w->layout < 1 || w->layout > OBJECT_LAYOUT)
+        return err_set(err, ERR_CONFLICT,
+                       "state object: layout: expected 1 to %d, found %" PRIu32,
+                       OBJECT_LAYOUT, w->layout);
     if (w->n_tokens < 1 || w->n_tokens > (uint32_t)k->max_tokens)
         return err_set(err, ERR_CONFLICT,
                        "state object: tokens: expected 1 to %d, found %" PRIu32,
@@ -128,6 +133,11 @@ static int check_counts(const struct wire *w, const struct object_kind *k,
                        "state object: depth: expected %" PRIu32
                        " tokens or one less, found %" PRIu32,
                        w->n_tokens, w->depth);
+    uint32_t most = w->layout < 2 ? 0 : w->n_tokens;
+    if (w->n_ends > most)
+        return err_set(err, ERR_CONFLICT,
+                       "state object: ends: expected 0 to %" PRIu32 ", found %" PRIu32,
+                       most, w->n_ends);
     return 0;
 }
 
@@ -172,7 +182,8 @@ int object_parse(struct object_head *h, const void *bytes, const struct object_k
     if (rc)
         return rc;
     struct object_head expected;
-    object_head(&expected, k, tenant, (int)w.depth, (int)w.n_tokens);
+    object_head(&expected, k, tenant, (int)w.depth, (int)w.n_tokens, (int)w.n_ends);
+    expected.layout = (int)w.layout;
     own = wire_of(&expected, k);
     rc = check_kind(&w, &own, err);
     if (rc)
@@ -183,9 +194,42 @@ int object_parse(struct object_head *h, const void *bytes, const struct object_k
     return 0;
 }
 
-const int32_t *object_tokens(const void *memory)
+struct history object_history(const struct object_head *h, void *memory)
 {
-    return (const void *)((const char *)memory + OBJECT_HEAD_BYTES);
+    int32_t *ids = (void *)((char *)memory + OBJECT_HEAD_BYTES);
+    return (struct history){.ids = ids,
+                            .ends = (void *)(ids + h->n_tokens),
+                            .n_ids = (size_t)h->n_tokens,
+                            .n_ends = (size_t)h->n_ends};
+}
+
+static int check_ids(const struct history *said, const struct object_kind *k,
+                     struct err *err)
+{
+    for (size_t i = 0; i < said->n_ids; i++)
+        if (said->ids[i] < 0 || said->ids[i] >= k->vocab_size)
+            return err_set(err, ERR_CONFLICT,
+                           "state object: tokens[%zu]: expected 0 to %d, found %" PRId32,
+                           i, k->vocab_size - 1, said->ids[i]);
+    return 0;
+}
+
+/* Each is behind the one before and within the tokens. */
+static int check_ends(const struct history *said, struct err *err)
+{
+    int32_t before = 0;
+    for (size_t i = 0; i < said->n_ends; i++) {
+        const struct answer_end *e = &said->ends[i];
+        bool cut = e->shown > 0; /* then there is such a token */
+        if (e->at <= before || (size_t)e->at > said->n_ids || e->from < before ||
+            e->from > e->at - cut || e->shown < 0 || e->stop < 0)
+            return err_set(err, ERR_CONFLICT,
+                           "state object: ends[%zu]: expected one behind %" PRId32
+                           ", found %" PRId32 " from %" PRId32,
+                           i, before, e->at, e->from);
+        before = e->at;
+    }
+    return 0;
 }
 
 int object_check_tokens(const struct object_head *h, void *memory,
@@ -197,13 +241,9 @@ int object_check_tokens(const struct object_head *h, void *memory,
     w->head_hash = h->head_hash;
     if (hash != h->head_hash)
         return object_differs_hash(err, "checksum of the head", h->head_hash, hash);
-    const int32_t *tokens = object_tokens(memory);
-    for (int i = 0; i < h->n_tokens; i++)
-        if (tokens[i] < 0 || tokens[i] >= k->vocab_size)
-            return err_set(err, ERR_CONFLICT,
-                           "state object: tokens[%d]: expected 0 to %d, found %" PRId32,
-                           i, k->vocab_size - 1, tokens[i]);
-    return 0;
+    struct history said = object_history(h, memory);
+    int rc = check_ids(&said, k, err);
+    return rc ? rc : check_ends(&said, err);
 }
 
 /* ---- pieces ----------------------------------------------------------------- */

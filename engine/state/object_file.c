@@ -56,9 +56,24 @@ static int check_length(int fd, const struct object_head *h, struct err *err)
     return 0;
 }
 
-/* The memory begins with the head; what the caller gets is behind it. */
-static int read_tokens(int32_t **tokens, int fd, const struct object_head *h,
-                       const struct object_kind *k, struct err *err)
+/* Layout 1 does not say how answers ended: the last one maybe inside a character. */
+static int copy_history(struct history *to, const struct history *from, int layout,
+                        struct err *err)
+{
+    size_t more = layout < 2;
+    int rc = history_make(to, from->n_ids, from->n_ends + more, err);
+    if (rc)
+        return rc;
+    int32_t n = (int32_t)from->n_ids;
+    memcpy(to->ids, from->ids, from->n_ids * sizeof *to->ids);
+    memcpy(to->ends, from->ends, from->n_ends * sizeof *to->ends);
+    if (more)
+        to->ends[0] = (struct answer_end){.at = n, .from = n};
+    return 0;
+}
+
+static int read_history(struct history *said, int fd, const struct object_head *h,
+                        const struct object_kind *k, struct err *err)
 {
     char *memory = mem_alloc(h->body_at);
     if (!memory)
@@ -66,10 +81,11 @@ static int read_tokens(int32_t **tokens, int fd, const struct object_head *h,
     int rc = read_at(fd, memory, h->body_at, 0, err);
     if (rc == 0)
         rc = object_check_tokens(h, memory, k, err);
-    if (rc)
-        mem_free(memory);
-    else
-        *tokens = (void *)(memory + OBJECT_HEAD_BYTES);
+    if (rc == 0) {
+        struct history read = object_history(h, memory);
+        rc = copy_history(said, &read, h->layout, err);
+    }
+    mem_free(memory);
     return rc;
 }
 
@@ -85,17 +101,11 @@ int object_file_peek(struct object_head *h, int fd, const struct object_kind *k,
     return rc;
 }
 
-int object_file_open(struct object_head *h, int32_t **tokens, int fd,
+int object_file_open(struct object_head *h, struct history *said, int fd,
                      const struct object_kind *k, const char *tenant, struct err *err)
 {
     int rc = object_file_peek(h, fd, k, tenant, err);
-    return rc ? rc : read_tokens(tokens, fd, h, k, err);
-}
-
-void object_file_free(int32_t *tokens)
-{
-    if (tokens)
-        mem_free((char *)tokens - OBJECT_HEAD_BYTES);
+    return rc ? rc : read_history(said, fd, h, k, err);
 }
 
 /* ---- the body --------------------------------------------------------------- */
@@ -188,7 +198,7 @@ int object_file_load(int fd, const struct object_head *h, const struct object_ki
     return rc;
 }
 
-int object_file_save(int fd, struct object_head *h, const int32_t *tokens,
+int object_file_save(int fd, struct object_head *h, const struct history *said,
                      const struct object_kind *k, const struct object_file_state *from,
                      struct err *err)
 {
@@ -199,7 +209,7 @@ int object_file_save(int fd, struct object_head *h, const int32_t *tokens,
     char *memory = mem_alloc(h->body_at);
     if (!memory)
         return err_set(err, ERR_MEMORY, "out of memory for %d tokens", h->n_tokens);
-    object_write(memory, h, k, tokens);
+    object_write(memory, h, k, said);
     rc = write_at(fd, memory, h->body_at, 0, err);
     mem_free(memory);
     return rc;

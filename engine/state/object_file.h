@@ -26,11 +26,10 @@ struct object_file_state {
 int object_file_peek(struct object_head *h, int fd, const struct object_kind *k,
                      const char *tenant, struct err *err);
 
-/* Reads and checks head and tokens, and the file's length. *tokens [h->n_tokens] is the
- * caller's until object_file_free. ERR_CONFLICT, ERR_IO, ERR_MEMORY; nothing to free then. */
-int object_file_open(struct object_head *h, int32_t **tokens, int fd,
+/* Reads and checks all before the body, and the file's length. *said is the caller's
+ * until history_free. ERR_CONFLICT, ERR_IO, ERR_MEMORY; nothing to free then. */
+int object_file_open(struct object_head *h, struct history *said, int fd,
                      const struct object_kind *k, const char *tenant, struct err *err);
-void object_file_free(int32_t *tokens); /* accepts NULL */
 
 /* Reads the body of an object that object_file_open opened into slot and pages. ERR_CONFLICT,
  * ERR_IO, ERR_MEMORY; their content is then undefined. */
@@ -39,7 +38,7 @@ int object_file_load(int fd, const struct object_head *h, const struct object_ki
 
 /* Writes a whole object at the file's beginning; h is from object_head, its checksums are
  * set here. ERR_IO, ERR_MEMORY. */
-int object_file_save(int fd, struct object_head *h, const int32_t *tokens,
+int object_file_save(int fd, struct object_head *h, const struct history *said,
                      const struct object_kind *k, const struct object_file_state *from,
                      struct err *err);
 

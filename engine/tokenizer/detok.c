@@ -253,16 +253,20 @@ static void release(struct detok *d, size_t n, struct detok_out *out)
     out->n = n;
 }
 
-/* A stop string ends at text_len: everything from the cut on goes. */
+/* A stop string ends at text_len, in the last token: everything from the cut on goes. */
 static void cut(struct detok *d, int stop, struct detok_out *out)
 {
     size_t at = d->text_len - (d->keep_stop ? 0 : d->stops[stop].len), n = d->n_tokens;
+    if (n > 0)
+        out->stop_end = d->text_len - d->tokens[n - 1].begin;
     while (n > 0 && d->tokens[n - 1].begin >= at)
         n--;
     out->n_dropped = d->n_tokens - n;
     out->stop = stop;
-    if (n > 0 && d->tokens[n - 1].end > at)
+    if (n > 0 && d->tokens[n - 1].end > at) {
+        out->shown = at - d->tokens[n - 1].begin;
         d->tokens[n - 1].end = at;
+    }
     d->n_tokens = n;
     d->done = true;
     release(d, n, out);
@@ -296,13 +300,26 @@ void detok_push(struct detok *d, int32_t id, uint32_t slot, struct detok_out *ou
         vocab_special(d->vocab, id) ? NULL : vocab_token_bytes(d->vocab, id, &len);
     struct detok_token *t = &d->tokens[d->n_tokens++];
     *t = (struct detok_token){.id = id, .slot = slot, .begin = d->text_len};
-    for (size_t i = 0; s && i < len && hit < 0; i++)
+    size_t i = 0;
+    for (; s && i < len && hit < 0; i++)
         hit = put_byte(d, s[i]);
     t->end = d->text_len;
-    if (hit >= 0)
-        cut(d, hit, out);
-    else
+    if (hit < 0)
         release_ready(d, out);
+    else
+        cut(d, hit, out);
+    if (hit >= 0 && i < len && out->shown + out->n_dropped == 0)
+        out->shown = out->stop_end; /* the stop string is kept, the rest is not */
+}
+
+void detok_suspend(struct detok *d, struct detok_out *out)
+{
+    *out = (struct detok_out){.stop = -1};
+    drop_released(d);
+    if (d->done)
+        return;
+    d->done = true;
+    release(d, d->n_tokens, out);
 }
 
 void detok_flush(struct detok *d, struct detok_out *out)
@@ -322,4 +339,25 @@ void detok_flush(struct detok *d, struct detok_out *out)
     size_t end = out->stop < 0 || d->keep_stop ? d->text_len : whole;
     out->rest = d->text + whole;
     out->rest_len = end - whole;
+}
+
+/* ---- texts that go on ------------------------------------------------------- */
+
+void detok_resume(struct detok *d, const int32_t *ids, size_t n)
+{
+    enum { MOST = 3 }; /* bytes of an incomplete character */
+    char last[MOST];
+    size_t n_last = 0, len;
+    uint32_t c;
+    for (; n > 0 && n_last < MOST; n--) {
+        const char *s = vocab_token_bytes(d->vocab, ids[n - 1], &len);
+        if (!s || vocab_special(d->vocab, ids[n - 1]))
+            continue;
+        while (len > 0 && n_last < MOST)
+            last[MOST - ++n_last] = s[--len];
+    }
+    while (n_last > 0 && utf8_decode(last + MOST - n_last, n_last, &c) != 0)
+        n_last--;
+    memcpy(d->tail, last + MOST - n_last, n_last);
+    d->tail_len = n_last;
 }

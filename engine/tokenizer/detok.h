@@ -1,20 +1,21 @@
 /*
  * Streaming detokenisation of one sequence: token ids in, whole UTF-8 text out, cut at
- * stop strings. Allocates in init only; push and flush may run inside an engine step.
+ * stop strings. Owned and used by one thread. It allocates in detok_init only: the other
+ * calls may run inside an engine step.
  *
  * The text is the concatenation of the tokens' bytes, made UTF-8: an incomplete character
- * is held back until it is whole, bytes that can never complete one become U+FFFD at
+ * is held back until it is complete; bytes that can never complete one become U+FFFD at
  * once. A character belongs to the token that completes it. Special tokens give no text.
  *
- * A token is released, with all its text, when no stop string can swallow any of it. When
- * a stop string matches, the text is cut before it (behind it with keep_stop): tokens
+ * A token is released, with all its text, when no stop string can still match any of it.
+ * When a stop string matches, the text is cut before it (behind it with `keep`): tokens
  * that begin at or behind the cut are dropped, the one in which the cut falls is released
  * with the text before it. Of several matches the one that ends first wins, then the
- * longest, then the first listed. With keep_stop nothing is held back but incomplete
+ * longest, then the first listed. With `keep` nothing is held back but incomplete
  * characters.
  *
- * Between pushes at most detok_max_pending() tokens wait. Text-less tokens inside a
- * partial match could exceed that; then the partial match is given up and all of it is
+ * Between pushes at most detok_max_pending() tokens wait. Tokens without text inside a
+ * partial match could exceed that; then the partial match is abandoned and all of it is
  * released.
  */
 #ifndef ENGINE_TOKENIZER_DETOK_H
@@ -50,7 +51,9 @@ struct detok_out {
     const char *rest; /* flush: text behind the last token, U+FFFD of a broken tail */
     size_t rest_len;
     int stop;         /* index of the stop string that matched, or -1 */
-    size_t n_dropped; /* tokens that the match swallowed; they are not released */
+    size_t n_dropped; /* tokens that begin at or behind the cut; they are not released */
+    size_t shown;     /* bytes released of the text of a token that is cut; 0: none is */
+    size_t stop_end;  /* bytes of the last token's text up to the stop string's end */
 };
 
 struct detok_matcher; /* one stop string and its automaton */
@@ -63,7 +66,7 @@ struct detok {
     bool keep_stop, done; /* done: a stop string matched, or flushed */
     char *text;           /* [text_cap] whole characters not yet dropped */
     size_t text_len, text_cap;
-    char tail[4]; /* beginning of a character */
+    char tail[4]; /* an incomplete character */
     size_t tail_len;
     struct detok_token *tokens; /* [token_cap] the first n_out were just released */
     size_t n_tokens, n_out, token_cap;
@@ -89,5 +92,13 @@ void detok_push(struct detok *d, int32_t id, uint32_t slot, struct detok_out *ou
 /* The end of the sequence: releases all that was held back; may itself match a stop
  * string, when that holds U+FFFD. */
 void detok_flush(struct detok *d, struct detok_out *out);
+
+/* The end of a sequence that may be continued: releases all that was held back, but an
+ * incomplete character stays in d->tail and is not shown. */
+void detok_suspend(struct detok *d, struct detok_out *out);
+
+/* Before the first push: the text continues one that ends with these ids. A character
+ * that they leave incomplete is completed, or broken, by the tokens to come. */
+void detok_resume(struct detok *d, const int32_t *ids, size_t n);
 
 #endif

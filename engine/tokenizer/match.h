@@ -1,22 +1,34 @@
 /*
- * Whether a text begins with what a sequence of tokens says. Pure; any thread.
+ * Whether a prompt continues a conversation that a state holds. Pure; any thread.
  *
- * Tokens are shown as a detok shows them: what is not UTF-8 is U+FFFD, a character in the
- * making at the end too. A special token may stand in the text as it is written, or be
- * left out: the begin token that nobody wrote, the end token that nobody was shown.
+ * Tokens are compared as a detok shows them: what is not UTF-8 is U+FFFD. What clients
+ * were not shown, the prompt may contain or leave out: a special token, as it is written;
+ * the unseen end of an answer (base/history.h), whole or up to the stop string; the bytes
+ * of a character that an answer did not complete, as U+FFFD. Where the tokenizer has a
+ * normal form or lower case, the prompt's characters are also compared in that.
  */
 #ifndef ENGINE_TOKENIZER_MATCH_H
 #define ENGINE_TOKENIZER_MATCH_H
 
+#include "engine/base/buf.h"
+#include "engine/base/err.h"
+#include "engine/base/history.h"
 #include "engine/tokenizer/vocab.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* True: the first *at bytes of text are the tokens'. False: they part at byte *at, which
- * is len when the text ends too early. */
-bool match_text(const struct vocab *v, const int32_t *ids, size_t n, const char *text,
-                size_t len, size_t *at);
+/* 0: the first *at bytes of text are the conversation. ERR_CONFLICT: they part at byte
+ * *at, which is len when the text ends too early. ERR_MEMORY. Linear time. */
+int match_text(const struct vocab *v, const struct history *h, const char *text,
+               size_t len, size_t *at, struct err *err);
+
+/* The same of ids, which leave out the whole tokens of an unseen end, or none. */
+int match_ids(const struct history *h, const int32_t *ids, size_t n, size_t *at,
+              struct err *err);
+
+/* Appends what clients were not shown of the conversation's end, but for an incomplete
+ * character. text->failed: out of memory. */
+void match_unseen(const struct vocab *v, const struct history *h, struct buf *text);
 
 #endif

@@ -240,6 +240,47 @@ int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
     return 0;
 }
 
+/* Bytes of the character at `at`, whose code point is *c; a byte alone is U+FFFD. */
+static size_t char_at(const char *text, size_t len, size_t at, uint32_t *c)
+{
+    int n = utf8_decode(text + at, len - at, c);
+    if (n > 0)
+        return (size_t)n;
+    *c = 0xFFFD;
+    return 1;
+}
+
+static size_t char_begin(const char *text, size_t at)
+{
+    size_t begin = at;
+    while (begin > 0 && at - begin < 3 && ((unsigned char)text[begin] & 0xC0) == 0x80)
+        begin--;
+    return begin;
+}
+
+void normal_cluster(const char *text, size_t len, size_t at, size_t *begin, size_t *end)
+{
+    uint32_t c, next;
+    *begin = char_begin(text, at);
+    if (char_at(text, len, *begin, &c) <= at - *begin)
+        *begin = at;
+    *end = *begin + char_at(text, len, *begin, &c);
+    for (uint32_t first = c; *begin > 0; first = next) {
+        size_t before = char_begin(text, *begin - 1);
+        if (before + char_at(text, len, before, &next) != *begin ||
+            utf8proc_grapheme_break((int32_t)next, (int32_t)first))
+            break;
+        *begin = before;
+    }
+    while (*end < len) {
+        size_t n = char_at(text, len, *end, &next);
+        if (utf8proc_grapheme_break((int32_t)c, (int32_t)next))
+            break;
+        *end += n;
+        c = next;
+    }
+}
+
 bool normal_is_space(uint32_t c)
 {
     return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||

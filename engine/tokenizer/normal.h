@@ -17,6 +17,10 @@
 int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
                struct err *err);
 
+/* The place of the grapheme cluster that holds text[at], at < len: normal forms and lower
+ * case change a cluster by what is in it alone. Bytes that are not UTF-8 are clusters. */
+void normal_cluster(const char *text, size_t len, size_t at, size_t *begin, size_t *end);
+
 /* Unicode's White_Space and \w, for the added tokens that look at their neighbours. */
 bool normal_is_space(uint32_t c);
 bool normal_is_word(uint32_t c);

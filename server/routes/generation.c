@@ -103,8 +103,8 @@ static int step_check(struct conn *c, struct err *err)
         const struct prompt *p = &c->req.prompts.list[i];
         const struct prompt_ids *item = &c->task.items[i];
         c->jobs[i] = (struct job){.conn = c,
-                                  .ids = p->text ? item->ids.data : p->ids,
-                                  .n_ids = p->text ? item->ids.n : p->n_ids,
+                                  .ids = item->ids.n ? item->ids.data : p->ids,
+                                  .n_ids = item->ids.n ? item->ids.n : p->n_ids,
                                   .n_choices = c->req.gen.n,
                                   .choices_left = c->req.gen.n};
         if (c->jobs[i].n_ids == 0)

@@ -19,55 +19,54 @@ static int about(struct err *err, const char *field)
     return -(int)err->code;
 }
 
-/* The state's tokens become the prompt's first; the rest of the text follows them. */
-static int follow_text(struct task *w, struct prompt_ids *item, struct ids *known)
+static int no_memory(struct err *err)
 {
-    size_t at;
-    if (!engine_match(w->e, known->data, known->n, item->text, item->len, &at))
-        return err_param(&w->err, ERR_CONFLICT, "prompt",
-                         "`prompt` must begin with the text that the state `%s` holds; "
-                         "they part at byte %zu",
-                         conn_of_task(w)->req.state.load, at);
-    item->ids = *known;
-    *known = (struct ids){0};
-    if (at == item->len)
-        return 0;
-    return engine_encode(w->e, item->text + at, item->len - at,
-                         ENCODE_SPECIAL | ENCODE_MORE, &item->ids, &w->err);
+    return err_set(err, ERR_MEMORY, "out of memory for a prompt's tokens");
 }
 
-static int follow_ids(struct task *w, const struct prompt *p, const struct ids *known)
+static int parted(struct task *w, bool text, size_t at)
 {
-    size_t at = 0;
-    while (at < known->n && at < p->n_ids && p->ids[at] == known->data[at])
-        at++;
-    if (at == known->n)
-        return 0;
     return err_param(&w->err, ERR_CONFLICT, "prompt",
-                     "`prompt` must begin with the %zu token ids that the state `%s` "
-                     "holds; they part at id %zu",
-                     known->n, conn_of_task(w)->req.state.load, at);
+                     "`prompt` must begin with the %s that the state `%s` holds; they "
+                     "part at %s %zu",
+                     text ? "text" : "token ids", conn_of_task(w)->req.state.load,
+                     text ? "byte" : "id", at);
+}
+
+/* The state's tokens become the prompt's first; what the prompt says beyond follows. */
+static int follow(struct task *w, struct generation_state *t)
+{
+    const struct prompt *p = &conn_of_task(w)->req.prompts.list[0];
+    struct engine_prompt given = {p->text, p->ids, p->text ? p->text_len : p->n_ids};
+    struct ids *ids = &w->items[0].ids;
+    size_t at;
+    int rc = engine_match(w->e, &t->said, &given, &at, &w->err);
+    if (rc == -ERR_CONFLICT)
+        return parted(w, p->text != NULL, at);
+    if (rc)
+        return rc;
+    t->resume = at == given.len;
+    if (!ids_append(ids, t->said.ids, t->said.n_ids))
+        return no_memory(&w->err);
+    if (t->resume)
+        return 0;
+    if (p->text)
+        return engine_encode(w->e, p->text + at, given.len - at,
+                             ENCODE_SPECIAL | ENCODE_MORE, ids, &w->err);
+    return ids_append(ids, p->ids + at, given.len - at) ? 0 : no_memory(&w->err);
 }
 
 int generation_state_find(struct task *w) /* worker */
 {
     struct conn *c = conn_of_task(w);
     struct generation_state *t = &c->state;
-    struct ids known = {0};
     t->fd = object_store_read(c->server->storage, c->tenant, c->req.state.load, NULL,
                               &w->err);
     if (t->fd < 0)
         return about(&w->err, "state.load");
     t->open = true;
-    int rc = engine_object_open(w->e, t->fd, c->tenant, &t->from, &known, &w->err);
-    if (rc)
-        about(&w->err, "state.load");
-    else if (w->items[0].text)
-        rc = follow_text(w, &w->items[0], &known);
-    else
-        rc = follow_ids(w, &c->req.prompts.list[0], &known);
-    ids_free(&known);
-    return rc;
+    int rc = engine_object_open(w->e, t->fd, c->tenant, &t->from, &t->said, &w->err);
+    return rc ? about(&w->err, "state.load") : follow(w, t);
 }
 
 void generation_state_ask(const struct conn *c, struct engine_request *r)
@@ -80,6 +79,9 @@ void generation_state_ask(const struct conn *c, struct engine_request *r)
         r->state_tokens = t->from.depth;
         r->state_bytes = t->from.bytes;
     }
+    r->ends = t->said.ends;
+    r->n_ends = t->said.n_ends;
+    r->resume = t->resume;
     r->save_state = c->req.state.save != NULL;
 }
 
@@ -114,17 +116,17 @@ int generation_state_reopen(struct task *w) /* worker */
 {
     struct conn *c = conn_of_task(w);
     struct generation_state *t = &c->state;
-    struct ids known = {0};
+    struct history said = {0};
     t->fd = disk_cache_read(c->server->storage, &t->place, &w->err);
     if (t->fd < 0)
         return t->fd;
     t->open = true;
-    int rc = engine_object_open(w->e, t->fd, c->tenant, &t->from, &known, &w->err);
+    int rc = engine_object_open(w->e, t->fd, c->tenant, &t->from, &said, &w->err);
     size_t n = (size_t)t->place.depth;
-    if (rc == 0 && (known.n != n || t->from.depth != t->place.depth ||
-                    memcmp(known.data, c->jobs[0].ids, n * sizeof *known.data) != 0))
+    if (rc == 0 && (said.n_ids != n || t->from.depth != t->place.depth ||
+                    memcmp(said.ids, c->jobs[0].ids, n * sizeof *said.ids) != 0))
         rc = err_set(&w->err, ERR_CONFLICT, "a kept checkpoint is not what it is called");
-    ids_free(&known);
+    history_free(&said);
     if (rc) {
         clear_away(c, rc);
         close_object(t);
@@ -240,8 +242,15 @@ void generation_state_finish(struct conn *c, const struct event *ev)
     if (!c->req.state.save || !has_ended(ev))
         return;
     c->state.save.state = ev->state;
-    if (ev->state)
+    if (ev->state) {
+        struct buf text = {0};
+        size_t n;
+        const int32_t *ids = engine_lease_unseen(bridge_engine(c->server->model.bridge),
+                                                 ev->state, &n, &text);
+        completion_response_pending(c->answer, &text, ids, n);
+        buf_free(&text);
         return;
+    }
     err_set(&err, ERR_INTERNAL, "there is no state at the answer's end");
     note_fault(c, &err);
 }
@@ -304,6 +313,7 @@ void generation_state_tell(const struct conn *c)
 void generation_state_free(struct conn *c)
 {
     close_object(&c->state);
+    history_free(&c->state.said);
     bridge_reply_free(c->state.load.reply);
     bridge_reply_free(c->state.save.reply);
     c->state = (struct generation_state){0};

@@ -31,6 +31,8 @@ struct generation_state { /* zeroed: nothing is loaded or saved */
     struct disk_cache_place place; /* depth 0: what is loaded was asked for by its name */
     bool open, arrived, stored;    /* arrived: the engine has room for what is loaded */
     struct engine_object from, to; /* what is loaded; what is stored */
+    struct history said;           /* owns: the conversation that `load` names */
+    bool resume;                   /* the prompt is all of it */
     struct generation_lease load, save;
 };
 

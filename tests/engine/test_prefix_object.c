@@ -83,11 +83,11 @@ static size_t body_at(const struct kept *k)
 static int open_object(struct engine *e, int fd)
 {
     struct engine_object o;
-    struct ids ids = {0};
+    struct history said = {0};
     struct err err = {0};
-    int rc = engine_object_open(e, fd, "t", &o, &ids, &err);
-    assert_true(rc == 0 || (ids.n == 0 && err.text[0]));
-    ids_free(&ids);
+    int rc = engine_object_open(e, fd, "t", &o, &said, &err);
+    assert_true(rc == 0 || (said.n_ids == 0 && err.text[0]));
+    history_free(&said);
     return rc;
 }
 

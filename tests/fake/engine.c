@@ -177,19 +177,20 @@ int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool ski
     return out->failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
 }
 
-bool engine_match(const struct engine *e, const int32_t *ids, size_t n, const char *text,
-                  size_t len, size_t *at)
+int engine_match(const struct engine *e, const struct history *h,
+                 const struct engine_prompt *p, size_t *at, struct err *err)
 {
     (void)e;
     *at = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] == EOS)
+    for (size_t i = 0; i < h->n_ids; i++) {
+        if (p->text && h->ids[i] == EOS)
             continue;
-        if (*at == len || (unsigned char)text[*at] != ids[i])
-            return false;
+        if (*at == p->len ||
+            (p->text ? (unsigned char)p->text[*at] : p->ids[*at]) != h->ids[i])
+            return err_set(err, ERR_CONFLICT, "they part at %zu", *at);
         ++*at;
     }
-    return true;
+    return 0;
 }
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
@@ -281,9 +282,9 @@ static void lease(struct engine *e, struct fake *f, struct engine_lease *s, int 
                   int depth)
 {
     for (int i = 0; i < n_tokens; i++)
-        s->tokens[i] =
+        s->said.ids[i] =
             i < (int)f->r.n_ids ? f->ids[i] : token_of(f, 0, i - (int)f->r.n_ids);
-    s->n_tokens = n_tokens;
+    s->said.n_ids = (size_t)n_tokens;
     s->depth = depth;
     s->n_pages = (depth + PAGE_TOKENS - 1) / PAGE_TOKENS;
     list_push(&e->leased, &s->at);

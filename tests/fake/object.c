@@ -45,8 +45,8 @@ struct engine_lease *fake_state_new(size_t n_tokens)
     s->constant = calloc(1, kind()->slot_bytes);
     s->pool = mem_zalloc(n_pages, PAGE_BYTES);
     s->table = mem_zalloc(n_pages, sizeof *s->table);
-    s->tokens = mem_zalloc(n_tokens + 1, sizeof *s->tokens);
-    if (s->constant && s->pool && s->table && s->tokens) {
+    s->said.ids = mem_zalloc(n_tokens + 1, sizeof *s->said.ids);
+    if (s->constant && s->pool && s->table && s->said.ids) {
         for (size_t i = 0; i < n_pages; i++)
             s->table[i] = (int32_t)i;
         return s;
@@ -62,7 +62,7 @@ void fake_state_free(struct engine_lease *s)
     free(s->constant);
     mem_free(s->pool);
     mem_free(s->table);
-    mem_free(s->tokens);
+    mem_free(s->said.ids);
     mem_free(s);
 }
 
@@ -106,16 +106,24 @@ struct engine_lease *engine_persist_next(struct engine *e, bool all)
 
 void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path *out)
 {
-    *out = (struct engine_lease_path){"", "", s->tokens, s->n_tokens};
+    *out = (struct engine_lease_path){"", "", s->said.ids, (int)s->said.n_ids};
+}
+
+const int32_t *engine_lease_unseen(const struct engine *e, const struct engine_lease *s,
+                                   size_t *n, struct buf *text)
+{
+    (void)e, (void)text;
+    *n = 0;
+    return s->said.ids;
 }
 
 /* ---- objects ---------------------------------------------------------------- */
 
 int engine_object_open(const struct engine *e, int fd, const char *tenant,
-                       struct engine_object *out, struct ids *tokens, struct err *err)
+                       struct engine_object *out, struct history *said, struct err *err)
 {
     (void)e;
-    return object_io_tokens(kind(), fd, tenant, out, tokens, err);
+    return object_io_open_file(kind(), fd, tenant, out, said, err);
 }
 
 int engine_object_peek(const struct engine *e, int fd, const char *tenant,

@@ -48,15 +48,20 @@ static int whole(const char *bytes, size_t n, size_t piece)
 static size_t make(char *to, const uint8_t *data, size_t size)
 {
     int32_t tokens[MOST_TOKENS];
+    struct answer_end ends[MOST_TOKENS];
     struct object_head h;
     int n = data[0] % MOST_TOKENS + 1, depth = n - (data[1] % 2 && n > 1);
-    for (int i = 0; i < n; i++)
+    struct history said = {tokens, ends, (size_t)n, 0};
+    for (int i = 0; i < n; i++) {
         tokens[i] = data[(size_t)i % size];
-    object_head(&h, &kind, "tenant", depth, n);
+        if (tokens[i] % 4 == 0)
+            ends[said.n_ends++] = (struct answer_end){i + 1, i, tokens[i] % 3, 1};
+    }
+    object_head(&h, &kind, "tenant", depth, n, (int)said.n_ends);
     for (size_t i = h.body_at; i < h.bytes; i++)
         to[i] = (char)data[i % size];
     h.body_hash = hash_bytes(to + h.body_at, h.bytes - h.body_at);
-    object_write(to, &h, &kind, tokens);
+    object_write(to, &h, &kind, &said);
     return h.bytes;
 }
 

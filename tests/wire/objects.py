@@ -21,7 +21,8 @@ def xxh3(data):
 
 
 def make(tokens, depth=None, tenant="", fill=None, **kind):
-    """An object of these ids; the last one is pending unless depth says otherwise."""
+    """An object of these ids; the last one is pending unless depth says otherwise. No answer in
+    it ended with anything that was not shown."""
     k = {**FAKE, **kind}
     depth = len(tokens) - 1 if depth is None else depth
     pages = (depth + PAGE_TOKENS - 1) // PAGE_TOKENS if k["page"] else 0
@@ -32,10 +33,23 @@ def make(tokens, depth=None, tenant="", fill=None, **kind):
 
     def head(own_hash):
         return struct.pack(
-            "<8sIIQQQQQQQIIIIIIII24x64s64x", b"SSMDSTAT", 1, head_bytes, head_bytes + size,
+            "<8sIIQQQQQQQIIIIIIII24x64s64x", b"SSMDSTAT", 2, head_bytes, head_bytes + size,
             own_hash, xxh3(body), k["model"], k["tokenizer"], k["slot"], k["page"], PAGE_TOKENS,
             k["weights"], k["kv"], k["math"], k["rope"], depth, len(tokens), pages,
             tenant.encode())
 
     padded = listed.ljust(head_bytes - HEAD, b"\0")
     return head(xxh3(head(0) + padded)) + padded + body
+
+
+def layout_1(body):
+    """The same state as an object of layout 1, which does not say how answers ended."""
+    head_bytes, = struct.unpack_from("<I", body, 12)
+    n, n_ends = struct.unpack_from("<I4xI", body, 96)
+    size = (HEAD + 4 * n + ALIGN - 1) // ALIGN * ALIGN
+    head = bytearray(body[:HEAD + 4 * n].ljust(size, b"\0"))
+    struct.pack_into("<IIQQ", head, 8, 1, size, size + len(body) - head_bytes, 0)
+    struct.pack_into("<I", head, 104, 0)
+    struct.pack_into("<Q", head, 24, xxh3(head))
+    assert n_ends
+    return bytes(head) + body[head_bytes:]

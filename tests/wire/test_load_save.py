@@ -86,9 +86,10 @@ class Case(unittest.TestCase):
                 "logprobs": by["logprobs"]}, told and told[0]["state"]
 
     def same(self, one, other):
-        """Tokens, text and log-probabilities to the last digit."""
-        for k in ("token_ids", "text"):
-            self.assertEqual(one[k], other[k])
+        """Tokens, text and log-probabilities to the last digit. Where an answer is saved, the
+        first bytes of a character at its end are not shown as U+FFFD."""
+        self.assertEqual(one["token_ids"], other["token_ids"])
+        self.assertIn(other["text"], (one["text"], one["text"] + "\ufffd"))
         self.assertEqual(*([float(x) for x in c["logprobs"]["token_logprobs"]]
                            for c in (one, other)))
 

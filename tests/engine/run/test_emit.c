@@ -7,6 +7,7 @@
 #include "engine/base/mem.h"
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
+#include "tests/lib/temp_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Ids of the vocabulary; the chain goes A B C D E SMILE1 SMILE2 F END A … */
 enum { A, B, C, D, E, SMILE1, SMILE2, F, END, BROKEN, Z, N_TOKENS, VOCAB = 16 };
@@ -515,6 +517,116 @@ static void a_logit_that_is_no_number_ends_with_an_error(void **state)
     maker_close(&m);
 }
 
+/* ---- answers whose state is saved ------------------------------------------- */
+
+struct end_case {
+    const char *stop; /* NULL: none */
+    bool keep;
+    int max;
+    int32_t stop_id; /* -1: none */
+    const char *text, *unseen;
+    size_t n_ids; /* unseen */
+};
+
+static void run_saved(const struct end_case *c)
+{
+    struct err err;
+    size_t len = c->stop ? strlen(c->stop) : 0;
+    struct engine_request r = {.id = 1,
+                               .ids = prompt,
+                               .n_ids = 2,
+                               .save_state = true,
+                               .gen = drive_greedy(c->max)};
+    r.gen.keep_stop = c->keep;
+    r.gen.stops = &c->stop;
+    r.gen.stop_lens = &len;
+    r.gen.n_stops = c->stop != NULL;
+    r.gen.stop_ids = &c->stop_id;
+    r.gen.n_stop_ids = c->stop_id >= 0;
+    drive_clear(&d);
+    assert_int_equal(engine_submit(d.e, &r, &err), 0);
+    drive_run(&d);
+}
+
+/* The prompt "zzalpha" and the answer, with its end or without, are the conversation. */
+static void expect_continued(const struct history *said, const char *text,
+                             const char *unseen)
+{
+    char whole[128];
+    for (int with = 0; with < 2; with++) {
+        struct err err;
+        size_t at, len = (size_t)snprintf(whole, sizeof whole, "zzalpha%s%s", text,
+                                          with ? unseen : "");
+        struct engine_prompt p = {.text = whole, .len = len};
+        assert_int_equal(engine_match(d.e, said, &p, &at, &err), 0);
+        assert_int_equal(at, len);
+    }
+}
+
+static void a_saved_answer_keeps_how_it_ended(void **state)
+{
+    (void)state;
+    static const struct end_case cases[] = {
+        {NULL, false, 4, -1, "bet catdogs", "", 0},
+        {NULL, false, 5, -1, "bet catdogs", "", 0}, /* inside a character */
+        {NULL, false, 50, -1,
+         "bet catdogs\xF0\x9F\x98\x80"
+         "fin",
+         "<end>", 1},
+        {NULL, false, 50, D, "bet cat", "do", 1},
+        {NULL, false, 50, SMILE2, "bet catdogs", "\xF0\x9F\x98\x80", 1},
+        {" cat", false, 50, -1, "bet", " cat", 1},
+        {"dogs", false, 50, -1, "bet cat", "dogs", 2},
+        {"t c", false, 50, -1, "be", "t cat", 1},
+        {"a", false, 50, -1, "bet c", "at", 0},
+        {"cat", false, 50, -1, "bet ", "cat", 0},
+        {"ca", true, 50, -1, "bet ca", "t", 0},
+        {"cat", true, 50, -1, "bet cat", "", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine_object o;
+        struct history said;
+        struct buf unseen = {0};
+        struct err err;
+        size_t n;
+        int fd = temp_file();
+        run_saved(&cases[i]);
+        assert_string_equal(drive_text(&d, 1, 0), cases[i].text);
+        struct engine_lease *l = drive_state(&d, 1, EVENT_FINISH);
+        engine_lease_unseen(d.e, l, &n, &unseen);
+        assert_int_equal(n, cases[i].n_ids);
+        assert_int_equal(unseen.len, strlen(cases[i].unseen));
+        assert_memory_equal(unseen.data ? unseen.data : "", cases[i].unseen, unseen.len);
+        assert_int_equal(engine_object_save(d.e, l, fd, "", &err), 0);
+        engine_lease_release(d.e, l, true);
+        assert_int_equal(engine_object_open(d.e, fd, "", &o, &said, &err), 0);
+        expect_continued(&said, cases[i].text, cases[i].unseen);
+        history_free(&said);
+        buf_free(&unseen);
+        close(fd);
+    }
+}
+
+/* The prompt ends in the first half of a character. */
+static void an_answer_may_begin_inside_a_character(void **state)
+{
+    (void)state;
+    static const int32_t ids[] = {Z, A, B, C, D, E, SMILE1};
+    static const char *const texts[] = {"\xEF\xBF\xBD\xEF\xBF\xBD"
+                                        "fin",
+                                        "\xF0\x9F\x98\x80"
+                                        "fin"};
+    for (int resume = 0; resume < 2; resume++) {
+        struct err err;
+        struct engine_request r = {
+            .id = 1, .ids = ids, .n_ids = 7, .resume = resume, .gen = drive_greedy(2)};
+        drive_clear(&d);
+        assert_int_equal(engine_submit(d.e, &r, &err), 0);
+        drive_run(&d);
+        assert_string_equal(drive_text(&d, 1, 0), texts[resume]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,6 +649,8 @@ int main(void)
         cmocka_unit_test(a_stop_string_at_the_end_does_not_undo_an_abort),
         cmocka_unit_test(memory_that_runs_out_with_a_tokenizer_leaves_nothing),
         cmocka_unit_test(a_logit_that_is_no_number_ends_with_an_error),
+        cmocka_unit_test(a_saved_answer_keeps_how_it_ended),
+        cmocka_unit_test(an_answer_may_begin_inside_a_character),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

@@ -78,14 +78,14 @@ static size_t tell_and_save(struct drive *d, int32_t *ids, size_t n, int max_tok
 static void begin_from(struct drive *d, uint64_t id, struct engine_request r, int fd)
 {
     struct engine_object o;
-    struct ids found = {0};
+    struct history found;
     assert_int_equal(engine_object_open(d->e, fd, "t", &o, &found, &err), 0);
-    assert_true(found.n <= r.n_ids);
-    assert_memory_equal(found.data, r.ids, found.n * sizeof *found.data);
-    assert_int_equal(found.n, o.n_tokens);
+    assert_true(found.n_ids <= r.n_ids);
+    assert_memory_equal(found.ids, r.ids, found.n_ids * sizeof *found.ids);
+    assert_int_equal(found.n_ids, o.n_tokens);
     r.state_tokens = o.depth;
     r.state_bytes = o.bytes;
-    ids_free(&found);
+    history_free(&found);
     submit(d, id, r);
     drive_step(d);
     assert_int_equal(drive_count(d, id, EVENT_START), 0);
@@ -312,12 +312,12 @@ static enum err_code open_by(const struct engine_options *o, int fd, const char 
 {
     struct drive d;
     struct engine_object object;
-    struct ids ids = {0};
+    struct history said = {0};
     drive_open(&d, o);
-    int rc = engine_object_open(d.e, fd, tenant, &object, &ids, &err);
+    int rc = engine_object_open(d.e, fd, tenant, &object, &said, &err);
     assert_int_equal(engine_object_peek(d.e, fd, tenant, &object, NULL), rc);
-    assert_true(rc == 0 || ids.n == 0);
-    ids_free(&ids);
+    assert_true(rc == 0 || said.n_ids == 0);
+    history_free(&said);
     drive_close(&d);
     return (enum err_code) - rc;
 }
@@ -470,14 +470,14 @@ static void a_request_may_end_while_its_state_is_being_loaded(void **state)
             struct engine_options o = warm_options(m);
             struct drive d;
             struct engine_object object;
-            struct ids found = {0};
+            struct history found;
             int32_t ids[MAX_IDS];
             drive_open(&d, &o);
             int fd = temp_file();
             warm_fill(ids, 40, 1);
             size_t n = tell_and_save(&d, ids, 40, 10, fd);
             assert_int_equal(engine_object_open(d.e, fd, "t", &object, &found, &err), 0);
-            ids_free(&found);
+            history_free(&found);
             struct engine_request r = asks(ids, n, 10);
             r.gen.n = 2;
             r.state_tokens = object.depth;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { DEPTH = 21, TOKENS = DEPTH + 1, SLOT = 200, PAGE = 128, CAP = 2048 };
+enum { DEPTH = 21, TOKENS = DEPTH + 1, ENDS = 3, SLOT = 200, PAGE = 128, CAP = 2048 };
 
 static const struct object_kind kind = {.model_hash = 0x1122334455667788u,
                                         .tokenizer_hash = 0x99AABBCCDDEEFF01u,
@@ -34,13 +34,21 @@ struct made {
     struct object_head head;
 };
 
+/* As many ends as there is room for, at the tokens 4, 8 and 12. */
+static const struct answer_end all_ends[ENDS] = {
+    {4, 4, 0, 0}, {8, 6, 2, 1}, {12, 8, 0, 0}};
+
 static void make(struct made *m, const struct object_kind *k, const char *tenant,
                  int depth, int n_tokens)
 {
+    struct answer_end ends[ENDS];
+    struct history said = {m->tokens, ends, (size_t)n_tokens, 0};
     *m = (struct made){0};
     for (int i = 0; i < n_tokens; i++)
         m->tokens[i] = (i * 37 + 5) % 1000;
-    object_head(&m->head, k, tenant, depth, n_tokens);
+    for (; said.n_ends < ENDS && all_ends[said.n_ends].at <= n_tokens; said.n_ends++)
+        ends[said.n_ends] = all_ends[said.n_ends];
+    object_head(&m->head, k, tenant, depth, n_tokens, (int)said.n_ends);
     m->len = m->head.bytes;
     assert_true(m->len <= CAP);
     char *body = m->u.bytes + m->head.body_at;
@@ -48,7 +56,7 @@ static void make(struct made *m, const struct object_kind *k, const char *tenant
     for (size_t i = 0; i < n; i++)
         body[i] = (char)(i * 7 + i / 5);
     m->head.body_hash = hash_bytes(body, n);
-    object_write(m->u.bytes, &m->head, k, m->tokens);
+    object_write(m->u.bytes, &m->head, k, &said);
 }
 
 /* Checks len bytes in pieces; the error's code, 0 when whole. */
@@ -94,8 +102,11 @@ static void what_was_written_is_read(void **state)
         memcpy(copy, m.u.bytes, m.len);
         assert_int_equal(object_check_tokens(&h, m.u.bytes, &kind, &err), 0);
         assert_memory_equal(copy, m.u.bytes, m.len);
-        assert_memory_equal(object_tokens(m.u.bytes), m.tokens,
-                            (size_t)h.n_tokens * sizeof(int32_t));
+        struct history said = object_history(&h, m.u.bytes);
+        assert_memory_equal(said.ids, m.tokens, (size_t)h.n_tokens * sizeof(int32_t));
+        assert_int_equal(said.n_ids, h.n_tokens);
+        assert_int_equal(said.n_ends, h.n_tokens >= 12 ? 3 : h.n_tokens / 4);
+        assert_memory_equal(said.ends, all_ends, said.n_ends * sizeof *said.ends);
         for (size_t piece = 1; piece < m.len + 9; piece += 1 + piece / 2)
             assert_int_equal(check(m.u.bytes, m.len, piece, &kind, "alice", &err), 0);
     }
@@ -178,11 +189,20 @@ static void another_tenants_object_is_refused_without_its_name(void **state)
     }
 }
 
+static void set_hash(struct made *m)
+{
+    enum { HASH_AT = 24 };
+    uint64_t hash = 0;
+    memcpy(m->u.bytes + HASH_AT, &hash, 8);
+    hash = hash_bytes(m->u.bytes, m->head.body_at);
+    memcpy(m->u.bytes + HASH_AT, &hash, 8);
+}
+
 /* A head that lies, with a checksum that is right. */
 static void impossible_counts_are_refused(void **state)
 {
     (void)state;
-    enum { HASH_AT = 24, DEPTH_AT = 92, TOKENS_AT = 96 };
+    enum { DEPTH_AT = 92, TOKENS_AT = 96 };
     static const uint32_t lies[][2] = {
         {0, 0},   {0, 1},          {2, 1},
         {20, 22}, {UINT32_MAX, 0}, {UINT32_MAX - 1, UINT32_MAX},
@@ -193,14 +213,76 @@ static void impossible_counts_are_refused(void **state)
         make(&m, &kind, "", DEPTH, TOKENS);
         memcpy(m.u.bytes + DEPTH_AT, &lies[i][0], 4);
         memcpy(m.u.bytes + TOKENS_AT, &lies[i][1], 4);
-        uint64_t hash = 0;
-        memcpy(m.u.bytes + HASH_AT, &hash, 8);
-        hash = hash_bytes(m.u.bytes, m.head.body_at);
-        memcpy(m.u.bytes + HASH_AT, &hash, 8);
+        set_hash(&m);
         enum err_code code = check(m.u.bytes, m.len, 512, &kind, "", &err);
         /* 22 of 22 is another object of the same size: nothing is wrong with it. */
         assert_int_equal(code, lies[i][0] == 22 ? 0 : ERR_CONFLICT);
     }
+}
+
+enum { LAYOUT_AT = 8, ENDS_AT = 104 };
+
+static void a_newer_layout_is_refused_with_both_numbers(void **state)
+{
+    (void)state;
+    struct made m;
+    struct err err;
+    make(&m, &kind, "", DEPTH, TOKENS);
+    for (uint32_t layout = 0; layout < 5; layout += layout ? 2 : 3) {
+        memcpy(m.u.bytes + LAYOUT_AT, &layout, 4);
+        set_hash(&m);
+        assert_int_equal(check(m.u.bytes, m.len, 512, &kind, "", &err), ERR_CONFLICT);
+        assert_non_null(strstr(err.text, "layout: expected 1 to 2, found "));
+        assert_int_equal(err.text[strlen(err.text) - 1], '0' + (int)layout);
+    }
+}
+
+/* Layout 1 had zeros where the number of ends is now, and none of them. */
+static void layout_1_is_read(void **state)
+{
+    (void)state;
+    struct made m;
+    struct err err;
+    struct object_head h;
+    uint32_t one = 1;
+    make(&m, &kind, "", 2, 3); /* too short for an end */
+    memcpy(m.u.bytes + LAYOUT_AT, &one, 4);
+    set_hash(&m);
+    assert_int_equal(check(m.u.bytes, m.len, 512, &kind, "", &err), 0);
+    assert_int_equal(object_parse(&h, m.u.bytes, &kind, "", &err), 0);
+    assert_int_equal(h.layout, 1);
+    assert_int_equal(h.n_ends, 0);
+    make(&m, &kind, "", DEPTH, TOKENS);
+    memcpy(m.u.bytes + LAYOUT_AT, &one, 4);
+    set_hash(&m);
+    assert_int_equal(check(m.u.bytes, m.len, 512, &kind, "", &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "ends: expected 0 to 0, found 3"));
+}
+
+static void ends_are_those_of_the_tokens(void **state)
+{
+    (void)state;
+    static const struct answer_end lies[] = {
+        {8, 8, 1, 0},        {9, 9, 1, 0},   {8, 3, 0, 0},   {4, 4, 0, 0},
+        {3, 3, 0, 0},        {0, 0, 0, 0},   {8, 9, 0, 0},   {8, 7, -1, 0},
+        {8, 7, 0, -1},       {-8, -8, 0, 0}, {12, 12, 0, 0}, {INT32_MAX, 8, 0, 0},
+        {8, INT32_MIN, 0, 0}};
+    struct made m;
+    struct err err;
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        make(&m, &kind, "", DEPTH, TOKENS);
+        struct history said = object_history(&m.head, m.u.bytes);
+        said.ends[1] = lies[i];
+        set_hash(&m);
+        assert_int_equal(check(m.u.bytes, m.len, 512, &kind, "", &err), ERR_CONFLICT);
+        assert_non_null(strstr(err.text, "state object: ends["));
+    }
+    uint32_t many = TOKENS + 1;
+    make(&m, &kind, "", DEPTH, TOKENS);
+    memcpy(m.u.bytes + ENDS_AT, &many, 4);
+    set_hash(&m);
+    assert_int_equal(check(m.u.bytes, m.len, 512, &kind, "", &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "ends: expected 0 to 22, found 23"));
 }
 
 static void without_memory_nothing_is_kept(void **state)
@@ -228,6 +310,9 @@ int main(void)
         cmocka_unit_test(another_engines_object_is_told_by_what_differs),
         cmocka_unit_test(another_tenants_object_is_refused_without_its_name),
         cmocka_unit_test(impossible_counts_are_refused),
+        cmocka_unit_test(a_newer_layout_is_refused_with_both_numbers),
+        cmocka_unit_test(layout_1_is_read),
+        cmocka_unit_test(ends_are_those_of_the_tokens),
         cmocka_unit_test(without_memory_nothing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

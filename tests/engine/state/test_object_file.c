@@ -47,17 +47,21 @@ static void fill(struct place *p, const int32_t table[PAGES])
 static const int32_t from_table[PAGES] = {3, 4, 9, 8, 0};
 static const int32_t to_table[PAGES] = {11, 2, 3, 4, 7};
 
+static const struct answer_end end = {TOKENS, TOKENS - 2, 1, 3};
+
 static int save(int fd, struct err *err)
 {
     struct place from;
     struct object_head h;
     int32_t tokens[TOKENS];
+    struct answer_end ends[] = {end};
+    struct history said = {tokens, ends, TOKENS, 1};
     for (int i = 0; i < TOKENS; i++)
         tokens[i] = 999 - i;
     fill(&from, from_table);
-    object_head(&h, &kind, "t", DEPTH, TOKENS);
+    object_head(&h, &kind, "t", DEPTH, TOKENS, 1);
     struct object_file_state s = state_of(&from);
-    return object_file_save(fd, &h, tokens, &kind, &s, err);
+    return object_file_save(fd, &h, &said, &kind, &s, err);
 }
 
 /* Opens and loads; 0 and the content checked, or the error's code. */
@@ -65,20 +69,22 @@ static enum err_code load(int fd, struct err *err)
 {
     struct place to, expected;
     struct object_head h;
-    int32_t *tokens = NULL;
+    struct history said = {0};
     *err = (struct err){0};
-    int rc = object_file_open(&h, &tokens, fd, &kind, "t", err);
+    int rc = object_file_open(&h, &said, fd, &kind, "t", err);
     memset(&to, 0x5A, sizeof to);
     memcpy(to.table, to_table, sizeof to.table);
     struct object_file_state s = state_of(&to);
     if (rc == 0) {
         assert_int_equal(h.depth, DEPTH);
-        assert_int_equal(h.n_tokens, TOKENS);
+        assert_int_equal(said.n_ids, TOKENS);
         for (int i = 0; i < TOKENS; i++)
-            assert_int_equal(tokens[i], 999 - i);
+            assert_int_equal(said.ids[i], 999 - i);
+        assert_int_equal(said.n_ends, 1);
+        assert_memory_equal(said.ends, &end, sizeof end);
         rc = object_file_load(fd, &h, &kind, &s, err);
     }
-    object_file_free(tokens);
+    history_free(&said);
     fill(&expected, to_table);
     if (rc == 0)
         assert_memory_equal(&to, &expected, sizeof to);
@@ -93,7 +99,9 @@ static void a_state_goes_out_and_comes_in_elsewhere(void **state)
     int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
     assert_int_equal(load(fd, &err), 0);
-    assert_int_equal(lseek(fd, 0, SEEK_END), (off_t)object_bytes(&kind, DEPTH, TOKENS));
+    struct object_head h;
+    object_head(&h, &kind, "t", DEPTH, TOKENS, 1);
+    assert_int_equal(lseek(fd, 0, SEEK_END), (off_t)h.bytes);
     assert_int_equal(load(fd, &err), 0); /* wherever the descriptor stands */
     close(fd);
 }
@@ -105,17 +113,18 @@ static void a_state_without_pages_is_its_slot(void **state)
     struct object_head h;
     struct err err;
     char slot[SLOT], back[SLOT];
-    int32_t token = 7, *tokens;
+    int32_t token = 7;
+    struct history one = {.ids = &token, .n_ids = 1}, said;
     bare.page_bytes = 0;
     memset(slot, 0x11, sizeof slot);
     int fd = temp_file();
-    object_head(&h, &bare, "", 1, 1);
+    object_head(&h, &bare, "", 1, 1, 0);
     struct object_file_state from = {slot, NULL, NULL}, to = {back, NULL, NULL};
-    assert_int_equal(object_file_save(fd, &h, &token, &bare, &from, &err), 0);
-    assert_int_equal(object_file_open(&h, &tokens, fd, &bare, "", &err), 0);
+    assert_int_equal(object_file_save(fd, &h, &one, &bare, &from, &err), 0);
+    assert_int_equal(object_file_open(&h, &said, fd, &bare, "", &err), 0);
     assert_int_equal(object_file_load(fd, &h, &bare, &to, &err), 0);
     assert_memory_equal(slot, back, SLOT);
-    object_file_free(tokens);
+    history_free(&said);
     close(fd);
 }
 
@@ -163,15 +172,15 @@ static void a_body_that_ends_early_is_found(void **state)
     struct err err;
     struct place to;
     struct object_head h;
-    int32_t *tokens;
+    struct history said;
     int fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
-    assert_int_equal(object_file_open(&h, &tokens, fd, &kind, "t", &err), 0);
+    assert_int_equal(object_file_open(&h, &said, fd, &kind, "t", &err), 0);
     assert_int_equal(ftruncate(fd, (off_t)h.bytes - 1), 0);
     memcpy(to.table, to_table, sizeof to.table);
     struct object_file_state s = state_of(&to);
     assert_int_equal(object_file_load(fd, &h, &kind, &s, &err), -ERR_CONFLICT);
-    object_file_free(tokens);
+    history_free(&said);
     close(fd);
 }
 

@@ -315,6 +315,108 @@ static void test_silent_tokens_inside_a_match(void **state)
     close_stream(&s);
 }
 
+/* ---- texts that go on ------------------------------------------------------- */
+
+static void test_where_a_stop_string_cuts_and_ends(void **state)
+{
+    static const struct {
+        const char *stop;
+        bool keep;
+        int32_t ids[4];
+        size_t n_dropped, shown, stop_end;
+    } cases[] = {
+        {"ab", false, {'x', 256}, 1, 0, 2}, /* a whole token: 256 is "ab" */
+        {"a", false, {'x', 256}, 1, 0, 1},  /* the first half of one */
+        {"b", false, {'x', 256}, 0, 1, 2},  /* the second half */
+        {"xa", false, {'x', 256}, 2, 0, 1}, /* two tokens, the second one not whole */
+        {"ba", false, {256, 256}, 1, 1, 1}, /* inside both */
+        {"a", true, {'x', 256}, 0, 1, 1},   /* kept: the rest is not */
+        {"ab", true, {'x', 256}, 0, 0, 2},  /* kept, with nothing behind */
+        {"xa", true, {'x', 256}, 0, 1, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stream s;
+        struct detok_out out;
+        open_stream(&s, &cases[i].stop, 1, cases[i].keep);
+        detok_push(&s.d, cases[i].ids[0], 0, &out);
+        assert_int_equal(out.stop, -1);
+        detok_push(&s.d, cases[i].ids[1], 1, &out);
+        assert_int_equal(out.stop, 0);
+        assert_int_equal(out.n_dropped, cases[i].n_dropped);
+        assert_int_equal(out.shown, cases[i].shown);
+        assert_int_equal(out.stop_end, cases[i].stop_end);
+        close_stream(&s);
+    }
+}
+
+static void test_a_suspended_text_holds_half_a_character_back(void **state)
+{
+    static const char *const stops[] = {"ab\xE4\xB8\xADX"};
+    struct stream s;
+    struct detok_out out;
+    (void)state;
+    open_stream(&s, stops, 1, false);
+    push_bytes(&s, "ab\xE4\xB8");
+    expect(&s, "", -1);
+    detok_suspend(&s.d, &out);
+    take(&s, &out);
+    expect(&s, "[a][b][][]", -1);
+    assert_int_equal(s.d.tail_len, 2);
+    push(&s, 'c'); /* it has ended */
+    expect(&s, "[a][b][][]", -1);
+    close_stream(&s);
+}
+
+static void test_a_resumed_text_completes_it(void **state)
+{
+    static const struct {
+        int32_t ids[4];
+        size_t n;
+        const char *more, *log;
+    } cases[] = {
+        {{'a', 0xE4, 0xB8}, 3, "\xAD", "[\xE4\xB8\xAD]"},
+        {{'a', 0xE4},
+         2,
+         "\xB8\xAD"
+         "b",
+         "[][\xE4\xB8\xAD][b]"},
+        {{0xF0, 0x9F, SPECIAL, 0x98}, 4, "\x80", "[\xF0\x9F\x98\x80]"},
+        {{0xE4, 0xB8, SPECIAL}, 3, "\xAD", "[\xE4\xB8\xAD]"},
+        {{'a', 0xE4, 0xB8},
+         3,
+         "b",
+         "[\xEF\xBF\xBD"
+         "b]"},
+        {{0xE4, 0xB8, 0xAD}, 3, "b", "[b]"},
+        {{0xE4, 0xB8, 0xAD, 0xE4}, 4, "\xB8\xAD", "[][\xE4\xB8\xAD]"},
+        {{'a', 0xB8, 0xAD}, 3, "\xAD", "[\xEF\xBF\xBD]"}, /* these begin nothing */
+        {{259}, 1, "\xAD", "[\xE4\xB8\xAD]"},             /* one token of two bytes */
+        {{0}, 0, "a", "[a]"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct stream s;
+        open_stream(&s, NULL, 0, false);
+        detok_resume(&s.d, cases[i].ids, cases[i].n);
+        push_bytes(&s, cases[i].more);
+        expect(&s, cases[i].log, -1);
+        close_stream(&s);
+    }
+}
+
+static void test_a_stop_string_may_begin_with_a_resumed_character(void **state)
+{
+    static const char *const stops[] = {"\xE4\xB8\xAD"};
+    struct stream s;
+    (void)state;
+    open_stream(&s, stops, 1, false);
+    detok_resume(&s.d, (const int32_t[]){0xE4, 0xB8}, 2);
+    push_bytes(&s, "\xAD");
+    expect(&s, "", 0);
+    close_stream(&s);
+}
+
 static void test_refusals(void **state)
 {
     const char *const texts[] = {"", "\xFF", "a", "b", "c"};
@@ -450,6 +552,10 @@ int main(void)
         cmocka_unit_test(test_stop_of_one_character_in_pieces),
         cmocka_unit_test(test_stop_of_a_replacement),
         cmocka_unit_test(test_silent_tokens_inside_a_match),
+        cmocka_unit_test(test_where_a_stop_string_cuts_and_ends),
+        cmocka_unit_test(test_a_suspended_text_holds_half_a_character_back),
+        cmocka_unit_test(test_a_resumed_text_completes_it),
+        cmocka_unit_test(test_a_stop_string_may_begin_with_a_resumed_character),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_random_streams),
     };
