@@ -14,6 +14,7 @@ VARIANT    ?= release
 PORT       ?= 8080
 ARGS       ?=
 VERSION    := 0.2.0
+RELEASED   := 2026-11-30
 
 # BLAS=0 leaves OpenBLAS out, and with it --math blas. WERROR=1 makes warnings errors.
 BLAS   ?= 1
@@ -63,7 +64,8 @@ BASE := -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-omit-frame
 # What only these files are told.
 DEFS_engine/kernel/blas.c   = $(if $(PKGS_BLAS),-DSSMD_BLAS $(BLAS_CFLAGS))
 DEFS_server/config/config.c = -DSSMD_DATADIR='"$(datadir)/ssmd"'
-DEFS_FILES := engine/kernel/blas.c server/config/config.c
+DEFS_server/cmd/man_page.c  = -DSSMD_DATE='"$(RELEASED)"'
+DEFS_FILES := engine/kernel/blas.c server/config/config.c server/cmd/man_page.c
 
 # Hardening; sanitizers replace it. Kernels have no strings and no buffers of a caller's size:
 # they stay as they are, position apart. HARDEN= leaves all of it out.
@@ -129,7 +131,7 @@ BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
 CHECK     := $(wildcard tests/kernels/*.c engine/kernel/*_c.c $(ISA:%=engine/kernel/%/*.c)) \
              engine/kernel/cpu.c engine/base/err.c
 CHECK_BIN := $(B)/tests/kernels/check_kernels
-C_FILES   = $(shell git ls-files '*.c' '*.h')
+C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-build deps-test run test suite unit check bench asan ubsan tsan fuzz \
@@ -145,7 +147,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
 # ---- building ------------------------------------------------------------------------------
 
-all: build/ssmd ## build build/ssmd
+all: build/ssmd $(B)/ssmd.1 $(B)/ssmd.bash ## build build/ssmd, its manual page and completion
 
 build/ssmd: build/release/ssmd
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
@@ -153,6 +155,13 @@ build/ssmd: build/release/ssmd
 $(B)/ssmd: $(call obj,server/cmd/main.c) $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# EMULATOR runs what was built for another machine.
+$(B)/ssmd.1: $(B)/ssmd
+	$(Q)$(EMULATOR) $< --print-man >$@.tmp && mv -f $@.tmp $@
+
+$(B)/ssmd.bash: $(B)/ssmd
+	$(Q)$(EMULATOR) $< --print-completion >$@.tmp && mv -f $@.tmp $@
 
 # The server over an engine of letters: tests of HTTP that need no model and know every answer.
 $(B)/ssmd-fake: $(call obj,server/cmd/main.c $(FAKE)) $(B)/libssmd.a
@@ -240,7 +249,7 @@ run: deps-build ## install what is missing, build, serve models/default (PORT=80
 test: deps-test ## install what is missing, build and run every test
 	$(SUBMAKE) VARIANT=test suite
 
-suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
+suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(B)/ssmd.1 $(B)/ssmd.bash $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
 	@$(PYTHON) tests/run.py --build $(B) --model models/default $(ARGS)
 
 asan: deps-test ## every test under AddressSanitizer
@@ -303,13 +312,16 @@ UNITS := $(wildcard deploy/systemd/*.service)
 STRIP_FLAGS := $(if $(filter nostrip,$(DEB_BUILD_OPTIONS)),,-s --strip-program=$(STRIP))
 
 # All that `make install` writes, but for the configuration, which is the user's from then on.
-INSTALLED := $(bindir)/ssmd $(docdir)/LICENSE $(UNITS:deploy/systemd/%=$(unitdir)/%) \
+INSTALLED := $(bindir)/ssmd $(docdir)/LICENSE $(mandir)/man1/ssmd.1 $(bashcompdir)/ssmd \
+             $(UNITS:deploy/systemd/%=$(unitdir)/%) \
              $(DATA:%=$(datadir)/ssmd/%)
 CONFIG    := $(sysconfdir)/ssmd/ssmd.json
 
-install: $(B)/ssmd ## install under prefix (/usr/local), below DESTDIR
+install: $(B)/ssmd $(B)/ssmd.1 $(B)/ssmd.bash ## install under prefix (/usr/local), below DESTDIR
 	$(INSTALL) -D -m 755 $(STRIP_FLAGS) $(B)/ssmd $(DESTDIR)$(bindir)/ssmd
 	$(INSTALL) -D -m 644 LICENSE $(DESTDIR)$(docdir)/LICENSE
+	$(INSTALL) -D -m 644 $(B)/ssmd.1 $(DESTDIR)$(mandir)/man1/ssmd.1
+	$(INSTALL) -D -m 644 $(B)/ssmd.bash $(DESTDIR)$(bashcompdir)/ssmd
 	@set -e; for f in $(DATA); do $(INSTALL) -D -m 644 $$f $(DESTDIR)$(datadir)/ssmd/$$f; done
 	@set -e; for f in $(UNITS); do \
 	    $(INSTALL) -D -m 644 $$f $(DESTDIR)$(unitdir)/$${f##*/}; \

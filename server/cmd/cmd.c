@@ -1,8 +1,16 @@
-/* What the commands share: how a refusal reads and which exit code it has. Main thread.
- */
+/* What the commands share: how output is written, how a refusal reads and which exit code
+ * it has. Main thread. */
 #include "server/cmd/cmd.h"
 
 #include <stdio.h>
+
+int cmd_print(struct buf *out)
+{
+    bool good = !out->failed && fwrite(out->data, 1, out->len, stdout) == out->len &&
+                fflush(stdout) == 0;
+    buf_free(out);
+    return good ? CMD_OK : CMD_FAILED;
+}
 
 int cmd_fail(enum cmd_exit code, const struct err *err)
 {

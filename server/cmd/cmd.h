@@ -1,11 +1,12 @@
 /*
  * The commands. Each is one file, cmd_<name>.c, and returns the process's exit code:
- * 0 done, 1 failed while running, 2 bad usage, configuration or model. main.c holds the
- * table and reads the configuration; a command gets it whole and owns nothing of it.
+ * 0 done, 1 failed while running, 2 bad usage, configuration or model. command.c holds the
+ * table, main.c reads the configuration; a command gets it whole and owns nothing of it.
  */
 #ifndef SERVER_CMD_CMD_H
 #define SERVER_CMD_CMD_H
 
+#include "engine/base/buf.h"
 #include "engine/base/err.h"
 #include "server/config/config.h"
 
@@ -49,6 +50,9 @@ enum cmd_quantize_value { QUANTIZE_WEIGHTS, QUANTIZE_N };
  * operands[1]. */
 int cmd_quantize(const struct config *cfg, const char *const *values,
                  const char *const *operands);
+
+/* Writes out to standard output and frees it: CMD_OK, or CMD_FAILED when it cannot. */
+int cmd_print(struct buf *out);
 
 /* Writes "ssmd: <text>" to stderr, returns `code`. */
 int cmd_fail(enum cmd_exit code, const struct err *err);

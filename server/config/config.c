@@ -165,6 +165,12 @@ static const struct option_row rows[] = {
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
+const struct option_row *config_rows(size_t *n)
+{
+    *n = N_ROWS;
+    return rows;
+}
+
 static struct options options_of(struct config *cfg)
 {
     return (struct options){rows, N_ROWS, cfg, &cfg->arena};

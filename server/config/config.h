@@ -134,6 +134,9 @@ void config_free(struct config *cfg); /* accepts a zeroed struct */
 /* The effective values as a JSON object, one key a line, secrets as "***". */
 void config_print(const struct config *cfg, struct buf *out);
 
+/* The table of keys, *n rows; constant. */
+const struct option_row *config_rows(size_t *n);
+
 /* The flags of `groups`, one a line with default and help. */
 void config_help(unsigned groups, struct buf *out);
 
