@@ -57,7 +57,7 @@ static bool has_as(const struct weights *w, const char *name, enum dtype type)
 
 bool quant_file_has(const struct weights *w, const char *name)
 {
-    return !w->random && !weights_find(w, name) &&
+    return !weights_find(w, name) &&
            (has_as(w, name, DTYPE_Q8) || has_as(w, name, DTYPE_Q4));
 }
 
@@ -178,10 +178,11 @@ static int take_parts(const struct matrix *m, struct weights *w, const char *nam
         rc = check_note(w, full, sizes, err);
     join(full, "", name, suffixes[m->type]);
     if (rc == 0)
-        rc = weights_take_raw(w, full, "U8", 5, codes, &parts[0], err);
+        rc = weights_take(w, &(struct tensor_spec){full, 5, codes, "U8"}, &parts[0], err);
     join(full, "", name, ".scale");
     if (rc == 0)
-        rc = weights_take_raw(w, full, "F16", 3, scales, &parts[1], err);
+        rc = weights_take(w, &(struct tensor_spec){full, 3, scales, "F16"}, &parts[1],
+                          err);
     return rc ? rc : check_values(m, parts[0], parts[1], err);
 }
 
@@ -324,10 +325,11 @@ static bool write_all(int fd, const void *data, size_t len)
     return true;
 }
 
-static bool write_floats(int fd, const struct quant_file_item *it, enum dtype own)
+static bool write_floats(int fd, const struct quant_file_item *it)
 {
     enum { PIECE = 16384 };
     _Alignas(ALIGN) char piece[PIECE * 4];
+    enum dtype own = it->raw->type;
     size_t n = (size_t)it->raw->n_values, from = dtype_bytes(own),
            to = dtype_bytes(it->type);
     if (it->type == own)
@@ -345,7 +347,7 @@ static bool write_item(int fd, const struct quant_file_item *it)
 {
     const struct matrix *m = it->m;
     if (!m)
-        return write_floats(fd, it, weights_dtype(it->raw));
+        return write_floats(fd, it);
     return write_all(fd, m->panels, matrix_panel_bytes(m)) &&
            write_all(fd, m->scales, matrix_scale_bytes(m));
 }

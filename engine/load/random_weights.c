@@ -24,7 +24,8 @@ struct block {
     int64_t n_in;
 };
 
-struct random_weights {
+/* Behind struct weights. */
+struct store {
     struct block blocks[MAX_BLOCKS];
     int n_blocks;
 };
@@ -52,37 +53,9 @@ static void fill(float *out, size_t n, double lo, double hi, uint64_t seed)
         out[i] = (float)(lo + scale * (double)(mix(seed + i) >> 40));
 }
 
-int random_weights_open(struct weights *w, struct err *err)
-{
-    *w = (struct weights){.hash = mix(1)};
-    arena_init(&w->arena);
-    w->random = mem_zalloc(1, sizeof *w->random);
-    w->tensors = mem_alloc(MAX_TENSORS * sizeof *w->tensors);
-    w->tensors_cap =
-        MAX_TENSORS; /* never moves: callers hold tensors while taking more */
-    if (w->random && w->tensors && strmap_init(&w->by_name, 256))
-        return 0;
-    weights_close(w);
-    return err_set(err, ERR_MEMORY, "out of memory for random weights");
-}
-
-void random_weights_release_pages(struct random_weights *s)
-{
-    for (int i = 0; i < s->n_blocks; i++)
-        mem_free(s->blocks[i].data);
-    s->n_blocks = 0;
-}
-
-void random_weights_close(struct random_weights *s)
-{
-    if (s)
-        random_weights_release_pages(s);
-    mem_free(s);
-}
-
 /* A block of the width with room for n values behind any shift, or NULL. The next one of
  * a width is at least twice as large: they stay few whatever order tensors come in. */
-static const struct block *block_for(struct random_weights *s, int64_t n_in, size_t n)
+static const struct block *block_for(struct store *s, int64_t n_in, size_t n)
 {
     if (n > PTRDIFF_MAX / sizeof(float) - SLACK)
         return NULL;
@@ -119,7 +92,7 @@ static const float *make(struct weights *w, const struct tensor *t, size_t n)
         hi = habits[i].hi;
     }
     if (!found) {
-        const struct block *b = block_for(w->random, t->shape[t->n_dims - 1], n);
+        const struct block *b = block_for(w->store, t->shape[t->n_dims - 1], n);
         return b ? b->data + w->n_tensors * STRIDE % SLACK : NULL;
     }
     float *values = arena_alloc(&w->arena, n * sizeof *values);
@@ -128,34 +101,71 @@ static const float *make(struct weights *w, const struct tensor *t, size_t n)
     return values;
 }
 
-int random_weights_take(struct weights *w, const char *name, int n_dims,
-                        const int64_t *shape, const struct tensor **out, struct err *err)
+static int add(struct weights *w, const struct tensor_spec *s, struct err *err)
 {
     size_t n = 1;
-    int32_t known = strmap_get(&w->by_name, name, strlen(name), -1);
-    if (known >= 0) { /* a table is asked for its type, then for its values */
-        *out = &w->tensors[known];
-        return 0;
-    }
-    bool fits = w->n_tensors < MAX_TENSORS && n_dims <= TENSOR_MAX_DIMS;
-    for (int i = 0; i < n_dims; i++)
-        fits = fits && !__builtin_mul_overflow(n, (size_t)shape[i], &n);
-    char *copy = arena_strdup(&w->arena, name, strlen(name));
-    if (!fits || n > PTRDIFF_MAX / sizeof(float) || !copy)
-        return err_set(err, ERR_MEMORY, "out of memory for random tensor %.200s", name);
+    bool fits = w->n_tensors < MAX_TENSORS && s->n_dims <= TENSOR_MAX_DIMS;
+    for (int i = 0; i < s->n_dims; i++)
+        fits = fits && !__builtin_mul_overflow(n, (size_t)s->shape[i], &n);
+    char *name = arena_strdup(&w->arena, s->name, strlen(s->name));
+    if (!fits || n > PTRDIFF_MAX / sizeof(float) || !name)
+        return err_set(err, ERR_MEMORY, "out of memory for random tensor %.200s",
+                       s->name);
     struct tensor *t = &w->tensors[w->n_tensors];
-    *t = (struct tensor){.name = copy,
+    *t = (struct tensor){.name = name,
                          .file = file_name,
                          .dtype = "F32",
-                         .n_dims = n_dims,
+                         .type = DTYPE_F32,
+                         .n_dims = s->n_dims,
                          .bytes = n * sizeof(float),
-                         .n_values = (int64_t)n,
-                         .used = true};
-    memcpy(t->shape, shape, (size_t)n_dims * sizeof *shape);
+                         .n_values = (int64_t)n};
+    memcpy(t->shape, s->shape, (size_t)s->n_dims * sizeof *s->shape);
     t->data = make(w, t, n);
-    if (!t->data || !strmap_put(&w->by_name, copy, strlen(copy), (int32_t)w->n_tensors))
-        return err_set(err, ERR_MEMORY, "out of memory for random tensor %.200s", name);
+    if (!t->data || !strmap_put(&w->by_name, name, strlen(name), (int32_t)w->n_tensors))
+        return err_set(err, ERR_MEMORY, "out of memory for random tensor %.200s",
+                       s->name);
     w->n_tensors++;
-    *out = t;
     return 0;
+}
+
+/* ---- the source ------------------------------------------------------------- */
+
+static int take(struct weights *w, const struct tensor_spec *s, struct tensor **out,
+                struct err *err)
+{
+    int rc = weights_find(w, s->name) ? 0 : add(w, s, err);
+    return rc ? rc : weights_lookup(w, s, out, err);
+}
+
+static void free_blocks(struct weights *w)
+{
+    struct store *s = w->store;
+    for (int i = 0; i < s->n_blocks; i++)
+        mem_free(s->blocks[i].data);
+    s->n_blocks = 0;
+}
+
+static void close_store(struct weights *w)
+{
+    if (w->store)
+        free_blocks(w);
+    mem_free(w->store);
+}
+
+static const struct weights_source source = {take, free_blocks, close_store,
+                                             .keeps = false};
+
+int random_weights_open(struct weights *w, struct err *err)
+{
+    /* The table never moves: callers hold tensors while they take more. */
+    *w = (struct weights){.source = &source,
+                          .hash = mix(1),
+                          .store = mem_zalloc(1, sizeof(struct store)),
+                          .tensors = mem_alloc(MAX_TENSORS * sizeof(struct tensor)),
+                          .tensors_cap = MAX_TENSORS};
+    arena_init(&w->arena);
+    if (w->store && w->tensors && strmap_init(&w->by_name, 256))
+        return 0;
+    weights_close(w);
+    return err_set(err, ERR_MEMORY, "out of memory for random weights");
 }

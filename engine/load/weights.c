@@ -1,136 +1,17 @@
-/* Mapping and checking safetensors. Trusts no number of a file before it was compared. */
+/* The table of tensors: a growing array, an index by name, and the metadata's texts. */
 #include "engine/load/weights.h"
 
 #include "engine/base/mem.h"
-#include "engine/load/random_weights.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { HEADER_MAX_BYTES = 100 << 20, INDEX_MAX_BYTES = 64 << 20 };
+/* ---- filling ---------------------------------------------------------------- */
 
-static const char single_name[] = "model.safetensors";
-static const char index_name[] = "model.safetensors.index.json";
-
-static const struct {
-    const char *name;
-    size_t bytes;
-} dtypes[] = {
-    [DTYPE_F32] = {"F32", 4},
-    [DTYPE_F16] = {"F16", 2},
-    [DTYPE_BF16] = {"BF16", 2},
-    {"F64", 8},
-    {"I64", 8},
-    {"U64", 8},
-    {"I32", 4},
-    {"U32", 4},
-    {"I16", 2},
-    {"U16", 2},
-    {"I8", 1},
-    {"U8", 1},
-    {"BOOL", 1},
-    {"F8_E4M3", 1},
-    {"F8_E5M2", 1},
-};
-enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
-
-static int dtype_of(const char *name)
+struct tensor *weights_add(struct weights *w, const char *name)
 {
-    for (int i = 0; i < N_DTYPES; i++)
-        if (strcmp(dtypes[i].name, name) == 0)
-            return i;
-    return -1;
-}
-
-/* ---- one tensor of a header ------------------------------------------------- */
-
-struct header_reader {
-    struct weights *w;
-    struct err *err;
-    size_t data_bytes;
-    int file_index;
-};
-
-static int read_shape(struct tensor *t, const struct json *shape, size_t *count,
-                      struct err *err)
-{
-    if (json_kind(shape) != JK_ARRAY || json_len(shape) > TENSOR_MAX_DIMS)
-        return err_set(err, ERR_FORMAT, "shape: expected an array of at most %d sizes",
-                       TENSOR_MAX_DIMS);
-    *count = 1;
-    t->n_dims = (int)json_len(shape);
-    for (int i = 0; i < t->n_dims; i++) {
-        const struct json *v = json_at(shape, (size_t)i);
-        if (json_kind(v) != JK_INT || json_as_int(v) < 0)
-            return err_set(err, ERR_FORMAT, "shape: expected sizes >= 0, found %s",
-                           json_kind(v) == JK_INT ? "a negative one" : json_kind_name(v));
-        t->shape[i] = json_as_int(v);
-        if (__builtin_mul_overflow(*count, (size_t)t->shape[i], count))
-            return err_set(err, ERR_FORMAT, "shape: the product of its sizes overflows");
-    }
-    return 0;
-}
-
-static int read_offsets(struct tensor *t, const struct json *o, size_t data_bytes,
-                        struct err *err)
-{
-    const struct json *b = json_at(o, 0), *e = json_at(o, 1);
-    if (json_kind(o) != JK_ARRAY || json_len(o) != 2 || json_kind(b) != JK_INT ||
-        json_kind(e) != JK_INT)
-        return err_set(err, ERR_FORMAT, "data_offsets: expected two integers");
-    int64_t begin = json_as_int(b), end = json_as_int(e);
-    if (begin < 0 || end < begin)
-        return err_set(err, ERR_FORMAT,
-                       "data_offsets: expected 0 <= begin <= end, found [%lld, %lld]",
-                       (long long)begin, (long long)end);
-    if ((uint64_t)end > data_bytes)
-        return err_set(err, ERR_FORMAT,
-                       "data_offsets: end %lld is past the %zu bytes of data in the file",
-                       (long long)end, data_bytes);
-    t->begin = (size_t)begin;
-    t->bytes = (size_t)(end - begin);
-    return 0;
-}
-
-static int read_tensor(struct tensor *t, const struct json *v, size_t data_bytes,
-                       struct err *err)
-{
-    if (json_kind(v) != JK_OBJECT)
-        return err_set(err, ERR_FORMAT, "expected an object, found %s",
-                       json_kind_name(v));
-    const struct json *type = json_get(v, "dtype");
-    if (json_kind(type) != JK_STRING)
-        return err_set(err, ERR_FORMAT, "dtype: expected a string, found %s",
-                       json_kind_name(type));
-    int d = dtype_of(json_as_string(type, NULL));
-    if (d < 0)
-        return err_set(err, ERR_FORMAT,
-                       "dtype: expected F32, F16 or BF16, found \"%.40s\"",
-                       json_as_string(type, NULL));
-    size_t count = 0, bytes = 0;
-    int rc = read_shape(t, json_get(v, "shape"), &count, err);
-    if (rc == 0)
-        rc = read_offsets(t, json_get(v, "data_offsets"), data_bytes, err);
-    if (rc)
-        return rc;
-    if (__builtin_mul_overflow(count, dtypes[d].bytes, &bytes) || bytes != t->bytes)
-        return err_set(err, ERR_FORMAT,
-                       "data_offsets: expected %zu bytes for %zu values of %s, found %zu",
-                       bytes, count, dtypes[d].name, t->bytes);
-    t->dtype = dtypes[d].name;
-    t->n_values = (int64_t)count;
-    return 0;
-}
-
-static struct tensor *push_tensor(struct weights *w)
-{
-    if (w->n_tensors == w->tensors_cap) {
+    char *copy = arena_strdup(&w->arena, name, strlen(name));
+    if (copy && w->n_tensors == w->tensors_cap) {
         size_t cap = w->tensors_cap ? w->tensors_cap * 2 : 64;
         struct tensor *grown =
             mem_grow(w->tensors, w->n_tensors * sizeof *grown, cap * sizeof *grown);
@@ -139,239 +20,14 @@ static struct tensor *push_tensor(struct weights *w)
         w->tensors = grown;
         w->tensors_cap = cap;
     }
-    struct tensor *t = &w->tensors[w->n_tensors];
-    *t = (struct tensor){0};
+    if (!copy)
+        return NULL;
+    struct tensor *t = &w->tensors[w->n_tensors++];
+    *t = (struct tensor){.name = copy};
     return t;
 }
 
-/* One text of __metadata__. Only our own are read; shards may repeat one, but not
- * otherwise. */
-static int read_note(void *arg, const char *key, size_t len, const struct json *v)
-{
-    struct header_reader *r = arg;
-    struct weights *w = r->w;
-    const char *text = json_as_string(v, NULL), *before = weights_note(w, key);
-    if (strncmp(key, "ssmd.", 5) != 0)
-        return 0;
-    if (!text || strlen(key) != len)
-        return err_set(r->err, ERR_FORMAT, "__metadata__: %.200s: expected a text", key);
-    if (before && strcmp(before, text) != 0)
-        return err_set(
-            r->err, ERR_FORMAT,
-            "__metadata__: %.200s: expected \"%.60s\" as before, found \"%.60s\"", key,
-            before, text);
-    if (before)
-        return 0;
-    if (w->n_texts == w->texts_cap) {
-        size_t cap = w->texts_cap ? w->texts_cap * 2 : 64;
-        const char **grown =
-            mem_grow(w->texts, w->n_texts * sizeof *grown, cap * sizeof *grown);
-        if (!grown)
-            return err_set(r->err, ERR_MEMORY, "out of memory for metadata");
-        w->texts = grown;
-        w->texts_cap = cap;
-    }
-    char *name = arena_strdup(&w->arena, key, len);
-    char *copy = arena_strdup(&w->arena, text, strlen(text));
-    if (!w->notes.cap && !strmap_init(&w->notes, 64))
-        return err_set(r->err, ERR_MEMORY, "out of memory for metadata");
-    if (!name || !copy || !strmap_put(&w->notes, name, len, (int32_t)w->n_texts))
-        return err_set(r->err, ERR_MEMORY, "out of memory for metadata");
-    w->texts[w->n_texts++] = copy;
-    return 0;
-}
-
-static int read_member(void *arg, const char *key, size_t len, const struct json *v)
-{
-    struct header_reader *r = arg;
-    if (strcmp(key, "__metadata__") == 0)
-        return json_each(v, read_note, r);
-    if (strlen(key) != len || len == 0)
-        return err_set(r->err, ERR_FORMAT, "tensor name: expected text without NUL");
-    struct tensor *t = push_tensor(r->w);
-    char *name = arena_strdup(&r->w->arena, key, len);
-    if (!t || !name)
-        return err_set(r->err, ERR_MEMORY, "out of memory for tensor tables");
-    t->name = name;
-    t->file_index = r->file_index;
-    int rc = read_tensor(t, v, r->data_bytes, r->err);
-    if (rc)
-        return err_prefix(r->err, "tensor %.200s", key);
-    r->w->n_tensors++;
-    return 0;
-}
-
-static int by_begin(const void *pa, const void *pb)
-{
-    const struct tensor *a = pa, *b = pb;
-    if (a->begin != b->begin)
-        return a->begin < b->begin ? -1 : 1;
-    return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
-}
-
-/* The tensors of one file must tile its data section: no overlap, no hole, nothing
- * behind. */
-static int check_tiling(struct tensor *t, size_t n, size_t data_bytes, struct err *err)
-{
-    size_t end = 0;
-    qsort(t, n, sizeof *t, by_begin);
-    for (size_t i = 0; i < n; i++) {
-        if (t[i].begin < end)
-            return err_set(
-                err, ERR_FORMAT,
-                "tensor %.150s overlaps tensor %.150s: begins at %zu, expected %zu",
-                t[i].name, t[i - 1].name, t[i].begin, end);
-        if (t[i].begin > end)
-            return err_set(err, ERR_FORMAT,
-                           "tensor %.150s: expected to begin at %zu, found %zu (a hole)",
-                           t[i].name, end, t[i].begin);
-        end = t[i].begin + t[i].bytes;
-    }
-    if (end != data_bytes)
-        return err_set(err, ERR_FORMAT, "expected %zu bytes of tensor data, found %zu",
-                       end, data_bytes);
-    return 0;
-}
-
-int weights_header(struct weights *w, const char *json, size_t len, size_t data_bytes,
-                   struct err *err)
-{
-    struct json *doc = NULL;
-    int rc = json_parse(&doc, json, len, err);
-    if (rc)
-        return err_prefix(err, "header");
-    if (json_kind(doc) != JK_OBJECT)
-        rc = err_set(err, ERR_FORMAT, "header: expected an object, found %s",
-                     json_kind_name(doc));
-    size_t first = w->n_tensors;
-    struct header_reader r = {w, err, data_bytes, w->n_files};
-    if (rc == 0)
-        rc = json_each(doc, read_member, &r);
-    json_free(doc);
-    if (rc == 0 && w->n_tensors > first)
-        rc = check_tiling(w->tensors + first, w->n_tensors - first, data_bytes, err);
-    else if (rc == 0 && data_bytes)
-        rc = err_set(err, ERR_FORMAT, "header: no tensors, but %zu bytes of data",
-                     data_bytes);
-    return rc;
-}
-
-/* ---- files ------------------------------------------------------------------ */
-
-static int map_fd(struct weights_file *f, int fd, struct err *err)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return err_set(err, ERR_IO, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, ERR_FORMAT, "expected a regular file");
-    if (st.st_size < 8)
-        return err_set(err, ERR_FORMAT, "expected at least 8 bytes, found %lld",
-                       (long long)st.st_size);
-    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return err_set(err, ERR_IO, "mmap of %lld bytes: %s", (long long)st.st_size,
-                       strerror(errno));
-    f->map = map;
-    f->map_bytes = (size_t)st.st_size;
-    return 0;
-}
-
-static int read_file(struct weights *w, struct weights_file *f, struct err *err)
-{
-    const unsigned char *map = f->map;
-    uint64_t header = 0;
-    for (int i = 7; i >= 0; i--)
-        header = header << 8 | map[i];
-    if (header > HEADER_MAX_BYTES || header > f->map_bytes - 8)
-        return err_set(
-            err, ERR_FORMAT,
-            "header length: expected at most %zu (file of %zu bytes), found %llu",
-            f->map_bytes - 8 < HEADER_MAX_BYTES ? f->map_bytes - 8
-                                                : (size_t)HEADER_MAX_BYTES,
-            f->map_bytes, (unsigned long long)header);
-    size_t first = w->n_tensors, data_bytes = f->map_bytes - 8 - (size_t)header;
-    int rc = weights_header(w, (const char *)map + 8, (size_t)header, data_bytes, err);
-    if (rc)
-        return rc;
-    for (size_t i = first; i < w->n_tensors; i++) {
-        w->tensors[i].file = f->name;
-        w->tensors[i].data = map + 8 + header + w->tensors[i].begin;
-    }
-    w->hash = w->hash * 1099511628211u ^ hash_bytes(map, f->map_bytes);
-    return 0;
-}
-
-static int open_file(struct weights *w, const char *dir, const char *name,
-                     struct err *err)
-{
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
-        return err_set(err, ERR_ARGUMENT, "%.200s: path too long", name);
-    struct weights_file *f = &w->files[w->n_files];
-    *f = (struct weights_file){.name = arena_strdup(&w->arena, name, strlen(name))};
-    if (!f->name)
-        return err_set(err, ERR_MEMORY, "out of memory for file names");
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, ERR_IO, "%.300s: %s", path, strerror(errno));
-    int rc = map_fd(f, fd, err);
-    close(fd);
-    if (rc == 0)
-        rc = read_file(w, f, err);
-    if (f->map)
-        w->n_files++;
-    return rc ? err_prefix(err, "%.300s", path) : 0;
-}
-
-/* ---- shards ----------------------------------------------------------------- */
-
-struct index_reader {
-    struct weights *w;
-    const char *dir;
-    struct err *err;
-};
-
-static int file_of(const struct weights *w, const char *name)
-{
-    for (int i = 0; i < w->n_files; i++)
-        if (strcmp(w->files[i].name, name) == 0)
-            return i;
-    return -1;
-}
-
-static int open_shard(void *arg, const char *key, size_t len, const struct json *v)
-{
-    (void)len;
-    struct index_reader *x = arg;
-    const char *name = json_as_string(v, NULL);
-    if (!name || !*name || strchr(name, '/') || name[0] == '.')
-        return err_set(
-            x->err, ERR_FORMAT,
-            "weight_map: tensor %.150s: expected the plain name of a file, found %s "
-            "\"%.100s\"",
-            key, json_kind_name(v), name ? name : "");
-    if (file_of(x->w, name) >= 0)
-        return 0;
-    if (x->w->n_files == WEIGHTS_MAX_FILES)
-        return err_set(x->err, ERR_FORMAT, "weight_map: expected at most %d files",
-                       WEIGHTS_MAX_FILES);
-    return open_file(x->w, x->dir, name, x->err);
-}
-
-static int check_placed(void *arg, const char *key, size_t len, const struct json *v)
-{
-    struct index_reader *x = arg;
-    int32_t i = strmap_get(&x->w->by_name, key, len, -1);
-    const char *name = json_as_string(v, NULL);
-    if (i < 0 || strcmp(x->w->tensors[i].file, name) != 0)
-        return err_set(x->err, ERR_FORMAT,
-                       "weight_map: tensor %.150s: expected in %.100s, found %s", key,
-                       name, i < 0 ? "nowhere" : x->w->tensors[i].file);
-    return 0;
-}
-
-static int index_names(struct weights *w, struct err *err)
+int weights_index(struct weights *w, struct err *err)
 {
     if (!strmap_init(&w->by_name, w->n_tensors))
         return err_set(err, ERR_MEMORY, "out of memory for tensor names");
@@ -387,117 +43,24 @@ static int index_names(struct weights *w, struct err *err)
     return 0;
 }
 
-/* The other way round: every tensor of the shards stands in the map. */
-static int check_listed(const struct weights *w, const struct json *map, struct err *err)
+bool weights_add_note(struct weights *w, const char *key, const char *text)
 {
-    for (size_t i = 0; i < w->n_tensors; i++)
-        if (!json_get(map, w->tensors[i].name))
-            return err_set(
-                err, ERR_FORMAT,
-                "weight_map: tensor %.150s of %.100s: expected an entry, found none",
-                w->tensors[i].name, w->tensors[i].file);
-    return 0;
-}
-
-static int open_index(struct weights *w, const char *dir, const char *path,
-                      struct err *err)
-{
-    struct json *doc = NULL;
-    int rc = json_load(&doc, path, INDEX_MAX_BYTES, err);
-    if (rc)
-        return rc;
-    const struct json *map = json_get(doc, "weight_map");
-    struct index_reader x = {w, dir, err};
-    if (json_kind(map) != JK_OBJECT || json_len(map) == 0)
-        rc = err_set(err, ERR_FORMAT,
-                     "weight_map: expected an object with members, found %s",
-                     json_kind_name(map));
-    if (rc == 0)
-        rc = json_each(map, open_shard, &x);
-    if (rc == 0)
-        rc = index_names(w, err);
-    if (rc == 0)
-        rc = json_each(map, check_placed, &x);
-    if (rc == 0)
-        rc = check_listed(w, map, err);
-    json_free(doc);
-    return rc ? err_prefix(err, "%s", index_name) : 0;
-}
-
-int weights_open(struct weights *w, const char *dir, struct err *err)
-{
-    *w = (struct weights){0};
-    arena_init(&w->arena);
-    w->files = arena_zalloc(&w->arena, WEIGHTS_MAX_FILES, sizeof *w->files);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", dir, single_name);
-    int rc;
-    if (!w->files)
-        rc = err_set(err, ERR_MEMORY, "out of memory for file tables");
-    else if (access(path, F_OK) == 0) {
-        rc = open_file(w, dir, single_name, err);
-        if (rc == 0)
-            rc = index_names(w, err);
-    } else {
-        snprintf(path, sizeof path, "%s/%s", dir, index_name);
-        rc = access(path, F_OK) == 0
-                 ? open_index(w, dir, path, err)
-                 : err_set(err, ERR_IO, "%.300s: expected %s or %s, found neither", dir,
-                           single_name, index_name);
+    if (w->n_texts == w->texts_cap) {
+        size_t cap = w->texts_cap ? w->texts_cap * 2 : 64;
+        const char **grown =
+            mem_grow(w->texts, w->n_texts * sizeof *grown, cap * sizeof *grown);
+        if (!grown)
+            return false;
+        w->texts = grown;
+        w->texts_cap = cap;
     }
-    if (rc)
-        weights_close(w);
-    return rc;
-}
-
-/* Drops whole pages between two places of a file. */
-static void cool(const struct weights_file *f, size_t begin, size_t end)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    begin = (begin + page - 1) / page * page;
-    end = end == f->map_bytes ? end : end / page * page;
-    if (begin < end)
-        madvise((char *)f->map + begin, end - begin, MADV_DONTNEED);
-}
-
-void weights_release_pages(const struct weights *w)
-{
-    size_t t = 0; /* the tensors of a file stand together, in its order */
-    for (int i = 0; i < w->n_files; i++) {
-        const struct weights_file *f = &w->files[i];
-        size_t done = 0;
-        for (; t < w->n_tensors && w->tensors[t].file_index == i; t++) {
-            size_t begin = (size_t)((const char *)w->tensors[t].data - (char *)f->map);
-            if (!w->tensors[t].hot)
-                continue;
-            cool(f, done, begin);
-            done = begin + w->tensors[t].bytes;
-        }
-        cool(f, done, f->map_bytes);
-    }
-    if (w->random)
-        random_weights_release_pages(w->random);
-}
-
-size_t weights_kept_bytes(const struct weights *w)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < w->n_tensors; i++)
-        sum += w->tensors[i].kept ? w->tensors[i].bytes : 0;
-    return sum;
-}
-
-void weights_close(struct weights *w)
-{
-    for (int i = 0; i < w->n_files; i++)
-        munmap(w->files[i].map, w->files[i].map_bytes);
-    random_weights_close(w->random);
-    strmap_free(&w->by_name);
-    strmap_free(&w->notes);
-    mem_free(w->texts);
-    mem_free(w->tensors);
-    arena_free(&w->arena);
-    *w = (struct weights){0};
+    char *name = arena_strdup(&w->arena, key, strlen(key));
+    char *copy = arena_strdup(&w->arena, text, strlen(text));
+    if (!name || !copy || (!w->notes.cap && !strmap_init(&w->notes, 64)) ||
+        !strmap_put(&w->notes, name, strlen(name), (int32_t)w->n_texts))
+        return false;
+    w->texts[w->n_texts++] = copy;
+    return true;
 }
 
 /* ---- taking ----------------------------------------------------------------- */
@@ -512,7 +75,7 @@ static void print_shape(char *out, size_t cap, int n, const int64_t *shape)
         snprintf(out + used, cap - used, "]");
 }
 
-const struct tensor *weights_find(const struct weights *w, const char *name)
+struct tensor *weights_find(const struct weights *w, const char *name)
 {
     int32_t i = strmap_get(&w->by_name, name, strlen(name), -1);
     return i < 0 ? NULL : &w->tensors[i];
@@ -524,64 +87,32 @@ const char *weights_note(const struct weights *w, const char *key)
     return i < 0 ? NULL : w->texts[i];
 }
 
-static int find_shaped(struct weights *w, const char *name, int n_dims,
-                       const int64_t *shape, struct tensor **out, struct err *err)
+int weights_lookup(struct weights *w, const struct tensor_spec *s, struct tensor **out,
+                   struct err *err)
 {
     char want[128], found[128];
-    int32_t i = strmap_get(&w->by_name, name, strlen(name), -1);
-    print_shape(want, sizeof want, n_dims, shape);
-    if (i < 0)
-        return err_set(err, ERR_FORMAT, "tensor %.200s: expected %s, found nothing", name,
-                       want);
-    struct tensor *t = *out = &w->tensors[i];
-    if (t->n_dims == n_dims &&
-        memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape) == 0)
-        return 0;
+    const char *types = s->dtype ? s->dtype : "F32, F16 or BF16";
+    struct tensor *t = weights_find(w, s->name);
+    print_shape(want, sizeof want, s->n_dims, s->shape);
+    if (!t)
+        return err_set(err, ERR_FORMAT, "tensor %.200s: expected %s, found nothing",
+                       s->name, want);
     print_shape(found, sizeof found, t->n_dims, t->shape);
-    return err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected shape %s, found %s",
-                   t->file, name, want, found);
-}
-
-int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
-                 const struct tensor **out, enum dtype *type, struct err *err)
-{
-    if (w->random) {
-        *type = DTYPE_F32;
-        return random_weights_take(w, name, n_dims, shape, out, err);
-    }
-    struct tensor *t = NULL;
-    int rc = find_shaped(w, name, n_dims, shape, &t, err);
-    int d = t ? dtype_of(t->dtype) : 0;
-    if (d >= DTYPE_FLOATS)
-        rc = err_set(err, ERR_FORMAT,
-                     "%s: tensor %.200s: expected F32, F16 or BF16, found %s", t->file,
-                     name, t->dtype);
-    if (rc)
-        return rc;
-    t->used = true;
+    if (t->n_dims != s->n_dims ||
+        memcmp(t->shape, s->shape, (size_t)t->n_dims * sizeof *t->shape) != 0)
+        return err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected shape %s, found %s",
+                       t->file, t->name, want, found);
+    if (s->dtype ? strcmp(t->dtype, s->dtype) != 0 : t->type == DTYPE_N)
+        return err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected %s, found %s",
+                       t->file, t->name, types, t->dtype);
     *out = t;
-    *type = (enum dtype)d;
     return 0;
 }
 
-enum dtype weights_dtype(const struct tensor *t)
+int weights_take(struct weights *w, const struct tensor_spec *s, struct tensor **out,
+                 struct err *err)
 {
-    return (enum dtype)dtype_of(t->dtype);
-}
-
-bool weights_keep(struct weights *w, const struct tensor *t)
-{
-    w->tensors[t - w->tensors].kept = !w->random;
-    return !w->random;
-}
-
-int weights_take_raw(struct weights *w, const char *name, const char *dtype, int n_dims,
-                     const int64_t *shape, struct tensor **out, struct err *err)
-{
-    int rc = find_shaped(w, name, n_dims, shape, out, err);
-    if (rc == 0 && strcmp((*out)->dtype, dtype) != 0)
-        rc = err_set(err, ERR_FORMAT, "%s: tensor %.200s: expected %s, found %s",
-                     (*out)->file, name, dtype, (*out)->dtype);
+    int rc = w->source->take(w, s, out, err);
     if (rc == 0)
         (*out)->used = true;
     return rc;
@@ -600,4 +131,37 @@ int weights_finish(const struct weights *w, struct err *err)
                 t->file, t->name);
     }
     return 0;
+}
+
+/* ---- values ----------------------------------------------------------------- */
+
+bool weights_keep(struct weights *w, struct tensor *t)
+{
+    t->kept = w->source->keeps;
+    return t->kept;
+}
+
+size_t weights_kept_bytes(const struct weights *w)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < w->n_tensors; i++)
+        sum += w->tensors[i].kept ? w->tensors[i].bytes : 0;
+    return sum;
+}
+
+void weights_release_pages(struct weights *w)
+{
+    w->source->release_pages(w);
+}
+
+void weights_close(struct weights *w)
+{
+    if (w->source)
+        w->source->close(w);
+    strmap_free(&w->by_name);
+    strmap_free(&w->notes);
+    mem_free(w->texts);
+    mem_free(w->tensors);
+    arena_free(&w->arena);
+    *w = (struct weights){0};
 }

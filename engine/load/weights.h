@@ -1,11 +1,11 @@
 /*
- * safetensors files of a model folder, memory-mapped: model.safetensors, or the shards
- * that model.safetensors.index.json names.
+ * The tensors of a model, whatever they come from: a table, taking a tensor by its name
+ * in a strict shape and type, and a check that none is left over.
  *
- * Strict: every offset is checked against the file, no two tensors overlap, no byte is
- * left over, and weights_finish refuses tensors that nobody asked for. Format: the
- * safetensors README (8-byte little-endian header length, JSON header, data). Read by the
- * opening thread; the mapping lives until weights_close.
+ * A source fills the table, all of it at open (safetensors.h) or a tensor when it is
+ * taken (random_weights.h), and owns the memory of the values, which are readable until
+ * weights_close or, where the source does not keep them, until weights_release_pages.
+ * Opening thread.
  */
 #ifndef ENGINE_LOAD_WEIGHTS_H
 #define ENGINE_LOAD_WEIGHTS_H
@@ -13,22 +13,22 @@
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
 #include "engine/base/hash.h"
-#include "engine/base/json.h"
 #include "engine/kernel/kernel.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TENSOR_MAX_DIMS = 8, WEIGHTS_MAX_FILES = 1024 };
+enum { TENSOR_MAX_DIMS = 8 };
 
 struct tensor {
     const char *name;  /* borrows from the weights */
     const char *file;  /* base name of its file; borrows likewise */
-    const char *dtype; /* as the header writes it, e.g. "BF16" */
+    const char *dtype; /* as the file writes it, e.g. "BF16" */
+    enum dtype type;   /* the same as a float type; DTYPE_N: it is none */
     int n_dims;
     int64_t shape[TENSOR_MAX_DIMS];
-    const void *data;    /* into the mapping; any alignment */
+    const void *data;    /* any alignment */
     size_t bytes, begin; /* begin: offset in the file's data section */
     int64_t n_values;    /* parameters it stands for */
     int file_index;
@@ -38,68 +38,75 @@ struct tensor {
     bool twin; /* repeats another tensor, which counts */
 };
 
-struct weights_file {
-    char *name; /* borrows from the arena */
-    void *map;  /* owns the mapping */
-    size_t map_bytes;
+/* A tensor to take. */
+struct tensor_spec {
+    const char *name;
+    int n_dims;
+    const int64_t *shape; /* [n_dims], all >= 0 */
+    const char *dtype;    /* as in struct tensor; NULL: F32, F16 or BF16 */
 };
 
-struct random_weights;
+struct weights;
+
+/* What is behind the table. */
+struct weights_source {
+    int (*take)(struct weights *w, const struct tensor_spec *s, struct tensor **out,
+                struct err *err);
+    void (*release_pages)(struct weights *w);
+    void (*close)(struct weights *w); /* of w->store alone, which may be NULL */
+    bool keeps;                       /* values stay readable after release_pages */
+};
 
 struct weights {
-    struct arena arena; /* owns names and tables */
-    struct weights_file *files;
-    int n_files;
-    struct tensor *tensors;
+    struct arena arena;                  /* owns names and texts */
+    const struct weights_source *source; /* NULL: closed */
+    void *store;                         /* the source's own; it owns it */
+    struct tensor *tensors;              /* owns */
     size_t n_tensors, tensors_cap;
     struct strmap by_name;
-    struct strmap notes; /* "ssmd.…" of the headers' __metadata__: index into texts */
+    struct strmap notes; /* "ssmd.…" of the files' metadata: index into texts */
     const char **texts;  /* [n_texts]; owns the array, the texts are the arena's */
     size_t n_texts, texts_cap;
-    uint64_t hash;                 /* over the bytes of all files, in order */
-    struct random_weights *random; /* owns; NULL: the tensors are in files */
+    uint64_t hash; /* over the bytes of all files, in order */
 };
 
-/* On failure nothing is kept; errors name the file, the tensor, expected and found. */
-int weights_open(struct weights *w, const char *dir, struct err *err);
 void weights_close(struct weights *w); /* accepts a zeroed struct */
 
-/* The tensor, marked as used; its shape must be exactly shape[n_dims] (all >= 0) and its
- * type F32, F16 or BF16 (stored in *type). ERR_FORMAT with name, expected and found. */
-int weights_take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
-                 const struct tensor **out, enum dtype *type, struct err *err);
+/* The tensor, marked as used. ERR_FORMAT with name, expected and found; ERR_MEMORY. */
+int weights_take(struct weights *w, const struct tensor_spec *s, struct tensor **out,
+                 struct err *err);
 
-/* The same for a tensor of bytes or halves: dtype "U8" or "F16". */
-int weights_take_raw(struct weights *w, const char *name, const char *dtype, int n_dims,
-                     const int64_t *shape, struct tensor **out, struct err *err);
-
-/* The type of a tensor that weights_take gave. */
-enum dtype weights_dtype(const struct tensor *t);
-
-/* The tensor is read where it lies from now on. False: it cannot be, for random weights
- * are freed by weights_release_pages. */
-bool weights_keep(struct weights *w, const struct tensor *t);
+/* NULL when there is none; does not mark it as used. */
+struct tensor *weights_find(const struct weights *w, const char *name);
 
 /* What the metadata says under a key that begins with "ssmd.", or NULL. */
 const char *weights_note(const struct weights *w, const char *key);
 
-/* NULL when there is none; does not mark it as used. */
-const struct tensor *weights_find(const struct weights *w, const char *name);
-
-/* Tells the system that the mapped pages are not needed for now, those of hot tensors
- * excepted: what was packed elsewhere no longer counts as resident, what is still read
- * comes back by itself. Random weights are gone then. */
-void weights_release_pages(const struct weights *w);
-
-/* Bytes of the tensors that are kept in the mapping. */
-size_t weights_kept_bytes(const struct weights *w);
-
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */
 int weights_finish(const struct weights *w, struct err *err);
 
-/* Parses and checks one header against a data section of data_bytes (the fuzzer's door).
- */
-int weights_header(struct weights *w, const char *json, size_t len, size_t data_bytes,
+/* The tensor is read where it lies from now on; false where the source keeps none. */
+bool weights_keep(struct weights *w, struct tensor *t);
+size_t weights_kept_bytes(const struct weights *w);
+
+/* Gives the memory of values back to the system, that of hot tensors excepted: what was
+ * packed elsewhere no longer counts as resident. Kept tensors are read in again when they
+ * are used. */
+void weights_release_pages(struct weights *w);
+
+/* ---- for sources ---- */
+
+/* A tensor behind the others, of which only the name is set; it moves when more are
+ * added. NULL: out of memory. */
+struct tensor *weights_add(struct weights *w, const char *name);
+
+/* Makes weights_find find what was added. ERR_FORMAT when a name is there twice. */
+int weights_index(struct weights *w, struct err *err);
+
+bool weights_add_note(struct weights *w, const char *key, const char *text);
+
+/* The take of a source whose table is full at open. */
+int weights_lookup(struct weights *w, const struct tensor_spec *s, struct tensor **out,
                    struct err *err);
 
 #endif

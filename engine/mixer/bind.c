@@ -21,37 +21,38 @@ static int full_name(char *out, const struct bind *b, const char *name,
                : err_set(err, ERR_INTERNAL, "tensor name too long: %.100s", name);
 }
 
-/* By the full name: values of any float type at any address become f32 in the arena. */
-static int take_widened(const float **out, const struct bind *b, const char *full,
-                        int n_dims, const int64_t *shape, struct err *err)
+/* Values of any float type at any address become f32 in the arena. */
+static int take_widened(const float **out, const struct bind *b,
+                        const struct tensor_spec *s, struct err *err)
 {
-    const struct tensor *t = NULL;
-    enum dtype type = DTYPE_F32;
-    int rc = weights_take(b->weights, full, n_dims, shape, &t, &type, err);
+    struct tensor *t = NULL;
+    int rc = weights_take(b->weights, s, &t, err);
     if (rc)
         return rc;
     size_t n = (size_t)t->n_values;
     float *wide = arena_alloc(b->arena, n * sizeof *wide);
     if (!wide)
-        return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", full);
-    kernel_c.widen[type](t->data, n, wide);
+        return err_set(err, ERR_MEMORY, "out of memory for tensor %.200s", s->name);
+    kernel_c.widen[t->type](t->data, n, wide);
     *out = wide;
     return 0;
 }
 
-int bind_tensor(const float **out, const struct bind *b, const char *name, int n_dims,
-                const int64_t *shape, struct err *err)
+int bind_tensor(const float **out, const struct bind *b, const struct tensor_spec *s,
+                struct err *err)
 {
     char full[NAME_CAP];
-    int rc = full_name(full, b, name, "", err);
-    return rc ? rc : take_widened(out, b, full, n_dims, shape, err);
+    struct tensor_spec whole = *s;
+    whole.name = full;
+    int rc = full_name(full, b, s->name, "", err);
+    return rc ? rc : take_widened(out, b, &whole, err);
 }
 
 int bind_vector(const float **out, const struct bind *b, const char *name, int n,
                 struct err *err)
 {
-    const int64_t shape[] = {n};
-    return bind_tensor(out, b, name, 1, shape, err);
+    const struct tensor_spec s = {.name = name, .n_dims = 1, .shape = (int64_t[]){n}};
+    return bind_tensor(out, b, &s, err);
 }
 
 /* ---- matrices --------------------------------------------------------------- */
@@ -100,14 +101,14 @@ static int take(struct bound *x, const struct bind *b, struct err *err)
     if (quant_file_has(b->weights, x->name))
         return take_quantised(x, b, err);
     const int64_t shape[] = {x->m.n_out, x->m.n_in};
-    enum dtype own = DTYPE_F32;
-    int rc = weights_take(b->weights, x->name, 2, shape, &x->source, &own, err);
+    const struct tensor_spec s = {.name = x->name, .n_dims = 2, .shape = shape};
+    int rc = weights_take(b->weights, &s, &x->source, err);
     if (rc)
         return rc;
-    x->m.type = target(b, x, own);
+    x->m.type = target(b, x, x->source->type);
     if (!dtype_quantised(x->m.type))
         return 0;
-    rc = quant_pack(&x->m, b->arena, own, x->source->data, err);
+    rc = quant_pack(&x->m, b->arena, x->source->type, x->source->data, err);
     return rc ? err_prefix(err, "%s: tensor %.200s", x->source->file, x->name) : 0;
 }
 
@@ -115,7 +116,7 @@ static int take(struct bound *x, const struct bind *b, struct err *err)
  * packed. */
 static int pack_floats(struct bound *x, const struct bind *b, struct err *err)
 {
-    enum dtype own = weights_dtype(x->source);
+    enum dtype own = x->source->type;
     if (x->m.type == own)
         return gemm_pack(&x->m, b->arena, x->source->data, b->blas, err);
     size_t n = (size_t)x->m.n_out * (size_t)x->m.n_in;
@@ -147,10 +148,11 @@ int bind_matrix(struct matrix *m, const struct bind *b, const struct matrix_spec
     if (rc == 0)
         rc = record(b, &x, err);
     if (rc == 0 && s->bias) {
-        const int64_t shape[] = {s->n_out};
+        const struct tensor_spec bias = {
+            .name = full, .n_dims = 1, .shape = (int64_t[]){s->n_out}};
         rc = full_name(full, b, s->name, ".bias", err);
         if (rc == 0)
-            rc = take_widened(&x.m.bias, b, full, 1, shape, err);
+            rc = take_widened(&x.m.bias, b, &bias, err);
     }
     *m = x.m;
     return rc;
@@ -168,20 +170,20 @@ int bind_matrices(struct matrix *const *m, const struct bind *b,
 /* Floats where they lie in the mapping, or an aligned copy of them. */
 static int take_rows(struct table *t, const struct bind *b, struct err *err)
 {
-    enum dtype own = weights_dtype(t->source);
-    size_t width = dtype_bytes(t->m.type), n = (size_t)t->source->n_values;
-    bool odd = (uintptr_t)t->source->data % width; /* by the length of the header */
-    if (t->m.type == own && !odd && weights_keep(b->weights, t->source)) {
-        t->rows = t->source->data;
+    struct tensor *from = t->source;
+    size_t width = dtype_bytes(t->m.type), n = (size_t)from->n_values;
+    bool odd = (uintptr_t)from->data % width; /* by the length of the header */
+    if (t->m.type == from->type && !odd && weights_keep(b->weights, from)) {
+        t->rows = from->data;
         return 0;
     }
     void *copy = arena_alloc(b->arena, n * width);
     if (!copy)
-        return err_set(err, ERR_MEMORY, "out of memory for %.200s", t->source->name);
-    if (t->m.type == own)
-        memcpy(copy, t->source->data, t->source->bytes);
+        return err_set(err, ERR_MEMORY, "out of memory for %.200s", from->name);
+    if (t->m.type == from->type)
+        memcpy(copy, from->data, from->bytes);
     else
-        quant_floats(t->m.type, copy, own, t->source->data, n);
+        quant_floats(t->m.type, copy, from->type, from->data, n);
     t->rows = copy;
     return 0;
 }

@@ -17,8 +17,8 @@
 
 /* A matrix as it was bound, for those that count or write all of them. */
 struct bound {
-    const char *name;            /* with prefix and ".weight" */
-    const struct tensor *source; /* its floats in the file; NULL: quantised there */
+    const char *name;      /* with prefix and ".weight" */
+    struct tensor *source; /* its floats in the file; NULL: quantised there */
     enum quant_role role;
     struct matrix m; /* of a float embedding only type, n_in and n_out are set */
     struct bound *next;
@@ -64,18 +64,18 @@ struct table {
     /* Floats [n_out][n_in] of m's type, aligned to it; borrows from the mapping or the
      * arena. NULL: quantised, quant_row reads a row of m. */
     const void *rows;
-    const struct tensor *source; /* its floats in the file, or NULL */
+    struct tensor *source; /* its floats in the file, or NULL */
 };
 
 /* As bind_matrix, but floats stay rows and are not packed. No bias. */
 int bind_table(struct table *t, const struct bind *b, const struct matrix_spec *s,
                struct err *err);
 
-/* prefix + name, exactly [n] (or the given shape), widened to f32 in the arena. */
+/* prefix + name, exactly [n] (or the spec's shape), widened to f32 in the arena. */
 int bind_vector(const float **out, const struct bind *b, const char *name, int n,
                 struct err *err);
-int bind_tensor(const float **out, const struct bind *b, const char *name, int n_dims,
-                const int64_t *shape, struct err *err);
+int bind_tensor(const float **out, const struct bind *b, const struct tensor_spec *s,
+                struct err *err);
 bool bind_has(const struct bind *b, const char *name);
 
 /* A copy of the binding with a longer prefix, built in the arena; NULL prefix: out of

@@ -31,9 +31,9 @@ static int bind_tensors(struct dss_tensors *t, const struct dss *l, const struct
     if (rc == 0)
         rc = bind_vector(&t->lam_im, b, "lam_im", l->n_state, err);
     if (rc == 0)
-        rc = bind_tensor(&t->c_re, b, "c_re", 2, shape, err);
+        rc = bind_tensor(&t->c_re, b, &(struct tensor_spec){"c_re", 2, shape, NULL}, err);
     if (rc == 0)
-        rc = bind_tensor(&t->c_im, b, "c_im", 2, shape, err);
+        rc = bind_tensor(&t->c_im, b, &(struct tensor_spec){"c_im", 2, shape, NULL}, err);
     return rc ? rc : bind_vector(&t->d, b, "d", l->n_channels, err);
 }
 

@@ -47,7 +47,7 @@ static void add_tensor(struct lists *l, const struct model *m, const struct tens
         if (!x->source && is_scale(t->name, x))
             return;
     }
-    struct quant_file_item it = {.name = t->name, .type = weights_dtype(t), .raw = t};
+    struct quant_file_item it = {.name = t->name, .type = t->type, .raw = t};
     add(l, &it);
 }
 

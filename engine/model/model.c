@@ -4,6 +4,7 @@
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/load/random_weights.h"
+#include "engine/load/safetensors.h"
 #include "engine/model/arch.h"
 
 #include <stdio.h>
@@ -27,14 +28,14 @@ static int check_twin(struct model *m, const struct bind *b, const char *name,
                       struct err *err)
 {
     const int64_t shape[] = {m->hp.vocab_size, m->hp.hidden_size};
-    const struct tensor *t = NULL, *embed = m->embed.table.source;
-    enum dtype type = DTYPE_F32;
-    int rc = weights_take(b->weights, name, 2, shape, &t, &type, err);
+    const struct tensor_spec s = {.name = name, .n_dims = 2, .shape = shape};
+    const struct tensor *embed = m->embed.table.source;
+    struct tensor *t = NULL;
+    int rc = weights_take(b->weights, &s, &t, err);
     if (rc)
         return rc;
-    if (embed && type == weights_dtype(embed) &&
-        memcmp(t->data, embed->data, t->bytes) == 0) {
-        b->weights->tensors[t - b->weights->tensors].twin = true;
+    if (embed && t->type == embed->type && memcmp(t->data, embed->data, t->bytes) == 0) {
+        t->twin = true;
         return 0;
     }
     return err_set(
@@ -151,7 +152,7 @@ static int hash_model(struct model *m, const struct model_options *o, struct err
 static void hash_formats(struct model *m)
 {
     for (const struct bound *x = m->bound.first; x; x = x->next)
-        if (x->source && x->m.type != weights_dtype(x->source))
+        if (x->source && x->m.type != x->source->type)
             m->hash = m->hash * 31 + (uint64_t)x->m.type + 1;
 }
 
@@ -204,7 +205,7 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
     rc = fix_context(m, o->context, err);
     if (rc == 0)
         rc = o->shape ? random_weights_open(&m->weights, err)
-                      : weights_open(&m->weights, o->dir, err);
+                      : safetensors_open(&m->weights, o->dir, err);
     if (rc == 0)
         rc = hash_model(m, o, err);
     if (rc == 0) {

@@ -5,6 +5,7 @@
  * of 3 x 5 is taken as a quantised one; what is taken has codes and scales for its panel.
  */
 #include "engine/load/quant_file.h"
+#include "engine/load/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,8 @@ static void try_header(const uint8_t *data, size_t size)
     size_t data_bytes = size > 8 ? data[0] | (size_t)data[1] << 8 : 0;
     size_t skip = size > 8 ? 8 : 0;
     arena_init(&w.arena);
-    int rc = weights_header(&w, (const char *)data + skip, size - skip, data_bytes, &err);
+    int rc =
+        safetensors_header(&w, (const char *)data + skip, size - skip, data_bytes, &err);
     if (rc == 0)
         check(&w, 0, data_bytes);
     else if (!err.text[0])
@@ -101,7 +103,7 @@ static void try_file(const uint8_t *data, size_t size)
     if (!f || fwrite(data, 1, size, f) != size)
         abort();
     fclose(f);
-    if (weights_open(&w, dir, &err) == 0) {
+    if (safetensors_open(&w, dir, &err) == 0) {
         read_all(&w);
         take_quantised(&w);
         if (weights_finish(&w, &err) && !err.text[0])

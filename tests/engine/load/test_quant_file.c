@@ -3,6 +3,7 @@
  * every way in which a file can break the format is an error that names it.
  */
 #include "engine/load/quant_file.h"
+#include "engine/load/safetensors.h"
 #include "tests/lib/model_maker.h"
 
 #include <setjmp.h>
@@ -68,7 +69,7 @@ static int save(const struct maker *mk, const struct quant_file_item *items, siz
 static int take(const struct maker *mk, const char *name, struct matrix *m,
                 struct weights *w, struct arena *a, struct err *err)
 {
-    int rc = weights_open(w, mk->dir, err);
+    int rc = safetensors_open(w, mk->dir, err);
     arena_init(a);
     *m = (struct matrix){.n_out = N_OUT, .n_in = N_IN};
     return rc ? rc : quant_file_take(m, w, a, name, err);
@@ -89,6 +90,7 @@ static void what_is_written_is_taken_in_place(void **state)
                             .n_values = 3};
     struct tensor narrow = {.name = "h\"",
                             .dtype = "BF16",
+                            .type = DTYPE_BF16,
                             .n_dims = 2,
                             .shape = {5, 1},
                             .data = half,
@@ -103,7 +105,7 @@ static void what_is_written_is_taken_in_place(void **state)
     struct err err = {0};
     assert_int_equal(save(mk, items, 5, &err), 0);
     struct weights w;
-    assert_int_equal(weights_open(&w, mk->dir, &err), 0);
+    assert_int_equal(safetensors_open(&w, mk->dir, &err), 0);
     for (int i = 0; i < 2; i++) {
         struct arena a;
         struct matrix got = {.n_out = N_OUT, .n_in = N_IN};
@@ -147,7 +149,7 @@ static void a_file_of_floats_has_no_mark_of_ours(void **state)
     struct err err = {0};
     struct weights w;
     assert_int_equal(save(mk, &item, 1, &err), 0);
-    assert_int_equal(weights_open(&w, mk->dir, &err), 0);
+    assert_int_equal(safetensors_open(&w, mk->dir, &err), 0);
     assert_null(weights_note(&w, "ssmd.layout"));
     assert_false(quant_file_has(&w, "v"));
     weights_close(&w);
@@ -398,7 +400,7 @@ static void shards_agree_on_the_layout(void **state)
         maker_text(
             mk, "model.safetensors.index.json",
             "{\"weight_map\":{\"t0\":\"a.safetensors\",\"t1\":\"b.safetensors\"}}");
-        assert_int_equal(weights_open(&w, mk->dir, &err), same ? 0 : -ERR_FORMAT);
+        assert_int_equal(safetensors_open(&w, mk->dir, &err), same ? 0 : -ERR_FORMAT);
         if (same)
             weights_close(&w);
     }

@@ -14,11 +14,11 @@
 static const float *take(struct weights *w, const char *name, int n_dims,
                          const int64_t *shape)
 {
-    const struct tensor *t = NULL;
-    enum dtype type = DTYPE_BF16;
+    const struct tensor_spec s = {.name = name, .n_dims = n_dims, .shape = shape};
+    struct tensor *t = NULL;
     struct err err = {0};
-    assert_int_equal(weights_take(w, name, n_dims, shape, &t, &type, &err), 0);
-    assert_int_equal(type, DTYPE_F32);
+    assert_int_equal(weights_take(w, &s, &t, &err), 0);
+    assert_int_equal(t->type, DTYPE_F32);
     assert_string_equal(t->name, name);
     assert_true(t->used);
     return t->data;
@@ -126,7 +126,10 @@ static void looking_makes_nothing(void **state)
     assert_int_equal(random_weights_open(&w, &err), 0);
     assert_null(weights_find(&w, "lm_head.weight"));
     matrix(&w, "lm_head.weight", 4, 32);
-    assert_non_null(weights_find(&w, "lm_head.weight"));
+    struct tensor *t = weights_find(&w, "lm_head.weight");
+    assert_non_null(t);
+    assert_false(weights_keep(&w, t)); /* the blocks are freed below */
+    assert_int_equal(weights_kept_bytes(&w), 0);
     assert_int_equal(weights_finish(&w, &err), 0);
     weights_release_pages(&w);
     weights_close(&w);
@@ -136,13 +139,14 @@ static void what_cannot_be_held_is_refused(void **state)
 {
     (void)state;
     const int64_t huge[] = {INT64_MAX / 2, 3, 1 << 24};
-    const struct tensor *t = NULL;
-    enum dtype type;
+    struct tensor_spec s = {.name = "x", .n_dims = 3, .shape = huge};
+    struct tensor *t = NULL;
     struct weights w;
     struct err err = {0};
     assert_int_equal(random_weights_open(&w, &err), 0);
-    assert_int_equal(weights_take(&w, "x", 3, huge, &t, &type, &err), -ERR_MEMORY);
-    assert_int_equal(weights_take(&w, "x", 1, huge, &t, &type, &err), -ERR_MEMORY);
+    assert_int_equal(weights_take(&w, &s, &t, &err), -ERR_MEMORY);
+    s.n_dims = 1;
+    assert_int_equal(weights_take(&w, &s, &t, &err), -ERR_MEMORY);
     assert_non_null(strstr(err.text, "x"));
     weights_close(&w);
 }
@@ -151,17 +155,18 @@ static void every_failed_allocation_is_told(void **state)
 {
     (void)state;
     const int64_t shape[] = {8, 32};
+    const struct tensor_spec matrix = {.name = "m", .n_dims = 2, .shape = shape};
+    const struct tensor_spec vector = {.name = "v.bias", .n_dims = 1, .shape = shape};
     for (long n = 1;; n++) {
-        const struct tensor *t = NULL;
-        enum dtype type;
+        struct tensor *t = NULL;
         struct weights w = {0};
         struct err err = {0};
         mem_fail_after(n);
         int rc = random_weights_open(&w, &err);
         if (rc == 0)
-            rc = weights_take(&w, "m", 2, shape, &t, &type, &err);
+            rc = weights_take(&w, &matrix, &t, &err);
         if (rc == 0)
-            rc = weights_take(&w, "v.bias", 1, shape, &t, &type, &err);
+            rc = weights_take(&w, &vector, &t, &err);
         mem_fail_after(0);
         weights_close(&w);
         if (rc == 0)

@@ -4,6 +4,7 @@
  * and any kernel set, for every page type; and a page takes the bytes that it says.
  */
 #include "engine/kernel/cpu.h"
+#include "engine/load/safetensors.h"
 #include "engine/mixer/attn.h"
 #include "tests/lib/model_maker.h"
 
@@ -61,7 +62,7 @@ static void open_bench(struct bench *b)
     maker_matrix(&b->maker, "o.weight", D, WIDE);
     maker_save(&b->maker, "model.safetensors");
     arena_init(&b->arena);
-    assert_int_equal(weights_open(&b->weights, b->maker.dir, &err), 0);
+    assert_int_equal(safetensors_open(&b->weights, b->maker.dir, &err), 0);
     assert_int_equal(rope_open(&b->rope, &b->arena, &p, &use, &err), 0);
     for (int s = 0; s < SEQS; s++)
         for (int i = 0; i < TOKENS * D; i++)

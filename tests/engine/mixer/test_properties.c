@@ -3,6 +3,7 @@
  * linear attention, a recurrence as a convolution, shares that sum to one. The other side
  * of each equation is computed here in f64 from the same weights.
  */
+#include "engine/load/safetensors.h"
 #include "engine/mixer/attn.h"
 #include "engine/mixer/gss.h"
 #include "engine/mixer/ssd.h"
@@ -75,7 +76,7 @@ static void open_bench(struct bench *b)
     arena_init(&b->arena);
     assert_true(arena_fixed(&b->scratch, 1 << 22));
     assert_int_equal(pool_open(&b->pool, 2, &err), 0);
-    assert_int_equal(weights_open(&b->weights, b->maker.dir, &err), 0);
+    assert_int_equal(safetensors_open(&b->weights, b->maker.dir, &err), 0);
     assert_int_equal(rope_open(&b->rope, &b->arena, &p, &use, &err), 0);
     b->gemm = (struct gemm){&kernel_c, b->pool, false, NULL};
     b->bind = (struct bind){
@@ -117,7 +118,8 @@ static const float *values(const struct bench *b, const char *name)
     struct bind root = b->bind;
     struct err err = {0};
     assert_non_null(t);
-    assert_int_equal(bind_tensor(&out, &root, name, t->n_dims, t->shape, &err), 0);
+    const struct tensor_spec s = {.name = name, .n_dims = t->n_dims, .shape = t->shape};
+    assert_int_equal(bind_tensor(&out, &root, &s, &err), 0);
     return out;
 }
 

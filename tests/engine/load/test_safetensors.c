@@ -2,7 +2,7 @@
  * Every fault of a weight file is an error that names file, tensor, expected and found.
  * Headers are written by hand here; models with a wrong tensor are opened whole.
  */
-#include "engine/load/weights.h"
+#include "engine/load/safetensors.h"
 #include "engine/model/model.h"
 #include "tests/lib/model_maker.h"
 
@@ -47,13 +47,13 @@ static void expect_fault(const struct maker *m, const char *const texts[])
 {
     struct weights w;
     struct err err = {0};
-    if (weights_open(&w, m->dir, &err) == 0) {
+    if (safetensors_open(&w, m->dir, &err) == 0) {
         weights_close(&w);
         fail_msg("opened, expected \"%s\"", texts[0]);
     }
     assert_true(err.code == ERR_FORMAT || err.code == ERR_IO);
     expect_texts(&err, texts);
-    assert_int_equal(w.n_files, 0); /* nothing is kept */
+    assert_null(w.store); /* nothing is kept */
     assert_null(w.tensors);
 }
 
@@ -62,6 +62,13 @@ static void expect_header_fault(const struct maker *m, const char *header,
 {
     maker_raw(m, file, header, zeros, data_bytes);
     expect_fault(m, texts);
+}
+
+static int take(struct weights *w, const char *name, int n_dims, const int64_t *shape,
+                struct tensor **out, struct err *err)
+{
+    const struct tensor_spec s = {.name = name, .n_dims = n_dims, .shape = shape};
+    return weights_take(w, &s, out, err);
 }
 
 /* ---- one file --------------------------------------------------------------- */
@@ -75,26 +82,27 @@ static void a_whole_file_opens_and_its_tensors_are_taken_once_by_shape(void **st
 {
     const struct maker *m = *state;
     const int64_t right[] = {2, 3}, wrong[] = {3, 2}, four[] = {4};
-    const struct tensor *t;
-    enum dtype type;
+    struct tensor *t;
     struct weights w;
     struct err err = {0};
     maker_raw(m, file, two, zeros, 32);
-    assert_int_equal(weights_open(&w, m->dir, &err), 0);
+    assert_int_equal(safetensors_open(&w, m->dir, &err), 0);
     assert_int_equal(w.n_tensors, 2);
-    assert_int_equal(weights_take(&w, "b", 2, wrong, &t, &type, &err), -ERR_FORMAT);
+    assert_int_equal(take(&w, "b", 2, wrong, &t, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS(file, "tensor b", "expected shape [3, 2]", "found [2, 3]"));
-    assert_int_equal(weights_take(&w, "b", 1, four, &t, &type, &err), -ERR_FORMAT);
+    assert_int_equal(take(&w, "b", 1, four, &t, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("expected shape [4]", "found [2, 3]"));
-    assert_int_equal(weights_take(&w, "c", 1, four, &t, &type, &err), -ERR_FORMAT);
+    assert_int_equal(take(&w, "c", 1, four, &t, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("tensor c", "expected [4]", "found nothing"));
-    assert_int_equal(weights_take(&w, "b", 2, right, &t, &type, &err), 0);
-    assert_int_equal(type, DTYPE_F32);
+    assert_int_equal(take(&w, "b", 2, right, &t, &err), 0);
+    assert_int_equal(t->type, DTYPE_F32);
+    assert_true(weights_keep(&w, t));
+    assert_int_equal(weights_kept_bytes(&w), 24);
     assert_int_equal(t->bytes, 24);
     assert_int_equal(weights_finish(&w, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS(file, "tensor a", "surplus"));
-    assert_int_equal(weights_take(&w, "a", 1, four, &t, &type, &err), 0);
-    assert_int_equal(type, DTYPE_BF16);
+    assert_int_equal(take(&w, "a", 1, four, &t, &err), 0);
+    assert_int_equal(t->type, DTYPE_BF16);
     assert_int_equal(weights_finish(&w, &err), 0);
     weights_close(&w);
 }
@@ -236,7 +244,7 @@ static void empty_tensors_and_unordered_names_are_whole(void **state)
     struct weights w;
     maker_raw(m, file, "{" U("z", 4, 4, 8) "," U("e", 0, 4, 4) "," U("a", 4, 0, 4) "}",
               zeros, 8);
-    assert_int_equal(weights_open(&w, m->dir, NULL), 0);
+    assert_int_equal(safetensors_open(&w, m->dir, NULL), 0);
     assert_int_equal(w.n_tensors, 3);
     weights_close(&w);
 }
@@ -257,13 +265,12 @@ static void values_of_other_types_are_refused_where_they_are_used(void **state)
 {
     const struct maker *m = *state;
     const int64_t shape[] = {2};
-    const struct tensor *t;
-    enum dtype type;
+    struct tensor *t;
     struct weights w;
     struct err err = {0};
     maker_raw(m, file, tensor_with("\"F64\"", "[2]", "[0,16]"), zeros, 16);
-    assert_int_equal(weights_open(&w, m->dir, &err), 0);
-    assert_int_equal(weights_take(&w, "x", 1, shape, &t, &type, &err), -ERR_FORMAT);
+    assert_int_equal(safetensors_open(&w, m->dir, &err), 0);
+    assert_int_equal(take(&w, "x", 1, shape, &t, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS(file, "tensor x", "expected F32, F16 or BF16", "found F64"));
     weights_close(&w);
 }
@@ -278,7 +285,7 @@ static void rotary_tables_in_the_file_are_read_over(void **state)
         "{\"model.layers.0.self_attn.rotary_emb.inv_freq\":{\"dtype\":\"F32\",\"shape\":[2],"
         "\"data_offsets\":[0,8]}}",
         zeros, 8);
-    assert_int_equal(weights_open(&w, m->dir, &err), 0);
+    assert_int_equal(safetensors_open(&w, m->dir, &err), 0);
     assert_int_equal(weights_finish(&w, &err), 0);
     weights_close(&w);
 }
@@ -304,8 +311,7 @@ static void shards_open_by_their_index(void **state)
     struct weights w;
     struct err err = {0};
     write_shards(m, "{" AB ",\"c\":\"s2.safetensors\"}");
-    assert_int_equal(weights_open(&w, m->dir, &err), 0);
-    assert_int_equal(w.n_files, 2);
+    assert_int_equal(safetensors_open(&w, m->dir, &err), 0);
     assert_string_equal(weights_find(&w, "c")->file, "s2.safetensors");
     assert_string_equal(weights_find(&w, "b")->file, "s1.safetensors");
     assert_null(weights_find(&w, "d"));
@@ -483,14 +489,14 @@ static void the_hash_sees_every_byte(void **state)
     uint64_t first, second;
     char data[32] = {0};
     maker_raw(m, file, two, data, 32);
-    assert_int_equal(weights_open(&w, m->dir, NULL), 0);
+    assert_int_equal(safetensors_open(&w, m->dir, NULL), 0);
     first = w.hash;
     weights_close(&w);
     for (int i = 0; i < 32; i++) {
         data[i] ^= 1;
         maker_raw(m, file, two, data, 32);
         data[i] ^= 1;
-        assert_int_equal(weights_open(&w, m->dir, NULL), 0);
+        assert_int_equal(safetensors_open(&w, m->dir, NULL), 0);
         second = w.hash;
         weights_close(&w);
         assert_true(first != second);

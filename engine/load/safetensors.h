@@ -1,0 +1,23 @@
+/*
+ * Weights from the safetensors files of a model folder, memory-mapped: model.safetensors,
+ * or the shards that model.safetensors.index.json names.
+ *
+ * Strict: every offset is checked against the file, no two tensors overlap, no byte is
+ * left over, the index and the shards agree. Format: the safetensors README (8-byte
+ * little-endian header length, JSON header, data). Opening thread.
+ */
+#ifndef ENGINE_LOAD_SAFETENSORS_H
+#define ENGINE_LOAD_SAFETENSORS_H
+
+#include "engine/load/weights.h"
+
+/* Fills *w; weights_close ends it. On failure nothing is kept; errors name the file, the
+ * tensor, expected and found. ERR_IO, ERR_FORMAT, ERR_MEMORY. */
+int safetensors_open(struct weights *w, const char *dir, struct err *err);
+
+/* Adds the tensors of one header to w, checked against a data section of data_bytes. Here
+ * for the fuzzer. ERR_FORMAT, ERR_MEMORY. */
+int safetensors_header(struct weights *w, const char *json, size_t len, size_t data_bytes,
+                       struct err *err);
+
+#endif
