@@ -134,7 +134,7 @@ CHECK_BIN := $(B)/tests/kernels/check_kernels
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-build deps-test run test suite unit check bench asan ubsan tsan fuzz \
+.PHONY: all deps deps-build deps-quick deps-test run test test-quick suite suite-quick unit check bench asan ubsan tsan fuzz \
         fuzz-bin check-kernels bench-kernels check-arm layers lint format image-test install \
         uninstall clean help FORCE
 
@@ -222,6 +222,9 @@ deps: deps-build deps-test ## install the Debian packages that building and test
 deps-build:
 	@./deploy/packages.sh $(DEPS_BUILD)
 
+deps-quick:
+	@./deploy/packages.sh $(DEPS_BUILD) $(PACKAGES_QUICK)
+
 deps-test:
 	@./deploy/packages.sh $(DEPS_BUILD) $(PACKAGES_QUICK) $(PACKAGES_TEST)
 
@@ -249,7 +252,13 @@ run: deps-build ## install what is missing, build, serve models/default (PORT=80
 test: deps-test ## install what is missing, build and run every test
 	$(SUBMAKE) VARIANT=test suite
 
-suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(B)/ssmd.1 $(B)/ssmd.bash $(if $(FAKE),$(B)/ssmd-fake) $(NPM)
+test-quick: deps-quick ## the short tests: no packages but cmocka, under a minute once built
+	$(SUBMAKE) VARIANT=test suite-quick
+
+suite-quick: unit $(CHECK_BIN) $(B)/ssmd $(B)/ssmd-fake
+	@$(PYTHON) tests/run.py --build $(B) --model models/default --quick $(ARGS)
+
+suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(B)/ssmd.1 $(B)/ssmd.bash $(B)/ssmd-fake $(NPM)
 	@$(PYTHON) tests/run.py --build $(B) --model models/default $(ARGS)
 
 asan: deps-test ## every test under AddressSanitizer
@@ -290,7 +299,8 @@ check-arm: deps-build ## the NEON set under an emulator: its bits are C's and th
 	@$(PYTHON) tests/kernels/same_digests.py build/release/$(CHECKED) $(EMULATE) build/arm/$(CHECKED)
 	@$(PYTHON) tests/golden/same_bits.py build/release/ssmd $(EMULATE) build/arm/ssmd
 
-check: layers lint test ## layers, lint and test
+check: deps-test ## what CI runs: layers, lint and every test (WERROR=1 as there)
+	$(SUBMAKE) VARIANT=test suite ARGS="--style $(ARGS)"
 
 layers: ## includes point the right way, foreign headers stay in their fence
 	@$(PYTHON) tests/layers.py

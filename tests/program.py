@@ -35,7 +35,7 @@ def main(module="__main__"):
     loader = unittest.defaultTestLoader
     suite = (loader.loadTestsFromNames(args.names, sys.modules[module]) if args.names
              else loader.loadTestsFromModule(sys.modules[module]))
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     # A failed subtest names its test; a test counts once however many of its subtests failed.
     failed = len({getattr(t, "test_case", t).id() for t, _ in result.failures + result.errors})
     skipped = len(result.skipped)

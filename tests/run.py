@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 """Runs every test of the tree and counts.
 
-    run.py --build build/test [--model models/default] [--only PATTERN]
+    run.py --build build/test [--model models/default] [--only PATTERN] [--quick] [--style]
+           [--junit FILE]
+
+With --quick it is the short tests, which want nothing but python3. With --style layers.py and
+lint.py are tests too, one each.
 
 A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c, and
-tests/kernels/check_kernels), a Python script
-tests/{golden,wire,deploy}/test_*.py or a node script tests/clients/*/test_*.{js,mjs}. Scripts
-get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
+tests/kernels/check_kernels), a Python script tests/{golden,wire,deploy,runner}/test_*.py or a
+node script tests/clients/*/test_*.{js,mjs}. Scripts get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
 over the stand-in engine of tests/fake. A tests/clients/*/compare.js gets the path of the C
 program beside it instead. As many programs run at a time as there are processors, the slowest
-first, so that none of them runs alone at the end. A program says how many of its tests passed and failed,
-as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
+first, so that none of them runs alone at the end. A program says how many of its tests passed
+and failed, as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
 runs too long, or leaves a sanitizer's report counts as one failure. Output is shown only of
 programs that failed. The last line is "N passed, N failed"; the exit status is 1 when any
 failed or nothing was found.
 """
 import argparse
+import collections
 import concurrent.futures
 import os
 import pathlib
@@ -27,13 +31,18 @@ import sys
 import tempfile
 import time
 
+import junit
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/test_*.py",
            "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs",
-           "tests/clients/*/compare.js", "tests/deploy/test_*.py"]
+           "tests/clients/*/compare.js", "tests/deploy/test_*.py", "tests/runner/test_*.py"]
+STYLE = ["tests/layers.py", "tests/lint.py"]  # tests by their exit status
 KERNELS = ROOT / "tests/kernels/check_kernels.c"
 SLOWEST = ["tests/clients/tokenizer/compare.js", "tests/engine/test_equality",
            "tests/wire/test_states.py", "tests/wire/test_load_leave.py"]
+# Left out by --quick: what takes more than a few seconds, or wants more than python3.
+SLOW = re.compile(r"^$")
 SHOWN_LINES = 200
 
 CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)", re.M)
@@ -46,6 +55,9 @@ def arguments():
     parser.add_argument("--build", default="build/test")
     parser.add_argument("--model", default="models/default")
     parser.add_argument("--only", default="", help="regular expression over test names")
+    parser.add_argument("--quick", action="store_true", help="the short tests only")
+    parser.add_argument("--style", action="store_true", help="layers and lint, too")
+    parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--timeout", type=float, default=0, help="seconds for one program")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
@@ -64,7 +76,7 @@ def given(args, script):
 
 def commands(args):
     """(name, command, working folder) of every test, the slowest first."""
-    found = []
+    found = [(name, [sys.executable, str(ROOT / name)], ROOT) for name in STYLE if args.style]
     for source in sorted(ROOT.glob("tests/**/test_*.c")) + [KERNELS]:
         name = source.relative_to(ROOT).with_suffix("")
         found.append((str(name), [str(ROOT / args.build / name)], ROOT))
@@ -76,7 +88,8 @@ def commands(args):
                           [program, str(script)] + given(args, script), folder))
     keep = re.compile(args.only)
     found.sort(key=lambda c: SLOWEST.index(c[0]) if c[0] in SLOWEST else len(SLOWEST))
-    return [c for c in found if keep.search(c[0])]
+    return [c for c in found
+            if keep.search(c[0]) and not (args.quick and SLOW.search(c[0]))]
 
 
 def environment(reports):
@@ -132,9 +145,11 @@ def count(text):
     return None
 
 
-def judge(status, text, reports, timeout):
+def judge(name, status, text, reports, timeout):
     """(passed, failed, what went wrong besides)."""
     counted = count(text)
+    if name in STYLE:
+        counted = (1, 0) if status == 0 else (0, 1)
     passed, failed = counted or (0, 0)
     wrong = ""
     if status is None:
@@ -152,6 +167,9 @@ def judge(status, text, reports, timeout):
     return passed, failed + bool(wrong), wrong
 
 
+Result = collections.namedtuple("Result", "name passed failed wrong seconds text")
+
+
 def run_one(entry, timeout):
     name, command, folder = entry
     began = time.monotonic()
@@ -159,28 +177,31 @@ def run_one(entry, timeout):
         status, text, reports = 127, f"{command[0]}: not found\n", ""
     else:
         status, text, reports = execute(command, folder, timeout)
-    passed, failed, wrong = judge(status, text, reports, timeout)
-    seconds = time.monotonic() - began
-    line = f"{'FAIL' if failed else 'ok  '} {name}: {passed} passed"
-    line += f", {failed} failed" if failed else ""
-    line += f" ({wrong})" if wrong else ""
-    if failed:
-        tail = (text + reports).splitlines()[-SHOWN_LINES:]
-        line += "".join(f"\n    | {t}" for t in tail)
-    return passed, failed, f"{line}  [{seconds:.1f} s]" if not failed else line
+    passed, failed, wrong = judge(name, status, text, reports, timeout)
+    return Result(name, passed, failed, wrong, time.monotonic() - began, text + reports)
+
+
+def show(result):
+    line = f"{'FAIL' if result.failed else 'ok  '} {result.name}: {result.passed} passed"
+    line += f", {result.failed} failed" if result.failed else ""
+    line += f" ({result.wrong})" if result.wrong else ""
+    line += f"  [{result.seconds:.1f} s]"
+    if result.failed:
+        line += "".join(f"\n    | {t}" for t in result.text.splitlines()[-SHOWN_LINES:])
+    print(line, flush=True)
+    return result
 
 
 def main():
     args = arguments()
     slow = 4 if re.search(r"asan|ubsan|tsan", args.build) else 1
     timeout = args.timeout or 900 * slow
-    passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
         runs = [pool.submit(run_one, entry, timeout) for entry in commands(args)]
-        for done in concurrent.futures.as_completed(runs):
-            p, f, line = done.result()
-            passed, failed = passed + p, failed + f
-            print(line, flush=True)
+        results = [show(run.result()) for run in concurrent.futures.as_completed(runs)]
+    if args.junit:
+        junit.write(args.junit, results)
+    passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
     if passed + failed == 0:
         print("no test was found")
         failed = 1
