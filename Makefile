@@ -134,7 +134,7 @@ CHECK_BIN := $(B)/tests/kernels/check_kernels
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-build deps-quick deps-test run test test-quick suite suite-quick unit check bench asan ubsan tsan fuzz \
+.PHONY: all deps deps-build deps-quick deps-test run demo test test-quick suite suite-quick unit check bench asan ubsan tsan fuzz \
         fuzz-bin check-kernels bench-kernels check-arm layers lint format image-test install \
         uninstall clean help FORCE
 
@@ -248,6 +248,11 @@ run: deps-build ## install what is missing, build, serve models/default (PORT=80
 	     "-H 'Content-Type: application/json' -d '$(FIRST_REQUEST)'"
 	@echo "or open http://127.0.0.1:$(PORT)/ in a browser once it is ready."
 	@exec build/ssmd serve --port $(PORT) $(ARGS)
+
+demo: deps-build ## equal bytes, a kill -9, twenty turns; then serve (PORT=8080, DEMO_EXIT=1 ends)
+	@./deploy/packages.sh $(PACKAGES_DEMO)
+	$(SUBMAKE) all
+	@$(PYTHON) deploy/demo.py --ssmd build/ssmd --port $(PORT) $(ARGS)
 
 test: deps-test ## install what is missing, build and run every test
 	$(SUBMAKE) VARIANT=test suite

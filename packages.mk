@@ -10,6 +10,9 @@ PACKAGES_RUN := libmicrohttpd12 libjansson4 libuv1 libpcre2-8-0 libutf8proc2 lib
 # blas: OpenBLAS for --math blas (BLAS=1), to build and to run
 PACKAGES_BLAS := libopenblas-pthread-dev libopenblas0-pthread
 
+# demo: what asks and compares (make demo)
+PACKAGES_DEMO := python3
+
 # quick: unit tests (make test-quick): cmocka, and python3 for the runner and the scripts
 PACKAGES_QUICK := libcmocka-dev python3
 
