@@ -88,6 +88,7 @@ struct engine_info {
     const char *weights;    /* "f32", "bf16", "f16", "q8", "q4" or "mixed" */
     const char *kv;         /* "f32", "f16" or "q8" */
     const char *model_hash; /* 16 hex digits over configuration and weights */
+    uint64_t object_kind;   /* a hash of all that decides which state objects fit */
     int n_threads, max_seqs, step_rows;
     int vocab_size, context_tokens, page_tokens;
     int longest_tokens; /* longest context that the memory plan holds */

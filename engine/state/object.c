@@ -84,6 +84,14 @@ static struct wire wire_of(const struct object_head *h, const struct object_kind
     return w;
 }
 
+uint64_t object_kind_hash(const struct object_kind *k)
+{
+    struct object_head of_none;
+    object_head(&of_none, k, "", 0, 0, 0);
+    struct wire w = wire_of(&of_none, k);
+    return hash_bytes(&w, sizeof w);
+}
+
 void object_write(void *to, struct object_head *h, const struct object_kind *k,
                   const struct history *said)
 {

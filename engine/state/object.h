@@ -51,6 +51,10 @@ struct object_head {
     uint64_t head_hash, body_hash;
 };
 
+/* A hash of the layout and of all that is in the head: objects of different kinds never
+ * have the same. */
+uint64_t object_kind_hash(const struct object_kind *k);
+
 /* A head for a state of so many tokens and ends; the checksums are object_write's and the
  * body's. */
 void object_head(struct object_head *h, const struct object_kind *k, const char *tenant,

@@ -71,6 +71,7 @@ static void fill_info(struct engine *e)
                               .cpu = "c",
                               .weights = "f32",
                               .model_hash = "0123456789abcdef",
+                              .object_kind = fake_kind_hash(),
                               .n_threads = 1,
                               .max_seqs = e->o.max_seqs ? e->o.max_seqs : 64,
                               .step_rows = e->o.step_rows ? e->o.step_rows : 256,

@@ -33,6 +33,11 @@ static const struct object_kind *kind(void)
     return &the_kind;
 }
 
+uint64_t fake_kind_hash(void)
+{
+    return object_kind_hash(&the_kind);
+}
+
 /* ---- loans ------------------------------------------------------------------ */
 
 /* The constant part is what nobody has touched: large ones take no memory. */

@@ -8,6 +8,9 @@
 /* Before anything else here; at open. */
 void fake_kind_init(void);
 
+/* engine_info.object_kind */
+uint64_t fake_kind_hash(void);
+
 /* A state of at most n_tokens tokens; NULL: out of memory. */
 struct engine_lease *fake_state_new(size_t n_tokens);
 void fake_state_free(struct engine_lease *s); /* accepts NULL */

@@ -172,6 +172,8 @@ static void another_engines_object_is_told_by_what_differs(void **state)
         memcpy((char *)&k + others[i].at, &others[i].value, others[i].bytes);
         assert_int_equal(check(m.u.bytes, m.len, 512, &k, "alice", &err), ERR_CONFLICT);
         assert_non_null(strstr(err.text, others[i].words));
+        bool bounds = others[i].at >= offsetof(struct object_kind, vocab_size);
+        assert_int_equal(object_kind_hash(&k) == object_kind_hash(&kind), bounds);
     }
 }
 
