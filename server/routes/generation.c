@@ -123,7 +123,10 @@ static int step_recall(struct conn *c, struct err *err)
     if (!generation_state_recall(c))
         return CONN_NEXT;
     c->task.gate = &c->server->disk_limit;
-    return conn_start_task(c, generation_state_reopen, err);
+    int rc = conn_start_task(c, generation_state_reopen, err);
+    if (rc < 0) /* without a worker the prompt is computed */
+        c->task.rc = rc;
+    return rc < 0 ? CONN_NEXT : rc;
 }
 
 static int step_recalled(struct conn *c, struct err *err)
