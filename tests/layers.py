@@ -51,7 +51,7 @@ FENCES = [
     ("xxhash.h", ["engine/base/hash.c"]),
     ("pcre2.h", ["engine/tokenizer/regex.c"]),
     ("utf8proc.h", ["engine/tokenizer/normal.c"]),
-    ("pthread.h", ["engine/kernel/pool.c", "server/serve/bridge.c"]),
+    ("pthread.h", ["engine/kernel/pool.c", "server/serve/bridge.c", "server/storage/ledger.c"]),
     ("*mmintrin.h", ["engine/kernel/x86/*", "engine/kernel/cpu.c"]),
     ("arm_neon.h", ["engine/kernel/arm/*"]),
     ("cpuid.h", ["engine/kernel/cpu.c"]),

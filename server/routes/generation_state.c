@@ -97,12 +97,11 @@ static void close_object(struct generation_state *t)
 bool generation_state_recall(struct conn *c)
 {
     struct generation_state *t = &c->state;
-    struct disk_cache *disk_cache = cache_writer_disk_cache(c->server);
+    struct disk_cache *cache = cache_writer_disk_cache(c->server);
     const struct job *j = c->jobs;
-    return disk_cache->store && c->n_jobs == 1 && !c->req.state.load &&
-           !c->req.gen.prompt_logprobs &&
-           disk_cache_find(disk_cache, c->tenant, c->req.cache_salt, j->ids,
-                           (int)j->n_ids, &t->place);
+    return cache && c->n_jobs == 1 && !c->req.state.load && !c->req.gen.prompt_logprobs &&
+           disk_cache_find(cache, c->tenant, c->req.cache_salt, j->ids, (int)j->n_ids,
+                           &t->place);
 }
 
 /* Nobody can make use of it. */
@@ -140,7 +139,7 @@ static void forget(struct conn *c)
 {
     int rc = c->task.rc;
     if (rc == -ERR_CONFLICT || rc == -ERR_NOT_FOUND)
-        disk_cache_drop(&c->server->cache_writer.disk_cache, &c->state.place);
+        disk_cache_drop(c->server->storage->cache, &c->state.place);
     if (rc == -ERR_CONFLICT)
         log_text(LOG_WARN, "checkpoint_dropped", c->task.err.text);
 }

@@ -1,45 +1,73 @@
-/* Asking, writing, making room. */
+/* Asking, writing, walking. */
 #include "server/serve/cache_writer.h"
 
-#include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "server/serve/server.h"
+#include "server/storage/object_writer.h"
+#include "server/storage/store_walk.h"
 
-#include <stdio.h>
-#include <string.h>
+static const uint64_t ASK_NS = 250000000, WALK_NS = 60000000000;
 
-enum { MOST_TRIES = 64 };
-static const uint64_t ASK_NS = 250000000;
-
-static struct server *server_of(struct task *w)
+static struct server *server_of_write(struct task *w)
 {
     return (struct server *)(void *)((char *)w -
-                                     offsetof(struct server, cache_writer.work));
+                                     offsetof(struct server, cache_writer.write));
 }
 
-struct disk_cache *cache_writer_disk_cache(struct server *server)
+static struct server *server_of_walk(struct task *w)
 {
-    struct disk_cache *s = &server->cache_writer.disk_cache;
-    if (s->store && !s->kind) {
-        const struct engine_info *i = engine_info(bridge_engine(server->model.bridge));
-        char text[128];
-        int n = snprintf(text, sizeof text, "%s %s %s %d", i->model_hash, i->weights,
-                         i->kv, (int)server->cfg->math);
-        s->kind = hash_bytes(text, (size_t)n);
-    }
-    return s;
+    return (struct server *)(void *)((char *)w -
+                                     offsetof(struct server, cache_writer.walk));
 }
 
-int cache_writer_open(struct server *server, struct err *err)
+void cache_writer_open(struct server *server)
 {
-    return disk_cache_open(&server->cache_writer.disk_cache, server->storage, err);
+    server->cache_writer.on = server->cfg->state_persist;
+    server->cache_writer.walked_ns = server_now(); /* opening was a walk */
 }
 
 void cache_writer_close(struct server *server)
 {
     bridge_reply_free(server->cache_writer.reply);
-    disk_cache_close(&server->cache_writer.disk_cache);
 }
+
+struct disk_cache *cache_writer_disk_cache(struct server *server)
+{
+    if (!server->cache_writer.on)
+        return NULL;
+    struct disk_cache *c = server->storage->cache;
+    c->kind = engine_info(bridge_engine(server->model.bridge))->object_kind;
+    return c;
+}
+
+bool cache_writer_active(const struct server *server)
+{
+    return server->cache_writer.write.active || server->cache_writer.walk.active;
+}
+
+/* ---- walking ---------------------------------------------------------------- */
+
+static int walk(struct task *w) /* worker */
+{
+    return store_walk(server_of_walk(w)->storage, &w->err);
+}
+
+static void walked(struct task *w)
+{
+    if (w->rc)
+        log_text(LOG_WARN, "state_walk", w->err.text);
+}
+
+static void start_walk(struct server *server, uint64_t now_ns)
+{
+    struct task *w = &server->cache_writer.walk;
+    server->cache_writer.walked_ns = now_ns;
+    w->gate = &server->disk_limit;
+    w->done = walked;
+    task_start(w, walk, server->uv, NULL); /* else the next time */
+}
+
+/* ---- asking ----------------------------------------------------------------- */
 
 /* Without memory it is asked another time. */
 static void ask(struct server *server, bool all)
@@ -55,15 +83,18 @@ static void ask(struct server *server, bool all)
 void cache_writer_tick(struct server *server, uint64_t now_ns)
 {
     const struct cache_writer *k = &server->cache_writer;
-    if (k->disk_cache.store && !k->asked && !k->lease && now_ns - k->asked_ns > ASK_NS &&
-        (server->phase == SERVER_SERVING || server->phase == SERVER_GRACE))
+    if (server->phase != SERVER_SERVING && server->phase != SERVER_GRACE)
+        return;
+    if (k->on && !k->asked && !k->lease && now_ns - k->asked_ns > ASK_NS)
         ask(server, false);
+    if (server->storage && !k->walk.active && now_ns - k->walked_ns > WALK_NS)
+        start_walk(server, now_ns);
 }
 
 bool cache_writer_ending(struct server *server)
 {
     struct cache_writer *k = &server->cache_writer;
-    if (!k->disk_cache.store || k->dry)
+    if (!k->on || k->dry)
         return false;
     if (!k->asked && !k->lease)
         ask(server, true);
@@ -72,49 +103,27 @@ bool cache_writer_ending(struct server *server)
 
 /* ---- writing ---------------------------------------------------------------- */
 
-static int write_kept(struct task *w) /* worker */
+static int write_prefix(struct task *w) /* worker */
 {
-    struct cache_writer *k = &server_of(w)->cache_writer;
-    const struct object_store *store = k->disk_cache.store;
-    struct engine_lease_path kept;
+    struct server *server = server_of_write(w);
+    struct cache_writer *k = &server->cache_writer;
+    struct engine_lease_path path;
+    struct engine_object object;
     struct object_writer d;
     bool replaced;
-    for (int i = 0; i < k->n_gone; i++)
-        disk_cache_remove(store, &k->gone[i]);
-    engine_lease_path_of(k->lease, &kept);
-    engine_object_of(w->e, k->lease, &k->object);
-    int rc = disk_cache_begin(store, &d, &k->place, k->object.bytes, &k->over, &w->err);
+    engine_lease_path_of(k->lease, &path);
+    engine_object_of(w->e, k->lease, &object);
+    int rc =
+        object_writer_begin_prefix(server->storage, &d, &k->place, object.bytes, &w->err);
     if (rc)
         return rc;
-    rc = engine_object_save(w->e, k->lease, d.fd, kept.tenant, &w->err);
+    rc = engine_object_save(w->e, k->lease, d.fd, path.tenant, &w->err);
     if (rc)
         object_writer_abandon(&d);
     return rc ? rc : object_writer_commit(&d, &replaced, &w->err);
 }
 
-/* Takes the longest unused from the disk cache, until `bytes` are free or hands are
- * full. */
-static void drop_oldest(struct cache_writer *k, const struct disk_cache_place *of_tenant,
-                        uint64_t bytes, uint64_t *freed)
-{
-    uint64_t n;
-    while (*freed < bytes && k->n_gone < CACHE_WRITER_GONE &&
-           disk_cache_oldest(&k->disk_cache, of_tenant, &k->gone[k->n_gone], &n)) {
-        k->n_gone++;
-        *freed += n;
-    }
-}
-
-static bool make_room(struct cache_writer *k)
-{
-    uint64_t freed = 0;
-    k->n_gone = 0;
-    drop_oldest(k, &k->place, k->over.tenant, &freed);
-    drop_oldest(k, NULL, k->over.all, &freed);
-    return k->n_gone > 0 && k->n_tries++ < MOST_TRIES;
-}
-
-static void give_back(struct server *server)
+static void release(struct server *server)
 {
     struct cache_writer *k = &server->cache_writer;
     bridge_return(server->model.bridge, k->reply, k->lease, true);
@@ -124,39 +133,36 @@ static void give_back(struct server *server)
         ask(server, true);
 }
 
-static void wrote(struct task *w)
+static void written(struct task *w)
 {
-    struct server *server = server_of(w);
-    struct cache_writer *k = &server->cache_writer;
-    if (w->rc == -ERR_QUOTA && make_room(k) &&
-        task_start(w, write_kept, server->uv, NULL) == 0)
-        return;
-    if (w->rc == 0) {
-        disk_cache_add(&k->disk_cache, &k->place, k->object.bytes);
-        server->metrics.states_saved++;
-    } else if (w->rc != -ERR_QUOTA) {
+    if (w->rc && w->rc != -ERR_QUOTA)
         log_text(LOG_WARN, "checkpoint_not_kept", w->err.text);
-    }
-    give_back(server);
+    release(server_of_write(w));
+}
+
+/* False: it has no place, is there already, or there is no worker. */
+static bool start_write(struct server *server)
+{
+    struct cache_writer *k = &server->cache_writer;
+    struct disk_cache *c = cache_writer_disk_cache(server);
+    struct engine_lease_path path;
+    engine_lease_path_of(k->lease, &path);
+    if (!disk_cache_place(&k->place, c, path.tenant, path.cache_salt, path.tokens,
+                          path.n_tokens) ||
+        disk_cache_has(c, &k->place))
+        return false;
+    k->write.e = bridge_engine(server->model.bridge);
+    k->write.gate = &server->disk_limit;
+    k->write.done = written;
+    return task_start(&k->write, write_prefix, server->uv, NULL) == 0;
 }
 
 void cache_writer_take(struct server *server, struct engine_lease *state)
 {
     struct cache_writer *k = &server->cache_writer;
-    struct engine_lease_path kept;
     k->asked = false;
     k->lease = state;
     k->dry = !state && k->all;
-    if (!state)
-        return;
-    engine_lease_path_of(state, &kept);
-    k->n_gone = k->n_tries = 0;
-    k->work.e = bridge_engine(server->model.bridge);
-    k->work.gate = &server->disk_limit;
-    k->work.done = wrote;
-    if (!disk_cache_place(&k->place, cache_writer_disk_cache(server), kept.tenant,
-                          kept.cache_salt, kept.tokens, kept.n_tokens) ||
-        disk_cache_has(&k->disk_cache, &k->place) ||
-        task_start(&k->work, write_kept, server->uv, NULL))
-        give_back(server);
+    if (state && !start_write(server))
+        release(server);
 }

@@ -272,10 +272,10 @@ static bool loopback(const char *host)
 static int open_states(struct loop *l, struct err *err)
 {
     const struct config *cfg = l->server.cfg;
-    struct object_store_options o = {.dir = cfg->state_dir,
-                                     .object_bytes = cfg->state_max_object_bytes,
-                                     .tenant_bytes = cfg->state_tenant_bytes,
-                                     .total_bytes = cfg->state_total_bytes};
+    struct object_store_options o = {
+        .dir = cfg->state_dir,
+        .object_bytes = cfg->state_max_object_bytes,
+        .limits = {cfg->state_tenant_bytes, cfg->state_total_bytes}};
     if (!cfg->state_dir[0])
         return 0;
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
@@ -284,8 +284,8 @@ static int open_states(struct loop *l, struct err *err)
     if (rc == 0)
         l->server.storage = &l->directory;
     l->server.model.limits.has_states = l->server.storage != NULL;
-    if (rc == 0 && cfg->state_persist)
-        rc = cache_writer_open(&l->server, err);
+    if (rc == 0)
+        cache_writer_open(&l->server);
     return rc;
 }
 
@@ -324,7 +324,7 @@ static bool encoding(const struct loop *l)
     for (const struct list *n = l->server.conns.next; n != &l->server.conns; n = n->next)
         if (LIST_OF(n, struct conn, at)->task.active)
             return true;
-    return l->server.cache_writer.work.active;
+    return cache_writer_active(&l->server);
 }
 
 /* After the engine is gone nothing is owed to the conns that are left. */

@@ -1,9 +1,9 @@
-/* The index, and the three levels of directories under it. */
+/* Names, look-up, and the three levels of directories. */
 #include "server/storage/disk_cache.h"
 
 #include "engine/base/hash.h"
-#include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "server/storage/object_store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +14,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC, MOST_ENTRIES = 1 << 16 };
+enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
 
-/* ---- places ----------------------------------------------------------------- */
+void disk_cache_init(struct disk_cache *c, struct ledger *ledger)
+{
+    *c = (struct disk_cache){.ledger = ledger};
+}
+
+void disk_cache_close(struct disk_cache *c)
+{
+    cache_index_free(&c->index);
+}
+
+/* ---- names ------------------------------------------------------------------ */
 
 static bool group_path(char out[DISK_CACHE_PATH_BYTES], const char *tenant,
                        const char *salt)
@@ -36,264 +46,125 @@ static void put_name(struct disk_cache_place *p, const char *group, int depth,
     snprintf(p->path, sizeof p->path, "%.440s/%d-%016" PRIx64, group, depth, hash);
 }
 
-bool disk_cache_place(struct disk_cache_place *out, const struct disk_cache *s,
+bool disk_cache_place(struct disk_cache_place *out, const struct disk_cache *c,
                       const char *tenant, const char *salt, const int32_t *ids, int n)
 {
     char group[DISK_CACHE_PATH_BYTES];
     if (!group_path(group, tenant, salt))
         return false;
-    put_name(out, group, n, hash_bytes(ids, (size_t)n * sizeof *ids) ^ s->kind);
+    put_name(out, group, n, hash_bytes(ids, (size_t)n * sizeof *ids) ^ c->kind);
     return true;
 }
 
-/* What a path's parts are; false: it is none of ours. */
-static bool parse(const char *path, uint64_t *group, int *depth, uint64_t *hash)
+bool disk_cache_parse_name(const char *name, int *depth, uint64_t *hash)
 {
-    const char *name = strrchr(path, '/');
     char again[64];
-    if (!name || sscanf(name + 1, "%d-%16" SCNx64, depth, hash) != 2 || *depth < 1)
+    if (sscanf(name, "%d-%16" SCNx64, depth, hash) != 2 || *depth < 1)
         return false;
     snprintf(again, sizeof again, "%d-%016" PRIx64, *depth, *hash);
-    *group = hash_bytes(path, (size_t)(name - path));
-    return strcmp(again, name + 1) == 0;
+    return strcmp(again, name) == 0;
 }
 
-/* ---- the index -------------------------------------------------------------- */
-
-static bool precedes(const struct disk_cache_entry *e, uint64_t group, int depth,
-                     uint64_t hash)
+/* A place's parts: the path of its group; NULL: it is none of ours. */
+static struct cache_group *parse(const struct disk_cache_place *p, int *depth,
+                                 uint64_t *hash)
 {
-    if (e->group != group)
-        return e->group < group;
-    return e->depth != depth ? e->depth < depth : e->hash < hash;
+    char path[DISK_CACHE_PATH_BYTES];
+    const char *name = strrchr(p->path, '/');
+    if (!name || !disk_cache_parse_name(name + 1, depth, hash))
+        return NULL;
+    snprintf(path, sizeof path, "%.*s", (int)(name - p->path), p->path);
+    return cache_index_group(path);
 }
 
-/* Where such an entry is, or would be. */
-static size_t lower(const struct disk_cache *s, uint64_t group, int depth, uint64_t hash)
-{
-    size_t from = 0, to = s->n;
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        if (precedes(&s->list[mid], group, depth, hash))
-            from = mid + 1;
-        else
-            to = mid;
-    }
-    return from;
-}
+/* ---- look-up ---------------------------------------------------------------- */
 
-static struct disk_cache_entry *entry_of(const struct disk_cache *s, const char *path)
+/* NULL: it is not in the index. */
+static struct cache_entry *entry_of(const struct disk_cache *c,
+                                    const struct disk_cache_place *p)
 {
-    uint64_t group, hash;
+    const char *name = strrchr(p->path, '/');
+    uint64_t hash;
     int depth;
-    if (!parse(path, &group, &depth, &hash))
+    if (!name || !disk_cache_parse_name(name + 1, &depth, &hash))
         return NULL;
-    size_t i = lower(s, group, depth, hash);
-    return i < s->n && strcmp(s->list[i].path, path) == 0 ? &s->list[i] : NULL;
+    return cache_index_get(&c->index, hash_bytes(p->path, (size_t)(name - p->path)),
+                           depth, hash);
 }
 
-static void insert(struct disk_cache *s, const char *path, uint64_t bytes, uint64_t used)
+bool disk_cache_has(struct disk_cache *c, const struct disk_cache_place *place)
 {
-    struct disk_cache_entry e = {.bytes = bytes, .used = used};
-    if (entry_of(s, path) || !parse(path, &e.group, &e.depth, &e.hash) ||
-        s->n == MOST_ENTRIES)
-        return;
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 64;
-        void *more = mem_grow(s->list, s->n * sizeof *s->list, cap * sizeof *s->list);
-        if (!more)
-            return;
-        s->list = more;
-        s->cap = cap;
+    ledger_lock(c->ledger);
+    bool has = entry_of(c, place) != NULL;
+    ledger_unlock(c->ledger);
+    return has;
+}
+
+void disk_cache_drop(struct disk_cache *c, const struct disk_cache_place *place)
+{
+    ledger_lock(c->ledger);
+    struct cache_entry *e = entry_of(c, place);
+    if (e) {
+        ledger_leave(c->ledger, &e->ledger);
+        cache_index_take_out(&c->index, e);
+        cache_index_free_entry(e);
     }
-    size_t len = strlen(path) + 1, i = lower(s, e.group, e.depth, e.hash);
-    e.path = mem_alloc(len);
-    if (!e.path)
-        return;
-    memcpy(e.path, path, len);
-    memmove(s->list + i + 1, s->list + i, (s->n - i) * sizeof *s->list);
-    s->list[i] = e;
-    s->n++;
-    s->clock = used > s->clock ? used : s->clock;
+    ledger_unlock(c->ledger);
 }
 
-static void take_out(struct disk_cache *s, struct disk_cache_entry *e)
-{
-    size_t i = (size_t)(e - s->list);
-    mem_free(e->path);
-    memmove(e, e + 1, (s->n - i - 1) * sizeof *e);
-    s->n--;
-}
-
-void disk_cache_add(struct disk_cache *s, const struct disk_cache_place *place,
-                    uint64_t bytes)
-{
-    insert(s, place->path, bytes, s->clock + 1);
-}
-
-void disk_cache_drop(struct disk_cache *s, const struct disk_cache_place *place)
-{
-    struct disk_cache_entry *e = entry_of(s, place->path);
-    if (e)
-        take_out(s, e);
-}
-
-bool disk_cache_has(const struct disk_cache *s, const struct disk_cache_place *place)
-{
-    return entry_of(s, place->path) != NULL;
-}
-
-/* One pass over the ids, from depth to depth. */
-static struct disk_cache_entry *deepest(struct disk_cache *s, size_t i, uint64_t group,
-                                        const int32_t *ids, int n)
-{
-    struct disk_cache_entry *best = NULL;
-    struct hash hash = {0};
-    int done = 0;
-    if (!hash_begin(&hash))
-        return NULL;
-    for (; i < s->n && s->list[i].group == group && s->list[i].depth <= n; i++) {
-        struct disk_cache_entry *e = &s->list[i];
-        hash_put(&hash, ids + done, (size_t)(e->depth - done) * sizeof *ids);
-        done = e->depth;
-        if ((hash_value(&hash) ^ s->kind) == e->hash)
-            best = e;
-    }
-    hash_free(&hash);
-    return best;
-}
-
-bool disk_cache_find(struct disk_cache *s, const char *tenant, const char *salt,
+bool disk_cache_find(struct disk_cache *c, const char *tenant, const char *salt,
                      const int32_t *ids, int n, struct disk_cache_place *out)
 {
     char path[DISK_CACHE_PATH_BYTES];
-    if (s->n == 0 || !group_path(path, tenant, salt))
+    if (!group_path(path, tenant, salt))
         return false;
     uint64_t group = hash_bytes(path, strlen(path));
-    size_t i = lower(s, group, 0, 0), len = strlen(path);
-    if (i == s->n || s->list[i].group != group)
-        return false;
-    struct disk_cache_entry *e = deepest(s, i, group, ids, n);
-    if (!e || strncmp(e->path, path, len) != 0 || e->path[len] != '/')
-        return false;
-    e->used = ++s->clock;
-    put_name(out, path, e->depth, e->hash);
-    return true;
-}
-
-bool disk_cache_oldest(struct disk_cache *s, const struct disk_cache_place *of_tenant,
-                       struct disk_cache_place *out, uint64_t *bytes)
-{
-    size_t len =
-        of_tenant ? (size_t)(strchr(of_tenant->path, '/') - of_tenant->path) + 1 : 0;
-    struct disk_cache_entry *old = NULL;
-    for (size_t i = 0; i < s->n; i++) {
-        struct disk_cache_entry *e = &s->list[i];
-        if (len && strncmp(e->path, of_tenant->path, len) != 0)
-            continue;
-        if (!old || e->used < old->used)
-            old = e;
+    ledger_lock(c->ledger);
+    struct cache_entry *e = cache_index_deepest(&c->index, group, ids, n, c->kind);
+    bool found = e && strcmp(e->group->path, path) == 0;
+    if (found) {
+        ledger_touch(c->ledger, &e->ledger);
+        put_name(out, path, e->depth, e->hash);
     }
-    if (!old)
-        return false;
-    snprintf(out->path, sizeof out->path, "%s", old->path);
-    out->depth = old->depth;
-    *bytes = old->bytes;
-    take_out(s, old);
-    return true;
+    ledger_unlock(c->ledger);
+    return found;
 }
 
-/* ---- opening ---------------------------------------------------------------- */
+/* ---- directories ------------------------------------------------------------ */
 
-struct scan {
-    struct disk_cache *disk_cache;
-    const char *tenant, *salt;   /* names of the directories that it is in */
-    object_store_entry_fn *next; /* for the entries of a directory */
-};
-
-static int scan_file(void *arg, int dir_fd, const char *name, struct err *err)
+/* A directory below another, made if need be; whoever else has made it may not have
+ * synced its name yet. -1 and errno. */
+static int open_below(int up, const char *name, bool make)
 {
-    const struct scan *c = arg;
-    char path[3 * OBJECT_STORE_DIR_BYTES];
-    struct stat st;
-    object_store_remove_stale(NULL, dir_fd, name, err);
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-        return 0;
-    snprintf(path, sizeof path, "%s/%s/%s", c->tenant, c->salt, name);
-    if (strlen(path) < DISK_CACHE_PATH_BYTES)
-        insert(c->disk_cache, path, (uint64_t)st.st_size, (uint64_t)st.st_mtime);
-    return 0;
+    if (make && ((mkdirat(up, name, 0700) != 0 && errno != EEXIST) || fsync(up) != 0))
+        return -1;
+    return openat(up, name, FIND_FLAGS | O_DIRECTORY);
 }
 
-static int enter(struct scan *c, int dir_fd, const char *name, const char *prefix,
-                 struct err *err)
-{
-    int fd = strncmp(name, prefix, strlen(prefix)) == 0
-                 ? openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY)
-                 : -1;
-    if (fd < 0)
-        return 0;
-    int rc = object_store_each(fd, c->next, c, err);
-    close(fd);
-    return rc;
-}
-
-static int scan_salt(void *arg, int dir_fd, const char *name, struct err *err)
-{
-    struct scan c = *(struct scan *)arg;
-    c.salt = name;
-    c.next = scan_file;
-    return enter(&c, dir_fd, name, "s-", err);
-}
-
-static int scan_tenant(void *arg, int dir_fd, const char *name, struct err *err)
-{
-    struct scan c = *(struct scan *)arg;
-    c.tenant = name;
-    c.next = scan_salt;
-    return enter(&c, dir_fd, name, "p-", err);
-}
-
-int disk_cache_open(struct disk_cache *s, const struct object_store *store,
-                    struct err *err)
-{
-    struct scan c = {.disk_cache = s};
-    *s = (struct disk_cache){.store = store};
-    int rc = object_store_each(store->fd, scan_tenant, &c, err);
-    if (rc)
-        disk_cache_close(s);
-    return rc;
-}
-
-void disk_cache_close(struct disk_cache *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        mem_free(s->list[i].path);
-    mem_free(s->list);
-    *s = (struct disk_cache){0};
-}
-
-/* ---- workers ---------------------------------------------------------------- */
-
-/* The directory of a place, made if need be; O_NOFOLLOW at every level. */
-static int open_group(const struct object_store *s, const struct disk_cache_place *p,
-                      bool make, const char **name)
+/* The directory of a place; O_NOFOLLOW at every level. -1 and errno. */
+static int open_group(const struct object_store *s, const char *path, bool make,
+                      const char **name)
 {
     char tenant[OBJECT_STORE_DIR_BYTES], salt[OBJECT_STORE_DIR_BYTES];
-    const char *a = strchr(p->path, '/'), *b = strrchr(p->path, '/');
-    snprintf(tenant, sizeof tenant, "%.*s", (int)(a - p->path), p->path);
+    const char *a = strchr(path, '/'), *b = strrchr(path, '/');
+    snprintf(tenant, sizeof tenant, "%.*s", (int)(a - path), path);
     snprintf(salt, sizeof salt, "%.*s", (int)(b - a - 1), a + 1);
     *name = b + 1;
-    if (make)
-        mkdirat(s->fd, tenant, 0700);
-    int up = openat(s->fd, tenant, FIND_FLAGS | O_DIRECTORY);
+    int up = open_below(s->fd, tenant, make);
     if (up < 0)
         return -1;
-    if (make)
-        mkdirat(up, salt, 0700);
-    int fd = openat(up, salt, FIND_FLAGS | O_DIRECTORY);
+    int fd = open_below(up, salt, make), why = errno;
     close(up);
+    errno = why;
     return fd;
+}
+
+int disk_cache_make_group(const struct object_store *s,
+                          const struct disk_cache_place *place, const char **name,
+                          struct err *err)
+{
+    int fd = open_group(s, place->path, true, name);
+    return fd >= 0 ? fd : object_store_io_error(err, "a persisted prefix's directory");
 }
 
 int disk_cache_read(const struct object_store *s, const struct disk_cache_place *place,
@@ -301,7 +172,7 @@ int disk_cache_read(const struct object_store *s, const struct disk_cache_place 
 {
     const char *name;
     struct stat st;
-    int dir = open_group(s, place, false, &name);
+    int dir = open_group(s, place->path, false, &name);
     int fd = dir < 0 ? -1 : openat(dir, name, FIND_FLAGS | O_NONBLOCK);
     bool gone = fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
     if (dir >= 0)
@@ -310,75 +181,143 @@ int disk_cache_read(const struct object_store *s, const struct disk_cache_place 
         return fd;
     if (fd >= 0)
         close(fd);
-    return gone ? err_set(err, ERR_NOT_FOUND, "a kept checkpoint is not there any more")
-                : err_set(err, ERR_IO, "a kept checkpoint cannot be opened");
+    return gone ? err_set(err, ERR_NOT_FOUND, "a persisted prefix is not there any more")
+                : err_set(err, ERR_IO, "a persisted prefix cannot be opened");
 }
 
-void disk_cache_remove(const struct object_store *s, const struct disk_cache_place *place)
+static void unlink_at(const struct object_store *s, const char *path)
 {
     const char *name;
-    int dir = open_group(s, place, false, &name);
+    int dir = open_group(s, path, false, &name);
     if (dir < 0)
         return;
     unlinkat(dir, name, 0);
     close(dir);
 }
 
-/* Adds what lies below, at any depth; links are not followed. */
-static int add_tree(void *arg, int dir_fd, const char *name, struct err *err)
+void disk_cache_remove(const struct object_store *s, const struct disk_cache_place *place)
 {
-    uint64_t *sum = arg;
-    struct stat st;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-        fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return 0;
-    if (S_ISREG(st.st_mode))
-        *sum += (uint64_t)st.st_size;
-    int fd = S_ISDIR(st.st_mode) ? openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY) : -1;
-    if (fd < 0)
-        return 0;
-    int rc = object_store_each(fd, add_tree, sum, err);
-    close(fd);
+    ledger_lock_files(s->ledger);
+    unlink_at(s, place->path);
+    disk_cache_drop(s->cache, place);
+    ledger_unlock_files(s->ledger);
+}
+
+/* ---- reservations ----------------------------------------------------------- */
+
+/* Takes what gave way out of the index. What was still being written is its writer's:
+ * those that have a file are answered. Under the ledger's lock. */
+static struct ledger_entry *take_out(struct disk_cache *c, struct ledger_entry *evicted)
+{
+    struct ledger_entry *files = NULL;
+    cache_index_sweep(&c->index, evicted);
+    for (struct ledger_entry *next; evicted; evicted = next) {
+        next = evicted->next;
+        if (evicted->writing)
+            continue;
+        evicted->next = files;
+        files = evicted;
+    }
+    return files;
+}
+
+static void remove_files(const struct object_store *s, struct ledger_entry *evicted)
+{
+    for (struct ledger_entry *next; evicted; evicted = next) {
+        struct cache_entry *e = HEAP_OF(evicted, struct cache_entry, ledger);
+        struct disk_cache_place place;
+        next = evicted->next;
+        put_name(&place, e->group->path, e->depth, e->hash);
+        unlink_at(s, place.path);
+        cache_index_free_entry(e);
+    }
+}
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, ERR_MEMORY, "out of memory for the ledger of state.dir");
+}
+
+int disk_cache_reserve(const struct object_store *s, const char *tenant_dir,
+                       uint64_t bytes, struct ledger_use replaced, struct err *err)
+{
+    struct ledger_entry *evicted = NULL;
+    ledger_lock(s->ledger);
+    struct ledger_account *a = ledger_account(s->ledger, tenant_dir + 2);
+    int rc =
+        a ? ledger_reserve(s->ledger, a, bytes, replaced, &evicted, err) : no_memory(err);
+    evicted = take_out(s->cache, evicted);
+    ledger_unlock(s->ledger);
+    remove_files(s, evicted);
     return rc;
 }
 
-/* Of the place's tenant: what clients stored, and what is kept. */
-static int used_by_tenant(const struct object_store *s, const char *path, uint64_t *sum,
-                          struct err *err)
+static struct cache_entry *entry_for(const struct disk_cache_place *place, uint64_t bytes)
 {
-    char name[OBJECT_STORE_DIR_BYTES];
-    snprintf(name, sizeof name, "%.*s", (int)(strchr(path, '/') - path), path);
-    int rc = add_tree(sum, s->fd, name, err);
-    name[0] = 't';
-    return rc ? rc : add_tree(sum, s->fd, name, err);
+    uint64_t hash;
+    int depth;
+    struct cache_group *g = parse(place, &depth, &hash);
+    struct cache_entry *e = g ? cache_index_entry(g, depth, hash) : NULL;
+    if (g)
+        cache_index_free_group(g);
+    if (!e)
+        return NULL;
+    e->ledger.bytes = bytes;
+    e->ledger.writing = true;
+    return e;
 }
 
-/* Bytes beyond a quota with so many more; 0: within. */
-static uint64_t beyond(uint64_t used, uint64_t more, uint64_t limit)
+/* The name of a place's tenant. */
+static void tenant_of(const struct disk_cache_place *place,
+                      char tenant[OBJECT_STORE_DIR_BYTES])
 {
-    return limit && used + more > limit ? used + more - limit : 0;
+    size_t len = strcspn(place->path, "/");
+    snprintf(tenant, OBJECT_STORE_DIR_BYTES, "%.*s", (int)len - 2, place->path + 2);
 }
 
-int disk_cache_begin(const struct object_store *s, struct object_writer *d,
-                     const struct disk_cache_place *place, uint64_t bytes,
-                     struct disk_cache_excess *over, struct err *err)
+int disk_cache_reserve_entry(const struct object_store *s,
+                             const struct disk_cache_place *place, uint64_t bytes,
+                             struct cache_entry **out, struct err *err)
 {
-    uint64_t own = 0, all = 0;
-    const char *name;
-    *over = (struct disk_cache_excess){0};
-    if (s->o.object_bytes && bytes > s->o.object_bytes)
-        return err_set(err, ERR_TOO_LARGE,
-                       "a checkpoint is larger than an object may be");
-    int rc = s->o.tenant_bytes ? used_by_tenant(s, place->path, &own, err) : 0;
-    if (rc == 0 && s->o.total_bytes)
-        rc = object_store_each(s->fd, add_tree, &all, err);
+    char tenant[OBJECT_STORE_DIR_BYTES];
+    struct ledger_entry *evicted = NULL;
+    struct cache_entry *e = entry_for(place, bytes);
+    if (!e)
+        return no_memory(err);
+    tenant_of(place, tenant);
+    ledger_lock(s->ledger);
+    struct ledger_account *a = ledger_account(s->ledger, tenant);
+    int rc = a ? ledger_reserve_entry(s->ledger, a, &e->ledger, &evicted, err)
+               : no_memory(err);
+    evicted = take_out(s->cache, evicted);
+    ledger_unlock(s->ledger);
+    remove_files(s, evicted);
     if (rc)
-        return rc;
-    over->tenant = beyond(own, bytes, s->o.tenant_bytes);
-    over->all = beyond(all, bytes, s->o.total_bytes);
-    if (over->tenant || over->all)
-        return err_set(err, ERR_QUOTA, "no room for a checkpoint");
-    int dir = open_group(s, place, true, &name);
-    return dir < 0 ? object_store_io_error(err, "a checkpoint's directory")
-                   : object_writer_begin_in(d, dir, name, bytes, err);
+        cache_index_free_entry(e);
+    else
+        *out = e;
+    return rc;
+}
+
+bool disk_cache_publish(struct disk_cache *c, struct cache_entry *e)
+{
+    ledger_lock(c->ledger);
+    bool evicted = !e->ledger.account;
+    bool known = cache_index_get(&c->index, e->group->hash, e->depth, e->hash) != NULL;
+    bool entered = !evicted && !known && cache_index_insert(&c->index, e);
+    e->ledger.writing = false;
+    if (!entered)
+        ledger_leave(c->ledger, &e->ledger);
+    ledger_unlock(c->ledger);
+    if (!entered)
+        cache_index_free_entry(e);
+    return entered || (known && !evicted);
+}
+
+void disk_cache_give_up(struct disk_cache *c, struct cache_entry *e)
+{
+    ledger_lock(c->ledger);
+    ledger_leave(c->ledger, &e->ledger);
+    ledger_unlock(c->ledger);
+    cache_index_free_entry(e);
 }

@@ -2,8 +2,8 @@
 #include "server/storage/object_store.h"
 
 #include "api/states.h"
-#include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "server/storage/store_walk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,34 +91,19 @@ int object_store_each(int dir_fd, object_store_entry_fn *fn, void *arg, struct e
     return rc;
 }
 
-/* 1 and its stat for a regular file, 0 for anything else and for what is gone. */
-static int find_file(int dir_fd, const char *name, struct stat *st, struct err *err)
+int object_store_find_file(int dir_fd, const char *name, struct stat *st, struct err *err)
 {
     if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
         return S_ISREG(st->st_mode);
     return errno == ENOENT ? 0 : object_store_io_error(err, "listing");
 }
 
-/* The same for every tenant's directory but one, with that directory. */
-struct tenants {
-    object_store_entry_fn *fn;
-    void *arg;
-    const char *but; /* its name, or NULL */
-};
-
-static int enter_tenant(void *arg, int dir_fd, const char *name, struct err *err)
+struct ledger_use object_store_use_of(int dir_fd, const char *name)
 {
-    const struct tenants *t = arg;
-    if (strncmp(name, "t-", 2) != 0 || (t->but && strcmp(name, t->but) == 0))
-        return 0;
-    int fd = openat(dir_fd, name, FIND_FLAGS | O_DIRECTORY);
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
-                   ? 0
-                   : object_store_io_error(err, "a tenant's directory");
-    int rc = object_store_each(fd, t->fn, t->arg, err);
-    close(fd);
-    return rc;
+    struct stat st;
+    if (object_store_find_file(dir_fd, name, &st, NULL) <= 0)
+        return (struct ledger_use){0};
+    return (struct ledger_use){(uint64_t)st.st_size, 1};
 }
 
 bool object_store_is_object(const char *name)
@@ -128,24 +113,6 @@ bool object_store_is_object(const char *name)
 
 /* ---- opening ---------------------------------------------------------------- */
 
-/* A writer holds its temporary's lock from before its first byte to the rename. */
-int object_store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err)
-{
-    struct stat st;
-    (void)arg, (void)err;
-    if (strncmp(name, OBJECT_STORE_TEMP, sizeof OBJECT_STORE_TEMP - 1) != 0)
-        return 0;
-    int fd = openat(dir_fd, name, FIND_FLAGS | O_NONBLOCK);
-    if (fd < 0)
-        return 0;
-    bool stale =
-        fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0;
-    if (stale && unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT)
-        log_text(LOG_WARN, "state_leftover", strerror(errno));
-    close(fd);
-    return 0;
-}
-
 /* Makes the fresh directory's own name durable. */
 static int sync_parent(int fd)
 {
@@ -154,6 +121,20 @@ static int sync_parent(int fd)
     if (up >= 0)
         close(up);
     return rc;
+}
+
+static int open_ledger(struct object_store *s, struct err *err)
+{
+    if (getrandom(&s->writer, sizeof s->writer, 0) != (ssize_t)sizeof s->writer)
+        return object_store_io_error(err, "random numbers");
+    int rc = ledger_open(&s->ledger, &s->o.limits, err);
+    if (rc)
+        return rc;
+    s->cache = mem_alloc(sizeof *s->cache);
+    if (!s->cache)
+        return err_set(err, ERR_MEMORY, "out of memory for the disk cache");
+    disk_cache_init(s->cache, s->ledger);
+    return 0;
 }
 
 int object_store_open(struct object_store *s, const struct object_store_options *o,
@@ -169,8 +150,9 @@ int object_store_open(struct object_store *s, const struct object_store_options 
         object_store_close(s);
         return rc;
     }
-    struct tenants t = {object_store_remove_stale, NULL, NULL};
-    int rc = object_store_each(s->fd, enter_tenant, &t, err);
+    int rc = open_ledger(s, err);
+    if (rc == 0)
+        rc = store_walk(s, err);
     if (rc)
         object_store_close(s);
     return rc;
@@ -178,9 +160,13 @@ int object_store_open(struct object_store *s, const struct object_store_options 
 
 void object_store_close(struct object_store *s)
 {
+    if (s->cache)
+        disk_cache_close(s->cache);
+    mem_free(s->cache);
+    ledger_close(s->ledger);
     if (s->fd >= 0)
         close(s->fd);
-    s->fd = -1;
+    *s = (struct object_store){.fd = -1};
 }
 
 /* ---- reading ---------------------------------------------------------------- */
@@ -215,6 +201,25 @@ int object_store_read(const struct object_store *s, const char *tenant, const ch
     return fd;
 }
 
+/* Takes an object away, together with what the ledger has of it. */
+static int unlink_object(const struct object_store *s, const char *tenant, int dir_fd,
+                         const char *name)
+{
+    char dir[OBJECT_STORE_DIR_BYTES];
+    tenant_dir(dir, tenant);
+    ledger_lock_files(s->ledger);
+    struct ledger_use use = object_store_use_of(dir_fd, name);
+    int rc = unlinkat(dir_fd, name, 0), why = errno;
+    ledger_lock(s->ledger);
+    struct ledger_account *a = ledger_account(s->ledger, dir + 2);
+    if (rc == 0 && use.n && a)
+        ledger_removed(s->ledger, a, use.bytes);
+    ledger_unlock(s->ledger);
+    ledger_unlock_files(s->ledger);
+    errno = why;
+    return rc;
+}
+
 int object_store_remove(const struct object_store *s, const char *tenant,
                         const char *name, struct err *err)
 {
@@ -223,7 +228,7 @@ int object_store_remove(const struct object_store *s, const char *tenant,
     if (dir_fd < 0)
         return dir_fd;
     int fd = open_object(dir_fd, name, &st, err), rc = fd < 0 ? fd : 0;
-    if (rc == 0 && unlinkat(dir_fd, name, 0) != 0)
+    if (rc == 0 && unlink_object(s, tenant, dir_fd, name) != 0)
         rc = errno == ENOENT
                  ? err_set(err, ERR_NOT_FOUND, "there is no such state object")
                  : object_store_io_error(err, "removing an object");
@@ -246,7 +251,8 @@ static int add_entry(void *arg, int dir_fd, const char *name, struct err *err)
 {
     struct listing *l = arg;
     struct stat st;
-    int rc = object_store_is_object(name) ? find_file(dir_fd, name, &st, err) : 0;
+    int rc =
+        object_store_is_object(name) ? object_store_find_file(dir_fd, name, &st, err) : 0;
     if (rc <= 0)
         return rc;
     if (l->n == l->cap) {
@@ -287,41 +293,4 @@ int object_store_list(const struct object_store *s, const char *tenant,
     *out = l.list;
     *n = l.n;
     return 0;
-}
-
-/* ---- what is used ----------------------------------------------------------- */
-
-struct count {
-    struct object_store_use *sum;
-    const char *but; /* a file's name, or NULL */
-};
-
-/* Adds what a file takes; temporaries have their size from the beginning. */
-static int add_use(void *arg, int dir_fd, const char *name, struct err *err)
-{
-    const struct count *c = arg;
-    struct stat st;
-    if (c->but && strcmp(name, c->but) == 0)
-        return 0;
-    int rc = find_file(dir_fd, name, &st, err);
-    if (rc <= 0)
-        return rc;
-    c->sum->bytes += (uint64_t)st.st_size;
-    c->sum->n++;
-    return 0;
-}
-
-int object_store_used(int dir_fd, const char *but, struct object_store_use *sum,
-                      struct err *err)
-{
-    return object_store_each(dir_fd, add_use, &(struct count){sum, but}, err);
-}
-
-int object_store_used_by_others(const struct object_store *s, const char *tenant,
-                                struct object_store_use *sum, struct err *err)
-{
-    char own[OBJECT_STORE_DIR_BYTES];
-    tenant_dir(own, tenant);
-    struct tenants t = {add_use, &(struct count){sum, NULL}, own};
-    return object_store_each(s->fd, enter_tenant, &t, err);
 }

@@ -3,50 +3,52 @@
  *
  *   DIR/t-<tenant>/<name>       an object; bytes of the tenant beyond A-Za-z0-9_- are =XX
  *   DIR/t-<tenant>/.new-<hex>   one that is being written, locked by its writer
- *   DIR/p-<tenant>/             what the daemon keeps there by itself: disk_cache.h
+ *   DIR/p-<tenant>/             persisted prefixes: disk_cache.h
  *
  * Objects are never changed in place (object_writer.h writes them), so an open descriptor
- * keeps what it found. Temporaries whose writer is gone are removed at open. No symbolic link
- * below DIR is followed, nothing but regular files is read, removed or listed. Several
- * processes may share DIR.
+ * keeps what it found. Temporaries whose writer is gone are removed at open. No symbolic
+ * link below DIR is followed, nothing but regular files is read, removed or listed.
+ *
+ * Several processes may share DIR. What others do there enters this one's ledger when the
+ * directory is walked: at open, once in a while, and before a quota refuses anything.
  *
  * Everything here blocks on the disk: uv workers only, but for open and close. A struct
- * store is constant while it is open.
+ * store is constant while it is open; what changes behind it is the ledger's.
  */
 #ifndef SERVER_STORAGE_OBJECT_STORE_H
 #define SERVER_STORAGE_OBJECT_STORE_H
 
-#include "engine/base/err.h"
+#include "server/storage/disk_cache.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <sys/stat.h>
 
 enum {
-    OBJECT_STORE_NAME_BYTES = 65, /* with the NUL; api/states.h says what a name is */
-    OBJECT_STORE_TENANT_OBJECTS = 10000 /* at most: a list opens and names each of them */
+    OBJECT_STORE_NAME_BYTES = 65 /* with the NUL; api/states.h says what a name is */
 };
 
 /* What the name of a temporary begins with. */
 #define OBJECT_STORE_TEMP ".new-"
 
 struct object_store_options {
-    const char *dir;       /* made when its parent exists */
-    uint64_t object_bytes; /* of one object at most; 0 in each of the three: no limit */
-    uint64_t tenant_bytes; /* of a tenant's objects together */
-    uint64_t total_bytes;  /* of all */
+    const char *dir;             /* made when its parent exists */
+    uint64_t object_bytes;       /* of one object at most; 0: no limit */
+    struct ledger_limits limits; /* of all that lies there */
 };
 
 struct object_store {
     int fd; /* owns: the directory */
     struct object_store_options o;
+    struct ledger *ledger;    /* owns */
+    struct disk_cache *cache; /* owns */
+    uint32_t
+        writer; /* what this process's temporaries are called, behind OBJECT_STORE_TEMP */
 };
 
-/* ERR_IO (param "state.dir" when it is about that itself). Removes stale temporaries; one
- * that cannot be removed is logged. */
+/* ERR_IO (param "state.dir" when it is about that itself), ERR_MEMORY. Removes stale
+ * temporaries; one that cannot be removed is logged. The struct stays where it is. */
 int object_store_open(struct object_store *s, const struct object_store_options *o,
                       struct err *err);
-void object_store_close(struct object_store *s);
+void object_store_close(struct object_store *s); /* accepts one that did not open */
 
 /* Opens an object for reading: a descriptor, the caller's to close, or ERR_NOT_FOUND,
  * ERR_IO. bytes may be NULL. */
@@ -81,26 +83,17 @@ typedef int object_store_entry_fn(void *arg, int dir_fd, const char *name,
                                   struct err *err);
 int object_store_each(int dir_fd, object_store_entry_fn *fn, void *arg, struct err *err);
 
-/* For it: removes a temporary whose writer is gone. */
-int object_store_remove_stale(void *arg, int dir_fd, const char *name, struct err *err);
+/* 1 and its stat for a regular file, 0 for anything else and for what is gone; ERR_IO. */
+int object_store_find_file(int dir_fd, const char *name, struct stat *st,
+                           struct err *err);
 
 /* For object_writer.c. The tenant's directory, made if need be: the caller's descriptor,
- * or -ERR_IO. Whether a file's name can be an object's. */
+ * or -ERR_IO. Whether a file's name can be an object's. What a file of that name takes:
+ * n 0: there is none, or what is there is no file. */
 int object_store_make_tenant(const struct object_store *s, const char *tenant,
                              struct err *err);
 bool object_store_is_object(const char *name);
-
-/* Adds all files of a tenant's directory, but the one of that name, to *sum, or those of
- * all other tenants. What goes meanwhile does not count; what cannot be seen for any
- * other reason is ERR_IO. */
-struct object_store_use {
-    uint64_t bytes;
-    size_t n;
-};
-int object_store_used(int dir_fd, const char *but, struct object_store_use *sum,
-                      struct err *err);
-int object_store_used_by_others(const struct object_store *s, const char *tenant,
-                                struct object_store_use *sum, struct err *err);
+struct ledger_use object_store_use_of(int dir_fd, const char *name);
 
 int object_store_io_error(struct err *err,
                           const char *what); /* what and errno; -ERR_IO */

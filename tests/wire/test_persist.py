@@ -5,6 +5,8 @@ damaged or foreign is read anew, never an error.
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +28,13 @@ def key(name):
 
 class Case(unittest.TestCase):
     fixture = "transxssm-default"
+    context = tiny_model.CONTEXT
 
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory(prefix="ssmd-persist-model-")
         cls.addClassCleanup(folder.cleanup)
-        cls.model = tiny_model.golden(cls.fixture, folder.name)
+        cls.model = tiny_model.golden(cls.fixture, folder.name, cls.context)
 
     def setUp(self):
         self.temp = tempfile.TemporaryDirectory(prefix="ssmd-persist-")
@@ -68,15 +71,30 @@ class Case(unittest.TestCase):
         for name in HELD:
             d.wait_metric(name, lambda v: v == 0)
 
-    def settled(self, d):
+    def bytes_there(self):
+        total = 0
+        for f in self.files():
+            try:
+                total += os.path.getsize(os.path.join(self.dir, f))
+            except FileNotFoundError:
+                pass
+        return total
+
+    def wait_files(self, n=1):
+        """Waits until so many prefixes have been persisted."""
+        end = time.monotonic() + 20
+        while sum("/.new-" not in f for f in self.files()) < n:
+            self.assertLess(time.monotonic(), end, "nothing was persisted")
+            time.sleep(0.02)
+
+    def settled(self):
         """Waits until nothing more is being written."""
         last, since = None, time.monotonic()
         while time.monotonic() - since < 1:
-            now = d.metric(SAVED)
+            now = self.files()
             if now != last:
                 last, since = now, time.monotonic()
             time.sleep(0.05)
-        return last
 
 
 class Restart(Case):
@@ -87,8 +105,8 @@ class Restart(Case):
         d = self.daemon()
         for p, w in zip(prompts[:3], want):  # the second one makes the junction, the third a hit
             self.assertEqual(self.ask(d, p)[0], w)
-        d.wait_metric(SAVED, lambda v: v >= 1)
-        self.settled(d)
+        self.wait_files()
+        self.settled()
         d.proc.kill()
         d.proc.wait()
         d.reader.join(5)
@@ -175,7 +193,7 @@ class Apart(Case):
         with self.daemon(*flags) as d:
             for _ in range(2):
                 said, _ = self.ask(d, prompt, headers=key("a"), cache_salt="one/two")
-            d.wait_metric(SAVED, lambda v: v >= 1)
+            self.wait_files()
         more = prompt + json.loads(said)[0]["token_ids"] + [5]
         with self.daemon(*flags) as d:
             for who, fields in (("b", {"cache_salt": "one/two"}), ("a", {}),
@@ -190,8 +208,8 @@ class Apart(Case):
         with self.daemon() as d:
             for _ in range(2):
                 self.ask(d, self.prompt(40))
-            d.wait_metric(SAVED, lambda v: v >= 1)
-            self.settled(d)
+            self.wait_files()
+            self.settled()
             files = self.files()
             self.assertTrue(files)
             self.assertTrue(all(re.match(r"p-/s-/\d+-[0-9a-f]{16}$", f) for f in files), files)
@@ -207,7 +225,7 @@ class Apart(Case):
         with self.daemon() as d:
             for _ in range(2):
                 self.ask(d, self.prompt(40), cache_salt="/" * 300)
-            self.settled(d)
+            self.settled()
         self.assertEqual(self.files(), [])
 
     def test_off_is_off(self):
@@ -265,28 +283,126 @@ class Damaged(Case):
             self.assertTrue(os.path.exists(os.path.join(here, "junk")))
 
 
+# libuv's function, which refuses as long as the file NO_WORKER is there.
+NO_WORKER = r"""
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+int uv_queue_work(void *loop, void *work, void *run, void *after)
+{
+    int (*real)(void *, void *, void *, void *);
+    *(void **)&real = dlsym((void *)-1L, "uv_queue_work"); /* RTLD_NEXT */
+    return access(getenv("NO_WORKER"), F_OK) ? real(loop, work, run, after) : -22;
+}
+"""
+
+
+class NoWorker(Case):
+    def test_a_look_up_that_cannot_start_is_a_miss(self):
+        with open(wire.ARGS.ssmd, "rb") as f:
+            if b"libasan" in (body := f.read()) or b"libtsan" in body or not shutil.which("cc"):
+                self.skipTest("nothing can be loaded before a sanitizer")
+        source, shim, switch = (os.path.join(self.temp.name, n) for n in ("n.c", "n.so", "none"))
+        with open(source, "w") as f:
+            f.write(NO_WORKER)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+        prompt = self.prompt(50, 1)
+        with self.daemon() as d:
+            said, _ = self.ask(d, prompt)
+        more = prompt + json.loads(said)[0]["token_ids"] + [9]
+        want = self.cold([more])[0]
+        with self.daemon("--checkpoint-bytes", 1,
+                         env={"LD_PRELOAD": shim, "NO_WORKER": switch}) as d:
+            open(switch, "w").close()
+            self.assertEqual(self.ask(d, more), (want, 0))
+            os.unlink(switch)
+            self.assertEqual(self.ask(d, more), (want, len(more) - 2))
+            self.idle(d)
+
+
+class Kinds(Case):
+    """Daemons that hold one model in other ways share the directory and leave each other's."""
+    fixture = "llama-rope-dynamic"
+    context = 256
+
+    def test_another_rotary_length_is_skipped(self):
+        prompt = self.prompt(90, 2)
+        with self.daemon("--context", 512) as d:
+            said, _ = self.ask(d, prompt)
+        more = prompt + json.loads(said)[0]["token_ids"] + [9]
+        files = set(self.files())
+        self.assertTrue(files)
+        with self.daemon("--context", 768) as d:
+            self.assertEqual(self.ask(d, more)[1], 0)
+            self.assertEqual(d.metric(LOADED), 0)
+            self.assertEqual(d.events("checkpoint_dropped"), [])
+        self.assertLessEqual(files, set(self.files()))
+        with self.daemon("--context", 512) as d:
+            self.assertEqual(self.ask(d, more)[1], len(more) - 2)
+
+
 class Bounds(Case):
-    def test_quotas(self):
+    def setUp(self):
+        super().setUp()
         with self.daemon() as d:
             self.ask(d, self.prompt(40))
-        size = max(os.path.getsize(os.path.join(self.dir, f)) for f in self.files())
+        self.size = max(os.path.getsize(os.path.join(self.dir, f)) for f in self.files())
+        self.empty()
+
+    def empty(self):
         for f in self.files():
             os.unlink(os.path.join(self.dir, f))
+
+    def save(self, d, name, seed):
+        status, _, answer = d.complete(prompt=self.prompt(40, seed), max_tokens=8,
+                                       state={"save": name})
+        return status, answer
+
+    def test_prefixes_stay_within_the_quotas(self):
+        quota = 3 * self.size + self.size // 2
         for flag in ("--state-tenant-bytes", "--state-total-bytes"):
-            with self.subTest(flag), self.daemon(flag, 3 * size + size // 2) as d:
-                for i in range(12):
+            with self.subTest(flag), self.daemon(flag, quota) as d:
+                for i in range(8):
                     for _ in range(2):
                         self.ask(d, self.prompt(40, i))
-                    self.settled(d)
-                    sizes = [os.path.getsize(os.path.join(self.dir, f)) for f in self.files()]
-                    self.assertLessEqual(sum(sizes), 3 * size + size // 2)
+                    self.settled()
+                    self.assertLessEqual(self.bytes_there(), quota)
                 self.assertGreater(len(self.files()), 0)
-                # clients' own come first, whatever is kept
-                status, _, answer = d.complete(prompt=self.prompt(40), state={"save": "a"})
-                self.assertEqual(status, 200, answer)
                 self.idle(d)
-            for f in self.files():
-                os.unlink(os.path.join(self.dir, f))
+            self.empty()
+
+    def test_prefixes_give_way_to_objects(self):
+        """The sum never passes a quota, and no prefix is the reason for a refusal."""
+        quota = 3 * self.size + self.size // 2
+        for flag in ("--state-tenant-bytes", "--state-total-bytes"):
+            with self.subTest(flag), self.daemon(flag, quota) as d:
+                for i in range(4):
+                    for _ in range(2):
+                        self.ask(d, self.prompt(40, i))
+                self.wait_files(3)
+                self.settled()
+                for i in range(3):
+                    status, answer = self.save(d, "a%d" % i, 10 + i)
+                    self.assertEqual(status, 200, answer)
+                    self.assertEqual(answer["state"]["saved"]["name"], "a%d" % i)
+                    self.assertLessEqual(self.bytes_there(), quota)
+                self.assertEqual(len(json.loads(d.call("GET", "/v1/states")[2])["data"]), 3)
+                self.assertEqual(self.save(d, "a3", 20)[0], 413)
+                self.settled()
+                self.assertLessEqual(self.bytes_there(), quota)
+                self.idle(d)
+            self.empty()
+
+    def test_only_clients_saves_are_counted(self):
+        with self.daemon() as d:
+            for i in range(2):
+                for _ in range(2):
+                    self.ask(d, self.prompt(40, i))
+            self.wait_files(2)
+            self.settled()
+            self.assertEqual(d.metric(SAVED), 0)
+            self.assertEqual(self.save(d, "a", 0)[0], 200)
+            self.assertEqual(d.metric(SAVED), 1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
  * nothing outside it is ever touched. */
 #include "engine/base/mem.h"
 #include "server/storage/object_writer.h"
+#include "server/storage/store_walk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,8 +273,7 @@ static void quotas_hold_with_what_is_being_written(void **state)
     struct err err;
     struct object_writer d;
     s.o.object_bytes = 60;
-    s.o.tenant_bytes = 100;
-    s.o.total_bytes = 150;
+    s.o.limits = (struct ledger_limits){100, 150};
     assert_int_equal(object_writer_begin(&s, &d, "a", "x", 61, &err), -ERR_TOO_LARGE);
     assert_int_equal(object_writer_begin(&s, &d, "a", "x", 60, &err), 0);
     struct object_writer second;
@@ -295,6 +296,228 @@ static void quotas_hold_with_what_is_being_written(void **state)
     assert_int_equal(object_writer_begin(&s, &d, "a", "y", 60, &err), -ERR_QUOTA);
     assert_int_equal(count("t-a"), 1);
     assert_int_equal(count("t-b"), 1);
+}
+
+/* ---- prefixes --------------------------------------------------------------- */
+
+static const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+
+static int put_prefix(struct object_store *to, const char *tenant, int n, uint64_t bytes)
+{
+    struct disk_cache_place p;
+    struct object_writer d;
+    bool replaced;
+    assert_true(disk_cache_place(&p, to->cache, tenant, "", ids, n));
+    int rc = object_writer_begin_prefix(to, &d, &p, bytes, NULL);
+    return rc ? rc : object_writer_commit(&d, &replaced, NULL);
+}
+
+/* The depth of the deepest prefix that is found and is there. */
+static int find_prefix(struct object_store *in, const char *tenant)
+{
+    struct disk_cache_place p;
+    if (!disk_cache_find(in->cache, tenant, "", ids, 9, &p))
+        return 0;
+    int fd = disk_cache_read(in, &p, NULL);
+    assert_true(fd >= 0);
+    close(fd);
+    return p.depth;
+}
+
+static uint64_t sum;
+
+static int add_size(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)path, (void)at;
+    sum += kind == FTW_F ? (uint64_t)st->st_size : 0;
+    return 0;
+}
+
+static uint64_t bytes_there(void)
+{
+    sum = 0;
+    assert_int_equal(nftw(dir, add_size, 8, FTW_PHYS), 0);
+    return sum;
+}
+
+static void prefixes_give_way_to_objects(void **state)
+{
+    (void)state;
+    struct err err;
+    for (int total = 0; total < 2; total++) {
+        *(total ? &s.o.limits.total_bytes : &s.o.limits.tenant_bytes) = 100;
+        for (int n = 1; n <= 9; n++) {
+            assert_int_equal(put_prefix(&s, "a", n, 30), 0);
+            assert_true(bytes_there() <= 100);
+        }
+        assert_int_equal(count("p-a/s-"), 3);
+        assert_int_equal(put("a", "x", "0123456789012345", &err), 0);
+        assert_int_equal(count("p-a/s-"), 2);
+        assert_int_equal(find_prefix(&s, "a"), 9); /* the last that was used */
+        assert_int_equal(put_prefix(&s, "a", 1, 85), -ERR_QUOTA);
+        assert_int_equal(count("p-a/s-"), 2);
+        struct object_writer d;
+        assert_int_equal(object_writer_begin(&s, &d, "a", "y", 84, &err), 0);
+        assert_int_equal(count("p-a/s-"), 0);
+        assert_int_equal(bytes_there(), 100);
+        assert_int_equal(put_prefix(&s, "a", 1, 1), -ERR_QUOTA);
+        object_writer_abandon(&d);
+        assert_int_equal(put_prefix(&s, "a", 1, 84), 0);
+        assert_int_equal(object_store_remove(&s, "a", "x", &err), 0);
+        assert_int_equal(put_prefix(&s, "a", 2, 16), 0);
+        assert_int_equal(find_prefix(&s, "a"), 2);
+        s.o.limits = (struct ledger_limits){0};
+    }
+}
+
+static void a_prefix_that_is_being_written_gives_way(void **state)
+{
+    (void)state;
+    struct err err;
+    struct disk_cache_place p;
+    struct object_writer d;
+    bool replaced;
+    s.o.limits.total_bytes = 100;
+    assert_true(disk_cache_place(&p, s.cache, "a", "", ids, 3));
+    assert_int_equal(object_writer_begin_prefix(&s, &d, &p, 95, &err), 0);
+    assert_int_equal(put("b", "x", "0123456789", &err), 0);
+    assert_int_equal(object_writer_commit(&d, &replaced, &err), -ERR_QUOTA);
+    assert_int_equal(bytes_there(), 10);
+    assert_int_equal(find_prefix(&s, "a"), 0);
+}
+
+/* ---- several processes ------------------------------------------------------ */
+
+static void what_others_did_is_seen_by_a_walk(void **state)
+{
+    (void)state;
+    struct err err;
+    struct object_store other;
+    struct object_store_options o = {.dir = dir, .limits = {100, 0}};
+    assert_int_equal(put("a", "x", "0123456789", &err), 0);
+    assert_int_equal(put_prefix(&s, "a", 3, 50), 0);
+    assert_int_equal(object_store_open(&other, &o, &err), 0);
+    assert_int_equal(find_prefix(&other, "a"), 3);
+    assert_int_equal(put_prefix(&s, "a", 5, 25), 0);
+    assert_int_equal(find_prefix(&other, "a"), 3);
+    assert_int_equal(store_walk(&other, &err), 0);
+    assert_int_equal(find_prefix(&other, "a"), 5);
+    assert_int_equal(put_prefix(&other, "a", 6, 15), 0);
+    assert_int_equal(put_prefix(&other, "a", 7, 1), 0); /* 10 + 50 + 25 + 15 are full */
+    assert_int_equal(count("p-a/s-"), 3);
+    assert_int_equal(store_walk(&s, &err), 0);
+    assert_int_equal(find_prefix(&s, "a"), 7);
+    assert_int_equal(s.cache->index.n, 3);
+    struct object_writer half; /* another's counts while it is written */
+    assert_int_equal(object_writer_begin(&s, &half, "a", "y", 80, &err), 0);
+    assert_int_equal(store_walk(&other, &err), 0);
+    assert_int_equal(
+        object_writer_begin(&other, &(struct object_writer){0}, "a", "z", 11, &err),
+        -ERR_QUOTA);
+    object_writer_abandon(&half);
+    assert_int_equal(store_walk(&other, &err), 0);
+    assert_int_equal(object_writer_begin(&other, &half, "a", "z", 90, &err), 0);
+    object_writer_abandon(&half);
+    object_store_close(&other);
+}
+
+static void a_directory_that_is_gone_counts_no_more(void **state)
+{
+    (void)state;
+    struct err err;
+    char path[256];
+    s.o.limits.tenant_bytes = 100;
+    assert_int_equal(put_prefix(&s, "a", 3, 40), 0);
+    assert_int_equal(put("b", "x", "0123456789", &err), 0);
+    snprintf(path, sizeof path, "%s/p-a", dir);
+    assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    snprintf(path, sizeof path, "%s/t-b", dir);
+    assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(store_walk(&s, &err), 0);
+    assert_int_equal(s.cache->index.n, 0);
+    struct object_writer d;
+    assert_int_equal(object_writer_begin(&s, &d, "b", "y", 100, &err), 0);
+    object_writer_abandon(&d);
+}
+
+/* ---- several threads -------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 150, TENANTS = 3 };
+
+static const char *const tenants[TENANTS] = {"a", "b", "c"};
+
+static void write_something(unsigned x, struct err *err)
+{
+    struct object_writer d;
+    struct disk_cache_place p;
+    char name[8];
+    bool replaced;
+    const char *tenant = tenants[x % TENANTS];
+    uint64_t bytes = 1 + x / 64 % 200;
+    snprintf(name, sizeof name, "n%u", x / 3 % 5);
+    int rc = x & 32 ? object_writer_begin(&s, &d, tenant, name, bytes, err)
+             : disk_cache_place(&p, s.cache, tenant, "", ids, 1 + (int)(x / 3 % 9))
+                 ? object_writer_begin_prefix(&s, &d, &p, bytes, err)
+                 : 0;
+    if (rc == 0 && x & 4096)
+        object_writer_abandon(&d);
+    else if (rc == 0)
+        rc = object_writer_commit(&d, &replaced, err);
+    if (rc != 0 && rc != -ERR_QUOTA)
+        abort(); /* cmocka's asserts are for one thread */
+}
+
+static void *be_busy(void *arg)
+{
+    unsigned x = *(unsigned *)arg;
+    struct err err;
+    struct disk_cache_place p;
+    for (int i = 0; i < ROUNDS; i++) {
+        x = x * 1664525u + 1013904223u;
+        unsigned what = x >> 28;
+        const char *tenant = tenants[x / 8 % TENANTS];
+        if (what == 0 && store_walk(&s, &err))
+            abort();
+        else if (what == 1)
+            object_store_remove(&s, tenant, "n1", &err);
+        else if (what < 4 && disk_cache_find(s.cache, tenant, "", ids, 9, &p) &&
+                 what == 2)
+            disk_cache_remove(&s, &p);
+        else
+            write_something(x >> 8, &err);
+    }
+    return NULL;
+}
+
+/* What the ledger says after all that is what a walk finds. */
+static void many_at_once_are_counted(void **state)
+{
+    (void)state;
+    struct err err;
+    pthread_t threads[THREADS];
+    unsigned seeds[THREADS];
+    struct ledger_use before[TENANTS][2];
+    s.o.limits = (struct ledger_limits){900, 1500};
+    for (unsigned i = 0; i < THREADS; i++) {
+        seeds[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, be_busy, &seeds[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(bytes_there() <= 1500);
+    for (int i = 0; i < TENANTS; i++) {
+        const struct ledger_account *a = ledger_account(s.ledger, tenants[i]);
+        before[i][0] = a->clients;
+        before[i][1] = a->persisted;
+        assert_int_equal(a->writing.n, 0);
+        assert_true(a->clients.bytes + a->persisted.bytes <= 900);
+    }
+    assert_int_equal(store_walk(&s, &err), 0);
+    for (int i = 0; i < TENANTS; i++) {
+        const struct ledger_account *a = ledger_account(s.ledger, tenants[i]);
+        assert_memory_equal(&before[i][0], &a->clients, sizeof a->clients);
+        assert_memory_equal(&before[i][1], &a->persisted, sizeof a->persisted);
+    }
 }
 
 /* A child begins an object and is killed; answers when it is dead. */
@@ -362,9 +585,11 @@ static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
     assert_int_equal(count("t-"), 1);
     assert_string_equal(get("", "a"), "old");
 
-    struct object_store none = {.fd = open("/proc/self", O_RDONLY | O_DIRECTORY)};
-    assert_int_equal(object_writer_begin(&none, &d, "", "a", 1, &err), -ERR_IO);
-    close(none.fd);
+    int fd = s.fd;
+    s.fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(object_writer_begin(&s, &d, "", "a", 1, &err), -ERR_IO);
+    close(s.fd);
+    s.fd = fd;
 }
 
 static void a_directory_that_cannot_be_is_named(void **state)
@@ -394,6 +619,11 @@ int main(void)
         TEST(links_and_other_things_are_not_followed),
         TEST(a_list_is_in_the_order_of_names),
         TEST(quotas_hold_with_what_is_being_written),
+        TEST(prefixes_give_way_to_objects),
+        TEST(a_prefix_that_is_being_written_gives_way),
+        TEST(what_others_did_is_seen_by_a_walk),
+        TEST(a_directory_that_is_gone_counts_no_more),
+        TEST(many_at_once_are_counted),
         TEST(what_the_dead_left_goes_at_the_next_start),
         TEST(a_disk_that_refuses_is_an_error_and_leaves_nothing),
         TEST(a_directory_that_cannot_be_is_named),

@@ -1,0 +1,21 @@
+/*
+ * Walks over the directory of state objects, which set the ledger to what is there: when
+ * the store is opened, once in a while because other processes may share the directory,
+ * and before a quota refuses an object. Temporaries of dead writers are removed.
+ *
+ * A tenant's directory is walked under the ledger's `files`, so that nothing of this
+ * process comes or goes meanwhile; what it is still writing is the ledger's to add. The
+ * new state of the index is one merge. uv workers only, but for the store's opening.
+ */
+#ifndef SERVER_STORAGE_STORE_WALK_H
+#define SERVER_STORAGE_STORE_WALK_H
+
+#include "server/storage/object_store.h"
+
+/* ERR_IO, ERR_MEMORY: what was not seen stays as it was. */
+int store_walk(const struct object_store *s, struct err *err);
+
+/* The same unless a walk began a moment ago. True: there was one, and it saw all. */
+bool store_walk_if_old(const struct object_store *s);
+
+#endif
