@@ -143,7 +143,7 @@ enum {
     MOST_PAGES = INT32_MAX
 };
 
-/* What a plan is made of, in bytes with all that is kept beside a slot or page. */
+/* What a plan is made of: bytes of a slot and a page with the tables that belong to each. */
 struct costs {
     size_t slot, page;
     size_t seqs; /* all sequences' slots, and what does not depend on numbers */

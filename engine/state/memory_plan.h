@@ -18,7 +18,7 @@ struct memory_plan_ask {
     size_t slot_bytes, page_bytes; /* of one slot, one page */
     int max_seqs, context;
     size_t budget;      /* bytes for slots + pages; 0 = choose */
-    bool prefix;        /* checkpoints are kept */
+    bool prefix;        /* there is a prefix cache */
     size_t checkpoints; /* bytes of budget for them; 0 = choose */
     size_t fixed;       /* weights and scratch, for the message */
     size_t later;       /* of these, bytes that are not taken yet */

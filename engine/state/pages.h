@@ -4,9 +4,9 @@
  *
  * A sequence reserves its worst case before it runs and takes pages one by one out of
  * that reservation, so taking never fails and nothing is preempted. Sequences share full
- * pages only, which nobody writes. A checkpoint may hold a page that one sequence still
+ * pages only, which are not written any more. A checkpoint may hold a page that one sequence
  * fills: rows are only ever added behind the checkpoint's own. A page that checkpoints
- * alone hold is idle: it is somebody's as soon as they are evicted.
+ * alone hold is idle: evicting them frees it.
  */
 #ifndef ENGINE_STATE_PAGES_H
 #define ENGINE_STATE_PAGES_H
@@ -21,7 +21,7 @@ struct pages {
     char *base; /* owns; [n][page_bytes], 64-byte aligned */
     size_t page_bytes;
     int n, n_free, n_reserved;
-    int n_idle;    /* held by checkpoints and nobody else */
+    int n_idle;    /* held by checkpoints alone */
     int32_t *free; /* owns; stack of free pages */
     int32_t *refs; /* owns; [n] */
     int32_t *held; /* owns; [n] of refs, the checkpoints' */
@@ -35,10 +35,10 @@ bool pages_reserve(struct pages *p, int n); /* false: not that many left */
 void pages_unreserve(struct pages *p, int n);
 
 /* Out of the caller's reservation. Zeroed: pages leave the process in state objects, and
- * rows that nobody wrote must not be another tenant's. */
+ * rows that were not written must not be another tenant's. */
 int32_t pages_take(struct pages *p);
 void pages_share(struct pages *p, int32_t page);
-void pages_drop(struct pages *p, int32_t page); /* free when nobody holds it */
+void pages_drop(struct pages *p, int32_t page); /* free with the last reference */
 void pages_hold(struct pages *p, int32_t page); /* as share and drop, by a checkpoint */
 void pages_let(struct pages *p, int32_t page);
 void pages_copy(struct pages *p, int32_t to, int32_t from);

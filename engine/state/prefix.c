@@ -1,4 +1,4 @@
-/* Which checkpoints there are, and which goes first. */
+/* Look-up, eviction, insertion. */
 #include "engine/state/prefix.h"
 
 #include "engine/base/mem.h"
@@ -190,7 +190,7 @@ void prefix_hit(struct prefix *p, const struct prefix_match *m)
     prefix_order_use(p, m->slot);
 }
 
-/* ---- what they take, and who goes first ------------------------------------- */
+/* ---- bytes, and eviction ---------------------------------------------------- */
 
 size_t prefix_used_bytes(const struct prefix *p)
 {
@@ -301,16 +301,20 @@ void prefix_detach(struct prefix *p, int32_t slot)
     forget(p, slot);
 }
 
-/* ---- keeping ---------------------------------------------------------------- */
+/* ---- inserting -------------------------------------------------------------- */
+
+static bool is_over_cap(const struct prefix *p)
+{
+    return prefix_used_bytes(p) + p->slots->slot_bytes > p->cap_bytes;
+}
 
 bool prefix_full(const struct prefix *p)
 {
-    return p->slots->n_free == 0 ||
-           prefix_used_bytes(p) + p->slots->slot_bytes > p->cap_bytes;
+    return p->slots->n_free == 0 || is_over_cap(p);
 }
 
-/* The pinned end of the path; -1: a checkpoint is there already, or there is no room. */
-static int32_t claim(struct prefix *p, const struct prefix_path *path)
+/* The pinned end of the path; -1: a checkpoint is there already, or there is no node. */
+static int32_t pin_end(struct prefix *p, const struct prefix_path *path)
 {
     struct radix *x = &p->radix;
     int32_t node = radix_pin(x, &path->key, path->tokens, path->n);
@@ -322,6 +326,19 @@ static int32_t claim(struct prefix *p, const struct prefix_path *path)
     radix_unpin(x, node);
     prefix_order_use(p, slot);
     return NONE;
+}
+
+/* The same with room for one checkpoint more. */
+static int32_t claim(struct prefix *p, const struct prefix_path *path,
+                     bool (*lacks_room)(const struct prefix *p))
+{
+    int32_t node = pin_end(p, path);
+    while (node != NONE && lacks_room(p))
+        if (!evict_one(p)) {
+            radix_unpin(&p->radix, node);
+            return NONE;
+        }
+    return node;
 }
 
 static bool has_one_child(const struct radix *x, int32_t node)
@@ -364,33 +381,19 @@ static void enter(struct prefix *p, const struct checkpoint *c, int32_t slot,
 bool prefix_insert_copy(struct prefix *p, const struct prefix_path *path,
                         enum prefix_kind kind, int32_t slot, const int32_t *table)
 {
-    struct checkpoint c = {.node = claim(p, path), .depth = path->n, .kind = kind};
-    if (c.node == NONE)
-        return false;
-    bool room = true;
-    while (room && prefix_full(p))
-        room = evict_one(p);
-    if (!room) {
-        radix_unpin(&p->radix, c.node); /* nothing is left that it shares with */
-        return false;
-    }
-    enter(p, &c, slots_dup(p->slots, slot), table);
-    return true;
+    struct checkpoint c = {.depth = path->n, .kind = kind};
+    c.node = claim(p, path, prefix_full);
+    if (c.node != NONE)
+        enter(p, &c, slots_dup(p->slots, slot), table);
+    return c.node != NONE;
 }
 
 bool prefix_adopt(struct prefix *p, const struct prefix_path *path, enum prefix_kind kind,
                   int32_t slot, const int32_t *table)
 {
-    struct checkpoint c = {.node = claim(p, path), .depth = path->n, .kind = kind};
-    if (c.node == NONE)
-        return false;
-    bool room = true;
-    while (room && prefix_used_bytes(p) + p->slots->slot_bytes > p->cap_bytes)
-        room = evict_one(p);
-    if (!room) {
-        radix_unpin(&p->radix, c.node);
-        return false;
-    }
-    enter(p, &c, slot, table);
-    return true;
+    struct checkpoint c = {.depth = path->n, .kind = kind};
+    c.node = claim(p, path, is_over_cap);
+    if (c.node != NONE)
+        enter(p, &c, slot, table);
+    return c.node != NONE;
 }

@@ -1,17 +1,16 @@
 /*
- * Checkpoints: what sequences leave behind so that another one with the same prefix need
- * not read it again. Engine thread only; all memory is taken at open.
+ * The prefix cache: checkpoints of sequences, from which later ones with the same prefix
+ * start. Engine thread only; all memory is taken at open.
  *
  * A checkpoint is a slot (the constant part after its last token) and the pages of its
  * path in the tree; its number is its slot's. Slots and pages come from the pools that
- * sequences use, and are given back to them whenever they ask: checkpoints fill what is
- * free and never hold a request up. Where the constant part is empty (attention alone),
- * every token of a stored path is as good as a checkpoint.
+ * sequences use, and checkpoints are evicted whenever sequences need them: no request
+ * waits for a checkpoint. Where the constant part is empty (attention alone), a sequence
+ * can start at every token of a stored path.
  *
  * Evicted first is the checkpoint that was not used for long and saves few tokens for its
- * bytes (prefix_order.h). The subtle point: a checkpoint's pages are one with those of
- * every checkpoint that shares the path, whoever computed them, because equal tokens have
- * equal bits.
+ * bytes (prefix_order.h). The subtle point: checkpoints that share a path share its
+ * pages, whichever sequence computed them, because equal tokens have equal bits.
  */
 #ifndef ENGINE_STATE_PREFIX_H
 #define ENGINE_STATE_PREFIX_H
@@ -20,7 +19,7 @@
 #include "engine/state/radix.h"
 #include "engine/state/slots.h"
 
-enum prefix_kind { /* why it was taken; what is likelier wanted is kept longer */
+enum prefix_kind { /* why it was taken; kinds that are hit more often are kept longer */
                    PREFIX_INTERVAL, /* on the way through a long prompt */
                    PREFIX_PASSED,   /* the end of an answer that has been continued */
                    PREFIX_PROMPT,   /* the end of a prompt */
@@ -110,14 +109,14 @@ int prefix_elsewhere(const struct prefix *p, const struct prefix_path *path);
 int prefix_beyond(const struct prefix *p, const struct prefix_match *m, int32_t *out,
                   int cap);
 
-/* A match is made use of. */
+/* A sequence starts from the match. */
 void prefix_hit(struct prefix *p, const struct prefix_match *m);
 
-/* The checkpoint that is worth most of those that were made use of and have not been
+/* The checkpoint that is worth most of those that were hit and have not been
  * persisted; with `all`, of those that are likely to be, too. -1: none. */
 int32_t prefix_persist_next(const struct prefix *p, bool all);
 
-/* ---- keeping ---------------------------------------------------------------- */
+/* ---- inserting -------------------------------------------------------------- */
 
 /* Stores a copy of the slot as the state after path->n tokens, whose pages are in table.
  * False: one is there already, or nothing can make room for it. */
@@ -131,7 +130,7 @@ bool prefix_adopt(struct prefix *p, const struct prefix_path *path, enum prefix_
 /* True when prefix_insert_copy would have to evict something. */
 bool prefix_full(const struct prefix *p);
 
-/* ---- giving way ------------------------------------------------------------- */
+/* ---- evicting --------------------------------------------------------------- */
 
 /* Evicts until n_slots slots and n_pages unreserved pages are free; `exempt` (or -1)
  * stays. False, and nothing is evicted: that would not be enough. */

@@ -1,6 +1,6 @@
 /*
- * The order in which checkpoints are evicted: a heap by priority, kept right as
- * checkpoints come, are used and go. Engine thread only; allocates at open alone.
+ * The order in which checkpoints are evicted: a heap by priority, updated when a checkpoint
+ * is entered, hit or evicted. Engine thread only; allocates at open alone.
  *
  * The order is that of time since use and tokens saved per byte. A score that grows with
  * the clock would reorder the heap by itself, so the clock is the eviction itself
@@ -43,7 +43,7 @@ bool prefix_order_before(const struct checkpoint *a, const struct checkpoint *b)
 /* The nearest checkpoint above a node; -1: none. */
 int32_t prefix_order_above(const struct prefix *p, int32_t node);
 
-/* Whether this kind is likely to be wanted though nobody has come back to it yet. */
+/* Whether a checkpoint of this kind is likely to be hit that has not been yet. */
 bool prefix_order_is_likely(enum prefix_kind kind);
 
 #endif

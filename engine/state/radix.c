@@ -1,9 +1,10 @@
-/* Nodes, their buckets and the list of ghost leaves. Every node is in one of three
- * places: free, in a bucket under its parent, or a root. */
+/* Nodes, their buckets, and paths. Every node is in one of three places: free, in a
+ * bucket under its parent, or a root. */
 #include "engine/state/radix.h"
 
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/state/radix_ghosts.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -137,54 +138,14 @@ int32_t radix_next(const struct radix *x, int32_t top, int32_t at, bool below)
     return at == top ? NONE : x->nodes[at].next;
 }
 
-/* ---- ghosts ----------------------------------------------------------------- */
-
-static void unlist(struct radix *x, int32_t node)
-{
-    struct radix_node *d = &x->nodes[node];
-    if (!d->listed)
-        return;
-    *(d->older != NONE ? &x->nodes[d->older].newer : &x->oldest) = d->newer;
-    *(d->newer != NONE ? &x->nodes[d->newer].older : &x->newest) = d->older;
-    d->listed = false;
-}
-
-static bool is_ghost_leaf(const struct radix_node *d)
-{
-    return d->live == 0 && d->first == NONE;
-}
-
-static void list_newest(struct radix *x, int32_t node)
-{
-    struct radix_node *d = &x->nodes[node];
-    if (d->listed || !is_ghost_leaf(d))
-        return;
-    d->older = x->newest;
-    d->newer = NONE;
-    *(x->newest != NONE ? &x->nodes[x->newest].newer : &x->oldest) = node;
-    x->newest = node;
-    d->listed = true;
-}
-
-/* A node whose last child was taken back is as old as that. */
-static void list_oldest(struct radix *x, int32_t node)
-{
-    struct radix_node *d = &x->nodes[node];
-    if (d->listed || !is_ghost_leaf(d))
-        return;
-    d->older = NONE;
-    d->newer = x->oldest;
-    *(x->oldest != NONE ? &x->nodes[x->oldest].older : &x->newest) = node;
-    x->oldest = node;
-    d->listed = true;
-}
+/* ---- nodes ------------------------------------------------------------------ */
 
 static void reclaim_oldest(struct radix *x)
 {
     int32_t node = x->oldest;
     struct radix_node *d = &x->nodes[node];
     assert(d->page == NONE && d->slot == NONE);
-    unlist(x, node);
+    radix_ghosts_remove(x, node);
     if (d->parent < 0) {
         struct radix_root *r = &x->roots[-1 - d->parent];
         leave_bucket(x, bucket(x, r->hash), node);
@@ -194,7 +155,7 @@ static void reclaim_oldest(struct radix *x)
     } else {
         int32_t parent = d->parent;
         unlink_child(x, node);
-        list_oldest(x, parent);
+        radix_ghosts_add_oldest(x, parent);
     }
     d->chain = x->free;
     x->free = node;
@@ -220,7 +181,7 @@ static int32_t take_node(struct radix *x)
 static void pin_one(struct radix *x, int32_t node)
 {
     if (x->nodes[node].live++ == 0)
-        unlist(x, node);
+        radix_ghosts_remove(x, node);
 }
 
 static void unpin_one(struct radix *x, int32_t node)
@@ -232,7 +193,7 @@ static void unpin_one(struct radix *x, int32_t node)
     if (d->page != NONE)
         pages_let(x->pages, d->page);
     d->page = NONE;
-    list_newest(x, node);
+    radix_ghosts_add_newest(x, node);
 }
 
 /* ---- roots ------------------------------------------------------------------ */

@@ -30,7 +30,7 @@ struct cache_entry *cache_index_entry(struct cache_group *g, int depth, uint64_t
     struct cache_entry *e = mem_alloc(sizeof *e);
     if (!e)
         return NULL;
-    *e = (struct cache_entry){.group = g, .depth = depth, .hash = hash};
+    *e = (struct cache_entry){.group = g, .key = {g->hash, depth, hash}};
     g->n++;
     return e;
 }
@@ -44,36 +44,34 @@ void cache_index_free_entry(struct cache_entry *e)
 void cache_index_free(struct cache_index *x)
 {
     for (size_t i = 0; i < x->n; i++)
-        cache_index_free_entry(x->list[i]);
+        cache_index_free_entry(x->list[i].entry);
     mem_free(x->list);
     *x = (struct cache_index){0};
 }
 
 /* ---- order ------------------------------------------------------------------ */
 
-static int compare_key(const struct cache_entry *e, uint64_t group, int depth,
-                       uint64_t hash)
+static int compare(const struct cache_key *a, const struct cache_key *b)
 {
-    if (e->group->hash != group)
-        return e->group->hash < group ? -1 : 1;
-    if (e->depth != depth)
-        return e->depth < depth ? -1 : 1;
-    return (e->hash > hash) - (e->hash < hash);
+    if (a->group != b->group)
+        return a->group < b->group ? -1 : 1;
+    if (a->depth != b->depth)
+        return a->depth < b->depth ? -1 : 1;
+    return (a->hash > b->hash) - (a->hash < b->hash);
 }
 
 int cache_index_compare(const struct cache_entry *a, const struct cache_entry *b)
 {
-    return compare_key(a, b->group->hash, b->depth, b->hash);
+    return compare(&a->key, &b->key);
 }
 
-/* Where such an entry is, or would be, from a place on. */
-static size_t lower(const struct cache_index *x, size_t from, uint64_t group, int depth,
-                    uint64_t hash)
+/* Where such a key is, or would be, among list[from..to). */
+static size_t lower(const struct cache_index *x, size_t from, size_t to,
+                    const struct cache_key *key)
 {
-    size_t to = x->n;
     while (from < to) {
         size_t mid = from + (to - from) / 2;
-        if (compare_key(x->list[mid], group, depth, hash) < 0)
+        if (compare(&x->list[mid].key, key) < 0)
             from = mid + 1;
         else
             to = mid;
@@ -81,14 +79,28 @@ static size_t lower(const struct cache_index *x, size_t from, uint64_t group, in
     return from;
 }
 
+static bool is_at(const struct cache_index *x, size_t i, const struct cache_key *key)
+{
+    return i < x->n && compare(&x->list[i].key, key) == 0;
+}
+
 /* ---- look-up ---------------------------------------------------------------- */
 
-struct cache_entry *cache_index_get(const struct cache_index *x, uint64_t group,
-                                    int depth, uint64_t hash)
+struct cache_entry *cache_index_get(const struct cache_index *x,
+                                    const struct cache_key *key)
 {
-    size_t i = lower(x, 0, group, depth, hash);
-    return i < x->n && compare_key(x->list[i], group, depth, hash) == 0 ? x->list[i]
-                                                                        : NULL;
+    size_t i = lower(x, 0, x->n, key);
+    return is_at(x, i, key) ? x->list[i].entry : NULL;
+}
+
+/* The end of the run of one group and depth that begins at i: it is near. */
+static size_t run_end(const struct cache_index *x, size_t i)
+{
+    struct cache_key next = {x->list[i].key.group, x->list[i].key.depth + 1, 0};
+    size_t step = 1;
+    while (i + step < x->n && compare(&x->list[i + step].key, &next) < 0)
+        step *= 2;
+    return lower(x, i, i + step < x->n ? i + step : x->n, &next);
 }
 
 /* One pass over the ids, from one depth of the group to the next. */
@@ -96,20 +108,22 @@ struct cache_entry *cache_index_deepest(const struct cache_index *x, uint64_t gr
                                         const int32_t *ids, int n, uint64_t kind)
 {
     struct cache_entry *best = NULL;
+    struct cache_key key = {.group = group};
     struct hash hash = {0};
-    size_t i = lower(x, 0, group, 0, 0);
+    size_t i = lower(x, 0, x->n, &key);
     if (i == x->n || !hash_begin(&hash))
         return NULL;
-    for (int done = 0; i < x->n; i = lower(x, i, group, done + 1, 0)) {
-        const struct cache_entry *e = x->list[i];
-        if (e->group->hash != group || e->depth > n)
+    for (size_t end; i < x->n; i = end) {
+        int depth = x->list[i].key.depth;
+        if (x->list[i].key.group != group || depth > n)
             break;
-        hash_put(&hash, ids + done, (size_t)(e->depth - done) * sizeof *ids);
-        done = e->depth;
-        uint64_t name = hash_value(&hash) ^ kind;
-        i = lower(x, i, group, done, name);
-        if (i < x->n && compare_key(x->list[i], group, done, name) == 0)
-            best = x->list[i];
+        hash_put(&hash, ids + key.depth, (size_t)(depth - key.depth) * sizeof *ids);
+        key.depth = depth;
+        key.hash = hash_value(&hash) ^ kind;
+        end = run_end(x, i);
+        i = lower(x, i, end, &key);
+        if (is_at(x, i, &key))
+            best = x->list[i].entry;
     }
     hash_free(&hash);
     return best;
@@ -132,19 +146,19 @@ static bool reserve(struct cache_index *x)
 
 bool cache_index_insert(struct cache_index *x, struct cache_entry *e)
 {
-    size_t i = lower(x, 0, e->group->hash, e->depth, e->hash);
-    if ((i < x->n && cache_index_compare(x->list[i], e) == 0) || !reserve(x))
+    size_t i = lower(x, 0, x->n, &e->key);
+    if (is_at(x, i, &e->key) || !reserve(x))
         return false;
     memmove(x->list + i + 1, x->list + i, (x->n - i) * sizeof *x->list);
-    x->list[i] = e;
+    x->list[i] = (struct cache_slot){e->key, e};
     x->n++;
     return true;
 }
 
 void cache_index_take_out(struct cache_index *x, const struct cache_entry *e)
 {
-    size_t i = lower(x, 0, e->group->hash, e->depth, e->hash);
-    if (i == x->n || x->list[i] != e) /* it is still being written */
+    size_t i = lower(x, 0, x->n, &e->key);
+    if (i == x->n || x->list[i].entry != e) /* it is still being written */
         return;
     x->n--;
     memmove(x->list + i, x->list + i + 1, (x->n - i) * sizeof *x->list);
@@ -160,7 +174,7 @@ void cache_index_sweep(struct cache_index *x, const struct ledger_entry *evicted
     }
     size_t n = 0;
     for (size_t i = 0; i < x->n; i++)
-        if (x->list[i]->ledger.account)
+        if (x->list[i].entry->ledger.account)
             x->list[n++] = x->list[i];
     x->n = n;
 }
@@ -188,18 +202,18 @@ bool cache_index_merge(struct cache_index *x, struct ledger *l, struct ledger_ac
                        struct cache_entry **found, size_t n)
 {
     size_t cap = x->n + n + 64, k = 0, i = 0, j = 0;
-    struct cache_entry **list = mem_alloc(cap * sizeof *list);
+    struct cache_slot *list = mem_alloc(cap * sizeof *list);
     if (!list)
         return false;
     while (i < x->n || j < n) {
         int order = i == x->n ? 1
                     : j == n  ? -1
-                              : cache_index_compare(x->list[i], found[j]);
-        list[k] = order > 0 ? found[j] : x->list[i];
+                              : compare(&x->list[i].key, &found[j]->key);
+        list[k] = order <= 0 ? x->list[i] : (struct cache_slot){found[j]->key, found[j]};
         if (order < 0)
-            k += stays(l, a, list[k]);
+            k += stays(l, a, list[k].entry);
         else if (order > 0)
-            k += enters(l, a, list[k]);
+            k += enters(l, a, list[k].entry);
         else
             k++;
         if (order == 0)

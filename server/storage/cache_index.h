@@ -16,15 +16,25 @@ struct cache_group { /* a tenant's salt: a directory */
     char path[];     /* below DIR */
 };
 
+struct cache_key { /* the index is in the order of its members */
+    uint64_t group;
+    int32_t depth;
+    uint64_t hash; /* of the tokens and the kind */
+};
+
 struct cache_entry {
     struct ledger_entry ledger;
     struct cache_group *group;
-    uint64_t hash; /* of the tokens and the kind */
-    int32_t depth;
+    struct cache_key key;
+};
+
+struct cache_slot { /* with a copy of the key: a search touches no entries */
+    struct cache_key key;
+    struct cache_entry *entry;
 };
 
 struct cache_index {
-    struct cache_entry **list; /* owns both levels; [n] */
+    struct cache_slot *list; /* owns, with the entries; [n] */
     size_t n, cap;
 };
 
@@ -39,8 +49,8 @@ void cache_index_free_entry(struct cache_entry *e);
 /* As strcmp, in the order of the index. */
 int cache_index_compare(const struct cache_entry *a, const struct cache_entry *b);
 
-struct cache_entry *cache_index_get(const struct cache_index *x, uint64_t group,
-                                    int depth, uint64_t hash); /* NULL: none */
+struct cache_entry *cache_index_get(const struct cache_index *x,
+                                    const struct cache_key *key); /* NULL: none */
 
 /* The deepest of a group whose hash is that of ids[0..depth) xor kind; NULL: none. */
 struct cache_entry *cache_index_deepest(const struct cache_index *x, uint64_t group,

@@ -84,12 +84,11 @@ static struct cache_entry *entry_of(const struct disk_cache *c,
                                     const struct disk_cache_place *p)
 {
     const char *name = strrchr(p->path, '/');
-    uint64_t hash;
-    int depth;
-    if (!name || !disk_cache_parse_name(name + 1, &depth, &hash))
+    struct cache_key key;
+    if (!name || !disk_cache_parse_name(name + 1, &key.depth, &key.hash))
         return NULL;
-    return cache_index_get(&c->index, hash_bytes(p->path, (size_t)(name - p->path)),
-                           depth, hash);
+    key.group = hash_bytes(p->path, (size_t)(name - p->path));
+    return cache_index_get(&c->index, &key);
 }
 
 bool disk_cache_has(struct disk_cache *c, const struct disk_cache_place *place)
@@ -124,7 +123,7 @@ bool disk_cache_find(struct disk_cache *c, const char *tenant, const char *salt,
     bool found = e && strcmp(e->group->path, path) == 0;
     if (found) {
         ledger_touch(c->ledger, &e->ledger);
-        put_name(out, path, e->depth, e->hash);
+        put_name(out, path, e->key.depth, e->key.hash);
     }
     ledger_unlock(c->ledger);
     return found;
@@ -227,7 +226,7 @@ static void remove_files(const struct object_store *s, struct ledger_entry *evic
         struct cache_entry *e = HEAP_OF(evicted, struct cache_entry, ledger);
         struct disk_cache_place place;
         next = evicted->next;
-        put_name(&place, e->group->path, e->depth, e->hash);
+        put_name(&place, e->group->path, e->key.depth, e->key.hash);
         unlink_at(s, place.path);
         cache_index_free_entry(e);
     }
@@ -303,7 +302,7 @@ bool disk_cache_publish(struct disk_cache *c, struct cache_entry *e)
 {
     ledger_lock(c->ledger);
     bool evicted = !e->ledger.account;
-    bool known = cache_index_get(&c->index, e->group->hash, e->depth, e->hash) != NULL;
+    bool known = cache_index_get(&c->index, &e->key) != NULL;
     bool entered = !evicted && !known && cache_index_insert(&c->index, e);
     e->ledger.writing = false;
     if (!entered)

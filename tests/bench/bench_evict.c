@@ -119,7 +119,7 @@ static void make_file(const char *dir, const char *name)
 static void make_files(const char *root)
 {
     static const char *const dirs[] = {"", "/t-a", "/p-a", "/p-a/s-"};
-    char dir[256], name[64];
+    char dir[512], name[64];
     for (int i = 0; i < 4; i++) {
         snprintf(dir, sizeof dir, "%s%s", root, dirs[i]);
         mkdir(dir, 0700);

@@ -410,6 +410,9 @@ static void what_others_did_is_seen_by_a_walk(void **state)
     assert_int_equal(s.cache->index.n, 3);
     struct object_writer half; /* another's counts while it is written */
     assert_int_equal(object_writer_begin(&s, &half, "a", "y", 80, &err), 0);
+    assert_int_equal(store_walk(&s, &err), 0); /* its writer's own stays counted, too */
+    s.o.limits.tenant_bytes = 100;
+    assert_int_equal(put("a", "z", "01234567890", &err), -ERR_QUOTA);
     assert_int_equal(store_walk(&other, &err), 0);
     assert_int_equal(
         object_writer_begin(&other, &(struct object_writer){0}, "a", "z", 11, &err),
