@@ -87,14 +87,3 @@ void heap_update(struct heap *h, struct heap_node *node)
     if (node->at)
         settle(h, node, node->at);
 }
-
-void heap_append(struct heap *h, struct heap_node *node)
-{
-    place(h, node, ++h->n);
-}
-
-void heap_order(struct heap *h)
-{
-    for (uint32_t at = h->n / 2; at > 0; at--)
-        sink(h, h->nodes[at - 1], at);
-}

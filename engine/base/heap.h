@@ -35,8 +35,4 @@ void heap_insert(struct heap *h, struct heap_node *node); /* into reserved room 
 void heap_remove(struct heap *h, struct heap_node *node); /* accepts one that is out */
 void heap_update(struct heap *h, struct heap_node *node); /* its key has changed; same */
 
-/* Many at once: appended in any order, then ordered in O(n). */
-void heap_append(struct heap *h, struct heap_node *node);
-void heap_order(struct heap *h);
-
 #endif

@@ -9,11 +9,10 @@
 
 enum {
     NONE = -1,
-    MOST_ROOTS = 1024,   /* salts that have checkpoints at a time */
-    SPARE_NODES = 4,     /* a slot */
-    UNPAGED_NODES = 32,  /* a slot, where no page pays for them */
-    NODES_PER_SLOT = 32, /* without pages: paths of this many times PAGE_TOKENS */
-    MOST_ELSEWHERE = 64  /* salts that are looked at for the counters */
+    MOST_ROOTS = 1024,  /* salts that have checkpoints at a time */
+    SPARE_NODES = 4,    /* a slot */
+    UNPAGED_NODES = 32, /* a slot, where no page pays for them */
+    MOST_ELSEWHERE = 64 /* salts that are looked at for the counters */
 };
 
 /* ---- opening ---------------------------------------------------------------- */

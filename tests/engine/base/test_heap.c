@@ -85,24 +85,6 @@ static void whatever_happens_the_least_is_first(void **state)
     heap_free(&h);
 }
 
-static void many_at_once_are_ordered(void **state)
-{
-    (void)state;
-    struct heap h = {.before = before};
-    for (int n = 0; n <= N; n += 1 + n / 4) {
-        memset(elements, 0, sizeof elements);
-        assert_true(heap_reserve(&h, (size_t)n));
-        for (int i = 0; i < n; i++) {
-            elements[i].key = below(100);
-            heap_append(&h, &elements[i].place);
-        }
-        heap_order(&h);
-        expect_places(&h);
-        expect_sorted(&h);
-    }
-    heap_free(&h);
-}
-
 static void what_is_out_is_left_alone(void **state)
 {
     (void)state;
@@ -136,7 +118,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_happens_the_least_is_first),
-        cmocka_unit_test(many_at_once_are_ordered),
         cmocka_unit_test(what_is_out_is_left_alone),
         cmocka_unit_test(room_that_is_not_there_changes_nothing),
     };
