@@ -1,4 +1,4 @@
-/* Beginning with a stored state, leaving states behind. */
+/* The start of requests from checkpoints, and the checkpoints that they leave. */
 #include "engine/run/reuse.h"
 
 #include "engine/run/batch.h"
@@ -21,7 +21,7 @@ static struct prefix_path path_of(const struct seq *s, int n)
     return (struct prefix_path){s->req->key, s->tokens, n};
 }
 
-/* ---- where the reading of a prompt stops ------------------------------------ */
+/* ---- depths of checkpoints ---------------------------------------------------- */
 
 static void stop_before(struct request *r, int depth, enum prefix_kind kind)
 {
@@ -43,28 +43,92 @@ static void plan_cut(const struct reuse *u, struct request *r)
         stop_before(r, r->turns[i], PREFIX_TURN);
     if (u->interval == 0)
         return;
-    int from = r->last_cut + (u->interval + 1) / 2; /* not right behind another one */
+    int from = r->last_cut + (u->interval + 1) / 2; /* not close behind another one */
     int next = (from + u->interval - 1) / u->interval * u->interval;
-    if (r->n_prompt - next >= PAGE_TOKENS) /* nor right before the end */
+    if (r->n_prompt - next >= PAGE_TOKENS) /* nor close before the end */
         stop_before(r, next, PREFIX_INTERVAL);
 }
 
-/* ---- beginning -------------------------------------------------------------- */
+/* ---- plans of how a request starts ------------------------------------------- */
 
-static bool room(struct reuse *u, int n_slots, int n_pages, int32_t exempt)
-{
-    if (u->prefix)
-        return prefix_room(u->prefix, n_slots, n_pages, exempt);
-    return u->slots->n_free >= n_slots &&
-           u->pages->n_free - u->pages->n_reserved >= n_pages;
-}
+/* In order of preference. */
+enum start_kind {
+    START_COPY, /* with a copy of the checkpoint, which stays where it is */
+    START_TAKE, /* with its own slot and last page, where there is no room for copies */
+    START_AT_PAGE, /* attention alone, before a page that there is no room to copy */
+    START_EMPTY,   /* with nothing: what was found may itself take the room */
+    START_N
+};
 
-static int need_of(const struct reuse *u, const struct request *r, int depth)
+/* What a start takes. Making one changes nothing. */
+struct start {
+    struct prefix_match from; /* depth 0: no state */
+    bool take;                /* from's slot itself */
+    bool copy_page;           /* of from's last page, to which rows will be added */
+    int32_t freed_page;       /* which no checkpoint may hold any longer, or -1 */
+    int n_slots, n_pages;     /* from the pools */
+};
+
+static int pages_behind(const struct reuse *u, const struct request *r, int depth)
 {
     return u->pages->page_bytes ? (int)request_pages(r) - depth / PAGE_TOKENS : 0;
 }
 
-/* The pages of the stored path, so that nobody evicts them. */
+/* The page that the rows at depth are in; -1: they begin a page. */
+static int32_t part_page(const struct reuse *u, const struct prefix_match *m,
+                         int32_t *table)
+{
+    if (!u->pages->page_bytes || m->depth % PAGE_TOKENS == 0)
+        return -1;
+    radix_table(&u->prefix->radix, m->node, table);
+    return table[m->depth / PAGE_TOKENS];
+}
+
+/* Whether there is such a start where m may be used. */
+static bool is_possible(enum start_kind kind, const struct prefix_match *m)
+{
+    switch (kind) {
+    case START_TAKE:
+        return m->slot >= 0;
+    case START_AT_PAGE:
+        return m->slot < 0 && m->depth > PAGE_TOKENS && m->depth % PAGE_TOKENS;
+    case START_EMPTY:
+        return m->depth > 0;
+    default:
+        return true;
+    }
+}
+
+static struct start plan_start(const struct reuse *u, struct request *r,
+                               enum start_kind kind, const struct prefix_match *m)
+{
+    bool take = kind == START_TAKE;
+    struct prefix_match from = kind == START_EMPTY ? nothing : *m;
+    if (kind == START_AT_PAGE)
+        from.depth -= from.depth % PAGE_TOKENS;
+    int32_t last = part_page(u, &from, r->seqs[0].pages);
+    bool only = take && last >= 0 && u->pages->refs[last] == u->pages->held[last];
+    return (struct start){.from = from,
+                          .take = take,
+                          .copy_page = last >= 0 && !only,
+                          .freed_page = only ? last : -1,
+                          .n_slots = r->gen.n - take,
+                          .n_pages = pages_behind(u, r, from.depth) - only};
+}
+
+/* ---- starting by a plan ------------------------------------------------------ */
+
+/* Evicts checkpoints as needed. False, and nothing is evicted: not enough would be free.
+ */
+static bool make_room(struct reuse *u, const struct start *p)
+{
+    if (u->prefix)
+        return prefix_room(u->prefix, p->n_slots, p->n_pages, p->from.slot);
+    return u->slots->n_free >= p->n_slots &&
+           u->pages->n_free - u->pages->n_reserved >= p->n_pages;
+}
+
+/* The pages of the stored path, so that they are not evicted. */
 static void share_pages(struct reuse *u, struct seq *q, const struct prefix_match *m)
 {
     int n = u->pages->page_bytes ? seq_pages(m->depth) : 0;
@@ -80,8 +144,40 @@ static void unshare_pages(struct reuse *u, struct seq *q)
         pages_drop(u->pages, q->pages[q->n_pages - 1]);
 }
 
+static void take_state(struct reuse *u, struct request *r, const struct start *p)
+{
+    int32_t *slot = &r->seqs[0].slot;
+    if (p->take) {
+        prefix_detach(u->prefix, p->from.slot);
+        *slot = p->from.slot;
+        r->took_over = true;
+    } else if (p->from.slot >= 0) {
+        *slot = slots_dup(u->slots, p->from.slot);
+    }
+    if (p->freed_page >= 0)
+        prefix_free_page(u->prefix, p->freed_page);
+}
+
+/* Reservations and slots for all choices; the first one has what the others leave, and
+ * its slot if it starts with a state. */
+static void reserve(struct reuse *u, struct request *r, int n_pages)
+{
+    bool paged = u->pages->page_bytes != 0;
+    int others = seq_pages(r->n_prompt + r->gen.max_tokens) - r->n_prompt / PAGE_TOKENS;
+    pages_reserve(u->pages, n_pages);
+    for (int i = 0; i < r->gen.n; i++) {
+        struct seq *q = &r->seqs[i];
+        if (q->slot < 0)
+            q->slot = slots_take(u->slots);
+        q->state = i ? SEQ_FORK : SEQ_PREFILL;
+        q->n_reserved = paged && i ? others : 0;
+        n_pages -= q->n_reserved;
+    }
+    r->seqs[0].n_reserved = n_pages;
+}
+
 /* Rows will be added to the last page: it must be the sequence's own. */
-static void own_last_page(struct reuse *u, struct seq *q)
+static void copy_last_page(struct reuse *u, struct seq *q)
 {
     int32_t *last = &q->pages[q->n_pages - 1], shared = *last;
     *last = pages_take(u->pages);
@@ -90,83 +186,21 @@ static void own_last_page(struct reuse *u, struct seq *q)
     pages_drop(u->pages, shared);
 }
 
-static bool has_part_page(const struct reuse *u, const struct prefix_match *m)
-{
-    return u->pages->page_bytes && m->depth % PAGE_TOKENS;
-}
-
-/* Reservations and slots for all choices; the first one has `need` pages of its own, and
- * its slot if it begins with a state. */
-static void provide(struct reuse *u, struct request *r, int need)
-{
-    bool paged = u->pages->page_bytes != 0;
-    int others = seq_pages(r->n_prompt + r->gen.max_tokens) - r->n_prompt / PAGE_TOKENS;
-    pages_reserve(u->pages, need);
-    for (int i = 0; i < r->gen.n; i++) {
-        struct seq *q = &r->seqs[i];
-        if (q->slot < 0)
-            q->slot = slots_take(u->slots);
-        q->state = i ? SEQ_FORK : SEQ_PREFILL;
-        q->n_reserved = paged && i ? others : 0;
-        need -= q->n_reserved;
-    }
-    r->seqs[0].n_reserved = need;
-}
-
-/* With a copy; the checkpoint stays where it is. */
-static bool begin_with_copy(struct reuse *u, struct request *r,
-                            const struct prefix_match *m)
+/* False, and nothing has changed: there is no room. */
+static bool start(struct reuse *u, struct request *r, const struct start *p)
 {
     struct seq *q = &r->seqs[0];
-    int need = need_of(u, r, m->depth);
-    share_pages(u, q, m);
-    if (!room(u, r->gen.n, need, m->slot)) {
+    share_pages(u, q, &p->from);
+    if (!make_room(u, p)) {
         unshare_pages(u, q);
         return false;
     }
-    if (m->slot >= 0)
-        q->slot = slots_dup(u->slots, m->slot);
-    provide(u, r, need);
-    if (has_part_page(u, m))
-        own_last_page(u, q);
-    q->n_run = m->depth;
+    take_state(u, r, p);
+    reserve(u, r, p->n_pages);
+    if (p->copy_page)
+        copy_last_page(u, q);
+    q->n_run = p->from.depth;
     return true;
-}
-
-/* With the checkpoint's own slot and last page, where there is no room for copies. */
-static bool begin_with_it(struct reuse *u, struct request *r,
-                          const struct prefix_match *m)
-{
-    struct seq *q = &r->seqs[0];
-    share_pages(u, q, m);
-    bool part = has_part_page(u, m);
-    int32_t last = part ? q->pages[q->n_pages - 1] : -1;
-    bool ours = part && u->pages->refs[last] == u->pages->held[last] + 1;
-    int need = need_of(u, r, m->depth) - ours;
-    if (!room(u, r->gen.n - 1, need, m->slot)) {
-        unshare_pages(u, q);
-        return false;
-    }
-    prefix_detach(u->prefix, m->slot);
-    r->took_over = true;
-    if (ours)
-        prefix_free_page(u->prefix, last);
-    q->slot = m->slot;
-    provide(u, r, need);
-    if (part && !ours)
-        own_last_page(u, q);
-    q->n_run = m->depth;
-    return true;
-}
-
-/* What may be missing is room for a copy of the last page: attention alone can begin
- * before it. */
-static bool begin_at_page(struct reuse *u, struct request *r, struct prefix_match *m)
-{
-    m->depth -= m->depth % PAGE_TOKENS;
-    if (m->depth == 0)
-        *m = nothing;
-    return begin_with_copy(u, r, m);
 }
 
 static void note_match(const struct reuse *u, struct request *r,
@@ -182,43 +216,52 @@ static void note_match(const struct reuse *u, struct request *r,
         r->junction = m->known;
 }
 
-static bool persisted_wanted(const struct request *r, const struct prefix_match *m)
+/* What a request may start with of what was found: nothing if its prompt is read for
+ * log-probabilities, or if a state that is loaded is deeper. */
+static struct prefix_match usable(struct request *r, const struct prefix_match *found)
 {
-    return r->reuse && !r->gen.prompt_logprobs && r->n_persisted > m->depth;
+    bool none = r->gen.prompt_logprobs;
+    if (r->n_persisted) {
+        bool deeper = r->reuse && !none && r->n_persisted > found->depth;
+        r->n_state = deeper ? r->n_persisted : 0;
+    }
+    return none || r->n_state || found->depth == 0 ? nothing : *found;
+}
+
+/* Starts by the first plan that there is room for; *from is what it starts with. */
+static bool start_by_plan(struct reuse *u, struct request *r, struct prefix_match *from)
+{
+    for (int kind = START_COPY; kind < START_N; kind++) {
+        if (!is_possible((enum start_kind)kind, from))
+            continue;
+        struct start p = plan_start(u, r, (enum start_kind)kind, from);
+        if (!start(u, r, &p))
+            continue;
+        *from = p.from;
+        return true;
+    }
+    return false;
 }
 
 bool reuse_begin(struct reuse *u, struct request *r)
 {
-    struct prefix_match m = nothing;
+    struct prefix_match found = nothing;
     struct prefix_path path = path_of(&r->seqs[0], r->n_prompt);
     if (u->prefix && r->reuse)
-        prefix_find(u->prefix, &path, &m);
-    struct prefix_match used = r->gen.prompt_logprobs ? nothing : m;
-    if (r->n_persisted)
-        r->n_state = persisted_wanted(r, &used) ? r->n_persisted : 0;
-    if (used.depth == 0 || r->n_state)
-        used = nothing;
-    bool begun = begin_with_copy(u, r, &used);
-    if (!begun && used.slot >= 0)
-        begun = begin_with_it(u, r, &used);
-    else if (!begun && used.depth)
-        begun = begin_at_page(u, r, &used);
-    if (!begun && used.depth) { /* what is found may stand in its own way */
-        used = nothing;
-        begun = begin_with_copy(u, r, &used);
-    }
-    if (!begun)
+        prefix_find(u->prefix, &path, &found);
+    struct prefix_match from = usable(r, &found);
+    if (!start_by_plan(u, r, &from))
         return false;
-    if (used.depth)
-        prefix_hit(u->prefix, &used);
-    note_match(u, r, &m, used.depth);
+    if (from.depth)
+        prefix_hit(u->prefix, &from);
+    note_match(u, r, &found, from.depth);
     if (u->prefix && r->reuse && !r->gen.prompt_logprobs && !r->n_state)
-        prefix_miss_count(u->prefix, u->vocab, r, &m, u->missed);
+        prefix_miss_count(u->prefix, u->vocab, r, &found, u->missed);
     plan_cut(u, r);
     return true;
 }
 
-/* ---- leaving states behind -------------------------------------------------- */
+/* ---- taking checkpoints ------------------------------------------------------- */
 
 bool reuse_is_sound(const struct reuse *u, int32_t slot)
 {
@@ -259,7 +302,7 @@ void reuse_keep(struct reuse *u, const struct batch *b)
     }
 }
 
-/* Whether the sequence has come further than what is still stored. */
+/* Whether the sequence has run rows that no checkpoint holds. */
 static bool has_run(const struct seq *s)
 {
     const struct request *r = s->req;
