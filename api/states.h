@@ -23,7 +23,7 @@ bool states_is_name(const char *name, size_t len);
 int states_check_name(const char *field, const char *name, size_t len, struct err *err);
 
 /* One object as JSON: {"name","object":"state","bytes","depth","created"}. depth below 1:
- * null, it cannot be gone on from here. */
+ * null, it cannot be loaded here. */
 struct states_object {
     const char *name;
     uint64_t bytes;
@@ -32,7 +32,7 @@ struct states_object {
 };
 void states_put(const struct states_object *o, struct buf *out);
 
-/* The list: states_put of each between these two, by commas. */
+/* The list: between these two, states_put of each object, with commas. */
 void states_list_begin(struct buf *out);
 void states_list_end(struct buf *out);
 
@@ -46,7 +46,7 @@ struct states_request {
 int states_read_request(struct fields_ctx *ctx, const struct field *f,
                         const struct json *v, void *into, struct err *err);
 
-/* What a completion tells of its states; a NULL name: nothing. */
+/* The states that a completion loaded and saved; a NULL name: none. */
 struct states_result {
     const char *loaded, *saved;
     int loaded_depth, saved_depth;

@@ -1,4 +1,4 @@
-/* Building a batch. Engine thread. */
+/* Arrays and rows of a batch. */
 #include "engine/run/batch.h"
 
 #include "engine/base/mem.h"

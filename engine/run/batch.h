@@ -1,7 +1,7 @@
 /*
- * A step's rows: ids, positions and spans, built from the running sequences' shares, in
- * arrays sized at open. Pages that the rows will write are taken here, out of the
- * reservations.
+ * The rows of a step: ids, positions and spans of the running sequences, in arrays that
+ * are allocated at open. The pages that the rows will write are taken here, from the
+ * sequences' reservations. Engine thread only.
  */
 #ifndef ENGINE_RUN_BATCH_H
 #define ENGINE_RUN_BATCH_H

@@ -1,4 +1,4 @@
-/* Events. Every event of a sequence goes through the same three functions. */
+/* Events of requests and sequences: event_of fills in what all have in common. */
 #include "engine/run/emit.h"
 
 #include "engine/run/lease.h"
@@ -105,7 +105,7 @@ static bool saves(const struct seq *s, const struct event *ev)
     return s->req->to_save && (ev->reason == FINISH_STOP || ev->reason == FINISH_LENGTH);
 }
 
-/* For the state that is saved: what out says of the answer's end. */
+/* For the state that is saved: the end that the detokeniser found. */
 static void note_end(struct seq *s, const struct event *ev, const struct detok_out *out)
 {
     int32_t n = s->n_tokens, from = n - (int32_t)out->n_dropped - (out->shown > 0);
@@ -114,8 +114,8 @@ static void note_end(struct seq *s, const struct event *ev, const struct detok_o
             (struct answer_end){n, from, (int32_t)out->shown, (int32_t)out->stop_end};
 }
 
-/* The end of a text that no stop string cut: what was held back comes out, but for an
- * incomplete character where the text may go on. */
+/* The end of a text that no stop string cut: emits what was held back, but for an
+ * incomplete character if the state is saved, whose text may be continued. */
 static void flush(struct runner *r, struct seq *s, struct event *ev)
 {
     if (!r->vocab.vocab)

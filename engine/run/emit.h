@@ -1,6 +1,7 @@
 /*
- * From sampled tokens to events: end tokens, stop strings, limits, and the end of a
- * sequence. Engine thread; allocates nothing.
+ * Events of sampled tokens, and the end of a sequence by an end token, a stop string, a
+ * limit or from outside. Calls the engine's emit callback; allocates nothing. Engine
+ * thread only.
  */
 #ifndef ENGINE_RUN_EMIT_H
 #define ENGINE_RUN_EMIT_H
@@ -13,13 +14,13 @@ void emit_load(struct runner *r, struct request *q, struct engine_lease *state);
 /* The prompt's token t with its log-probability (out NULL: the first one has none). */
 void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out);
 
-/* Takes s->next as the next token: appends it, emits what became certain, and finishes
- * the sequence when it has ended. False: then s, and with its last choice the request,
- * may be gone. */
+/* Appends s->next to the sequence, emits the tokens whose text is final, and finishes the
+ * sequence if it has ended. False: it has; s, and with its last choice the request, may
+ * be freed. */
 bool emit_sampled(struct runner *r, struct seq *s);
 
-/* Ends a sequence: flushes its text, emits EVENT_FINISH, gives its state back; frees the
- * request with its last choice. */
+/* Ends a sequence: emits the rest of its text and EVENT_FINISH, releases its slot and
+ * pages; frees the request with its last choice. */
 void emit_finish(struct runner *r, struct seq *s, enum finish_reason why);
 
 #endif

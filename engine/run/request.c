@@ -1,4 +1,4 @@
-/* Building requests, counting what they need, letting go. */
+/* Memory of requests, and the pages that they need. */
 #include "engine/run/request.h"
 
 #include "engine/base/mem.h"
@@ -52,7 +52,7 @@ static int copy_prefix(struct request *r, const struct engine_request *from,
     return 0;
 }
 
-/* After the key is known. */
+/* After copy_prefix. */
 static int make_loans(struct request *r, const struct engine_request *from,
                       struct err *err)
 {

@@ -1,9 +1,9 @@
 /*
- * A request: what was asked for, and its sequences (one a choice).
+ * A request: its parameters and its sequences, one for each choice.
  *
- * Built by request_new at submit with all memory it will ever need, in one arena and one
- * block for the text of each choice; freed whole when its last choice has finished: no
- * step allocates. Engine thread only.
+ * request_new, at submit, allocates all memory that it will ever need, in one arena and
+ * one block for the text of each choice, so that steps allocate nothing; request_free,
+ * when its last choice has finished, frees it whole. Engine thread only.
  */
 #ifndef ENGINE_RUN_REQUEST_H
 #define ENGINE_RUN_REQUEST_H
@@ -19,31 +19,32 @@ struct request {
     struct arena arena; /* owns everything below and this struct's arrays */
     uint64_t id;
     struct gen_params gen;     /* pointers into the arena */
-    int n_prompt, n_synthetic; /* tokens of the prompt; the first of them, not computed */
+    int n_prompt, n_synthetic; /* tokens of the prompt; the first of them, with made-up
+                                * state */
     int32_t *end_ids;          /* end tokens (unless ignore_eos) and stop ids */
     int n_end_ids;
     struct seq *seqs; /* [gen.n] */
     int n_live;       /* choices that have not finished */
 
-    /* stored prefixes: reuse.c */
-    bool reuse; /* begins with one if there is one, and leaves some */
+    /* prefix cache: reuse.c */
+    bool reuse; /* may start from a checkpoint, and leaves some */
     struct radix_key key;
     int32_t *turns; /* [n_turns] depths to take a checkpoint at, ascending */
     int n_turns;
-    int n_cached;       /* tokens of the prompt that it began with */
+    int n_cached;       /* tokens of the prompt that are not computed */
     int n_found;        /* depth of the state that was found */
     size_t found_bytes; /* its size */
-    int junction;       /* depth at which the prompt leaves what is known, or 0 */
-    bool took_over;     /* what it began with is no checkpoint any more */
-    int last_cut, cut;  /* prompt tokens are read from stop to stop */
+    int junction;       /* depth at which the prompt leaves the cached path, or 0 */
+    bool took_over;     /* it took the checkpoint that it started from out of the cache */
+    int last_cut, cut;  /* prefill runs from one of these depths to the next */
     enum prefix_kind cut_kind;
 
-    /* states from outside and to it: lease.c */
+    /* states that are loaded and saved: lease.c */
     struct answer_end *ends; /* [n_ends] of the conversation that is loaded */
     size_t n_ends;
     int n_state;        /* tokens of the prompt whose state is loaded */
     size_t state_bytes; /* of the object */
-    int n_persisted; /* the same, if memory knows less; n_state is decided at admission */
+    int n_persisted;    /* the same, if the cache has less; admission decides n_state */
     struct engine_lease *to_load, *to_save; /* own: memory for loans to come, or NULL */
     struct engine_lease *loading;           /* borrows: is out now */
 
@@ -51,7 +52,7 @@ struct request {
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns;
 };
 
-/* What a request needs to be built. */
+/* What request_new takes from the model. */
 struct seq_vocab {
     const struct vocab *vocab; /* NULL: events carry no text */
     const int32_t *eos_ids;

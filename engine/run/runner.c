@@ -1,4 +1,4 @@
-/* One step, from the plan to the events. */
+/* One step, from admission to the events. */
 #include "engine/run/runner.h"
 
 #include "engine/base/mem.h"
@@ -135,7 +135,7 @@ static void free_requests(struct runner *r, struct list *l)
     }
 }
 
-/* In tests: all that was ever taken has come back. */
+/* In tests: everything that was taken from the pools is free again. */
 static void expect_all_back(const struct runner *r)
 {
 #ifdef SSMD_TEST
@@ -201,7 +201,7 @@ const float *runner_forward(struct runner *r, const struct batch *b, struct ctx 
 
 /* ---- the step --------------------------------------------------------------- */
 
-static void tell_start(void *arg, struct request *q)
+static void begin(void *arg, struct request *q)
 {
     if (q->n_state) {
         lease_grant(arg, q);
@@ -226,7 +226,7 @@ int runner_step(struct runner *r, uint64_t now_ns)
 {
     r->now_ns = now_ns;
     stamp_new(r);
-    sched_admit(&r->sched, tell_start, r);
+    sched_admit(&r->sched, begin, r);
     int n_ready = output_run_ready(r);
     r->last_rows = n_ready + speculate_plan(r, sched_plan(&r->sched));
     if (r->last_rows == n_ready) {

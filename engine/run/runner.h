@@ -1,10 +1,10 @@
 /*
- * The step: plan, batch, forward pass, head (output.h), events. Owns the pools, the batch
- * and the scratch; borrows model, vocabulary and thread pool from the engine. Engine
- * thread only, but for the work that it divides over the pool.
+ * The step: schedule, batch, forward pass, head (output.h), events. Owns the pools, the
+ * batch and the scratch; borrows model, vocabulary and thread pool from the engine.
+ * Engine thread only, but for the work that it divides over the pool.
  *
- * Nothing is allocated inside runner_step: every array is sized at open, every sequence
- * brought its own memory at submit.
+ * runner_step allocates nothing: arrays are allocated at open, a sequence's memory at
+ * submit.
  */
 #ifndef ENGINE_RUN_RUNNER_H
 #define ENGINE_RUN_RUNNER_H
@@ -23,7 +23,7 @@ struct runner {
     struct gemm_scratch gemm_scratch; /* owns; used where a matrix is quantised */
     struct slots slots;
     struct pages pages;
-    struct prefix prefix; /* zeroed: not asked for */
+    struct prefix prefix; /* zeroed: no prefix cache */
     struct reuse reuse;
     struct sched sched;
     struct list leased; /* of struct engine_lease */
@@ -42,7 +42,7 @@ struct runner {
 };
 
 struct runner_options {
-    struct memory_plan plan; /* n_nodes 0: no prefixes are stored */
+    struct memory_plan plan; /* n_nodes 0: no prefix cache */
     size_t checkpoint_bytes;
     int checkpoint_interval;
     int step_rows, n_threads;
@@ -51,7 +51,7 @@ struct runner_options {
     void *emit_arg;
 };
 
-/* ERR_MEMORY. model, gemm.pool and world must outlive the runner. */
+/* ERR_MEMORY. model, gemm.pool and vocab must outlive the runner. */
 int runner_open(struct runner *r, const struct model *m, const struct gemm *g,
                 const struct seq_vocab *w, const struct runner_options *o,
                 struct err *err);
@@ -60,7 +60,7 @@ void runner_close(
 
 int runner_step(struct runner *r, uint64_t now_ns); /* rows that ran */
 
-/* What mixers and the head are given of a batch. */
+/* The context of a batch for mixers and the head. */
 struct ctx runner_context(struct runner *r, const struct batch *b);
 
 /* Runs a batch through the model. The context is filled for model_head; the result is h,
@@ -70,8 +70,8 @@ const float *runner_forward(struct runner *r, const struct batch *b, struct ctx 
 /* Bytes of a slot: the model's state and the row behind it. */
 size_t runner_slot_bytes(const struct model *m);
 
-/* Scratch bytes that a runner of these sizes takes; and with the logits and samplers, all
- * that it takes beside slots and pages. */
+/* Scratch bytes of a runner of these sizes; and, with logits and samplers, all its bytes
+ * beside slots and pages. */
 size_t runner_scratch_bytes(const struct model *m, int step_rows, int max_seqs);
 size_t runner_bytes(const struct model *m, int step_rows, int max_seqs, int n_threads);
 

@@ -66,8 +66,8 @@ static int give_decode_rows(struct sched *s, int *n_prefill)
         struct request *r = REQUEST(n);
         for (int i = 0; i < r->gen.n; i++) {
             struct seq *q = &r->seqs[i];
-            bool says = q->state == SEQ_DECODE && !r->paused;
-            q->n_rows = says ? q->n_tokens - q->n_run : 0;
+            bool decodes = q->state == SEQ_DECODE && !r->paused;
+            q->n_rows = decodes ? q->n_tokens - q->n_run : 0;
             rows += q->n_rows;
             *n_prefill += q->state == SEQ_PREFILL && q->n_run < r->cut && !r->paused;
         }

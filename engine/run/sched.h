@@ -1,13 +1,14 @@
 /*
- * Who runs, and how many tokens: admission and the plan of a step. Engine thread only.
+ * The scheduler: admission of waiting requests, and the rows that each sequence gets in a
+ * step. Owns the two lists, not the requests. Engine thread only.
  *
- * A request is admitted when slots and pages can hold its worst case, checkpoints giving
- * way; then it always finishes. Waiting requests go by priority, then arrival; the first
- * that does not fit holds the others back, so that a large one is never starved by small
- * ones. In a step every decoding sequence gets one row (and those that it has to run
- * again: speculate.h), what is left of the row budget is divided evenly among prompts
- * being read: a long prompt never stalls a stream for more than one step, and an arrival
- * starts at once.
+ * A request is admitted when slots and pages can hold its worst case, for which
+ * checkpoints are evicted; then it always finishes. Requests are admitted by priority,
+ * then by arrival; the first that does not fit blocks those behind it, so that small
+ * requests cannot starve a large one. In a step every decoding sequence gets one row (and
+ * those that it recomputes: speculate.h); the rest of the row budget is divided evenly
+ * among prompts in prefill: a long prompt delays a stream by one step at most, and the
+ * prefill of a new request starts at once.
  */
 #ifndef ENGINE_RUN_SCHED_H
 #define ENGINE_RUN_SCHED_H
@@ -31,8 +32,7 @@ void sched_remove(struct sched *s, struct request *r);
 struct request *sched_find(const struct sched *s,
                            uint64_t id); /* NULL: no such request */
 
-/* Moves waiting requests to running while the pools can hold them; each one admitted is
- * told to fn (start event). */
+/* Admits waiting requests while the pools can hold them; calls fn for each. */
 typedef void sched_admit_fn(void *arg, struct request *r);
 void sched_admit(struct sched *s, sched_admit_fn *fn, void *arg);
 

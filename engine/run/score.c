@@ -1,4 +1,4 @@
-/* Scoring by the same batch, forward pass and head as serving. */
+/* Scoring, by the batch, forward pass and head that serve requests. */
 #include "engine/run/score.h"
 
 #include "engine/base/mem.h"
@@ -113,6 +113,6 @@ int score_run(struct score *s, struct runner *r, const struct score_run *j,
     if (rc == 0 && !j->n_chunks)
         rc = run_chunk(s, r, (int)j->n, j, err);
     if (rc)
-        score_end(s, r); /* what ran is no whole of what was given */
+        score_end(s, r); /* only a part of the ids has run */
     return rc;
 }

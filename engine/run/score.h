@@ -1,6 +1,7 @@
 /*
- * Scoring: one sequence run by hand, logits of every row. Used by the commands that
- * measure (logits, perplexity, tests), never while requests are live. Engine thread.
+ * Scoring: one sequence outside the scheduler, with the logits of every row. The commands
+ * that measure (logits, perplexity) and tests use it; it refuses to run while requests
+ * are live. Engine thread only.
  */
 #ifndef ENGINE_RUN_SCORE_H
 #define ENGINE_RUN_SCORE_H
@@ -12,14 +13,14 @@ struct score {
     bool open;
 };
 
-/* Forgets what was there, stored prefixes too, and starts at position 0. ERR_BUSY when
+/* Ends the last scoring, clears the prefix cache and starts at position 0. ERR_BUSY when
  * requests are live, ERR_MEMORY. */
 int score_begin(struct score *s, struct runner *r, struct err *err);
 void score_end(struct score *s, struct runner *r); /* accepts one that is not open */
 
 /* Appends ids and runs them in the given chunks (NULL: pieces of step_rows); see
- * engine_score. ERR_ARGUMENT, ERR_CONTEXT leave all as it was; ERR_BUDGET and a row that
- * stops end the scoring. */
+ * engine_score. ERR_ARGUMENT and ERR_CONTEXT change nothing; ERR_BUDGET and a row callback
+ * that stops end the scoring. */
 struct score_run {
     const int32_t *ids;
     size_t n;

@@ -1,4 +1,4 @@
-/* Sequences: sizing, letting go. */
+/* Sizes of sequences, and their release. */
 #include "engine/run/seq.h"
 
 #include "engine/kernel/kernel.h"

@@ -1,8 +1,7 @@
 /*
- * A sequence: one choice of a request, and what it carries through the engine. Its memory
- * is the request's. Slots and pages belong to the pools; they are reserved when the
- * request is admitted and given back by seq_release, in whatever state the sequence ends.
- * Engine thread only.
+ * A sequence: one choice of a request while it runs. The request owns its memory. Its slot
+ * and pages are the pools'; admission reserves them and seq_release releases them, in
+ * whatever state the sequence ends. Engine thread only.
  */
 #ifndef ENGINE_RUN_SEQ_H
 #define ENGINE_RUN_SEQ_H
@@ -17,12 +16,12 @@
 struct request;
 
 enum seq_state {
-    SEQ_WAITING, /* in the queue: holds nothing */
-    SEQ_LOAD,    /* its state is being loaded by somebody else */
-    SEQ_PREFILL, /* reads its prompt */
-    SEQ_FORK,    /* waits for choice 0 to have read the prompt they share */
-    SEQ_DECODE,  /* says its answer */
-    SEQ_DONE     /* holds nothing any more */
+    SEQ_WAITING, /* in the queue: has no slot */
+    SEQ_LOAD,    /* its slot is leased, a state is being loaded into it */
+    SEQ_PREFILL, /* its prompt is computed */
+    SEQ_FORK,    /* waits for the prefill of choice 0, whose prompt it shares */
+    SEQ_DECODE,  /* its answer is generated */
+    SEQ_DONE     /* its slot and pages are released */
 };
 
 struct seq {
@@ -30,7 +29,7 @@ struct seq {
     enum seq_state state;
     int choice;          /* within the request */
     int32_t *tokens;     /* [n_prompt + max_tokens] prompt and answer */
-    int n_tokens, n_run; /* known tokens; tokens that the state holds */
+    int n_tokens, n_run; /* tokens; those that the state contains */
     int32_t slot;        /* -1: none */
     int32_t *pages;      /* page table */
     int n_pages, n_reserved;
@@ -50,7 +49,7 @@ struct seq {
 /* Pages for a sequence of n_tokens tokens. */
 int seq_pages(int n_tokens);
 
-/* Gives slot, pages and reservation back; accepts a sequence that has none. */
+/* Releases slot, pages and reservation; accepts a sequence that has none. */
 void seq_release(struct seq *s, struct slots *slots, struct pages *pages);
 
 #endif

@@ -3,8 +3,8 @@
  * array. `text` holds whole characters from the first byte not yet released on, `tokens`
  * the places of the waiting tokens in it. Each stop string has a Knuth-Morris-Pratt
  * automaton, fed with every byte once; the longest live prefix among them is what must be
- * held back. A character in the making counts as held in both of its outcomes: completed,
- * or turned into U+FFFD.
+ * held back. An incomplete character is held back by what it may become, too: the whole
+ * character, or U+FFFD.
  */
 #include "engine/tokenizer/detok.h"
 
@@ -223,7 +223,7 @@ static int put_byte(struct detok *d, char byte)
 
 /* ---- tokens out ------------------------------------------------------------- */
 
-/* Forgets what the last call released. */
+/* Drops what the last call released from the buffers. */
 static void drop_released(struct detok *d)
 {
     size_t n = d->n_out;

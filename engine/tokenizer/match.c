@@ -1,7 +1,7 @@
 /*
- * The conversation becomes a text in pieces first, then the prompt is compared with them
- * one by one. A piece that clients may leave out is taken where the prompt goes on with
- * it; the new part of a prompt that begins with the same characters is read so, too.
+ * The conversation is decoded into pieces of text, then the prompt is compared with them
+ * in order. A piece that a prompt may leave out is skipped where the prompt continues
+ * otherwise; a new part that begins with the same characters is taken for the piece.
  */
 #include "engine/tokenizer/match.h"
 
