@@ -2,8 +2,6 @@
  * owner. */
 #include "engine/engine.h"
 
-#include "engine/base/file.h"
-#include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/kernel/blas.h"
@@ -151,28 +149,6 @@ static int open_vocab(struct engine *e, const char *dir, struct err *err)
                    dir, e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
 }
 
-static int hash_tokenizer(uint64_t *hash, const char *dir, struct err *err)
-{
-    enum { MAX_FILE_BYTES = 256 << 20 };
-    char path[4096];
-    struct buf text = {0};
-    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
-    int rc = file_read(&text, path, MAX_FILE_BYTES, err);
-    if (rc == 0)
-        *hash = hash_bytes(text.data, text.len);
-    buf_free(&text);
-    return rc;
-}
-
-/* After the model and the vocabulary are open. */
-static int fill_kind(struct engine *e, const char *dir, struct err *err)
-{
-    uint64_t tokenizer = 0;
-    int rc = e->vocab ? hash_tokenizer(&tokenizer, dir, err) : 0;
-    e->kind = object_io_kind(&e->model, tokenizer);
-    return rc;
-}
-
 static int open_runner(struct engine *e, const struct engine_options *o,
                        const struct kernels *k, struct err *err)
 {
@@ -208,8 +184,10 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                                 .emit = o->emit,
                                 .emit_arg = o->emit_arg};
     rc = runner_open(&e->runner, m, &gemm, &vocab, &ro, err);
-    if (rc == 0)
+    if (rc == 0) {
+        e->kind = object_io_kind(m, e->vocab ? e->vocab->hash : 0);
         fill_info(e, o, &plan);
+    }
     return rc;
 }
 
@@ -238,8 +216,6 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     rc = model_open(&e->model, &mo, err);
     if (rc == 0 && !o.no_tokenizer && !o.shape)
         rc = open_vocab(e, o.model_dir, err);
-    if (rc == 0)
-        rc = fill_kind(e, o.model_dir, err);
     if (rc == 0)
         rc = open_runner(e, &o, k, err);
     if (rc)

@@ -38,29 +38,17 @@ int json_parse_reals(struct json **out, const char *text, size_t len, struct err
     return parse(out, text, len, JSON_DECODE_INT_AS_REAL, err);
 }
 
-static int load(struct json **out, const char *path, size_t max_bytes, size_t more,
-                struct err *err)
+int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
 {
     struct buf text = {0};
     int rc = file_read(&text, path, max_bytes, err);
     if (rc == 0) {
-        rc = parse(out, text.data ? text.data : "", text.len, more, err);
+        rc = json_parse(out, text.data ? text.data : "", text.len, err);
         if (rc)
             err_prefix(err, "%.300s", path);
     }
     buf_free(&text);
     return rc;
-}
-
-int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
-{
-    return load(out, path, max_bytes, 0, err);
-}
-
-int json_load_reals(struct json **out, const char *path, size_t max_bytes,
-                    struct err *err)
-{
-    return load(out, path, max_bytes, JSON_DECODE_INT_AS_REAL, err);
 }
 
 void json_free(struct json *j)

@@ -32,14 +32,11 @@ enum json_kind {
 /* Parses len bytes. On failure ERR_FORMAT with line and column; nothing to free. */
 int json_parse(struct json **out, const char *text, size_t len, struct err *err);
 
+/* The same for files that hold integers beyond 64 bits: every integer becomes a real. */
+int json_parse_reals(struct json **out, const char *text, size_t len, struct err *err);
+
 /* Reads and parses a file of at most max_bytes; errors name the file. */
 int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err);
-
-/* The same for files that hold integers beyond 64 bits: every integer is read as a real.
- */
-int json_parse_reals(struct json **out, const char *text, size_t len, struct err *err);
-int json_load_reals(struct json **out, const char *path, size_t max_bytes,
-                    struct err *err);
 
 void json_free(struct json *j); /* the root; accepts NULL */
 

@@ -7,6 +7,7 @@
 #include "engine/tokenizer/vocab.h"
 
 #include "engine/base/buf.h"
+#include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
@@ -14,7 +15,9 @@
 #include "engine/tokenizer/json_reader.h"
 #include "engine/tokenizer/merge_list.h"
 #include "engine/tokenizer/token_bytes.h"
+#include "engine/tokenizer/tokenizer_config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -252,130 +255,71 @@ static int build(struct vocab **out, const struct json *root, struct err *err)
     return rc;
 }
 
-/* ---- tokenizer_config.json -------------------------------------------------- */
+/* ---- opening ---------------------------------------------------------------- */
 
-/* One of bos_token and eos_token: a string, or an object with its content. */
-static int config_token(const struct vocab *v, const struct json_reader *f,
-                        const char *key, int32_t *id, struct err *err)
+static int parse(struct vocab **out, const char *text, size_t len, struct err *err)
 {
-    struct json_text t;
-    struct json_reader whole = *f;
-    if (json_kind(json_get(f->j, key)) == JK_OBJECT) {
-        whole.j = json_get(f->j, key);
-        snprintf(whole.path, sizeof whole.path, "%s", key);
-        key = "content";
-    }
-    int rc = json_reader_text(&whole, key, &t, err);
-    if (rc != 0)
-        return rc;
-    *id = t.s ? vocab_find(v, t.s, t.len) : -1;
-    return 0;
-}
-
-/* add_bos_token and add_eos_token overrule the post-processor, as they do where the file
- * was written; absent or null they say nothing. */
-static int config_end(struct vocab *v, const struct json_reader *f, bool bos,
-                      struct err *err)
-{
-    const char *flag = bos ? "add_bos_token" : "add_eos_token";
-    const char *key = bos ? "bos_token" : "eos_token";
-    int32_t *list = bos ? v->pipe.prefix : v->pipe.suffix, id = -1;
-    size_t *n = bos ? &v->pipe.n_prefix : &v->pipe.n_suffix;
-    bool on;
-    if (json_kind(json_get(f->j, flag)) <= JK_NULL)
-        return 0;
-    int rc = json_reader_bool(f, flag, false, &on, err);
+    struct json *root = NULL;
+    int rc = json_parse(&root, text, len, err);
     if (rc == 0)
-        rc = config_token(v, f, key, &id, err);
-    if (rc != 0)
-        return rc;
-    if (on && id < 0)
-        return json_reader_wrong(f, key, "a token, for it is to be added", err);
-    if (on || (*n == 1 && list[0] == id)) {
-        list[0] = id;
-        *n = on;
-    }
-    return 0;
-}
-
-static int apply_config(struct vocab *v, const struct json *config, struct err *err)
-{
-    struct json_reader f;
-    int rc = json_reader_open(&f, config, err, "%s", "");
+        rc = build(out, root, err);
     if (rc == 0)
-        rc = config_end(v, &f, true, err);
-    return rc == 0 ? config_end(v, &f, false, err) : rc;
-}
-
-/* ---- the door --------------------------------------------------------------- */
-
-static int finish(struct vocab **out, struct vocab *v, const struct json *config,
-                  struct err *err)
-{
-    int rc = config ? apply_config(v, config, err) : 0;
-    if (rc != 0)
-        vocab_free(v);
-    else
-        *out = v;
+        (*out)->hash = hash_bytes(text, len);
+    json_free(root);
     return rc;
 }
 
 int vocab_parse(struct vocab **out, const char *text, size_t len, const char *config,
                 size_t config_len, struct err *err)
 {
-    struct json *root = NULL, *extra = NULL;
     struct vocab *v = NULL;
-    int rc = json_parse(&root, text, len, err);
-    if (rc == 0)
-        rc = build(&v, root, err);
-    json_free(root);
-    if (rc != 0)
+    if (parse(&v, text, len, err) != 0)
         return err_prefix(err, "tokenizer.json");
-    if (config)
-        rc = json_parse_reals(&extra, config, config_len, err);
-    if (rc == 0)
-        rc = finish(out, v, extra, err);
-    else
+    if (config && tokenizer_config_apply(v, config, config_len, err) != 0) {
         vocab_free(v);
-    json_free(extra);
-    return rc == 0 ? 0 : err_prefix(err, "tokenizer_config.json");
+        return err_prefix(err, "tokenizer_config.json");
+    }
+    *out = v;
+    return 0;
 }
 
-static int load_config(struct vocab **out, struct vocab *v, const char *path,
-                       struct err *err)
+static int load_tokenizer(struct vocab **out, const char *path, struct err *err)
 {
-    struct json *config = NULL;
-    int rc =
-        access(path, F_OK) == 0 ? json_load_reals(&config, path, MAX_FILE_BYTES, err) : 0;
-    if (rc != 0) {
-        vocab_free(v);
-        return rc;
-    }
-    rc = finish(out, v, config, err);
-    json_free(config);
-    return rc == 0 ? 0 : err_prefix(err, "%s", path);
+    struct buf text = {0};
+    int rc = file_read(&text, path, MAX_FILE_BYTES, err);
+    if (rc == 0 && (rc = parse(out, text.data ? text.data : "", text.len, err)) != 0)
+        err_prefix(err, "%.300s", path);
+    buf_free(&text);
+    return rc;
+}
+
+static int load_config(struct vocab *v, const char *path, struct err *err)
+{
+    struct buf text = {0};
+    if (access(path, F_OK) != 0)
+        return 0;
+    int rc = file_read(&text, path, MAX_FILE_BYTES, err);
+    if (rc == 0 &&
+        (rc = tokenizer_config_apply(v, text.data ? text.data : "", text.len, err)) != 0)
+        err_prefix(err, "%.300s", path);
+    buf_free(&text);
+    return rc;
 }
 
 int vocab_load(struct vocab **out, const char *dir, struct err *err)
 {
-    struct buf path = {0};
-    struct json *root = NULL;
+    char path[PATH_MAX];
     struct vocab *v = NULL;
-    buf_printf(&path, "%s/tokenizer.json", dir);
-    if (path.failed)
-        return err_set(err, ERR_MEMORY, "out of memory for a path");
-    int rc = json_load(&root, path.data, MAX_FILE_BYTES, err);
-    if (rc == 0) {
-        rc = build(&v, root, err);
-        if (rc != 0)
-            err_prefix(err, "%s", path.data);
-    }
-    json_free(root);
-    buf_reset(&path);
-    buf_printf(&path, "%s/tokenizer_config.json", dir);
-    if (rc == 0)
-        rc = load_config(out, v, path.data, err);
-    buf_free(&path);
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    int rc = load_tokenizer(&v, path, err);
+    if (rc != 0)
+        return rc;
+    snprintf(path, sizeof path, "%s/tokenizer_config.json", dir);
+    rc = load_config(v, path, err);
+    if (rc != 0)
+        vocab_free(v);
+    else
+        *out = v;
     return rc;
 }
 

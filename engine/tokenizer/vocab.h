@@ -52,6 +52,7 @@ struct vocab {
     struct trie raw;        /* added tokens matched before normalisation; owns */
     struct trie normalized; /* added tokens matched after it, normalised; owns */
     struct pipeline pipe;   /* owns */
+    uint64_t hash;          /* of the bytes of tokenizer.json */
 };
 
 /* Reads dir/tokenizer.json and, if present, dir/tokenizer_config.json. On failure *out is

@@ -58,6 +58,7 @@ static void test_good(void **state)
     assert_int_equal(vocab_parse(&v, good, strlen(good), NULL, 0, &err), 0);
     assert_int_equal(v->n_ids, 6);
     assert_int_equal(v->n_merges, 2);
+    assert_true(v->hash == hash_bytes(good, strlen(good)));
     assert_memory_equal(vocab_token_bytes(v, 2, &len), "ab", 2);
     assert_memory_equal(vocab_token_bytes(v, 4, &len), " ab", 3);
     assert_int_equal(len, 3);
