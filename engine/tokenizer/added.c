@@ -1,5 +1,6 @@
-/* Runs while a model is opened. An added token may repeat a token of the model, under the
- * same id; a clash of texts or ids is an error, for the file then means two things. */
+/* Runs while a model is opened. An added token may repeat a token of the model under the
+ * same id. Two ids for one text, or two texts for one id, are an error: the file is then
+ * ambiguous. */
 #include "engine/tokenizer/added.h"
 
 #include "engine/tokenizer/json_reader.h"

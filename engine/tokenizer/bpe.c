@@ -1,8 +1,8 @@
 /*
- * A text passes: well-formed UTF-8 → segments between added tokens → normalised →
- * segments between normalised added tokens → pieces → symbols → merged ids. Runs on any
- * thread; the vocab is only read. The one subtle point is that a normalizer sees each
- * segment alone, so that nothing composes across an added token.
+ * The steps of encoding: repair UTF-8, split at added tokens, normalise each segment,
+ * split at normalised added tokens, pre-tokenise into pieces, turn each piece into
+ * symbols and merge them. Runs on any thread and only reads the vocab. The subtle point:
+ * each segment is normalised alone, so that no character composes across an added token.
  */
 #include "engine/tokenizer/bpe.h"
 
@@ -17,10 +17,10 @@
 struct encoder {
     const struct vocab *v;
     bool find_added;
-    bool first;             /* no segment has been encoded yet */
-    bool more;              /* then it begins in the middle of a text, by `within` */
-    struct pipeline within; /* borrows the vocab's */
-    struct buf text, spare; /* own; a segment while it is normalised */
+    bool first; /* no segment has been encoded yet */
+    bool more;  /* the text continues another: its first segment uses `within` */
+    struct pipeline within; /* the pipeline without prefixes; borrows the vocab's */
+    struct buf text, spare; /* own; a segment during normalisation */
     struct buf part;        /* owns; a segment between normalised added tokens */
     struct pretok pretok;
     struct bpe_merge merge;
@@ -40,7 +40,8 @@ static int32_t char_id(const struct vocab *v, const char *s, size_t len, uint32_
     return c < VOCAB_DIRECT ? v->direct[c] : strmap_get(&v->by_text, s, len, -1);
 }
 
-/* true: every byte of the character has its <0xXX> token, and they were added. */
+/* Adds the <0xXX> token of each byte of a character. False: some byte has none, and
+ * nothing was added. */
 static bool add_bytes(struct encoder *e, const char *s, size_t len, bool *failed)
 {
     const int32_t *byte_ids = e->v->byte_ids;
@@ -52,8 +53,8 @@ static bool add_bytes(struct encoder *e, const char *s, size_t len, bool *failed
     return true;
 }
 
-/* One symbol for each character. Unknown ones are held in `unknown` until a known one
- * comes, so that fuse_unk can make one of several. */
+/* Adds one symbol for each character. An unknown character is added when the next symbol
+ * is seen, so that fuse_unk can turn several into one. */
 static bool add_symbols(struct encoder *e, const char *s, size_t len)
 {
     const struct vocab *v = e->v;
@@ -93,7 +94,7 @@ static int encode_piece(struct encoder *e, const char *s, size_t len)
 
 /* ---- segments --------------------------------------------------------------- */
 
-/* What is put before a text does not belong into its middle. */
+/* A text that continues another gets no prefix from the normalizer or pre-tokenizer. */
 static void begin_within(struct encoder *e)
 {
     struct pipeline *p = &e->within;
@@ -163,7 +164,7 @@ static int encode_segment(struct encoder *e, const struct segment *seg)
 
 /* ---- the door --------------------------------------------------------------- */
 
-/* text with U+FFFD for what is ill-formed. */
+/* Appends s with U+FFFD for each ill-formed part. */
 static void repair(struct buf *out, const char *s, size_t len)
 {
     for (size_t at = 0; at < len;) {

@@ -1,10 +1,10 @@
 /*
- * Text to ids and back, by a vocab.
+ * Encodes text to ids and decodes ids to text with a vocab.
  *
- * Pure functions of a const vocab: any thread, all memory of a call is the call's own.
- * The time is linear in the text (n log n for one long word). Input need not be valid
- * UTF-8: ill-formed bytes are read as U+FFFD, one for each maximal ill-formed part, as
- * every UTF-8 decoder does that feeds a tokenizer; the round trip then gives U+FFFD too.
+ * Pure functions of a const vocab: they run on any thread and share no memory between
+ * calls. Time is linear in the text (n log n for one long word). Text that is not valid
+ * UTF-8 is accepted: each maximal ill-formed part becomes one U+FFFD, as in the decoders
+ * of other languages, and decoding gives U+FFFD there.
  */
 #ifndef ENGINE_TOKENIZER_BPE_H
 #define ENGINE_TOKENIZER_BPE_H
@@ -25,10 +25,10 @@
 int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned flags,
                struct ids *out, struct err *err);
 
-/* Appends the bytes of ids to out, as stored: not always whole UTF-8. With skip_special,
- * special tokens give none. ERR_ARGUMENT for an id without a token. A decoder that strips
- * the first space (Metaspace) strips it here; a detok, which continues a text, does not.
- */
+/* Appends the bytes of ids to out; they may end inside a UTF-8 sequence. skip_special
+ * leaves special tokens out. Leading spaces that the decoder strips (Metaspace) are
+ * stripped here, but not by detok, which continues a text. ERR_ARGUMENT for an id without
+ * a token; ERR_MEMORY. */
 int bpe_decode(const struct vocab *v, const int32_t *ids, size_t n, bool skip_special,
                struct buf *out, struct err *err);
 

@@ -1,8 +1,8 @@
 /*
- * Short pieces, which are nearly all, are scanned for their best pair again and again;
- * long ones keep their pairs in a binary heap. Both join the same pairs in the same
- * order. A heap entry is stale when its place no longer holds a pair of that rank; it is
- * then skipped.
+ * A short piece is scanned for its best pair after each merge, which is fastest for the
+ * usual word; a long piece keeps its pairs in a binary heap. Both merge the same pairs in
+ * the same order. Runs on the encoding thread. The subtle point: a heap entry is stale,
+ * and skipped, when its place no longer holds a pair of that rank.
  */
 #include "engine/tokenizer/bpe_merge.h"
 

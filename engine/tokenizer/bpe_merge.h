@@ -1,5 +1,5 @@
-/* Byte-pair merging of one piece: of all adjacent pairs that have a merge, the one of
- * lowest rank, leftmost among equals, is joined, until none is left. */
+/* Byte-pair merging of one piece: the adjacent pair of lowest rank is merged, the
+ * leftmost among equals, until no pair has a merge. One owner. */
 #ifndef ENGINE_TOKENIZER_BPE_MERGE_H
 #define ENGINE_TOKENIZER_BPE_MERGE_H
 
@@ -10,12 +10,12 @@
 #include <stdint.h>
 
 struct bpe_merge_symbol {
-    int32_t id;         /* -1: joined into the one before it */
+    int32_t id;         /* -1: merged into an earlier symbol */
     int32_t rank;       /* of the pair with the next symbol; INT32_MAX: no merge */
     int32_t prev, next; /* long pieces: neighbours, -1 = none */
 };
 
-struct bpe_merge { /* room that is used again for every piece of a call */
+struct bpe_merge { /* memory reused for every piece of a call */
     struct bpe_merge_symbol
         *symbols; /* owns; [n] filled by the caller through bpe_merge_add */
     size_t n, cap;
@@ -26,8 +26,8 @@ struct bpe_merge { /* room that is used again for every piece of a call */
 void bpe_merge_free(struct bpe_merge *m);
 bool bpe_merge_add(struct bpe_merge *m, int32_t id); /* false: out of memory */
 
-/* Joins the n symbols; what is left is in symbols[0..n). O(n log n). false: out of
- * memory. */
+/* Merges the n symbols in place and sets n to the number that remain. O(n log n).
+ * False: out of memory. */
 bool bpe_merge_run(struct bpe_merge *m, const struct vocab *v);
 
 #endif

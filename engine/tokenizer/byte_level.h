@@ -1,5 +1,6 @@
-/* The byte-level alphabet of GPT-2: each byte as one printable character. Bytes that
- * print in Latin-1 stand for themselves, the other 68 are numbered from U+0100. */
+/* GPT-2's byte-level alphabet, which writes each byte as one printable character. Bytes
+ * that are printable in Latin-1 stand for themselves; the other 68 are numbered from
+ * U+0100. */
 #ifndef ENGINE_TOKENIZER_BYTE_LEVEL_H
 #define ENGINE_TOKENIZER_BYTE_LEVEL_H
 

@@ -1,6 +1,5 @@
-/* Runs while a model is opened, on the opening thread. Refuses types that its tables do
- * not list, keys that a type does not have, and Sequences nested deeper than anyone
- * writes them. */
+/* Runs on the thread that opens the model. Refuses types that the table does not list,
+ * keys that a type does not have, and deeply nested Sequences. */
 #include "engine/tokenizer/component.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Components of tokenizer.json, which may be Sequences of components: walks one member of
- * the root and reads each component by a table of the types that are honoured. */
+/* Reads the components of tokenizer.json: walks one member of the root, which may be a
+ * Sequence of components, and reads each through a table of supported types. */
 #ifndef ENGINE_TOKENIZER_COMPONENT_H
 #define ENGINE_TOKENIZER_COMPONENT_H
 
@@ -25,14 +25,16 @@ struct component {
     const struct component_kind *kinds;
 };
 
-/* Absent and null are an empty Sequence. */
+/* Reads each component of the member q names, in order; absent and null are an empty
+ * Sequence. The first error ends the walk. */
 int component_walk(struct component_reader *r, const struct component *q,
                    const struct json *root);
 
-/* A copy in the arena, as long as the pipeline; NULL after setting ERR_MEMORY. */
+/* Copies the text into the arena, where it lives as long as the pipeline. NULL:
+ * ERR_MEMORY was set. */
 const char *component_keep(struct component_reader *r, const struct json_text *t);
 
-/* A Regex or String pattern under key. */
+/* Compiles the Regex or String pattern under key; the caller owns *out. ERR_FORMAT. */
 int component_pattern(struct component_reader *r, const struct json_reader *f,
                       const char *key, struct regex **out);
 

@@ -1,6 +1,6 @@
-/* Typed access to a JSON object for the tokenizer's file: no defaults but those written
- * at the call, no conversion between kinds. Texts of the file appear in errors shortened
- * and with their control characters replaced. */
+/* Typed access to the objects of tokenizer.json. The only defaults are those of the call,
+ * and no kind is converted to another. Errors quote texts of the file shortened, with
+ * control characters replaced. */
 #include "engine/tokenizer/json_reader.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * Strict reading of one JSON object: every error names the path, what was expected, what
- * was found. A view; it owns nothing and lives on the caller's stack. Any thread.
+ * Strict reading of one JSON object. Every error names the path, what was expected and
+ * what was found. A view: it owns nothing and lives on the caller's stack. Any thread.
  */
 #ifndef ENGINE_TOKENIZER_JSON_READER_H
 #define ENGINE_TOKENIZER_JSON_READER_H
@@ -39,16 +39,16 @@ int json_reader_bool(const struct json_reader *f, const char *key, bool fallback
 int json_reader_count(const struct json_reader *f, const char *key, int64_t max,
                       int32_t *out, struct err *err);
 
-/* Absent or null gives s = NULL. */
+/* Optional: absent or null sets out->s to NULL. */
 int json_reader_text(const struct json_reader *f, const char *key, struct json_text *out,
                      struct err *err);
 
-/* As json_reader_text, and it must be there. */
+/* As json_reader_text, but required. */
 int json_reader_need_text(const struct json_reader *f, const char *key,
                           struct json_text *out, struct err *err);
 
-/* The index of the text of a required field in a NULL-ended list; -ERR_FORMAT with the
- * list of what is honoured. */
+/* Returns the index of a required text in the NULL-ended list, or -ERR_FORMAT with an
+ * error that lists the names. */
 int json_reader_choice(const struct json_reader *f, const char *key,
                        const char *const *names, struct err *err);
 

@@ -1,6 +1,6 @@
 /*
- * Reads model.merges: each names a left and a right token of model.vocab, whose joined
- * text is a token too; its place in the list is its rank. Runs while a model is opened.
+ * Reads model.merges. A merge names two tokens of model.vocab whose joined text is a
+ * token too; its index is its rank. Runs while a model is opened.
  */
 #include "engine/tokenizer/merge_list.h"
 
@@ -12,7 +12,7 @@ enum { SHOWN = 40 };
 
 struct reader {
     struct vocab *v;
-    struct buf joined; /* owns; a merge's two texts */
+    struct buf joined; /* owns; the joined text of a merge */
     struct err *err;
 };
 

@@ -1,7 +1,7 @@
 /*
- * The normal forms are made step by step (decompose, order, compose) instead of by
- * utf8proc_map, whose ordering is an insertion sort: 1 MB of combining marks would take
- * it hours. Here a long run of marks is ordered by counting.
+ * Normal forms in three steps: decompose, order the marks, compose. utf8proc_map is not
+ * used because it orders marks by insertion sort, which takes hours on 1 MB of combining
+ * marks; here a long run is ordered by counting sort. Runs on any thread.
  */
 #include "engine/tokenizer/normal.h"
 
@@ -83,7 +83,7 @@ static bool order_long(int32_t *c, size_t n)
     return true;
 }
 
-/* Unicode 3.11, D109: each run of marks in the order of its classes, stably. */
+/* Unicode 3.11, D109: sorts each run of marks by combining class, stably. */
 static bool order(struct points *p)
 {
     for (size_t i = 0; i < p->n;) {
@@ -170,7 +170,7 @@ static void lower(struct buf *text, struct buf *spare)
         uint32_t c;
         char out[4];
         at += (size_t)utf8_decode(text->data + at, text->len - at, &c);
-        if (c == 0x130) /* the one character whose lower case is two */
+        if (c == 0x130) /* the only character whose lower case is two */
             buf_puts(spare, "i\xCC\x87");
         else
             buf_put(spare, out,

@@ -1,6 +1,6 @@
-/* Runs a pipeline's normalizer on one segment of text. Pure functions of const steps: any
- * thread. Unicode is utf8proc's (15.0), which knows more characters than older tokenizer
- * libraries; for characters assigned before that the normal forms agree by Unicode's
+/* Runs a pipeline's normalizer on one segment of text. Pure functions of const steps;
+ * any thread. Unicode is utf8proc's version (15.0). Older tokenizer libraries know
+ * fewer characters; on those they know, the normal forms agree by Unicode's stability
  * policy. */
 #ifndef ENGINE_TOKENIZER_NORMAL_H
 #define ENGINE_TOKENIZER_NORMAL_H
@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Replaces the content of `text`, which must be valid UTF-8, by its normalised form,
- * using `spare` for room. Linear time. ERR_MEMORY, or ERR_ARGUMENT from a pattern. */
+/* Normalises `text`, which must be valid UTF-8, in place; `spare` is scratch. Linear
+ * time. ERR_MEMORY, or ERR_ARGUMENT when a pattern exceeds its match limits. */
 int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
                struct err *err);
 
@@ -21,7 +21,7 @@ int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
  * case change a cluster by what is in it alone. Bytes that are not UTF-8 are clusters. */
 void normal_cluster(const char *text, size_t len, size_t at, size_t *begin, size_t *end);
 
-/* Unicode's White_Space and \w, for the added tokens that look at their neighbours. */
+/* Unicode's White_Space and \w, which lstrip, rstrip and single_word ask about. */
 bool normal_is_space(uint32_t c);
 bool normal_is_word(uint32_t c);
 

@@ -1,14 +1,15 @@
 /*
- * One pass over a pattern, construct by construct. What is copied means the same in both
- * dialects; \s, \d and scripts are spelled out, because PCRE2's \s holds U+180E and its
- * \p{Han} means script extensions; everything else (anchors, \w, \b, \h, back references,
- * nested classes, &&, inline options but i, possessive or lazy intervals) is refused.
+ * One pass over a pattern, construct by construct. Constructs with one meaning in both
+ * dialects are copied. \s, \d and scripts are spelled out, because PCRE2's \s includes
+ * U+180E and its \p{Han} means script extensions. Everything else (anchors, \w, \b, \h,
+ * back references, nested classes, &&, inline options but i, possessive or lazy
+ * intervals) is refused. Runs while a model is opened.
  */
 #include "engine/tokenizer/onig_to_pcre.h"
 
 #include <string.h>
 
-/* Unicode's White_Space, and what is not, as ranges of a class. */
+/* Unicode's White_Space and its complement, as ranges of a class. */
 #define SPACE                                                                            \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}"   \
     "\\x{202f}\\x{205f}\\x{3000}"
@@ -57,7 +58,7 @@ static bool is_letter(char c)
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
-/* \p{…} at w->at, which holds 'p' or 'P'. */
+/* Translates \p{…}; w->at is at the 'p' or 'P'. */
 static int property(struct walk *w)
 {
     const char *name = w->s + w->at + 2;
@@ -79,7 +80,7 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/* \xHH, \x{H…}, \uHHHH at w->at, which holds 'x' or 'u'. */
+/* Translates \xHH, \x{H…} and \uHHHH; w->at is at the 'x' or 'u'. */
 static int code_point(struct walk *w)
 {
     bool braced = w->s[w->at] == 'x' && peek(w, 1) == '{';

@@ -1,5 +1,5 @@
-/* Oniguruma's Ruby syntax to PCRE2's: the part that both share, rewritten where they read
- * one text differently. Pure; any thread. */
+/* Translates patterns from Oniguruma's Ruby syntax to PCRE2's: the common part of both,
+ * rewritten where the two give it different meanings. Pure; any thread. */
 #ifndef ENGINE_TOKENIZER_ONIG_TO_PCRE_H
 #define ENGINE_TOKENIZER_ONIG_TO_PCRE_H
 
@@ -9,8 +9,7 @@
 #include <stddef.h>
 
 /* Appends the PCRE2 pattern to out, to be compiled with UTF and UCP. ERR_FORMAT names the
- * offset and the construct that is not honoured; a full out is for the caller to check.
- */
+ * offset and the unsupported construct. The caller checks out->failed. */
 int onig_to_pcre_translate(struct buf *out, const char *pattern, size_t len,
                            struct err *err);
 

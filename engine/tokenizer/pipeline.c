@@ -1,7 +1,7 @@
 /*
- * tokenizer.json's normalizer and pre_tokenizer as steps; postproc.c reads the other two.
- * Runs while a model is opened. Digits, Punctuation and WhitespaceSplit are Splits by a
- * class of characters and become that.
+ * Reads normalizer and pre_tokenizer of tokenizer.json as steps; postproc.c reads
+ * post_processor and decoder. Runs while a model is opened. Digits, Punctuation and
+ * WhitespaceSplit become Splits at a class of characters.
  */
 #include "engine/tokenizer/pipeline.h"
 
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define SPACE_MARK "\xE2\x96\x81" /* U+2581, which stands for a space */
+#define SPACE_MARK "\xE2\x96\x81" /* U+2581, written for a space */
 
 static const char *const no_keys[] = {NULL};
 
@@ -132,7 +132,7 @@ static int read_split(struct component_reader *r, const struct json_reader *f)
 
 static int read_byte_level(struct component_reader *r, const struct json_reader *f)
 {
-    /* GPT-2's pattern, which the format names by use_regex. */
+    /* GPT-2's pattern, which use_regex stands for. */
     static const char *const gpt2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|"
                                     " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
     bool space, use_regex, unused;
@@ -184,7 +184,7 @@ static int read_white_space(struct component_reader *r, const struct json_reader
     return compile(r, f, "\\s", st);
 }
 
-/* The older add_prefix_space, or the newer prepend_scheme, which wins. */
+/* prepend_scheme overrides the older add_prefix_space. */
 static int read_scheme(struct component_reader *r, const struct json_reader *f,
                        struct pretok_step *st)
 {

@@ -1,10 +1,9 @@
 /*
- * What happens to text around the merges: normalizer, pre-tokenizer, post-processor,
- * decoder.
+ * The stages around the merges: normalizer, pre-tokenizer, post-processor, decoder.
  *
- * Each is a flat list of steps, read from tokenizer.json; Sequences are flattened. A step
- * of an unknown type, or with an option that is not honoured, is a load error with its
- * path. Const after load. engine/text/ runs the steps.
+ * Each stage is a flat list of steps read from tokenizer.json; Sequences are flattened. A
+ * step of an unknown type or with an unsupported option is a load error that names its
+ * path. Const after load. normal.c, pretok.c and token_bytes.c run the steps.
  */
 #ifndef ENGINE_TOKENIZER_PIPELINE_H
 #define ENGINE_TOKENIZER_PIPELINE_H
@@ -27,7 +26,7 @@ enum normal_kind {
     NORMAL_NFKD,
     NORMAL_PREPEND, /* text before a non-empty segment */
     NORMAL_REPLACE, /* each match of pattern becomes text */
-    NORMAL_STRIP,   /* white space at the left, the right */
+    NORMAL_STRIP,   /* white space at the left, at the right */
     NORMAL_LOWER
 };
 
@@ -75,14 +74,14 @@ struct pipeline {
     struct pretok_step pretok[PIPELINE_MAX_STEPS];
     struct decode_step decode[PIPELINE_MAX_STEPS];
     size_t n_normal, n_pretok, n_decode;
-    size_t strip_spaces; /* decode: leading spaces taken from the start of a whole text */
+    size_t strip_spaces; /* decode: leading spaces stripped from a whole text */
     int32_t prefix[PIPELINE_MAX_TEMPLATE],
         suffix[PIPELINE_MAX_TEMPLATE]; /* post-processor */
     size_t n_prefix, n_suffix;
 };
 
-/* Reads the four members of the root of tokenizer.json. Strings go to `arena`. On failure
- * p holds what was read so far and is freed as usual. */
+/* Reads the four members from the root of tokenizer.json; strings are copied to `arena`.
+ * ERR_FORMAT names the path, ERR_MEMORY; p must then be freed too. */
 int pipeline_read(struct pipeline *p, const struct json *root, struct arena *arena,
                   struct err *err);
 void pipeline_free(struct pipeline *p); /* accepts a zeroed pipeline */

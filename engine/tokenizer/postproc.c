@@ -1,8 +1,7 @@
 /*
- * Runs while a model is opened. A post-processor may put tokens before and behind one
- * text; its `pair` form is never used and not read. A decoder's Strip is honoured as
- * leading spaces of a whole text. That template ids exist is checked by vocab.c, which
- * knows the tokens.
+ * Runs while a model is opened. A post-processor may put tokens before and after a text;
+ * its `pair` form has no use here and is not read. A decoder's Strip is supported as
+ * leading spaces of a whole text. vocab.c checks that the ids of a template exist.
  */
 #include "engine/tokenizer/postproc.h"
 
@@ -30,7 +29,7 @@ struct template
     struct component_reader *r;
     const struct json *tokens; /* special_tokens */
     const char *path;
-    bool seen; /* the text itself */
+    bool seen; /* the place of the text */
 };
 
 static int put_id(struct template *t, int64_t id)

@@ -1,11 +1,11 @@
-/* The two ends of tokenizer.json: post_processor (ids put around a text) and decoder (how
- * a token becomes bytes). */
+/* Reads post_processor (ids put around a text) and decoder (how a token becomes bytes) of
+ * tokenizer.json. */
 #ifndef ENGINE_TOKENIZER_POSTPROC_H
 #define ENGINE_TOKENIZER_POSTPROC_H
 
 #include "engine/tokenizer/component.h"
 
-/* Fills r->p's decode, prefix and suffix. */
+/* Fills decode, prefix and suffix of r->p. ERR_FORMAT names the path, ERR_MEMORY. */
 int postproc_read(struct component_reader *r, const struct json *root);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * Each step turns a list of pieces into the next list; steps that change the text (the
- * byte alphabet, Metaspace) write it anew. A pattern sees one piece at a time, as if
- * nothing stood around it. Time is linear where the patterns are; they run under
- * regex.c's limits.
+ * Each step turns one list of pieces into the next; the steps that change the text (byte
+ * level, Metaspace) rewrite it. A pattern is matched against one piece at a time, without
+ * the text around it. Time is linear if the patterns are; regex.c limits them. Runs on
+ * the encoding thread.
  */
 #include "engine/tokenizer/pretok.h"
 
@@ -49,12 +49,12 @@ static bool list_push(struct pretok_list *l, size_t begin, size_t end)
 
 /* ---- Split ------------------------------------------------------------------ */
 
-/* What the pieces of one piece have come to so far. */
+/* The state of splitting one piece. */
 struct cut {
     struct pretok_list *out;
     enum split_behavior behavior;
     bool invert;
-    bool any;     /* out holds a piece of this piece */
+    bool any;     /* out already holds a part of this piece */
     bool matched; /* the last part was a match */
 };
 
@@ -64,7 +64,8 @@ static bool extend(struct cut *c, size_t end)
     return true;
 }
 
-/* One part, matching or not, becomes a piece, joins its neighbour, or goes. */
+/* Adds one part, matching or not: as a piece, as the end of the last one, or not at
+ * all. */
 static bool cut_part(struct cut *c, size_t begin, size_t end, bool match)
 {
     bool was = c->matched;
@@ -128,7 +129,7 @@ static int split(struct pretok *t, const struct regex *re, enum split_behavior b
     return 0;
 }
 
-/* ---- steps that write the text anew ----------------------------------------- */
+/* ---- steps that rewrite the text -------------------------------------------- */
 
 typedef void rewrite_fn(struct buf *out, const struct pretok_step *st, const char *s,
                         size_t len);
@@ -172,8 +173,8 @@ static bool begins(const char *s, size_t len, const char *with, size_t with_len)
     return len >= with_len && memcmp(s, with, with_len) == 0;
 }
 
-/* Writes every piece through fn, with `lead` before those that lack it, as the step says.
- */
+/* Rewrites each piece with fn. `lead` is put before pieces that do not begin with it:
+ * never, before the first of a text, or always, as the step's prepend says. */
 static int rewrite(struct pretok *t, const struct pretok_step *st, rewrite_fn *fn,
                    bool first, struct err *err)
 {

@@ -1,6 +1,6 @@
-/* Runs a pipeline's pre-tokenizer: one normalised segment to pieces, inside which merges
- * happen. All memory belongs to the struct; one call at a time; patterns and steps are
- * shared. */
+/* Runs a pipeline's pre-tokenizer: splits a normalised segment into pieces; merges
+ * never cross their bounds. A struct serves one call at a time and owns its memory; the
+ * pipeline is shared. */
 #ifndef ENGINE_TOKENIZER_PRETOK_H
 #define ENGINE_TOKENIZER_PRETOK_H
 
@@ -28,11 +28,11 @@ struct pretok {
     struct regex_scan scan;  /* owns; private */
 };
 
-bool pretok_init(struct pretok *t); /* false: out of memory; free it nevertheless */
+bool pretok_init(struct pretok *t); /* false: out of memory; must still be freed */
 void pretok_free(struct pretok *t);
 
-/* Fills text and list from s[0..len), valid UTF-8. first: the segment begins the whole
- * text. ERR_MEMORY, or ERR_ARGUMENT from a pattern. */
+/* Fills text and list from a segment of valid UTF-8. first: the segment begins the whole
+ * text. ERR_MEMORY, or ERR_ARGUMENT when a pattern exceeds its match limits. */
 int pretok_run(struct pretok *t, const struct pipeline *p, const struct buf *segment,
                bool first, struct err *err);
 

@@ -1,8 +1,7 @@
 /*
- * Compiles and runs the tokenizer's patterns. Compiled code is const and shared; a scan
- * and its match data belong to one call. PCRE2's limits are set, so that no text can make
- * a pattern run for ever. The dialect is checked by onig_to_pcre.c before PCRE2 sees a
- * pattern.
+ * Compiles and matches the tokenizer's patterns with PCRE2. Compiled code is const and
+ * shared; a scan and its match data belong to one call. Match limits bound the time of
+ * any pattern on any text. onig_to_pcre.c has translated a pattern before PCRE2 sees it.
  */
 #include "engine/tokenizer/regex.h"
 
@@ -16,8 +15,8 @@
 
 enum {
     HEAP_LIMIT_KIB = 64 << 10,
-    STEP_LIMIT = 10 << 20, /* matching steps that any text may take, and */
-    STEPS_PER_BYTE = 8,    /* how many more each of its bytes allows */
+    STEP_LIMIT = 10 << 20, /* match steps allowed for any text */
+    STEPS_PER_BYTE = 8,    /* more for each byte of it */
     JIT_STACK_MIN = 32 << 10,
     JIT_STACK_MAX = 4 << 20
 };

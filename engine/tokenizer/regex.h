@@ -1,11 +1,10 @@
 /*
  * The regular expressions of tokenizer.json, compiled by PCRE2.
  *
- * They are written for Oniguruma's Ruby syntax. The common part of both dialects is
- * accepted (literals, classes, \p, \s, \d, groups, look-around, quantifiers); what the
- * two read differently is refused, and \s is rewritten to Unicode's White_Space. A
- * pattern that can match nothing is refused. Const after compile; matching state is the
- * caller's.
+ * They are written in Oniguruma's Ruby syntax. Literals, classes, \p, \s, \d, groups,
+ * look-around and quantifiers are accepted; constructs to which PCRE2 gives another
+ * meaning are translated or refused (onig_to_pcre.h), and so is a pattern that matches
+ * the empty string. Const after compile; the state of matching is the caller's.
  */
 #ifndef ENGINE_TOKENIZER_REGEX_H
 #define ENGINE_TOKENIZER_REGEX_H
@@ -17,15 +16,16 @@
 
 struct regex; /* a compiled pattern */
 
-/* A text under search. s must be valid UTF-8; begin and end are the last match's. */
+/* A search in a text. s must be valid UTF-8; begin and end are those of the last
+ * match. */
 struct regex_scan {
     const char *s;
     size_t len;
     size_t begin, end;
-    void *state; /* owns; made by regex_scan_init, fits any pattern and text */
+    void *state; /* owns; from regex_scan_init, good for any pattern and text */
 };
 
-/* ERR_FORMAT with the reason, ERR_MEMORY. */
+/* Sets *out, which the caller frees. ERR_FORMAT with the reason, ERR_MEMORY. */
 int regex_compile(struct regex **out, const char *pattern, size_t len, struct err *err);
 
 /* A pattern that matches the string itself; len >= 1. */
@@ -35,8 +35,9 @@ void regex_free(struct regex *re); /* accepts NULL */
 bool regex_scan_init(struct regex_scan *scan); /* false: out of memory */
 void regex_scan_free(struct regex_scan *scan); /* accepts a zeroed scan */
 
-/* The leftmost match at or after from. 1: found, its place in scan; 0: none;
- * -ERR_ARGUMENT: the text drives the pattern over its match limits; -ERR_MEMORY. */
+/* Finds the leftmost match at or after from. 1: found, and scan's begin and end are
+ * set; 0: none; -ERR_ARGUMENT: the pattern exceeds its match limits on this text;
+ * -ERR_MEMORY. */
 int regex_find(const struct regex *re, struct regex_scan *scan, size_t from,
                struct err *err);
 

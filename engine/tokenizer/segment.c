@@ -1,13 +1,14 @@
 /*
- * Matches go left to right, the longest at each place; one that single_word forbids is
- * passed over whole. lstrip and rstrip take the white space around a token with it.
+ * Matches are found from left to right, the longest at each place. A match that
+ * single_word forbids is skipped as a whole. lstrip and rstrip extend a match over the
+ * white space around it. Runs on any thread.
  */
 #include "engine/tokenizer/segment.h"
 
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/normal.h"
 
-/* The code point that ends at s[at], and where it begins. */
+/* Returns the code point that ends before s[at] and sets *begin to its first byte. */
 static uint32_t before(const char *s, size_t at, size_t *begin)
 {
     uint32_t c = 0;

@@ -1,4 +1,4 @@
-/* Cuts a text at the added tokens in it. A view over a text; any thread. */
+/* Splits a text at its added tokens. A cursor over a text; any thread. */
 #ifndef ENGINE_TOKENIZER_SEGMENT_H
 #define ENGINE_TOKENIZER_SEGMENT_H
 
@@ -12,9 +12,9 @@ struct segment_cursor {
     const struct trie *tokens; /* vocab's raw or normalized; NULL = find none */
     const char *s;             /* borrows; valid UTF-8 */
     size_t len;
-    size_t done; /* everything before is given out */
-    size_t from; /* where the search goes on */
-    bool queued; /* a token found behind a text, still to be given out */
+    size_t done; /* everything before was returned */
+    size_t from; /* where the search continues */
+    bool queued; /* a token that follows the text just returned */
     int32_t queued_id;
     size_t queued_end;
 };
@@ -25,7 +25,7 @@ struct segment {
     size_t len;
 };
 
-/* The next segment, in order; texts are never empty. false: the end. */
+/* Sets *out to the next segment, in order; texts are never empty. False: the end. */
 bool segment_next(struct segment_cursor *c, struct segment *out);
 
 #endif

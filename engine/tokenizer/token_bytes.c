@@ -1,5 +1,5 @@
-/* Runs while a model is opened. Each decoder step makes a token's text no longer, so that
- * all pieces fit in one block as long as all texts. */
+/* Runs while a model is opened. No decoder step lengthens a token's text, so one block of
+ * the total length of the texts holds the bytes of all tokens. */
 #include "engine/tokenizer/token_bytes.h"
 
 #include "engine/base/utf8.h"
@@ -12,7 +12,7 @@ struct piece {
     size_t len;
 };
 
-/* A character outside the alphabet means that the token was not written in it. */
+/* A token with a character outside the alphabet is not byte level and stays as it is. */
 static void byte_level(struct piece *p)
 {
     size_t n = 0;

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* One of bos_token and eos_token: a string, or an object with its content. */
+/* Sets *id for bos_token or eos_token: a string, or an object with its content. */
 static int token_id(const struct vocab *v, const struct json_reader *f, const char *key,
                     int32_t *id, struct err *err)
 {
@@ -27,8 +27,8 @@ static int token_id(const struct vocab *v, const struct json_reader *f, const ch
     return 0;
 }
 
-/* add_bos_token and add_eos_token overrule the post-processor, as they do where the file
- * was written; absent or null they say nothing. */
+/* add_bos_token and add_eos_token override the post-processor, as in the Python library;
+ * absent or null they change nothing. */
 static int read_end(struct vocab *v, const struct json_reader *f, bool bos,
                     struct err *err)
 {

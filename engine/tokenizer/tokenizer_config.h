@@ -1,11 +1,11 @@
-/* tokenizer_config.json: whether the begin and end tokens are put around a text. */
+/* tokenizer_config.json: whether begin and end tokens are put around a text. */
 #ifndef ENGINE_TOKENIZER_TOKENIZER_CONFIG_H
 #define ENGINE_TOKENIZER_TOKENIZER_CONFIG_H
 
 #include "engine/tokenizer/vocab.h"
 
-/* Applies the file's text to v's pipeline, overruling the post-processor. ERR_FORMAT names
- * the member, ERR_MEMORY; v is then only fit to be freed. */
+/* Applies the file's text to v's pipeline, where it overrides the post-processor.
+ * ERR_FORMAT names the member, ERR_MEMORY; v must then be freed. */
 int tokenizer_config_apply(struct vocab *v, const char *text, size_t len,
                            struct err *err);
 

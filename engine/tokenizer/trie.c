@@ -1,5 +1,5 @@
-/* A trie whose edges are one hash map: small, and read without allocation by any thread.
- */
+/* A trie whose edges are one hash map. Built by one thread, then read by any; a search
+ * allocates nothing. */
 #include "engine/tokenizer/trie.h"
 
 static uint64_t edge(int32_t node, char byte)

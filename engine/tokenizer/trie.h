@@ -1,6 +1,6 @@
-/* Byte strings to int32, searched in a text: longest match at each place, leftmost first.
- * Built once, then read by any thread. Time is the text's length times the longest
- * string's. */
+/* A map from byte strings to int32 that is searched in a text: the leftmost match, the
+ * longest at its place. Built once, then read by any thread. A search takes at most the
+ * text's length times the longest string's. */
 #ifndef ENGINE_TOKENIZER_TRIE_H
 #define ENGINE_TOKENIZER_TRIE_H
 
@@ -14,7 +14,7 @@ struct trie {
     struct map64 edges;  /* node << 8 | byte -> node; owns */
     struct map64 values; /* node -> value; owns */
     int32_t n_nodes;     /* 0 = empty; the root is node 0 */
-    bool first[256];     /* bytes that begin some string */
+    bool first[256];     /* bytes that some string begins with */
 };
 
 struct trie_match {
@@ -22,12 +22,12 @@ struct trie_match {
     int32_t value;
 };
 
-/* Adds a non-empty string; a second one with equal bytes is ignored. false: out of
- * memory. */
+/* Adds a string. An empty one and a second one with equal bytes are ignored. False: out
+ * of memory. */
 bool trie_put(struct trie *t, const char *s, size_t len, int32_t value);
 void trie_free(struct trie *t); /* accepts a zeroed trie */
 
-/* The first match that begins at or after `from`; false: none. */
+/* Finds the first match that begins at or after `from`. False: none. */
 bool trie_find(const struct trie *t, const char *s, size_t len, size_t from,
                struct trie_match *m);
 

@@ -1,8 +1,8 @@
 /*
- * Reads tokenizer.json into a vocab: tokens, then added tokens, merges, the pipeline, and
- * what follows from them. Runs on the thread that opens the model. Everything is checked
- * here, so that encoding trusts its tables: ids in range, merges between known tokens,
- * patterns that compile. The JSON tree lives only while reading.
+ * Reads tokenizer.json into a vocab: tokens, added tokens, merges, pipeline, and the
+ * tables derived from them. Runs on the thread that opens the model. Everything is
+ * checked here, so that encoding can trust the tables: ids in range, merges of existing
+ * tokens, patterns that compile. The JSON tree is freed before vocab_load returns.
  */
 #include "engine/tokenizer/vocab.h"
 

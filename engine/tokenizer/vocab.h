@@ -1,11 +1,10 @@
 /*
  * A tokenizer as data: tokens, merges, added tokens and the pipeline around them.
  *
- * Read once from tokenizer.json (and tokenizer_config.json for add_bos_token), then
- * const: any number of threads may encode and decode with one vocab. Only byte-pair
- * encoding; a component or option that is not honoured is a load error that names its
- * JSON path, what was expected and what was found. engine/text/ gives these tables their
- * meaning.
+ * Read once from tokenizer.json (and tokenizer_config.json for add_bos_token and
+ * add_eos_token), then const: any number of threads may encode and decode with one
+ * vocab. Only byte-pair encoding is supported. An unsupported component or option is a
+ * load error that names its JSON path, what was expected and what was found.
  */
 #ifndef ENGINE_TOKENIZER_VOCAB_H
 #define ENGINE_TOKENIZER_VOCAB_H
@@ -28,7 +27,7 @@ enum {
 
 struct vocab_token {
     const char *text;  /* borrows arena; as written in the file; NULL = no such id */
-    const char *bytes; /* borrows arena; what the token stands for, not always UTF-8 */
+    const char *bytes; /* borrows arena; what the token decodes to, not always UTF-8 */
     uint32_t text_len, bytes_len;
     bool added, special, normalized, lstrip, rstrip, single_word;
 };
@@ -65,11 +64,11 @@ int vocab_parse(struct vocab **out, const char *text, size_t len, const char *co
 
 void vocab_free(struct vocab *v); /* accepts NULL */
 
-/* The bytes of one token, owned by v, not always whole UTF-8; NULL for an id without one.
- */
+/* The bytes that one token decodes to, owned by v and not always whole UTF-8; NULL for an
+ * id without a token. */
 const char *vocab_token_bytes(const struct vocab *v, int32_t id, size_t *len);
 
-/* True for ids of added tokens marked special: they give no text. */
+/* True for added tokens marked special, which clients are not shown. */
 bool vocab_special(const struct vocab *v, int32_t id);
 
 /* The id of a token by its text in the file (added tokens first), or -1. */
