@@ -4,9 +4,9 @@
 #include <stdbool.h>
 
 enum {
-    REST_NS = 40 * 1000000,      /* the first rest */
-    REST_MAX_NS = 160 * 1000000, /* a neighbour that is gone is missed no longer */
-    BAD_LOOKS = 2                /* one may be an accident */
+    REST_NS = 40 * 1000000,      /* before the number rises, at first */
+    REST_MAX_NS = 160 * 1000000, /* longer would waste processors that are free again */
+    BAD_LOOKS = 2                /* in a row; a single one may be chance */
 };
 
 void active_threads_init(struct active_threads *c, int n_threads)
@@ -20,7 +20,7 @@ static uint64_t at_most(uint64_t x, uint64_t limit)
     return x < limit ? x : limit;
 }
 
-/* As many leave as processors were missing, at least one; the caller itself stays. */
+/* Falls by the number of missing processors, at least by one; the caller always runs. */
 static void shrink(struct active_threads *c, uint64_t now_ns, uint64_t n_missing)
 {
     uint64_t spare = (uint64_t)c->n_active - 1;
@@ -30,7 +30,7 @@ static void shrink(struct active_threads *c, uint64_t now_ns, uint64_t n_missing
     c->rest_ns = at_most(2 * c->rest_ns, REST_MAX_NS);
 }
 
-/* One more; when all have been there for a while, the next rest is short again. */
+/* Rises by one; once all threads have run for a while, the next rest is short again. */
 static void grow(struct active_threads *c, uint64_t now_ns)
 {
     if (c->n_active < c->n_threads)
@@ -40,9 +40,9 @@ static void grow(struct active_threads *c, uint64_t now_ns)
     c->until_ns = now_ns + REST_NS;
 }
 
-/* While one thread waits, sooner or later all do: a share s of the time lost makes the
- * whole pool 1 - s as fast, and one thread fewer 1 - 1/n where arithmetic bounds the
- * work, less where memory does. */
+/* When one thread waits for a processor, all others soon wait for it. With a share s of
+ * the time lost so, n threads run at 1 - s of their speed; n - 1 threads run at 1 - 1/n
+ * of it where arithmetic is the bound, and lose less where memory is. */
 static bool loses_more_than_a_thread(const struct active_threads *c, uint64_t waited,
                                      uint64_t elapsed)
 {

@@ -2,9 +2,8 @@
  * The reference kernels of attention: storing keys and values in pages of every type, and
  * attending to them. Any thread; no state of their own.
  *
- * Types differ in how a page is read and nowhere else: in q8 a scale stands for a token's
- * 32 values of a head and is applied to a group's sum of a score, and to the weight of a
- * value.
+ * Types differ only in how a page is read. In q8 a token has one scale for 32 values of a
+ * head; it is applied to that group's sum of a score, and to the weight of a value.
  */
 #include "engine/kernel/kernel_c.h"
 
@@ -56,7 +55,7 @@ static char *page_of(const struct kv_args *a, int pos)
     return a->pages + (size_t)a->table[pos / PAGE_TOKENS] * a->page_bytes;
 }
 
-/* Where value d of a token lies among a half's values. */
+/* The index of value d of a token in a half of a page. */
 static size_t key_place(const struct kv_args *a, int token, int d)
 {
     (void)a;
@@ -156,7 +155,7 @@ struct query {
     const struct attn_args *a;
     const float *q;
     float *o;
-    float m, l; /* what the online softmax carries from block to block, beside o */
+    float m, l; /* of the online softmax, from block to block, beside o */
     int n_keys;
     read_fn *read;
     bool scaled; /* q8 */
@@ -168,7 +167,7 @@ static const char *half_of(const struct query *f, int key, size_t offset)
     return f->a->pages + page * f->a->page_bytes + offset;
 }
 
-/* Σ_d q[d] k[d] from `s` on, over values [d0, d1) of a key. */
+/* s + Σ_d q[d] k[d] over values [d0, d1) of a key. */
 static float chain(const struct query *f, const char *half, int token, int d0, int d1)
 {
     float s = 0.0f;
@@ -208,7 +207,7 @@ static void attend_block(struct query *f, int key0)
 
     for (int j = 0; j < n; j++) {
         p[j] = score(f, key0 + j);
-        m = p[j] > m ? p[j] : m; /* a NaN is lost here and comes back with its own p */
+        m = p[j] > m ? p[j] : m; /* the maximum drops a NaN; its own p brings it back */
     }
     for (int j = 0; j < n; j++) {
         p[j] = math_c_exp(p[j] - m);

@@ -12,8 +12,8 @@
 /* Sets OpenBLAS's thread count. ERR_ARGUMENT in a build without OpenBLAS. */
 int blas_open(int n_threads, struct err *err);
 
-/* y[n_rows, n_out] = x · wᵀ without the bias. w: f32 [n_out][n_in], in place of a's panels.
- */
+/* y[n_rows, n_out] = x · wᵀ without the bias. w, f32 [n_out][n_in], replaces the panels
+ * of a. */
 void blas_linear(const float *w, const struct linear_args *a);
 
 #endif

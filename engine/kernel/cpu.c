@@ -1,7 +1,7 @@
 /*
- * What this machine offers: kernel sets and processors. Called at open, any thread; no
- * state. Detection never guesses: a set counts as present only if every extension its
- * file is compiled with is there and the operating system saves its registers.
+ * What this machine has: kernel sets and processors. Called at open, any thread; no
+ * state. A set counts as present only if the processor has every extension that its file
+ * is compiled with and the operating system saves its registers.
  */
 #include "engine/kernel/cpu.h"
 
@@ -129,7 +129,7 @@ int cpu_kernels(const struct kernels **out, const char *name, struct err *err)
     return unknown(name, err);
 }
 
-/* Whole small file into buf with a NUL; false when it cannot be read. */
+/* Reads a small file whole into buf, with a NUL; false when it cannot be read. */
 static bool read_small(const char *path, char *buf, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -184,9 +184,9 @@ static int smaller_quota(int a, int b)
     return a < b ? a : b;
 }
 
-/* From the group up to the mount's root: any of them may hold the limit. In a container
- * the group's own path may not exist below the mount; its root then is the container's
- * group. */
+/* Walks from the group up to the mount's root, for any of them may set a limit. In a
+ * container the group's path may not exist below the mount; the mount's root then is the
+ * container's group. */
 static int smallest_quota(const char *root, const char *group,
                           int (*quota)(const char *dir))
 {

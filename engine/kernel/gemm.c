@@ -1,11 +1,11 @@
 /*
- * Linear layers over packed weights: making matrices, and dividing products among the
+ * Linear layers over packed weights: packing matrices, and dividing products among the
  * pool's threads by outputs and, where there are few outputs, by rows. A sum over k is
- * never divided, so neither the number of threads nor the division shows in a result.
+ * never divided, so no result depends on the number of threads or on the division.
  *
- * Rows for quantised weights are quantised once for a group of products: many by a job of
- * the pool, few by each thread for itself, in its slot of the scratch, for that is sooner
- * done than threads meet.
+ * Rows for quantised weights are quantised once for a group of products. Many rows are a
+ * job of the pool. Few rows are quantised by every thread for itself, into its slot of
+ * the scratch, which takes less time than synchronising the threads.
  *
  * The engine thread calls gemm_run; packing may run on any thread.
  */
@@ -22,13 +22,13 @@
 enum {
     BLAS_ROWS = 32,       /* fewer rows are faster with our kernels, and exact */
     SLOT_GROUPS = 512,    /* up to here every thread quantises all rows for itself */
-    SLOT_HEAD = 64,       /* the number of the job whose rows the slot holds */
-    INLINE_WORK = 20000,  /* less than this is done before a worker is awake */
-    TASK_WORK = 64 << 10, /* a task is worth its overhead from here on; in bytes read */
-    MADDS_A_BYTE = 8,     /* done in the time in which a byte is read */
+    SLOT_HEAD = 64,       /* has the number of the job whose rows follow */
+    INLINE_WORK = 20000,  /* less takes no longer than waking a worker */
+    TASK_WORK = 64 << 10, /* least work of a task, in bytes read */
+    MADDS_A_BYTE = 8,     /* take as long as reading a byte */
     UNITS_A_THREAD = 32,  /* with fewer panels the rows are divided too */
-    PART_BLOCKS = 2,      /* but not in smaller parts */
-    ROWS_A_TASK = 8       /* of a job that quantises */
+    PART_BLOCKS = 2,      /* smallest part */
+    ROWS_A_TASK = 8       /* when quantising */
 };
 
 static int at_most(int64_t x, int limit)
@@ -117,7 +117,7 @@ struct group {
     const struct gemm *g;
     struct gemm_input in;
     size_t n_groups;       /* of a quantised row */
-    struct quant_group *q; /* all rows, quantised; NULL: each thread for itself */
+    struct quant_group *q; /* all rows; NULL: every thread quantises for itself */
     uint64_t number;       /* of this job, for the slots */
 };
 
@@ -200,7 +200,7 @@ static void quantise_task(void *arg, int task, int thread)
     quantise_rows(group, row0, at_most(row0 + ROWS_A_TASK, group->in.n_rows), group->q);
 }
 
-/* Rows for quantised products: here and now where they are many, else later. */
+/* Many rows are quantised here, few by each thread at its first task. */
 static void prepare_rows(struct group *group)
 {
     const struct gemm *g = group->g;
@@ -216,7 +216,7 @@ static void prepare_rows(struct group *group)
     pool_run(g->pool, quantise_task, group, n_tasks);
 }
 
-/* What is read, or where rows are many what is multiplied. */
+/* In bytes read, or for many rows in products of equal time. */
 static int64_t work_of(const struct matrix *m, int n_rows)
 {
     int64_t bytes = (int64_t)matrix_panel_bytes(m);

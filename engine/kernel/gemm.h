@@ -2,8 +2,8 @@
  * Linear layers over packed weights: packing, dividing panels among threads, and the
  * optional OpenBLAS path (blas.h).
  *
- * A matrix is made at load and constant after. Its product with one row or with 512 is
- * the same chain of operations per output (kernel.h), unless BLAS was asked for.
+ * A matrix is constant once it is made. An output is the same chain of operations
+ * (kernel.h) in a product with one row or with 512, except with BLAS.
  */
 #ifndef ENGINE_KERNEL_GEMM_H
 #define ENGINE_KERNEL_GEMM_H
@@ -17,13 +17,13 @@
 struct gemm_scratch {
     char *block; /* owns */
     size_t slot_bytes, rows_bytes;
-    uint64_t n_jobs; /* tells a thread whether its slot holds this job's rows */
+    uint64_t n_jobs; /* a slot with another number holds the rows of an older job */
 };
 
 struct gemm {
     const struct kernels *k;
     struct pool *pool;
-    bool blas; /* hand products of >= 32 rows to OpenBLAS where m->rows exists */
+    bool blas; /* OpenBLAS runs products of >= 32 rows where m->rows exists */
     struct gemm_scratch *scratch; /* borrows; may be NULL when no matrix is quantised */
 };
 
@@ -44,8 +44,8 @@ void gemm_run(const struct gemm *g, const struct matrix *m, const float *x, size
               int n_rows, float *y, size_t ldy);
 
 /* Several products of the same rows (projections that share an input, so all of one
- * n_in) as one job of the pool: the threads meet once instead of n times, and the rows
- * are quantised once. n <= GEMM_GROUP; the outputs do not overlap. */
+ * n_in) as one job of the pool: the threads synchronise once instead of n times, and the
+ * rows are quantised once. n <= GEMM_GROUP; the outputs do not overlap. */
 enum { GEMM_GROUP = 4 };
 
 struct gemm_product {

@@ -1,22 +1,21 @@
 /*
- * Numbers live here: the table of kernels of one instruction set, and what each one
- * means.
+ * The table of kernels of one instruction set, and the definition of each.
  *
- * Every set (C, AVX2, AVX-VNNI, AVX-512, AVX-512 with VNNI, NEON) computes the same bits.
- * Rules that make it so:
+ * Every set (C, AVX2, AVX-VNNI, AVX-512, AVX-512 with VNNI, NEON) computes the same bits,
+ * by these rules:
  *
  *  - A sum over k is one chain of fmaf in ascending k, starting at 0, per output
  *    (linear), or 16 partial sums (element i goes to partial i mod 16, fmaf or add in
  *    ascending i) joined as s[i] += s[i+8] (i<8), s[i] += s[i+4], s[i] += s[i+2],
  *    s[0] + s[1] (reductions).
- *  - A fused multiply-add is written where it is meant, in every set; never contracted.
+ *  - A fused multiply-add is explicit, the same in every set; compilers contract nothing.
  *  - exp, sigmoid, silu, softplus, gelu, gelu_tanh are our own polynomials (math_c.c
  *    defines them, poly.h holds their numbers), no libm but fmaf, sqrtf and rintf; no
  *    reciprocal estimates.
  *
- * Kernels allocate nothing, log nothing and touch only what they are given. Pointers are
- * float-aligned unless said; x and y may be equal only where "in place" is said. NaN and
- * infinity propagate; no -ffast-math.
+ * Kernels allocate nothing, log nothing and access only their arguments. Pointers are
+ * float-aligned unless stated; x and y may be equal only where "in place" is stated. NaN
+ * and infinity propagate; no -ffast-math.
  */
 #ifndef ENGINE_KERNEL_KERNEL_H
 #define ENGINE_KERNEL_KERNEL_H
@@ -28,7 +27,7 @@
 enum { PANEL = 32, PAGE_TOKENS = 16, LANES = 16, ATTN_BLOCK = 64 };
 enum { QUANT_GROUP = 32, QUANT_BLOCK = 32 };
 
-/* What a matrix is held as: floats, then the quantised formats. */
+/* Types of a matrix: floats, then the quantised ones. */
 enum dtype {
     DTYPE_F32,
     DTYPE_F16,
@@ -44,32 +43,32 @@ static inline bool dtype_quantised(enum dtype type)
     return type >= DTYPE_FLOATS;
 }
 
-/* Of one value of a float type. */
+/* The size of a value of a float type. */
 static inline size_t dtype_bytes(enum dtype type)
 {
     return type == DTYPE_F32 ? 4 : 2;
 }
 
-/* What a K/V page holds: floats, halves, or bytes with an f16 scale for every token and
- * 32 values of a head. */
+/* Types of a K/V page: floats, halves, or bytes with an f16 scale for every token and 32
+ * values of a head. */
 enum kv_type { KV_F32, KV_F16, KV_Q8, KV_N };
 
-/* Rows of x are quantised in groups of 32 along k, the last one filled up with zeros:
+/* Rows of x are quantised in groups of 32 along k, the last one padded with zeros:
  * m = max |x|; scale = m / 127, q = x * (127 / m) rounded to the nearest even integer. A
  * group whose m is below 1e-30 is scale 0 and zeros; one with a NaN or an infinity is
- * scale NaN and zeros, so that it reaches the sampler's check. offset = -128 Σ q: where a
- * sum over weights stored as 128 + w begins.
+ * scale NaN and zeros, so that it reaches the sampler's check. offset = -128 Σ q: the
+ * start of a sum over weights that are stored as 128 + w.
  *
  * Quantised rows lie in blocks of 32 (the last may have fewer), a block as [group][row of
- * the block], so that a group of all its rows is read in one go. */
+ * the block], so that a group of all its rows is one contiguous read. */
 struct quant_group {
     int8_t q[QUANT_GROUP];
     float scale;
     int32_t offset;
 };
 
-/* Quantised weights. Outputs in panels of 32, inputs in groups of 32 along k (the last
- * one filled up); w = scale * q.
+/* Quantised weights. Outputs in panels of 32, inputs in groups of 32 along k, the last
+ * ones padded; w = scale * q.
  *   q8 codes [panel][group][8][32][4] of uint8: byte (j, o, i) is 128 + q of output
  *      32p + o at k = 32g + 4j + i, q from -127 to 127
  *   q4 codes [panel][group][4][32][4] of uint8: byte (j, o, i) holds two codes of output
@@ -77,14 +76,14 @@ struct quant_group {
  *      i; q = quant_levels[code]
  *   scales [panel][group][32] of f16
  * Codes and scales are 64-byte aligned. Absent outputs have scale 0; an absent k meets an
- * x of 0, so its code is free (128, or 0 as nibble). */
+ * x of 0, so its code has no effect (it is 128, or 0 as a nibble). */
 extern const int8_t quant_levels[16];
 
 /* y[r, o] = bias[o] + Σ_k x[r, k] w[o, k] for outputs of panels [panel0, panel1); rows 1
  * … any; y row stride ldy (floats). Outputs >= n_out are not written.
  *
  * Floats: panel p holds outputs 32p … 32p+31 as [n_in][32] of the dtype, 64-byte aligned,
- * missing outputs zero. One fmaf chain over k from 0, bias added last. x row stride ldx.
+ * absent outputs zero. One fmaf chain over k from 0, bias added last. x row stride ldx.
  *
  * q8 and q4: codes in panels, scales beside; the quantised rows at q. y = Σ_g in
  * ascending g of one fmaf chain from 0: fmaf((float)s, w_scale * x_scale, y) with s = Σ_k
@@ -131,7 +130,7 @@ struct kv_args {
  * block max), c = exp(m - m'), l = fmaf(l, c, reduce(p)) with p_j = exp(s_j - m') and
  * reduce the 16-partial sum over the 64 places (absent keys 0), o = o*c then o =
  * fmaf(p_j, v_j, o) in ascending j (q8: fmaf(p_j * scale, code, o)); out = o / l. Memory
- * of absent keys is never used, not even multiplied by 0. */
+ * of absent keys has no effect, not even multiplied by 0. */
 struct attn_args {
     const char *pages;
     const int32_t *table; /* [ceil((n_keys + n_rows - 1) / 16)] */
@@ -145,8 +144,8 @@ struct attn_args {
 
 /* SSD recurrence of one head over n_rows tokens (TransXSSM; arXiv 2506.09507), in place:
  *   S[n][p] = fmaf(B[n], dt*x[p], a*S[n][p]);  y[p] = Σ_n S[n][p] C[n]
- * the sum in 4 chains of fmaf by n mod 4, joined (s0+s1)+(s2+s3). a = decay already
- * exp'ed. */
+ * the sum in 4 chains of fmaf by n mod 4, joined (s0+s1)+(s2+s3). a is the decay
+ * after exp. */
 struct ssd_args {
     float *state;        /* [n_state][n_head], p along the lanes */
     const float *x;      /* row stride ld_x, [n_head] */
@@ -176,7 +175,7 @@ struct gss_args {
  *   y = fmaf(d, s, Σ_n fmaf(-c_im, im', fmaf(c_re, re', acc)))
  *
  * the sum in 4 chains by n mod 4, joined (s0+s1)+(s2+s3). n_channels <= 16 lanes are
- * used; state and coefficients of absent channels exist and are zero. */
+ * used; state and coefficients of absent channels are allocated and zero. */
 struct dss_args {
     float *state;      /* [n_state][2][16]: re, im */
     const float *coef; /* [n_state][2][16]: c_re, c_im */
@@ -204,38 +203,39 @@ struct kernels {
     /* y = fmaf((x - mean) * (1 / sqrt(var + eps)), w, b); mean, then var of x - mean,
      * both by 16 partials; in place allowed. */
     void (*layernorm)(const float *x, const float *wb[2], float eps, int n, float *y);
-    float (*sum_squares)(const float *x, int n); /* 16 partials of fmaf */
-    float (*max)(const float *x, size_t n);      /* -inf for n = 0; NaN if any is NaN;
-                                                  * a zero is +0 */
-    float (*sum_exp)(const float *x, float max,
-                     size_t n); /* Σ exp(x - max), 16 partials */
+    /* Σx², 16 partials of fmaf. */
+    float (*sum_squares)(const float *x, int n);
+    /* -inf for n = 0; NaN if any is NaN; a zero is +0. */
+    float (*max)(const float *x, size_t n);
+    /* Σ exp(x - max), 16 partials. */
+    float (*sum_exp)(const float *x, float max, size_t n);
 
     /* Rotate-half RoPE on one head, in place: d even, cos and sin [d/2];
      * lo' = fmaf(lo, cos, -(hi*sin)), hi' = fmaf(hi, cos, lo*sin). */
     void (*rope)(float *x, const float *cos, const float *sin, int d);
 
     /* Elementwise, in place allowed. */
-    void (*silu_mul)(const float *gate, const float *up, size_t n,
-                     float *y); /* silu(gate)*up */
+    /* y = silu(gate) * up */
+    void (*silu_mul)(const float *gate, const float *up, size_t n, float *y);
     void (*mul)(const float *a, const float *b, size_t n, float *y);
     void (*scale)(const float *x, float s, size_t n, float *y);
     void (*add)(const float *a, const float *b, size_t n, float *y);
     void (*axpy)(float s, const float *x, size_t n, float *y); /* y = fmaf(s, x, y) */
-    void (*residual)(const float *r, const float *z, size_t n,
-                     float *h); /* h = fmaf(r,h,z) */
+    /* h = fmaf(r, h, z) */
+    void (*residual)(const float *r, const float *z, size_t n, float *h);
     void (*exp)(const float *x, size_t n, float *y);
     void (*sigmoid)(const float *x, size_t n, float *y);
     void (*softplus)(const float *x, size_t n, float *y); /* ln(1+e^x); x above 20 */
     void (*gelu)(const float *x, size_t n, float *y);     /* exact erf form */
     void (*gelu_tanh)(const float *x, size_t n, float *y);
-    void (*widen[DTYPE_FLOATS])(const void *x, size_t n, float *y); /* to f32, exact;
-                                                                     * x at any address */
+    /* To f32, exact; x at any address. */
+    void (*widen[DTYPE_FLOATS])(const void *x, size_t n, float *y);
 };
 
 extern const struct kernels kernel_c, kernel_neon, kernel_avx2, kernel_avxvnni,
     kernel_avx512, kernel_vnni;
 
-/* Accuracy asked of the polynomials (of the C set, hence of all): exp within 2 ulp over
+/* Required accuracy of the polynomials, in the C set, hence in all: exp within 2 ulp over
  * the whole range (0 below -104, +inf above 88.73), others relative 4e-7 or absolute
  * 1e-7. */
 

@@ -1,8 +1,8 @@
 /*
  * The reference kernel set: its table, and the elementwise kernels. Any thread; no state.
- * Speed is not its purpose: it defines the meaning, runs where no other set does, and is
- * what the tests hold the others against. The parts are math_c.c, linear_c.c, attn_c.c,
- * mix_c.c and row_c.c.
+ * It is not built for speed: it defines what a kernel computes, runs where no other set
+ * does, and is the reference of the tests. Other files of the set: math_c.c, linear_c.c,
+ * quant_c.c, attn_c.c, mix_c.c and row_c.c.
  */
 #include "engine/kernel/kernel_c.h"
 
@@ -81,7 +81,7 @@ static void widen_f32(const void *x, size_t n, float *y)
     memmove(y, x, n * sizeof *y);
 }
 
-/* memcpy, for x may lie at any address. */
+/* memcpy: x may lie at any address. */
 static uint16_t half_at(const void *x, size_t i)
 {
     uint16_t h;

@@ -1,6 +1,6 @@
 /*
- * The reference set's functions, by file. Scalar, written to be read; what they compute
- * is what every other set must compute, bit for bit. Contracts are in kernel.h.
+ * The reference set's functions, by file. Scalar, written to be read; every other set
+ * computes the same bits. Contracts are in kernel.h.
  */
 #ifndef ENGINE_KERNEL_KERNEL_C_H
 #define ENGINE_KERNEL_KERNEL_C_H

@@ -1,8 +1,7 @@
 /*
  * The reference set's functions of one float: exp, sigmoid, silu, softplus, gelu, and the
  * conversions of 16-bit floats. Any thread; no state. Nothing here calls libm but
- * fmaf. NaN stays NaN: every clamp is written so that an unordered comparison keeps the
- * argument.
+ * fmaf. NaN stays NaN: in every clamp an unordered comparison keeps the argument.
  */
 #include "engine/kernel/kernel_c.h"
 #include "engine/kernel/poly.h"
@@ -24,14 +23,14 @@ static float float_of(uint32_t u)
     return x;
 }
 
-/* 2^n, -126 <= n <= 127. For other n (a NaN passes by here) some float. */
+/* 2^n, -126 <= n <= 127. For other n (those of a NaN) an arbitrary float. */
 static float power_of_two(int32_t n)
 {
     return float_of((uint32_t)(n + 127) << 23);
 }
 
-/* The power of two is applied in two halves, so that p * 2^n rounds once where it is
- * denormal and overflows to infinity where it must. */
+/* Two factors make 2^n, so that p * 2^n rounds once where it is denormal and overflows to
+ * infinity where it must. */
 float math_c_exp(float x)
 {
     x = x > EXP_HIGH ? EXP_HIGH : x;

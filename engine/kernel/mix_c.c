@@ -1,6 +1,6 @@
 /*
  * The reference kernels of the recurrences: SSD, GSS and DSS. Any thread; no state of
- * their own. Rows run one after the other in order; nothing is ever regrouped over time.
+ * their own. Rows run in order, one after the other; no sum over time is regrouped.
  */
 #include "engine/kernel/kernel_c.h"
 
@@ -37,8 +37,8 @@ void mix_c_gss(const struct gss_args *s)
     }
 }
 
-/* One token of one channel; returns its output. Absent channels run too, with s = 0, for
- * the sign of a zero in their state must not depend on the set. */
+/* One token of one channel; returns its output. Absent channels run too, with s = 0, so
+ * that the sign of a zero in their state is the same in every set. */
 static float dss_channel(const struct dss_args *g, int lane, float s)
 {
     float sum[4] = {0};

@@ -1,10 +1,10 @@
-/* Outputs become columns of panels, their values untouched. Any thread; no state. */
+/* Outputs become columns of panels; values keep their bits. Any thread; no state. */
 #include "engine/kernel/pack.h"
 
 #include <string.h>
 
-/* One panel. Written as two loops of constant width so that the copies are moves; src may
- * lie at any address. */
+/* One panel. Two functions of constant width, so that each copy is one move; src may lie
+ * at any address. */
 static void one_panel_4(char *to, const char *src, size_t n_valid, size_t n_in)
 {
     for (size_t k = 0; k < n_in; k++)

@@ -8,7 +8,7 @@ static int larger(int a, int b)
     return a > b ? a : b;
 }
 
-/* Each task takes its share of three quarters of what is left. */
+/* A task is one thread's share of three quarters of the units that are left. */
 void partition_cut(struct partition *p, int n_units, int least, int n_threads)
 {
     int unit = 0;

@@ -1,7 +1,7 @@
 /*
- * A job's units cut into tasks for the threads of a pool. The first tasks are long, for
- * long runs of weights stream best, the last ones short, so that the threads end
- * together. Pure arithmetic; where the cuts are never shows in a result.
+ * Divides a job's units into tasks for the threads of a pool. The first tasks are long,
+ * because long runs of weights stream best; the last ones are short, so that the threads
+ * end together. Pure arithmetic; no result depends on the division.
  */
 #ifndef ENGINE_KERNEL_PARTITION_H
 #define ENGINE_KERNEL_PARTITION_H
@@ -13,8 +13,8 @@ struct partition {
     int begin[PARTITION_CAP + 1]; /* task i: units [begin[i], begin[i + 1]) */
 };
 
-/* At least `least` units a task (>= 1), but for the last; more where there would be more
- * tasks than PARTITION_CAP. n_units >= 0. */
+/* A task has at least `least` units (>= 1), except the last; more where there would be
+ * more tasks than PARTITION_CAP. n_units >= 0. */
 void partition_cut(struct partition *p, int n_units, int least, int n_threads);
 
 #endif

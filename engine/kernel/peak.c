@@ -1,8 +1,8 @@
 /*
- * The loops. Each is written as assembler, so that no compiler takes the work away, over
- * ten independent chains, which fill two units of a latency up to five. The operands of
- * arithmetic are ones: what the chains hold in the end is what was done, and operations
- * are reckoned from that. Nothing holds reading to account but its instructions.
+ * The loops. Each is written in assembler, so that no compiler removes the work, over ten
+ * independent chains, which saturate two units of a latency up to five. All operands of
+ * arithmetic are ones: the chains' final values count the operations that were done.
+ * Reading has no such check.
  */
 #include "engine/kernel/peak.h"
 
@@ -16,14 +16,14 @@
 
 enum {
     BUFFER_BYTES = 256 << 20,
-    PIECE_BYTES = 1 << 20, /* a task of reading */
-    TASKS = 16, /* of arithmetic, for each thread: a disturbed one is relieved */
+    PIECE_BYTES = 1 << 20, /* of a reading task */
+    TASKS = 16, /* of arithmetic, for each thread: others take over from a slow one */
     CHAINS = 10,
     LINE = 64
 };
 
-/* A loop of n rounds of CHAINS instruction groups, which answers what they left in the
- * first lanes together. each: what one group leaves there; ops: its operations. */
+/* A loop of n rounds of CHAINS instruction groups; returns the sum of their first lanes.
+ * each: what one group adds there; ops: its operations. */
 struct loop {
     int (*run)(long n);
     int each;
@@ -114,7 +114,7 @@ static struct loop f32_loop(void)
     return (struct loop){NULL, 0, 0};
 }
 
-/* As cpu.c finds it: a compiler's own list of extensions need not have this one. */
+/* As in cpu.c: a compiler's own list of extensions need not have this one. */
 static bool has_avxvnni(void)
 {
     const struct kernels *k;
@@ -157,7 +157,7 @@ static void read_piece(const char *p, size_t n)
 #define REGISTERS                                                                        \
     "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19"
 
-/* sdot is written by its code: not every assembler is told of the extension. */
+/* sdot is written as its machine code: not every assembler has the extension. */
 #define FMLA(I)  "fmla v" I ".4s, v18.4s, v18.4s\n\t"
 #define SDOT(I)  ".inst 0x4e929640 + " I "\n\t"
 #define WIDEN(I) "smull v19.8h, v18.8b, v18.8b\n\tsadalp v" I ".4s, v19.8h\n\t"
@@ -235,7 +235,7 @@ int peak_open(struct peak *l, struct err *err)
         return err_set(err, ERR_MEMORY, "out of memory for %d bytes to read",
                        (int)BUFFER_BYTES);
     memset(l->buffer, 1,
-           BUFFER_BYTES); /* untouched pages would all be one page of zeros */
+           BUFFER_BYTES); /* pages never written would all be one page of zeros */
     return 0;
 }
 
@@ -254,7 +254,7 @@ static void read_task(void *arg, int task, int thread)
 struct rounds {
     struct loop loop;
     long n;
-    atomic_llong sum; /* of what the loops left, which is below 2^31 each */
+    atomic_llong sum; /* of the loops' results, each below 2^31 */
 };
 
 static void loop_task(void *arg, int task, int thread)

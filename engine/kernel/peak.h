@@ -1,8 +1,8 @@
 /*
- * What this machine can do at the most, as work to be timed: reading memory, fused
- * multiply-adds of floats, multiply-adds of bytes. The same threads, the same huge pages
- * and the widest registers that this processor has, whichever kernel set was chosen; no
- * clock here. Engine thread; a piece of work is divided over the pool.
+ * The machine's peak rates, as work for a caller to time: reading memory, fused
+ * multiply-adds of floats, multiply-adds of bytes. It runs on the engine's threads, with
+ * huge pages and the widest registers of the processor, whichever kernel set was chosen.
+ * Reads no clock. Engine thread; a piece of work is divided over the pool.
  */
 #ifndef ENGINE_KERNEL_PEAK_H
 #define ENGINE_KERNEL_PEAK_H
@@ -20,11 +20,11 @@ struct peak {     /* zeroed = not open */
     char *buffer; /* owns */
 };
 
-int peak_open(struct peak *l, struct err *err); /* ERR_MEMORY; again: does nothing */
+int peak_open(struct peak *l, struct err *err); /* ERR_MEMORY; no effect when open */
 void peak_close(struct peak *l);                /* accepts a zeroed struct */
 
-/* Does a piece of some ten milliseconds; returns its bytes or operations, 0 where the
- * processor has no instructions for it. Operations are counted by what came out. */
+/* Runs a piece of some ten milliseconds; returns its bytes or operations, 0 where the
+ * processor has no instructions for it. Operations are counted from the results. */
 double peak_run(const struct peak *l, struct pool *p, enum limit_kind kind);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The numbers of our polynomials, shared by every kernel set; math_c.c says what they
- * mean. Minimax fits (Remez), rounded to float; the stated error is before rounding.
+ * The coefficients of our polynomials, shared by every kernel set; math_c.c defines the
+ * functions. Minimax fits (Remez), rounded to float; stated errors are before rounding.
  */
 #ifndef ENGINE_KERNEL_POLY_H
 #define ENGINE_KERNEL_POLY_H
@@ -41,8 +41,7 @@
 #define ERFC_R6  -0.00699159456f
 #define ERFC_R7  -0.000332007534f
 
-/* gelu_tanh(x) = x / (1 + e^(-2u)), -2u = x (T1 + T3 x²) = -2 √(2/π) (x + 0.044715 x³).
- */
+/* gelu_tanh(x) = x / (1 + e^(-2u)), -2u = x (T1 + T3 x²) = -2 √(2/π) (x + 0.044715 x³) */
 #define GELU_T1 -1.59576917f
 #define GELU_T3 -0.0713548139f
 

@@ -1,21 +1,21 @@
 /*
- * The pool of worker threads. One caller at a time runs jobs; workers only ever wait for
- * one.
+ * The pool of worker threads. One caller at a time runs jobs; between jobs workers wait.
  *
- * All claiming goes through one word: the job's generation above, the tasks still
- * unclaimed below. A thread claims by taking one off with compare-and-swap, so a claimed
- * task pins its job: the fields fn, arg and n_tasks stay until `done` has counted it. A
- * worker that wakes late finds nothing to claim, or a task of the newer job, and either
- * is right; therefore the caller never waits for a worker to wake, only for tasks that
- * were claimed. A processor taken away by another process costs at most the task that ran
- * on it, and when that happens often fewer threads take part: the caller looks now and
- * then at how long its threads were kept waiting. That clock, and the one that bounds the
- * spinning, are the only ones that the engine reads; no result depends on them.
+ * Tasks are claimed through one word: the job's generation in the upper half, the number
+ * of unclaimed tasks in the lower. A thread claims a task by a compare-and-swap that
+ * takes one off, so a claimed task pins its job: fn, arg and n_tasks do not change until
+ * `done` has counted it. A worker that wakes late finds no task, or a task of a newer
+ * job, and both are correct; so the caller waits for claimed tasks only, never for a
+ * worker to wake. A processor taken away by another process costs at most the task that
+ * ran on it; when that happens often, fewer threads take part: from time to time the
+ * caller reads how long its threads had to wait for processors. This clock, and the one
+ * that bounds spinning, are the only ones that the engine reads; no result depends on
+ * them.
  *
- * Sleeping: who goes to sleep first says so (sleepers, caller_sleeps), then looks once
- * more; who has news first publishes it, then looks for sleepers. Both orders are
- * sequentially consistent, so one of the two sees the other. The mutex is never held
- * while a task runs.
+ * Sleeping: a thread that goes to sleep first sets its flag (sleepers, caller_sleeps),
+ * then checks once more; a thread that wakes others first publishes, then checks the
+ * flags. All of it is sequentially consistent, so one of the two sees the other. The
+ * mutex is never held while a task runs.
  */
 #include "engine/kernel/pool.h"
 
@@ -36,10 +36,11 @@
 #include <unistd.h>
 
 enum {
-    SPIN_NS = 50000, /* before sleep: longer than the gaps within a step and from one step
-                      * to the next, shorter than those of an idle server */
-    PAUSES = 16,     /* between two looks at the clock */
-    LOOK_NS = 20000000,      /* between two looks at how long threads were kept waiting */
+    /* Before sleep: longer than the gaps within a step and from one step to the next,
+     * shorter than those of an idle server. */
+    SPIN_NS = 50000,
+    PAUSES = 16,             /* between two readings of the clock */
+    LOOK_NS = 20000000,      /* between two readings of how long threads had to wait */
     LOOK_THREAD_NS = 200000, /* at least this for each thread: 1 % of the time */
     CACHE_LINE = 64,
     MAX_THREADS = 1024,
@@ -62,9 +63,9 @@ struct pool {
     int n_tasks;
 
     _Alignas(CACHE_LINE) atomic_int sleepers; /* workers in work_ready */
-    atomic_int n_active; /* workers of a higher index rest; written by the caller */
+    atomic_int n_active; /* workers from this index on rest; the caller writes it */
     atomic_bool caller_sleeps, closing;
-    pthread_mutex_t mutex; /* guards nothing but the waits */
+    pthread_mutex_t mutex; /* for the waits alone */
     pthread_cond_t work_ready, all_done, rest_over;
 
     int n_threads, n_started;
@@ -72,7 +73,7 @@ struct pool {
     struct worker *workers;       /* owns [n_threads] */
     struct active_threads active; /* the caller's */
     bool bound;
-    cpu_set_t before[CPU_SETS]; /* bound: where the caller might run before */
+    cpu_set_t before[CPU_SETS]; /* bound: the caller's processors before */
 };
 
 static uint64_t now_ns(void)
@@ -117,7 +118,7 @@ static void report_done(struct pool *p, int n_tasks)
 static void work(struct pool *p, int thread)
 {
     for (int task; (task = claim(p)) >= 0;) {
-        int n_tasks = p->n_tasks; /* the job may be gone once this task is reported */
+        int n_tasks = p->n_tasks; /* the job may end once this task is reported */
         p->fn(p->arg, task, thread);
         report_done(p, n_tasks);
     }
@@ -135,7 +136,7 @@ static bool rests(const struct worker *w)
     return w->index >= atomic_load(&w->pool->n_active);
 }
 
-/* Work, or a reason to stop waiting for it. */
+/* A task to claim, or a reason to stop waiting. */
 static bool has_news(const struct worker *w)
 {
     return has_work(w->pool) || rests(w) || atomic_load(&w->pool->closing);
@@ -168,8 +169,8 @@ static void rest(const struct worker *w)
     pthread_mutex_unlock(&p->mutex);
 }
 
-/* What the kernel writes about the calling thread: nanoseconds on a processor, then those
- * that it was ready and waited for one. */
+/* The kernel's statistics of the calling thread: nanoseconds on a processor, then
+ * nanoseconds of waiting for one while ready to run. */
 static void open_stat(struct worker *w)
 {
     atomic_store(&w->stat_fd, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
@@ -195,7 +196,7 @@ static void *worker_main(void *arg)
 
 /* ---- opening ---------------------------------------------------------------- */
 
-/* Signals are the process's business: workers take none. */
+/* Workers block all signals. */
 static int start_workers(struct pool *p)
 {
     sigset_t all, before;
@@ -364,7 +365,7 @@ static void publish_active(struct pool *p, int n_active)
     pthread_mutex_lock(&p->mutex);
     atomic_store(&p->n_active, n_active);
     pthread_cond_broadcast(&p->rest_over);
-    pthread_cond_broadcast(&p->work_ready); /* who is to rest waits elsewhere */
+    pthread_cond_broadcast(&p->work_ready); /* resting workers wait on rest_over */
     pthread_mutex_unlock(&p->mutex);
 }
 

@@ -1,7 +1,7 @@
 /*
- * The quantised formats' numbers, and the reference kernels over them: rows of x
- * quantised in groups, and their products with q8 and q4 weights. Any thread; no state.
- * It computes with signed weights and has no need of the groups' offsets.
+ * The levels of q4, and the reference kernels of the quantised formats: quantising rows
+ * of x in groups, and their products with q8 and q4 weights. Any thread; no state. It
+ * computes with signed weights and does not use the groups' offsets.
  */
 #include "engine/kernel/kernel_c.h"
 
@@ -12,11 +12,11 @@ static const float TINY = 1e-30f; /* 127 / m stays finite above it */
 /* The sixteen values of a q4 code: the levels of least squared error for groups of 32
  * normal numbers when each group may choose its scale and its sign (the algorithm of
  * Lloyd and Max: choose scales and codes for the levels, move each level to the mean of
- * what it stands for, until nothing moves; then 127 for the largest and rounding).
- * Trained matrices, divided by their groups' deviations, lead to the same numbers within
- * 0.2. Levels that are not symmetric serve as two sets, one for each sign of the scale;
- * that and the search for the scale bring 22.7 dB of signal to noise, against 21.8 dB
- * with equal steps and 20.5 dB with one scale by the maximum. */
+ * the values with its code, until nothing moves; then scale to 127 and round). Trained
+ * matrices, divided by their groups' deviations, give the same levels within 0.2. Levels
+ * that are not symmetric are two sets, one for each sign of the scale; that and the
+ * search for the scale give 22.7 dB of signal to noise, against 21.8 dB with equal steps
+ * and 20.5 dB with one scale by the maximum. */
 const int8_t quant_levels[16] = {-127, -100, -78, -62, -47, -33, -21, -9,
                                  2,    13,   24,  36,  50,  65,  82,  106};
 

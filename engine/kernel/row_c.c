@@ -48,7 +48,7 @@ void row_c_layernorm(const float *x, const float *wb[2], float eps, int n, float
         y[i] = fmaf((x[i] - mean) * inverse, wb[0][i], wb[1][i]);
 }
 
-/* Adding 0 makes a zero +0: which of -0 and +0 wins must not depend on the order. */
+/* Adding 0 makes a zero +0: the order must not decide between -0 and +0. */
 float row_c_max(const float *x, size_t n)
 {
     float m = -INFINITY;

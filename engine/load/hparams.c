@@ -158,7 +158,7 @@ struct rope_key {
     size_t offset;
     double min;
     unsigned kinds;    /* bit per rope_kind that honours the key */
-    unsigned required; /* bit per rope_kind that cannot do without */
+    unsigned required; /* bit per rope_kind that requires it */
 };
 
 #define ROPE_KEY(n, f, min, kinds, need)                                                 \
@@ -197,7 +197,7 @@ static const struct rope_key *rope_key_of(const char *key)
     return NULL;
 }
 
-/* One member of the rope object, whose type is already known. */
+/* One member of the rope object, whose rope_type was read before. */
 static int read_rope_member(void *arg, const char *key, size_t len, const struct json *v)
 {
     (void)len;
@@ -413,7 +413,7 @@ void hparams_close(struct hparams *h)
     h->doc = NULL;
 }
 
-/* ---- the architecture's keys, and nobody's ---------------------------------- */
+/* ---- the architecture's keys, and unknown ones ------------------------------ */
 
 struct known {
     const struct hparam_key *keys;

@@ -4,7 +4,7 @@
  * Strict by table: a key is common (struct hparams), the architecture's own (its table),
  * one of the few that never change a value, or one that is accepted only with the value
  * the format implies. Anything else is an error that names file, key, expected and found.
- * Names of architecture keys live in the arch file; this file knows no architecture.
+ * An architecture's keys are named in its arch file; here none is.
  */
 #ifndef ENGINE_LOAD_HPARAMS_H
 #define ENGINE_LOAD_HPARAMS_H
@@ -70,7 +70,7 @@ int hparams_open(struct hparams *h, const char *dir, struct err *err);
 int hparams_open_file(struct hparams *h, const char *path, struct err *err);
 void hparams_close(struct hparams *h);
 
-/* Reads the architecture's keys into out, then refuses every key that nobody knows. */
+/* Reads the architecture's keys into out, then refuses every unknown key. ERR_FORMAT. */
 int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t n,
                  void *out, struct err *err);
 

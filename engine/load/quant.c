@@ -1,8 +1,7 @@
 /*
- * Quantising, one tile at a time: the 32 inputs of a group by the 32 outputs of a panel,
- * outputs along the lanes. Everything that belongs to an output is then a column, sums
- * run over the inputs in ascending order, and the compiler makes vectors of the inner
- * loops without changing a bit.
+ * Quantises one tile at a time: the 32 inputs of a group by the 32 outputs of a panel,
+ * outputs along the lanes. An output is then a column, sums run over the inputs in
+ * ascending order, and the compiler vectorises the inner loops without changing a bit.
  */
 #include "engine/load/quant.h"
 
@@ -95,9 +94,9 @@ void quant_floats(enum dtype to, void *dst, enum dtype from, const void *src, si
 /* ---- a tile ----------------------------------------------------------------- */
 
 struct tile {
-    float w[QUANT_GROUP][PANEL]; /* absent places are 0 */
+    float w[QUANT_GROUP][PANEL]; /* padding is 0 */
     float most[PANEL];           /* max |w| of each output; NaN or infinite if one is */
-    int n_k;                     /* inputs that are there */
+    int n_k;                     /* inputs that are not padding */
 };
 
 struct source {
@@ -123,7 +122,7 @@ static void tile_load(struct tile *t, const struct source *s, size_t panel, size
     }
 }
 
-/* Magnitudes order as their bits do, infinities and NaNs above all. */
+/* The bits of magnitudes have the order of magnitudes, with infinities and NaNs above. */
 static void tile_measure(struct tile *t)
 {
     int32_t most[PANEL] = {0};
@@ -150,8 +149,8 @@ static int tile_check(const struct tile *t, size_t panel, struct err *err)
 
 /* ---- q8 --------------------------------------------------------------------- */
 
-/* The nearest f16 to m / 127, or the next one where a code would leave ±127, as it can
- * among the denormals. */
+/* The f16 nearest to m / 127, or the next one where a code would leave ±127, which
+ * happens among the denormals. */
 static uint16_t q8_scale(float m)
 {
     uint16_t h = to_f16(m / 127.0f);
@@ -197,7 +196,7 @@ static void nearest_make(struct nearest *n)
     }
 }
 
-/* Far out lies the last level; a scale that is denormal can be that far off. */
+/* Clamped: beyond the table the last level is nearest. Denormal scales lead there. */
 static int step_of(float x)
 {
     x = x < 255.0f ? x : 255.0f;
@@ -230,14 +229,15 @@ static void sums_of(struct sums *x, const struct tile *t, const struct nearest *
         }
 }
 
-/* False of NaN, and of what the nearest f16 of is infinite. */
+/* False for a NaN, and for a value whose nearest f16 is infinite. */
 static bool is_f16(float x)
 {
     return fabsf(x) < 65520.0f;
 }
 
 /* Of 18 scales, the one whose codes leave the least squared error when the scale of least
- * squares, Σ w q / Σ q q, takes its place; (Σ w q)² / Σ q q is what they explain. */
+ * squares, Σ w q / Σ q q, takes its place; (Σ w q)² / Σ q q is the part
+ * of Σ w² that they explain. */
 static void search_scale(const struct tile *t, const struct nearest *n, uint16_t *scale)
 {
     enum { FACTORS = 9 };
@@ -262,7 +262,7 @@ static void search_scale(const struct tile *t, const struct nearest *n, uint16_t
         scale[o] = to_f16(fit[o]);
 }
 
-/* The scale of least squares for the codes that this one leads to, if f16 has it. */
+/* The scale of least squares for the codes of the given one, where an f16 can hold it. */
 static void refine_scale(const struct tile *t, const struct nearest *n, uint16_t *scale)
 {
     float s[PANEL], inverse[PANEL];

@@ -1,5 +1,5 @@
-/* Reading and writing quantised tensors. A written file has its quantised arrays first:
- * all are multiples of 64 bytes, so that each begins at one. */
+/* Reads and writes quantised tensors. A written file has its quantised arrays first: the
+ * size of each is a multiple of 64 bytes, so each begins at such a multiple. */
 #include "engine/load/quant_file.h"
 
 #include "engine/base/buf.h"
@@ -72,7 +72,7 @@ static int check_note(const struct weights *w, const char *key, const char *expe
         expected, found ? "\"" : "", found ? found : "nothing", found ? "\"" : "");
 }
 
-/* The array where it lies, or a copy of it at an address that kernels can read. */
+/* The array in place where it is aligned for kernels, else an aligned copy. */
 static const void *settle(struct tensor *t, struct arena *a)
 {
     if ((uintptr_t)t->data % ALIGN == 0) {
@@ -90,7 +90,7 @@ static unsigned scale_at(const struct tensor *scales, size_t i)
     return h & 0x7fff;
 }
 
-/* Whether the scales behind the last output are 0. */
+/* Whether the scales of the padding after the last output are 0. */
 static bool absent_outputs(const struct matrix *m, const struct tensor *scales)
 {
     int last = matrix_panels(m->n_out) - 1, used = m->n_out - last * PANEL;
@@ -102,7 +102,7 @@ static bool absent_outputs(const struct matrix *m, const struct tensor *scales)
     return good;
 }
 
-/* Whether the code of input k of a group is one of an absent input, for all outputs. */
+/* Whether all outputs have the code of padding for input k of a group. */
 static bool absent_input(const struct matrix *m, const uint8_t *tile, int k)
 {
     int j = (m->type == DTYPE_Q8 ? k : k % 16) / 4;
@@ -210,7 +210,7 @@ static size_t float_bytes(const struct quant_file_item *it)
     return (size_t)it->raw->n_values * dtype_bytes(it->type);
 }
 
-/* One entry of the header; *at moves behind its data. */
+/* One entry of the header without its offsets, which put_place adds. */
 static void put_entry(struct buf *b, const char *name, const char *dtype, int n_dims,
                       const int64_t *shape)
 {
@@ -270,8 +270,8 @@ static void put_metadata(struct buf *b, const struct quant_file_item *items, siz
     buf_putc(b, '}');
 }
 
-/* Which items stand where: quantised ones, then floats from the widest on, so that all
- * are aligned. */
+/* The order of the items: quantised ones, then floats, the widest first, so that all are
+ * aligned. */
 typedef bool part_fn(const struct quant_file_item *it);
 
 static bool is_quantised(const struct quant_file_item *it)
@@ -310,7 +310,7 @@ static void put_header(struct buf *b, const struct quant_file_item *items, size_
         b->data[i] = (char)(len >> 8 * i);
 }
 
-/* errno says why not. */
+/* On false, errno has the reason. */
 static bool write_all(int fd, const void *data, size_t len)
 {
     for (const char *p = data; len;) {

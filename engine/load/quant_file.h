@@ -2,10 +2,10 @@
  * Quantised tensors in safetensors: taking them out of a file, and writing a file.
  * The format is described in quant.h. Opening thread.
  *
- * Refuses whatever does not follow it to the letter: a version it does not know, a
- * missing half, another shape, codes and scales that no quantiser makes, of absent
- * outputs and inputs too. Arrays that lie at multiples of 64 bytes are borrowed from the
- * mapping, which is why a written file has them there.
+ * Refuses every deviation from the format: an unknown version, codes without scales,
+ * another shape, codes and scales that no quantiser writes, those of padding included.
+ * Arrays at multiples of 64 bytes are borrowed from the mapping; a written file aligns
+ * them so.
  */
 #ifndef ENGINE_LOAD_QUANT_FILE_H
 #define ENGINE_LOAD_QUANT_FILE_H
@@ -30,8 +30,8 @@ struct quant_file_item {
     const struct tensor *raw; /* otherwise: the tensor to copy or to convert */
 };
 
-/* Writes a safetensors file that did not exist, and syncs it. On failure it is removed
- * again: ERR_IO naming the path, ERR_MEMORY. *bytes: its size. */
+/* Writes a new safetensors file and syncs it; *bytes: its size. ERR_IO naming the path
+ * (also when it exists), ERR_MEMORY; on failure the file is removed. */
 int quant_file_save(const char *path, const struct quant_file_item *items, size_t n,
                     size_t *bytes, struct err *err);
 

@@ -1,5 +1,5 @@
-/* Making tensors. The generator is a counter hashed into bits (splitmix64), so that a
- * block is filled in one pass and its values depend on the seed alone. */
+/* Fills tensors with hashed counters (splitmix64): a block is filled in one pass, and its
+ * values depend on the seed alone. */
 #include "engine/load/random_weights.h"
 
 #include "engine/base/mem.h"
@@ -10,9 +10,10 @@
 enum {
     MAX_TENSORS = 1 << 17, /* more than 4096 layers have */
     MAX_BLOCKS = 64,
-    SLACK = 1 << 16, /* floats that windows are shifted by: 4096 places, so that matrices
-                      * of a width are alike only 4096 tensors apart */
-    STRIDE = 592     /* of the shift; a multiple of 16 floats */
+    /* Windows are shifted by up to so many floats: 4096 places, so that two matrices of a
+     * width are equal only 4096 tensors apart. */
+    SLACK = 1 << 16,
+    STRIDE = 592 /* of the shift; a multiple of 16 floats */
 };
 
 static const char file_name[] = "random weights";
@@ -30,7 +31,7 @@ struct store {
     int n_blocks;
 };
 
-/* Tensors whose values lie elsewhere than their rank says, by the end of their name. */
+/* Ranges of tensors, by the end of their name, where the rank does not decide. */
 static const struct {
     const char *end;
     float lo, hi;
@@ -53,8 +54,8 @@ static void fill(float *out, size_t n, double lo, double hi, uint64_t seed)
         out[i] = (float)(lo + scale * (double)(mix(seed + i) >> 40));
 }
 
-/* A block of the width with room for n values behind any shift, or NULL. The next one of
- * a width is at least twice as large: they stay few whatever order tensors come in. */
+/* A block of the width with room for n values after any shift, or NULL. The next block of
+ * a width is at least twice as large: blocks stay few in any order of tensors. */
 static const struct block *block_for(struct store *s, int64_t n_in, size_t n)
 {
     if (n > PTRDIFF_MAX / sizeof(float) - SLACK)

@@ -1,6 +1,6 @@
 /*
- * Mapping and checking safetensors. Trusts no number of a file before it was compared.
- * The tensors of a file stand together in the table, in the file's order.
+ * Maps and checks safetensors. No number of a file is used before it is checked. The
+ * tensors of a file are contiguous in the table, in the order of the file.
  */
 #include "engine/load/safetensors.h"
 
@@ -143,8 +143,8 @@ static int read_tensor(struct tensor *t, const struct json *v, size_t data_bytes
     return 0;
 }
 
-/* One text of __metadata__. Only our own are read; shards may repeat one, but not
- * otherwise. */
+/* One text of __metadata__. Only keys of ours are read; shards may repeat one, with the
+ * same text. */
 static int read_note(void *arg, const char *key, size_t len, const struct json *v)
 {
     struct header_reader *r = arg;
@@ -188,8 +188,8 @@ static int by_begin(const void *pa, const void *pb)
     return a->bytes < b->bytes ? -1 : a->bytes > b->bytes;
 }
 
-/* The tensors of one file must tile its data section: no overlap, no hole, nothing
- * behind. */
+/* The tensors of one file must tile its data section: no overlap, no hole, no byte after
+ * the last. */
 static int check_tiling(struct tensor *t, size_t n, size_t data_bytes, struct err *err)
 {
     size_t end = 0;
@@ -359,7 +359,7 @@ static int check_placed(void *arg, const char *key, size_t len, const struct jso
     return 0;
 }
 
-/* The other way round: every tensor of the shards stands in the map. */
+/* And the reverse: every tensor of the shards is listed in the map. */
 static int check_listed(const struct weights *w, const struct json *map, struct err *err)
 {
     for (size_t i = 0; i < w->n_tensors; i++)
@@ -398,7 +398,7 @@ static int open_index(struct weights *w, const char *dir, const char *path,
 
 /* ---- the source ------------------------------------------------------------- */
 
-/* Drops whole pages between two places of a file. */
+/* Drops the whole pages between two offsets of a file. */
 static void drop(const struct mapped_file *f, size_t begin, size_t end)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

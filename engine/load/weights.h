@@ -33,7 +33,7 @@ struct tensor {
     int64_t n_values;    /* parameters it stands for */
     int file_index;
     bool used;
-    bool kept; /* read where it lies as long as the model is open, */
+    bool kept; /* read in place as long as the model is open, */
     bool hot;  /* and all of it in every step */
     bool twin; /* repeats another tensor, which counts */
 };
@@ -79,13 +79,13 @@ int weights_take(struct weights *w, const struct tensor_spec *s, struct tensor *
 /* NULL when there is none; does not mark it as used. */
 struct tensor *weights_find(const struct weights *w, const char *name);
 
-/* What the metadata says under a key that begins with "ssmd.", or NULL. */
+/* The metadata's text under a key that begins with "ssmd.", or NULL. */
 const char *weights_note(const struct weights *w, const char *key);
 
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */
 int weights_finish(const struct weights *w, struct err *err);
 
-/* The tensor is read where it lies from now on; false where the source keeps none. */
+/* The tensor stays where it is and is read there; false where the source keeps none. */
 bool weights_keep(struct weights *w, struct tensor *t);
 size_t weights_kept_bytes(const struct weights *w);
 

@@ -4,8 +4,8 @@
  * the keys up to its own position. A row's result depends on no other row, so any cut of
  * the prompt gives the same bits.
  *
- * In a page K and V of a head lie side by side: a head's walk over the pages reads one
- * stretch of each.
+ * In a page K and V of a head are adjacent: attending with a head reads one contiguous
+ * stretch of each page.
  */
 #include "engine/mixer/attn.h"
 
@@ -42,7 +42,7 @@ static int bind_temperature(struct attn *a, const char *name, const struct bind 
     return 0;
 }
 
-/* kernel.h says what a half of a page holds. */
+/* kernel.h has the layout of a half of a page. */
 static size_t half_bytes(enum kv_type type, int head_dim)
 {
     static const size_t each[KV_N] = {sizeof(float), sizeof(uint16_t), sizeof(int8_t)};
@@ -179,8 +179,8 @@ static void store_piece(void *arg, int task, int thread)
     }
 }
 
-/* All query heads of a K/V head attend together, unless threads would be idle; even then
- * some stay together, for keys and values are read once for each part. */
+/* All query heads of a K/V head attend together, unless threads would be idle. Even then
+ * some stay together, because every part reads the keys and values. */
 static int head_parts(const struct attn_job *j)
 {
     enum { TASKS_PER_THREAD = 2, HEADS_TOGETHER = 4 };
@@ -191,7 +191,7 @@ static int head_parts(const struct attn_job *j)
     return parts < most ? parts : most;
 }
 
-/* The last pieces see the most keys and begin, so that no thread is left with one. */
+/* The last pieces see the most keys and run first, so that the threads end together. */
 static void attend_part(void *arg, int task, int thread)
 {
     (void)thread;

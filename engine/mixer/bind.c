@@ -1,5 +1,5 @@
-/* Binding tensors to mixers, at open. Any alignment and type of the file is widened or
- * packed here, so that a step meets neither. */
+/* Binds tensors to mixers, at open. Any alignment and type of the file is widened or
+ * packed here; a step sees none of them. */
 #include "engine/mixer/bind.h"
 
 #include "engine/base/mem.h"
@@ -57,7 +57,7 @@ int bind_vector(const float **out, const struct bind *b, const char *name, int n
 
 /* ---- matrices --------------------------------------------------------------- */
 
-/* Adds to the binding's list and measures. */
+/* Adds to the list, and to the widest quantised matrix. */
 static int record(const struct bind *b, const struct bound *x, struct err *err)
 {
     struct bind_list *l = b->list;
@@ -95,7 +95,7 @@ static int take_quantised(struct bound *x, const struct bind *b, struct err *err
                      x->name, quant_name(want), quant_name(own));
 }
 
-/* A quantised matrix is complete then; of floats, type and source are known. */
+/* Completes a quantised matrix; of floats it sets type and source. */
 static int take(struct bound *x, const struct bind *b, struct err *err)
 {
     if (quant_file_has(b->weights, x->name))
@@ -167,12 +167,12 @@ int bind_matrices(struct matrix *const *m, const struct bind *b,
     return rc;
 }
 
-/* Floats where they lie in the mapping, or an aligned copy of them. */
+/* Floats in place in the mapping, or an aligned copy of them. */
 static int take_rows(struct table *t, const struct bind *b, struct err *err)
 {
     struct tensor *from = t->source;
     size_t width = dtype_bytes(t->m.type), n = (size_t)from->n_values;
-    bool odd = (uintptr_t)from->data % width; /* by the length of the header */
+    bool odd = (uintptr_t)from->data % width; /* the header's length decides */
     if (t->m.type == from->type && !odd && weights_keep(b->weights, from)) {
         t->rows = from->data;
         return 0;

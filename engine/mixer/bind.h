@@ -1,6 +1,6 @@
 /*
- * Taking tensors for a mixer: by name under a prefix, with a strict shape, into the
- * model's memory. Opening thread only; what is bound is constant afterwards.
+ * Takes tensors for a mixer by name under a prefix, with a strict shape, into the model's
+ * memory. Opening thread only; what is bound is constant afterwards.
  */
 #ifndef ENGINE_MIXER_BIND_H
 #define ENGINE_MIXER_BIND_H
@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A matrix as it was bound, for those that count or write all of them. */
+/* A bound matrix, for counting and for export. */
 struct bound {
     const char *name;      /* with prefix and ".weight" */
     struct tensor *source; /* its floats in the file; NULL: quantised there */
@@ -49,7 +49,7 @@ struct matrix_spec {
     bool bias;
 };
 
-/* Takes the matrix; floats of the file become what `held` says. ERR_ARGUMENT (param
+/* Takes the matrix; floats of the file become the type of `held`. ERR_ARGUMENT (param
  * "weights") when the file has it quantised otherwise; ERR_FORMAT, ERR_MEMORY. */
 int bind_matrix(struct matrix *m, const struct bind *b, const struct matrix_spec *s,
                 struct err *err);

@@ -1,4 +1,4 @@
-/* Counting a step's bytes and operations. Numbers only, any thread. */
+/* Counts a step's bytes and operations. Any thread; no state. */
 #include "engine/mixer/cost.h"
 
 double cost_rows(const struct cost_step *s)
@@ -6,7 +6,7 @@ double cost_rows(const struct cost_step *s)
     return (double)s->n_seqs * s->n_rows;
 }
 
-/* A group of quantised weights has its scale with it; the last one of a row is whole. */
+/* A quantised group includes its scale; the last group of a row counts whole. */
 static double weight_bytes(const struct matrix *m)
 {
     static const double group[] = {[DTYPE_Q8] = 34, [DTYPE_Q4] = 18};

@@ -1,13 +1,13 @@
 /*
- * What a step must do at the least, counted by what its formats hold, not by how they are
- * laid out: the measure that a benchmark holds its figures against.
+ * The least bytes and operations of a step, counted by the sizes of its formats without
+ * padding: what a benchmark compares its figures with.
  *
  * Bytes: matrices once a step (f32 4 bytes a weight, f16 and bf16 2, q8 34 and q4 18 for
  * 32 weights) and so the f32 coefficients of DSS, which are a matrix too, each sequence's
- * fixed state once read and once written, the keys and values it sees once read.
+ * fixed state once read and once written, the keys and values that it sees once read.
  * Operations: 2 a weight and row, 4 a visible key and value of a query head's width, the
- * recurrences their own. Norms, activations, vectors and the embedding's rows are left
- * out: together they are below a hundredth. Any thread.
+ * recurrences their own. Norms, activations, vectors and the embedding's rows are not
+ * counted: together they are below a hundredth. Any thread.
  */
 #ifndef ENGINE_MIXER_COST_H
 #define ENGINE_MIXER_COST_H
@@ -29,8 +29,7 @@ double cost_rows(const struct cost_step *s);
 /* Adds n products with `rows` rows. */
 void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows);
 
-/* Adds one reading and one writing of every sequence's fixed state, without what fills it
- * up. */
+/* Adds one read and one write of every sequence's fixed state, padding excepted. */
 void cost_state(struct cost *sum, const struct cost_step *s, size_t fixed_bytes);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * The diagonal complex kind. Channels lie along the lanes, 16 to a block, so a sum over
- * modes is one chain a lane; exp(Λ) and the input coefficient are made in f64 at load.
+ * modes is one chain a lane; exp(Λ) and the input coefficient are computed in f64 at
+ * open.
  */
 #include "engine/kernel/math64.h"
 #include "engine/mixer/gss.h"

@@ -1,5 +1,4 @@
-/* SwiGLU. Binding at open; run on the engine thread, which divides the work over the
- * pool. */
+/* SwiGLU. Binds at open; runs on the engine thread, which divides work over the pool. */
 #include "engine/mixer/ffn.h"
 
 #include "engine/mixer/mixer.h"

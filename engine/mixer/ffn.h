@@ -1,5 +1,5 @@
-/* Feed-forward mixer without state: SwiGLU(x) = down(silu(gate·x) ⊙ up·x) (arXiv
- * 2002.05202). */
+/* Feed-forward mixer without state (arXiv 2002.05202):
+ * SwiGLU(x) = down(silu(gate·x) ⊙ up·x). */
 #ifndef ENGINE_MIXER_FFN_H
 #define ENGINE_MIXER_FFN_H
 

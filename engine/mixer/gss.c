@@ -1,5 +1,4 @@
-/* The gated kind: one real decay a channel. Threads divide (sequence, block of channels).
- */
+/* The gated kind: a real decay per channel. Threads divide (sequence, channel block). */
 #include "engine/mixer/gss.h"
 
 #include "engine/kernel/math64.h"

@@ -1,4 +1,4 @@
-/* What mixers share inside a step: scratch, rows divided over the pool, linear layers.
+/* Shared by mixers inside a step: scratch, rows divided over the pool, linear layers.
  * Engine thread. */
 #include "engine/mixer/mixer.h"
 
@@ -32,7 +32,7 @@ void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
 {
     enum {
         TASK_FLOATS = 16 * 1024
-    }; /* a few microseconds: less is not worth a wake-up */
+    }; /* a few microseconds; less takes no longer than waking a worker */
     size_t per_task = TASK_FLOATS / (floats_per_row ? floats_per_row : 1);
     if (per_task < 1)
         per_task = 1;

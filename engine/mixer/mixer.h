@@ -3,11 +3,11 @@
  * behind one table. A model is an array of blocks, a block a topology and a short list of
  * mixers.
  *
- * Names of tensors come from the architecture in a spec; shapes are checked here; numbers
- * are the kernels'. `run` serves prefill and decode alike: a span is a sequence's n rows
- * at one position, n = 1 is decode, and every row's bits are the same whichever way it is
- * cut. State is two numbers per mixer (bytes per sequence, bytes per page), so state/
- * knows no mixer.
+ * The architecture names tensors in a spec, mixers check shapes, kernels compute. `run`
+ * serves prefill and decode alike: a span is n rows of a sequence from one position on,
+ * n = 1 is decode, and a row's bits do not depend on how rows are divided into spans. The
+ * state of a mixer is two sizes (bytes per sequence, bytes per page); state/ needs no
+ * more.
  */
 #ifndef ENGINE_MIXER_MIXER_H
 #define ENGINE_MIXER_MIXER_H
@@ -32,7 +32,7 @@ struct span {
 
 struct ctx { /* built by run/, constant during a forward pass */
     const struct gemm *gemm;
-    struct arena *scratch; /* fixed; a mixer releases what it took */
+    struct arena *scratch; /* fixed size; a mixer releases what it took */
     const struct span *spans;
     int n_spans, n_rows;
     const int32_t *positions; /* [n_rows] */
@@ -57,8 +57,7 @@ struct mixer_kind {
                 struct err *err);
     /* Upper bound of scratch bytes for a step of max_rows rows. */
     size_t (*scratch)(const struct mixer *mx, int max_rows);
-    /* y[r, :] from x[r, :] for all rows, both [n_rows, hidden_size]; advances the state.
-     */
+    /* y[r, :] from x[r, :], both [n_rows, hidden_size]; advances the states. */
     void (*run)(const struct mixer *mx, const struct ctx *c, const float *x, float *y);
     /* Adds what a step of these rows must read, write and compute. */
     void (*cost)(const struct mixer *mx, const struct cost_step *s, struct cost *sum);
@@ -78,15 +77,15 @@ extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixe
 float *mixer_floats(const struct ctx *c, size_t n);
 
 /* Runs fn over [row0, row1) pieces of the step's rows, on several threads when
- * n_rows * floats_per_row makes it worth while. Rows must not depend on each other. */
+ * n_rows * floats_per_row is large enough. Rows must not depend on each other. */
 typedef void mixer_rows_fn(const void *arg, const struct ctx *c, int row0, int row1);
 void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
                 size_t floats_per_row);
 
 /* Into how many tasks the n units (heads, blocks) of a span's fixed state are divided;
- * task i of them takes units [i n / parts, (i+1) n / parts). States that are read and
- * written for a row or few stream from memory, faster in long stretches; where many rows
- * keep a unit in the cache, each is a task. */
+ * task i of them takes units [i n / parts, (i+1) n / parts). With one row or few,
+ * states stream from memory, faster in long stretches; with many rows a unit stays in the
+ * cache, and each is a task. */
 int mixer_parts(const struct ctx *c, int n);
 
 /* y = x · mᵀ for all rows, x and y with the matrix's own widths as strides. */

@@ -1,4 +1,4 @@
-/* Rotary tables. Made at open in f64; applied inside a step from f32 tables. */
+/* Rotary tables: computed at open in f64, applied inside a step as f32. */
 #include "engine/mixer/rope.h"
 
 #include "engine/kernel/math64.h"
@@ -20,7 +20,7 @@ static double yarn_ramp(const struct rope_params *p, int d, int i)
     double lo = fmax(floor(yarn_dim(fast, d, p->theta, p->original)), 0);
     double hi = fmin(ceil(yarn_dim(slow, d, p->theta, p->original)), d - 1);
     if (hi == lo)
-        hi += 0.001; /* as the field does: a step instead of a division by zero */
+        hi += 0.001; /* as in other implementations: a step, not a division by zero */
     return fmin(fmax((i - lo) / (hi - lo), 0), 1);
 }
 

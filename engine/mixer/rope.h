@@ -2,8 +2,8 @@
  * Rotary position tables (arXiv 2104.09864, rotate-half form) with the scalings of the
  * Hugging Face configurations: default, linear, llama3, dynamic, yarn, longrope.
  *
- * A table is made once, for the served context, in f64, and rounded to f32: a recurrent
- * state cannot be re-rotated, so nothing about it may change later. One table serves
+ * A table is computed once, for the served context, in f64, and rounded to f32. A
+ * recurrent state cannot be rotated again, so the table never changes. One table serves
  * every layer of its width: the unified position code of TransXSSM (arXiv 2506.09507,
  * section 3).
  */
@@ -20,12 +20,12 @@ struct rope {
     const float *cos, *sin; /* [n_pos][dim/2]; borrow from the arena */
 };
 
-/* What a table is made for. */
+/* The use of a table. */
 struct rope_use {
     int dim;           /* even */
     int max_position;  /* m of the formulas */
     int context;       /* rows of the table: positions [0, context) */
-    bool plain_length; /* leave the attention factor out (cosine attention) */
+    bool plain_length; /* without the attention factor (cosine attention) */
 };
 
 /* ERR_FORMAT for an odd width or factor lists of the wrong length. */

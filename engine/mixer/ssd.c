@@ -1,7 +1,7 @@
 /*
  * SSD. The recurrence runs token by token in one fixed order with the head's tile [N][P]
- * in L1, so prefill is decode: splitting a prompt changes no bit. Threads divide
- * (sequence, head).
+ * in L1. Prefill and decode are the same arithmetic: splitting a prompt changes no bit.
+ * Threads divide (sequence, head).
  */
 #include "engine/mixer/ssd.h"
 
@@ -137,8 +137,7 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
     arena_release(ctx->scratch, mark);
 }
 
-/* Each element of the state: a product and a fused one to advance, a fused one to read.
- */
+/* For each element of the state: a product and two fused ones, the last to read it. */
 static void ssd_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
 {
     const struct ssd *l = mx->impl;

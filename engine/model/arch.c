@@ -1,4 +1,4 @@
-/* The architectures this engine knows. */
+/* The supported architectures. */
 #include "engine/model/arch.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * The list of architectures. A new one is one file arch_<name>.c (names of tensors and
- * config keys, no arithmetic), one line here and in arch.c, and one golden fixture.
+ * The list of architectures. To add one: a file arch_<name>.c (names of tensors and
+ * config keys, no arithmetic), a line here and in arch.c, a golden fixture.
  */
 #ifndef ENGINE_MODEL_ARCH_H
 #define ENGINE_MODEL_ARCH_H
@@ -9,13 +9,13 @@
 
 struct arch {
     const char *model_type; /* config.json: model_type */
-    /* Fills embed, blocks, final_norm and head; refuses config keys that nobody knows. */
+    /* Fills embed, blocks, final_norm and head; refuses unknown config keys. */
     int (*build)(struct model *m, const struct bind *b, struct err *err);
 };
 
 extern const struct arch arch_transxssm, arch_pha, arch_llama;
 
-/* ERR_FORMAT naming what is known. */
+/* ERR_FORMAT naming the supported ones. */
 int arch_find(const struct arch **out, const char *model_type, struct err *err);
 
 #endif

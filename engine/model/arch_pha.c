@@ -61,7 +61,7 @@ static int read_config(struct pha *p, struct model *m, struct err *err)
     return model_rope(m, &p->rope, m->hp.head_dim, p->score == SCORE_COSINE, err);
 }
 
-/* ln(1 + e^x); far below zero it is e^x, where the sum would lose it. */
+/* ln(1 + e^x); far below zero e^x, which the sum would round away. */
 static double softplus(double x)
 {
     if (!(x <= 20)) /* NaN stays NaN */

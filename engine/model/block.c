@@ -1,4 +1,4 @@
-/* Running a block. Engine thread; rows are divided over the pool. */
+/* Runs a block. Engine thread; rows are divided over the pool. */
 #include "engine/model/block.h"
 
 struct rows {

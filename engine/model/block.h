@@ -2,10 +2,13 @@
  * A block: a topology plus a short list of mixers.
  *
  * BLOCK_SERIAL    for each branch: h = r ⊙ h + mixer(norm(h)), r absent = 1.
- *                 A Transformer layer is {attention, ffn}; TransXSSM's {SSD | attention,
- * ffn}. BLOCK_PARALLEL  n = norm_in(h); r = alpha·h + Σ_i w_i·norm_i(mixer_i(n)); m =
- * norm_post(r); h = main(m), plus m when main_residual. PHA (arXiv 2606.16093). Blocks
- * are made at open and constant afterwards; the model's arena owns all.
+ *                 A Transformer layer is {attention, ffn}; a TransXSSM layer is
+ *                 {SSD | attention, ffn}.
+ * BLOCK_PARALLEL  n = norm_in(h); r = alpha·h + Σ_i w_i·norm_i(mixer_i(n));
+ *                 m = norm_post(r); h = main(m), plus m when main_residual.
+ *                 A PHA layer (arXiv 2606.16093).
+ *
+ * Made at open and constant afterwards; the model's arena owns all.
  */
 #ifndef ENGINE_MODEL_BLOCK_H
 #define ENGINE_MODEL_BLOCK_H
@@ -23,7 +26,7 @@ struct branch {
     struct mixer mixer;
     struct norm norm;      /* serial: before the mixer; parallel: after it */
     const float *residual; /* serial: [D] or NULL */
-    float weight;          /* parallel: share of the branch */
+    float weight;          /* parallel: w_i */
 };
 
 struct block {

@@ -1,17 +1,17 @@
-/* Every tensor that the model took is one item: copied, converted, or as its panels. */
+/* Every tensor that the model took is one item: copied, converted, or its panels. */
 #include "engine/model/export.h"
 
 #include "engine/base/mem.h"
 
 #include <string.h>
 
-/* Tensors of the file that bound matrices stand for. */
+/* The items to write. */
 struct lists {
     struct quant_file_item *items; /* owns */
     size_t n;
 };
 
-/* Whether t is the matrix or the part of it that stands for the whole (its codes). */
+/* Whether the name is that of the matrix's codes. */
 static bool is_codes(const char *name, const struct bound *x)
 {
     size_t n = strlen(x->name);

@@ -1,5 +1,5 @@
 /*
- * Writing an open model's weights as one safetensors file, in the formats it is held in.
+ * Writes an open model's weights as one safetensors file, in their formats in memory.
  * Opening thread; reads the files' mapping and the model's panels.
  */
 #ifndef ENGINE_MODEL_EXPORT_H
@@ -7,9 +7,9 @@
 
 #include "engine/model/model.h"
 
-/* Matrices as the model holds them, everything else as its files have it; a head that
- * repeats its embedding is left out. The file must not exist; on failure there is none.
- * ERR_IO, ERR_MEMORY. *bytes: its size. */
+/* Writes matrices in their types in memory, all else as in the model's files; a head that
+ * repeats its embedding is omitted. *bytes: the file's size. The file must not exist; on
+ * failure there is none. ERR_IO, ERR_MEMORY. */
 int export_model(const struct model *m, const char *path, size_t *bytes, struct err *err);
 
 #endif

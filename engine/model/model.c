@@ -1,4 +1,4 @@
-/* Opening a model folder, and the forward pass: embed → blocks → norm → head. */
+/* Opens a model folder, and runs the forward pass: embed → blocks → norm → head. */
 #include "engine/model/model.h"
 
 #include "engine/base/file.h"
@@ -23,7 +23,7 @@ int model_bind_embed(struct model *m, const struct bind *b, const char *name, fl
     return bind_table(&m->embed.table, b, &s, err);
 }
 
-/* A head that stands in the file beside an embedding it is tied to. */
+/* A head tensor that is in the file although it is tied to the embedding. */
 static int check_twin(struct model *m, const struct bind *b, const char *name,
                       struct err *err)
 {
@@ -132,8 +132,7 @@ static int fix_context(struct model *m, int context, struct err *err)
     return 0;
 }
 
-/* Two models are the same when their configuration and every byte of their weights are.
- */
+/* Over the configuration and every byte of the weights. */
 static int hash_model(struct model *m, const struct model_options *o, struct err *err)
 {
     enum { CONFIG_MAX_BYTES = 8 << 20 };
@@ -148,7 +147,7 @@ static int hash_model(struct model *m, const struct model_options *o, struct err
     return rc;
 }
 
-/* Other formats than the file's give other values. */
+/* A type other than the file's gives other values. */
 static void hash_formats(struct model *m)
 {
     for (const struct bound *x = m->bound.first; x; x = x->next)

@@ -2,9 +2,9 @@
  * A model is data: hyper-parameters and an array of blocks between an embedding and a
  * head.
  *
- * Made once by model_open from a folder, constant afterwards, read by any thread. It
- * knows no architecture by name: arch_*.c fill it in. The forward pass runs on the engine
- * thread.
+ * model_open makes it from a folder; constant afterwards, read by any thread. Nothing
+ * here depends on an architecture: arch_*.c fill it in. The forward pass runs on the
+ * engine thread.
  */
 #ifndef ENGINE_MODEL_MODEL_H
 #define ENGINE_MODEL_MODEL_H
@@ -23,10 +23,11 @@ struct embedding {
     float scale;        /* 1: none */
 };
 
-/* What matrices and vectors are held as. */
+/* The types of matrices in memory, and bytes by type. */
 struct holding {
-    unsigned types; /* bit per dtype that a matrix has; those that are never quantised
-                     * count only where there is no other */
+    /* Bit per dtype that a matrix has. Matrices that are never quantised count only where
+     * there is no other. */
+    unsigned types;
     size_t bytes[DTYPE_N]; /* of weights, codes with their scales */
 };
 
@@ -65,12 +66,12 @@ struct model_options {
 int model_open(struct model *m, const struct model_options *o, struct err *err);
 void model_close(struct model *m); /* accepts a zeroed struct */
 
-/* What the weights are held as, and their bytes in memory, the mapping's included. */
+/* The weights' types and bytes in memory, the mapping's included. */
 void model_holding(const struct model *m, struct holding *out);
 size_t model_weights_bytes(const struct model *m);
 
-/* Helpers for arch files. The tensor as embedding; the head: tied to it (a head tensor
- * that is present must be identical) or a matrix of its own. */
+/* For arch files. The embedding, and the head: tied to it (a head tensor in the file must
+ * then be identical) or a matrix of its own. Names are without ".weight". */
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err);
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
@@ -79,7 +80,7 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
 int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
                struct err *err);
 
-/* Adds what a step must read, write and compute; the head runs for n_sampled rows. */
+/* Adds a step's bytes and operations; the head runs for n_sampled rows. */
 void model_cost(const struct model *m, const struct cost_step *s, int n_sampled,
                 struct cost *sum);
 

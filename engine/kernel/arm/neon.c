@@ -1,6 +1,6 @@
 /*
  * The NEON kernel set: 16 lanes in four registers, and the dot product of bytes. This
- * file says what a vector is; the kernels are the bodies it includes, shared with the x86
+ * file defines the vector; the kernels are the bodies it includes, shared with the x86
  * sets. Any thread; no state. Built with the flags the Makefile gives this file alone,
  * and entered only where cpu.c found the extensions.
  */
@@ -54,7 +54,7 @@ INLINE vec v_load(const float *p)
     return (vec){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
 }
 
-/* There are no masked loads: a tail goes through a whole vector in memory. */
+/* NEON has no masked loads: a tail is copied into a whole vector in memory. */
 INLINE vec v_load_n(const float *p, size_t n)
 {
     float whole[LANES] = {0};
@@ -79,7 +79,7 @@ INLINE void v_store_n(float *p, vec x, size_t n)
         p[i] = whole[i];
 }
 
-/* By bytes, for halves may lie at any address. */
+/* By bytes: halves may lie at any address. */
 INLINE float32x4_t widen_4_f16(const uint16_t *p)
 {
     return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p)));
@@ -234,8 +234,7 @@ INLINE float32x4_t scale_4(float32x4_t p, float32x4_t t)
     return vmulq_f32(p, power_of_two(vsubq_s32(i, half)));
 }
 
-/* p * 2^n with one rounding, in two factors; t holds n in its low bits, above EXP_ROUND.
- */
+/* p * 2^n with one rounding, by two factors; t is EXP_ROUND with n in its low bits. */
 INLINE vec v_scale(vec p, vec n, vec t)
 {
     (void)n;
@@ -250,7 +249,7 @@ INLINE float v_join(vec s)
     return vget_lane_f32(y, 0) + vget_lane_f32(y, 1);
 }
 
-/* The greatest lane; unordered lanes and the sign of a zero are the caller's affair. */
+/* The greatest lane; the caller handles unordered lanes and the sign of a zero. */
 INLINE float v_greatest(vec s)
 {
     float32x4_t x = max_4(max_4(s.a, s.c), max_4(s.b, s.d));
@@ -273,8 +272,8 @@ INLINE float32x4_t greatest_1(vec s)
     return max_4(x, vextq_f32(x, x, 1));
 }
 
-/* Lane j of x[i] and lane i of x[j] change places. Through memory: it is done once for a
- * token that is read many times. */
+/* Transposes: swaps lane j of x[i] and lane i of x[j]. Through memory, for it runs once
+ * for a token that is read many times. */
 INLINE void v_transpose(vec *x)
 {
     float in[LANES][LANES], out[LANES][LANES];
@@ -287,7 +286,7 @@ INLINE void v_transpose(vec *x)
         x[i] = v_load(out[i]);
 }
 
-/* Four vectors become one of four lanes each, as v_join and v_greatest fold one. */
+/* Folds each of four vectors to four lanes of one, as v_join and v_greatest do. */
 INLINE vec v_join_4(const vec x[4])
 {
     return (vec){join_1(x[0]), join_1(x[1]), join_1(x[2]), join_1(x[3])};
@@ -335,8 +334,7 @@ INLINE int8x16_t round_16(vec x)
     return vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
 }
 
-/* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
- */
+/* Stores both, rounded to the nearest even, as 32 bytes (they fit); returns their sum. */
 INLINE int v_round_bytes(int8_t *to, vec low, vec high)
 {
     int8x16_t a = round_16(low), b = round_16(high);
@@ -345,7 +343,7 @@ INLINE int v_round_bytes(int8_t *to, vec low, vec high)
     return vaddlvq_s8(a) + vaddlvq_s8(b);
 }
 
-/* The weights' codes are 128 + q; the dot product here wants q itself. */
+/* The weights' codes are 128 + q; the dot product here takes q itself. */
 INLINE int8x16_t signed_16(const uint8_t *p)
 {
     return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128)));
@@ -371,7 +369,7 @@ INLINE void v_codes_q4(const uint8_t *p, vcodes *low, vcodes *high)
         vqtbl1q_s8(levels, vshrq_n_u8(c, 4)), vqtbl1q_s8(levels, vshrq_n_u8(d, 4))};
 }
 
-/* Four bytes of a row, everywhere. */
+/* Broadcasts four bytes of a row. */
 INLINE vquad v_quad(const int8_t *p)
 {
     int32_t four;
@@ -379,7 +377,7 @@ INLINE vquad v_quad(const int8_t *p)
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
 
-/* Weights are signed: there is no offset to make good. */
+/* Weights are signed: sums start at 0, without an offset. */
 INLINE ivec v_begin(int32_t offset)
 {
     int32x4_t zero = vdupq_n_s32(0);

@@ -1,35 +1,35 @@
 /*
  * Body shared by the vector sets: attention.
  *
- * Up to ATTN_BATCH queries walk over the keys together, ATTN_TILE of them at a time in
- * registers, so that a key or value is read, and widened, once for several. Scores have
- * keys along the lanes, values have head_dim along the lanes; neither needs a sum across
- * lanes. Queries of a batch may see different numbers of keys: scores of keys that one
- * does not see are computed with the others' and thrown away, values are not touched.
+ * Up to ATTN_BATCH queries process the keys together, ATTN_TILE of them at a time in
+ * registers, so that a key or value is read and widened once for several queries. Scores
+ * have keys along the lanes, values have head_dim along the lanes; neither needs a sum
+ * across lanes. Queries of a batch may see different numbers of keys: scores of keys that
+ * a query does not see are computed and discarded, their values are not read.
  */
 
 enum { ATTN_TILE = 4, ATTN_BATCH = 16, BLOCK_PAGES = ATTN_BLOCK / PAGE_TOKENS };
 
-/* Blocks that are fetched ahead: memory answers later than one block takes. */
+/* Blocks that are prefetched: a read from memory takes longer than one block. */
 enum { ATTN_AHEAD = 2, ATTN_LINE = 64 };
 
-/* Queries that walk together, and what the online softmax carries from block to block
- * beside the rows of results. A tile's m, l and c are one vector, four lanes a query. */
+/* The queries of a batch, and the state of the online softmax from block to block beside
+ * the rows of results. A tile's m, l and c are one vector, four lanes a query. */
 struct batch {
     const struct attn_args *a;
     const float *q[ATTN_BATCH];
     float *o[ATTN_BATCH];
-    int n_keys[ATTN_BATCH]; /* that it sees */
+    int n_keys[ATTN_BATCH]; /* it sees */
     int n;
     _Alignas(64) float m[ATTN_BATCH * 4], l[ATTN_BATCH * 4], c[ATTN_BATCH * 4];
     _Alignas(64) float p[ATTN_BATCH][ATTN_BLOCK]; /* scores, then their exponentials */
 };
 
-/* A block of keys from key0 on. Pages that no query of the batch sees are page 0 again:
- * what is computed with them is thrown away. */
+/* A block of keys from key0 on. For pages that no query of the batch sees page 0 is read
+ * again; results from them are discarded. */
 struct block {
     const char *page[BLOCK_PAGES];
-    const char *ahead[BLOCK_PAGES]; /* pages to fetch meanwhile */
+    const char *ahead[BLOCK_PAGES]; /* pages to prefetch meanwhile */
     int key0, n_pages;
 };
 
@@ -88,7 +88,7 @@ struct chain {
     int page, d0, d1;
 };
 
-/* The lines that this part of the pages ahead begins in; a line holds several d. */
+/* Prefetches the cache lines of this part of the next pages; a line holds several d. */
 INLINE void fetch_keys(enum kv_type type, const struct batch *f, const struct block *b,
                        int page, int d)
 {
@@ -186,7 +186,7 @@ INLINE void score_tile(enum kv_type type, struct batch *f, struct heads t,
 
 /* ---- softmax ---------------------------------------------------------------- */
 
-/* Places of keys from n on hold -infinity. */
+/* Scores of keys from n on become -infinity. */
 INLINE void hide(float *p, int n)
 {
     vec hidden = v_set1(-INFINITY);
@@ -212,7 +212,7 @@ INLINE vec greatest(const float *p)
                  v_max(v_load(p + 2 * LANES), v_load(p + 3 * LANES)));
 }
 
-/* Scores become exponentials; the 16 partial sums. A hidden place's is 0. */
+/* Scores become exponentials; adds the 16 partial sums. An absent key's is 0. */
 INLINE vec exponentials(float *p, vec m)
 {
     vec sum = v_zero();
@@ -281,7 +281,7 @@ INLINE void weigh(const struct batch *f, struct heads t, const struct block *b,
         }
 }
 
-/* The same values of the page ahead. */
+/* Prefetches the same values of the next page. */
 INLINE void fetch_values(enum kv_type type, const char *half, size_t at, int vecs)
 {
     size_t n = value_bytes(type), end = (size_t)(vecs * LANES) * n;
@@ -312,7 +312,7 @@ INLINE void value_page(enum kv_type type, const struct batch *f, struct heads t,
     }
 }
 
-/* o = o c + Σ p v, or without c where the block has been begun. */
+/* o = o c + Σ p v; without c when a part of the block was added before. */
 INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
                        const struct block *b, struct part part, struct keys keys)
 {
@@ -441,7 +441,7 @@ static void soften(struct batch *f, struct heads t, const struct block *b)
     }
 }
 
-/* Keys that all queries of the tile see, then the rest of each. */
+/* First the keys that all queries of the tile see, then each query's others. */
 static void add_values(struct batch *f, struct heads t, const struct block *b,
                        const struct page_type *type)
 {
@@ -486,8 +486,7 @@ static void find_block(const struct attn_args *a, int key0, int n, struct block 
     }
 }
 
-/* Queries [first, first + n) of all rows: query i is head i mod group of row i / group.
- */
+/* Queries [first, first + n) of all rows; query i: head i mod group of row i / group. */
 static void begin(struct batch *f, const struct attn_args *a, int first, int n)
 {
     f->a = a;

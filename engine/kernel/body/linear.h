@@ -2,11 +2,11 @@
  * Body shared by the vector sets: the linear layer.
  *
  * A tile is a few rows times one panel, its sums in registers for the whole of a block of
- * k; one instance per number of rows and weight type. Between blocks of k the chains rest
- * in y, which is exact, so blocking never shows. Up to FEW_ROWS rows read x where it is
- * and stream the weights once from end to end. More rows are copied, a block at a time,
- * into a buffer whose row stride is constant and no multiple of the cache's, and reuse
- * the weights of a block of k from the cache for every tile of the block of rows.
+ * k; one instance per number of rows and weight type. Between blocks of k the chains are
+ * stored in y, which is exact, so blocking changes no bit. Up to FEW_ROWS rows read x in
+ * place and stream the weights once from end to end. More rows are copied, a block at a
+ * time, into a buffer whose row stride is constant and no multiple of the cache's, and
+ * reuse the weights of a block of k from the cache for every tile of the block of rows.
  */
 
 enum {
@@ -18,9 +18,9 @@ enum {
     AHEAD_K = 128
 };
 
-/* While memory is the limit, the processor's own prefetching does best. Where rows are
- * multiplied about as fast as weights arrive, those of AHEAD_K more k are asked for, for
- * they come in gusts. */
+/* While memory is the bound, the processor's own prefetching is best. Where rows are
+ * multiplied about as fast as weights arrive, AHEAD_K more k are prefetched, because
+ * weights arrive in bursts. */
 #define PREFETCH(rows, type)                                                             \
     ((rows) > ((type) != DTYPE_F32 ? 1 : LINEAR_WIDE < 7 ? LINEAR_WIDE : 7))
 
@@ -31,7 +31,7 @@ struct tile {
     float *y;       /* the first row at the panel's first output */
     size_t x_stride, ldy;
     int n_k;
-    bool first; /* the chains start here, at 0; else they go on from y */
+    bool first; /* the chains start at 0; else they continue from y */
 };
 
 typedef void tile_fn(const struct tile *t);
@@ -189,8 +189,7 @@ static void linear_few(const struct linear_args *a, enum dtype type)
     }
 }
 
-/* Rows [row0, row0 + n_rows), in as few tiles as will do, all of nearly the same height.
- */
+/* Rows [row0, row0 + n_rows) in as few tiles as possible, of nearly equal heights. */
 struct rows {
     int row0, n_rows, n_tiles;
 };

@@ -1,12 +1,11 @@
 /*
  * Body shared by the vector sets: unrolling, and the functions of math_c.c on 16 lanes,
- * step by step the same. Included once by each set, after its vector. A body knows no
- * instructions, only the operations v_* that the set defines.
+ * the same operations in the same order. Included once by each set, after its vector. A
+ * body uses no instructions, only the operations v_* that the set defines.
  */
 #include "engine/kernel/poly.h"
 
-/* Loops of constant length over registers must vanish, else the registers live in memory.
- */
+/* Loops over registers must be unrolled, else the registers are kept in memory. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -27,8 +26,7 @@ INLINE void store_lanes(float *p, vec x, size_t n)
         v_store_n(p, x, n);
 }
 
-/* v_min and v_max return their second operand when unordered, hence the constants first.
- */
+/* v_min and v_max return their second operand when unordered, so constants come first. */
 INLINE vec v_exp(vec x)
 {
     x = v_min(v_set1(EXP_HIGH), x);

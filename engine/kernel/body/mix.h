@@ -8,8 +8,7 @@ INLINE vec join_chains(const vec s[4])
     return v_add(v_add(s[0], s[1]), v_add(s[2], s[3]));
 }
 
-/* One token over `vecs` vectors of the head from p on; the last vector has `lanes` lanes.
- */
+/* One token over `vecs` vectors of the head from p on; the last one has `lanes` lanes. */
 INLINE void ssd_token(const struct ssd_args *g, size_t row, size_t p, int vecs,
                       size_t lanes)
 {

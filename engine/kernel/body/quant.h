@@ -1,16 +1,16 @@
 /*
  * Body shared by the vector sets: the product of quantised rows with q8 and q4 weights.
  *
- * A set needs no more than a few operations on integers: a row's four bytes everywhere
- * (v_quad), the weights of 16 outputs and 4 k as the dot product wants them (v_codes,
- * v_codes_q4), where sums begin (v_begin), the dot product (v_dot) and sums as floats
- * (v_float).
+ * A set defines a few operations on integers: broadcasting four bytes of a row (v_quad),
+ * loading the weights of 16 outputs and 4 k in the dot product's order (v_codes,
+ * v_codes_q4), the start of a sum (v_begin), the dot product (v_dot) and converting sums
+ * to floats (v_float).
  *
- * A block of up to 32 rows goes through a panel group by group, so that the weights are
- * read once, in their order, and a group of them serves all rows from the L1 cache. The
- * float chains rest in memory between the groups, which is exact; in registers are the
+ * A block of up to 32 rows runs through a panel group by group, so that the weights are
+ * read once, in order, and all rows read a group of them from the L1 cache. Between
+ * groups the float chains are stored in memory, which is exact. Registers hold the
  * integer sums of a tile, a few rows of the block times one or both halves of the panel,
- * and, where there are 32 of them, all weights of the group while tiles go by.
+ * and, where a set has 32 registers, all weights of the group from tile to tile.
  */
 
 enum {
@@ -26,8 +26,8 @@ struct quant_block {
     const float *bias; /* of the panel, or NULL */
     float *y;          /* the first row at the panel's first output */
     size_t ldy, n_groups;
-    size_t n_bytes; /* of codes from here on that are to be read */
-    size_t fetched; /* of these, on their way already */
+    size_t n_bytes; /* of codes from here on, still to be read */
+    size_t fetched; /* of these, prefetched already */
     size_t n_out;   /* <= 32 of the panel */
     int n_rows;     /* <= QUANT_BLOCK */
 };
@@ -127,9 +127,9 @@ INLINE void quant_finish(const struct quant_block *b, const float *sums)
         }
 }
 
-/* How far ahead of their use codes are fetched, in bytes. For few rows a little, which
- * helps the processor's own prefetching along; for more rows as much as memory delivers
- * while they compute. */
+/* How far ahead codes are prefetched, in bytes. For few rows a little, which supports the
+ * processor's own prefetching; for more rows as much as memory delivers while they are
+ * computed. */
 INLINE size_t quant_distance(int n_rows, enum dtype type)
 {
     if (n_rows > QUANT_FEW)
@@ -137,8 +137,8 @@ INLINE size_t quant_distance(int n_rows, enum dtype type)
     return type == DTYPE_Q8 ? 2048 : 4096;
 }
 
-/* Fetches what is not yet on its way; returns up to where. Few rows of q4, which unpack
- * as much as they multiply, keep up with memory only when codes wait in the L1 cache. */
+/* Prefetches what was not yet; returns up to where. Few rows of q4 unpack as much as they
+ * multiply, and keep up with memory only when codes are in the L1 cache. */
 INLINE size_t quant_fetch(const struct quant_block *b, size_t ahead, size_t used,
                           enum dtype type)
 {
@@ -152,7 +152,7 @@ INLINE size_t quant_fetch(const struct quant_block *b, size_t ahead, size_t used
     return ahead;
 }
 
-/* In tiles of `rows` rows and, where they do not come out even, of one row less. */
+/* In tiles of `rows` rows and, where that does not divide the block, of one row less. */
 INLINE void quant_rows(const struct quant_block *b, int rows, enum dtype type)
 {
     _Alignas(64) float sums[QUANT_BLOCK * PANEL];

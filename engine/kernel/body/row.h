@@ -1,6 +1,6 @@
 /*
  * Body shared by the vector sets: norms, reductions, rotary embedding and everything
- * elementwise. A row is walked 16 elements at a time; the rest is one masked vector,
+ * elementwise. A row is processed 16 elements at a time; the rest is one masked vector,
  * whose absent lanes read nothing, add +0 to a sum that is never -0, and write nothing.
  */
 
@@ -13,7 +13,7 @@ INLINE size_t lanes_left(size_t n, size_t i)
 
 typedef vec op_fn(vec a, vec b, vec s);
 
-/* y = op(a, b, s) lane by lane. A unary op is given its argument twice. */
+/* y = op(a, b, s) lane by lane. A unary op gets its argument twice. */
 INLINE void map(const float *a, const float *b, float s, size_t n, float *y, op_fn *op)
 {
     vec vs = v_set1(s);
@@ -106,8 +106,7 @@ static void widen_f32(const void *x, size_t n, float *y)
     memmove(y, x, n * sizeof *y);
 }
 
-/* The last halves go through a full buffer: there is no masked load of 16 bits in AVX2.
- */
+/* The last halves are copied into a whole vector: AVX2 has no masked load of 16 bits. */
 INLINE void widen(const void *x, size_t n, float *y, vec (*load)(const uint16_t *))
 {
     const char *p = x;
@@ -194,8 +193,8 @@ static void layernorm(const float *x, const float *wb[2], float eps, int count, 
     }
 }
 
-/* Four chains, for the maximum has no order but only a latency. It forgets NaNs, which
- * are therefore kept apart. */
+/* Four chains hide the latency; the order does not matter to a maximum. It drops NaNs,
+ * which are therefore collected apart. */
 static float max_of(const float *x, size_t n)
 {
     vec m[4], nan = v_zero();

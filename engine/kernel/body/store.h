@@ -1,9 +1,9 @@
 /*
  * Body shared by the vector sets: keys and values into pages.
  *
- * A whole page goes 16 tokens at a time, with the tokens along the lanes where K wants
- * them; a part of a page row by row, with head_dim along the lanes. Either way every
- * value is converted alone, and a group's greatest value has no order.
+ * A whole page is stored 16 tokens at a time, for K with the tokens along the lanes; a
+ * part of a page is stored row by row, with head_dim along the lanes. Both give the same
+ * bits: every value is converted by itself, and a maximum does not depend on order.
  */
 
 /* One half of one page: rows x (stride ld) become tokens [token, token + n_rows). */
@@ -31,7 +31,7 @@ INLINE vec spoil(vec spoilt, vec x)
 INLINE vec scales_for(vec m, uint16_t *to)
 {
     vec scale = v_div(m, v_set1(127.0f));
-    /* From 65520 on a half is infinite. */
+    /* Values from 65520 on round to an infinite half. */
     scale = v_if_greater(v_set1(65520.0f), scale, scale, v_set1(NAN));
     v_store_f16(to, scale);
     return v_load_f16(to);
@@ -46,7 +46,7 @@ INLINE vec code_of(vec x, vec scale)
 
 /* ---- row by row ------------------------------------------------------------- */
 
-/* Values [d, d + n) of one row, widened where they are absent with zeros, n <= 32. */
+/* Values [d, d + n) of one row, n <= 32, then zeros. */
 struct values {
     vec low, high;
 };
@@ -94,7 +94,7 @@ INLINE void move(enum kv_type type, char *to, size_t at, const char *from, size_
         to[at] = from[i];
 }
 
-/* K's rows step over the tokens, V's lie in one stretch. */
+/* A token's values lie apart in K and are contiguous in V. */
 INLINE void store_rows(enum kv_type type, const struct half *h, bool is_key)
 {
     for (int r = 0; r < h->n_rows; r++) {

@@ -13,13 +13,13 @@
 #ifdef QUANT_EACH
 #include "engine/kernel/body/quant.h"
 #include "engine/kernel/body/quantise.h"
-#else /* a set without operations on integers */
+#else /* the set defines no operations on integers */
 #define quantise  quant_c_row
 #define linear_q8 quant_c_linear_q8
 #define linear_q4 quant_c_linear_q4
 #endif
 
-/* Everything but the quantised products, for which two sets of a processor may differ. */
+/* All kernels but the quantised products, in which two sets of a processor may differ. */
 /* clang-format off */
 #define KERNELS(set_name, q8, q4)                                                       \
     {                                                                                   \

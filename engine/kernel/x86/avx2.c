@@ -28,9 +28,9 @@ enum {
     QUANT_WIDE = 1   /* rows up to which both halves of a panel run together */
 };
 
-/* Bytes of quantised rows and weights. Weights are signed here: where one is negative,
- * its magnitude meets the row's value negated, for vpmaddubsw takes one side unsigned;
- * two products of at most 128 * 127 do not saturate 16 bits. */
+/* Bytes of quantised rows and weights. Weights are signed here, and vpmaddubsw takes
+ * one side unsigned: the magnitude of a negative weight is multiplied by the row's value
+ * negated. Two products of at most 128 * 127 do not saturate 16 bits. */
 typedef struct pair ivec;
 
 typedef struct {

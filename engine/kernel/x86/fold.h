@@ -1,5 +1,5 @@
 /*
- * Shared by the x86 sets: what their vectors do once they are folded to 8 lanes. Included
+ * Shared by the x86 sets: operations on vectors folded to 8 lanes. Included
  * by a set after its fold_add and fold_max.
  */
 
@@ -12,7 +12,7 @@ INLINE float v_join(vec s)
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* The greatest lane; unordered lanes and the sign of a zero are the caller's affair. */
+/* The greatest lane; the caller handles unordered lanes and the sign of a zero. */
 INLINE float v_greatest(vec s)
 {
     __m256 a = fold_max(s);

@@ -1,6 +1,6 @@
 /*
- * What a vector is with AVX2: 16 lanes in two registers. Included by each set that has
- * them; the bodies know no other operations than these.
+ * The vector of AVX2: 16 lanes in two registers. Included by each set that has them; the
+ * bodies use these operations only.
  */
 #include "engine/kernel/kernel.h"
 #include "engine/kernel/poly.h"
@@ -195,8 +195,7 @@ INLINE __m256 half_scale(__m256 p, __m256 t)
     return _mm256_mul_ps(p, power_of_two(_mm256_sub_epi32(i, half)));
 }
 
-/* p * 2^n with one rounding, in two factors; t holds n in its low bits, above EXP_ROUND.
- */
+/* p * 2^n with one rounding, by two factors; t is EXP_ROUND with n in its low bits. */
 INLINE vec v_scale(vec p, vec n, vec t)
 {
     (void)n;
@@ -235,7 +234,7 @@ INLINE void transpose_8(__m256 *x)
     }
 }
 
-/* Lane j of x[i] and lane i of x[j] change places. */
+/* Transposes: swaps lane j of x[i] and lane i of x[j]. */
 INLINE void v_transpose(vec *x)
 {
     for (int i = 0; i < 16; i += 8) { /* upper, then lower rows: both their squares */
@@ -249,14 +248,14 @@ INLINE void v_transpose(vec *x)
         for (int j = 0; j < 8; j++)
             x[i + j] = (vec){left[j], right[j]};
     }
-    for (int j = 0; j < 8; j++) { /* the squares off the diagonal change places */
+    for (int j = 0; j < 8; j++) { /* swap the blocks off the diagonal */
         __m256 t = x[j].hi;
         x[j].hi = x[j + 8].lo;
         x[j + 8].lo = t;
     }
 }
 
-/* Four vectors become one of four lanes each, as v_join and v_greatest fold one. */
+/* Folds each of four vectors to four lanes of one, as v_join and v_greatest do. */
 #define FOLD_4(name, op, fold)                                                           \
     INLINE __m256 name##_2(vec x, vec y)                                                 \
     {                                                                                    \
@@ -281,8 +280,7 @@ INLINE vec v_quarter(vec x, int i) /* lane 4i everywhere; lanes 4i … 4i+3 are 
     return (vec){half, half};
 }
 
-/* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
- */
+/* Stores both, rounded to the nearest even, as 32 bytes (they fit); returns their sum. */
 INLINE int v_round_bytes(int8_t *to, vec low, vec high)
 {
     __m256i a =

@@ -1,6 +1,6 @@
 /*
- * What a vector is with AVX-512: 16 lanes in one register. Included by each set that has
- * them; the bodies know no other operations than these.
+ * The vector of AVX-512: 16 lanes in one register. Included by each set that has them;
+ * the bodies use these operations only.
  */
 #include "engine/kernel/kernel.h"
 
@@ -96,8 +96,8 @@ INLINE vec v_fma(vec a, vec b, vec c) /* a b + c */
     return _mm512_fmadd_ps(a, b, c);
 }
 
-/* x[0] b + c, x[0] being read where it is multiplied: a broadcast of its own would
- * compete with the conversions that go on meanwhile. */
+/* x[0] b + c with x[0] as a memory operand: a separate broadcast would compete with
+ * conversions for a unit. */
 INLINE vec v_fma_from(const float *x, vec b, vec c)
 {
     __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*x));
@@ -163,7 +163,7 @@ INLINE __m256 fold_max(vec a)
 
 #include "engine/kernel/x86/fold.h"
 
-/* Lane j of x[i] and lane i of x[j] change places. */
+/* Transposes: swaps lane j of x[i] and lane i of x[j]. */
 INLINE void v_transpose(vec *x)
 {
     vec y[16];
@@ -189,7 +189,7 @@ INLINE void v_transpose(vec *x)
     }
 }
 
-/* Four vectors become one of four lanes each, as v_join and v_greatest fold one. */
+/* Folds each of four vectors to four lanes of one, as v_join and v_greatest do. */
 #define FOLD_4(name, op)                                                                 \
     INLINE vec name(const vec x[4])                                                      \
     {                                                                                    \
@@ -219,8 +219,7 @@ INLINE vec v_quarter(vec x, int i) /* lane 4i everywhere; lanes 4i … 4i+3 are 
     }
 }
 
-/* Both rounded to the nearest even integers, which fit, as 32 bytes; returns their sum.
- */
+/* Stores both, rounded to the nearest even, as 32 bytes (they fit); returns their sum. */
 INLINE int v_round_bytes(int8_t *to, vec low, vec high)
 {
     __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(low));
