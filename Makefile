@@ -316,8 +316,9 @@ lint: ## lengths of functions and files, format, words that do not belong
 format: ## clang-format every C file
 	@clang-format-14 -i $(C_FILES)
 
-image-test: ## build the container image and try it
+image-test: deps-build ## build the container image and try it
 	@./deploy/packages.sh $(PACKAGES_IMAGE)
+	$(SUBMAKE) all
 	@./deploy/image-test.sh
 
 # ---- installing ----------------------------------------------------------------------------

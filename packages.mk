@@ -25,5 +25,6 @@ PACKAGES_TEST := clang-14 clang-format-14 libclang-rt-14-dev llvm-14 nodejs npm 
 # build and run are unpacked for it by deploy/arm-root.sh
 PACKAGES_ARM := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
-# image: building and running the container image without a container engine (deploy/image-test.sh)
-PACKAGES_IMAGE := buildah debootstrap crun uidmap curl procps
+# image: building and running the container image without a container engine
+# (deploy/image-test.sh); curl asks it, procps finds its process, python3 compares its logits
+PACKAGES_IMAGE := buildah debootstrap crun uidmap curl procps python3

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 packages() { sed -n "s/^PACKAGES_$1 *:= *//p" packages.mk; }
 now_ms() { date +%s%3N; }
-size_mb() { du -sm --apparent-size --one-file-system "$1" | cut -f1; }
+size_kb() { du -sk --apparent-size --one-file-system "$1" | cut -f1; }
 
 if [ "$(id -u)" != 0 ]; then
     echo "image-test: needs root (debootstrap, chroot, mount)" >&2
@@ -61,7 +61,7 @@ make_base()
     # What Debian's slim images leave out.
     rm -rf "$dir"/rootfs/var/cache/apt/* "$dir"/rootfs/var/lib/apt/lists/* \
         "$dir"/rootfs/usr/share/{doc,man,info,locale}/*
-    base_mb=$(size_mb "$dir/rootfs")
+    base_kb=$(size_kb "$dir/rootfs")
     local c
     c=$(b from scratch)
     b add -q "$c" "$dir/rootfs" / >/dev/null
@@ -88,7 +88,9 @@ echo "built in $((($(now_ms) - start) / 1000)) s"
 
 container=$(b from --pull-never "$name")
 root=$(b mount "$container")
-image_mb=$(size_mb "$root")
+image_kb=$(size_kb "$root")
+model_kb=$(size_kb "$root/usr/local/share/ssmd/models")
+over_kb=$((image_kb - base_kb - model_kb))
 user=$(image_word User)
 mapfile -t command < <(image_list Entrypoint; image_list Cmd)
 mapfile -t health < <(image_list Healthcheck.Test)
@@ -170,10 +172,26 @@ cannot_write()
     [ -z "$found" ] || { echo "$found"; return 1; }
 }
 no_sources() { [ ! -e "$root/src" ] && [ ! -e "$root/usr/bin/gcc" ]; }
+no_blas() { [ -z "$(find "$root" -xdev -name '*blas*' -print -quit)" ]; }
+refuses_blas()
+{
+    local said
+    said=$(inside "${command[0]}" check --math blas 2>&1) && return 1
+    [[ $said == *"make BLAS=1"* ]]
+}
+same_bits()
+{
+    python3 tests/golden/same_bits.py build/ssmd "$root/usr/local/bin/ssmd" >"$dir/bits.log" ||
+        { tail -n 5 "$dir/bits.log"; return 1; }
+}
 stops_with_zero() { [ "$status" = 0 ] && [ "$took_ms" -le "$1" ]; }
 
 check "the image stops by SIGTERM" test "$(image_word StopSignal)" = SIGTERM
 check "neither compiler nor sources are in it" no_sources
+check "OpenBLAS is not in it" no_blas
+check "--math blas says how to get it" refuses_blas
+check "its binary computes what build/ssmd computes, bit for bit" same_bits
+check "$((over_kb / 1024)) MB over its base without the model, at most 12" test $over_kb -le 12288
 check "its user writes nowhere in it but in /tmp" cannot_write
 check "health check fails while nothing runs" unhealthy
 check "ready within 10 s, as the image is configured" start_daemon
@@ -191,6 +209,6 @@ if [ -n "$daemon" ]; then
     check "SIGTERM when idle: exit 0 within a second ($took_ms ms)" stops_with_zero 1000
 fi
 
-echo "image $image_mb MB, $((image_mb - base_mb)) MB of it over the base"
+echo "image $((image_kb / 1024)) MB, $((model_kb / 1024)) MB of it the model"
 echo "$n_passed passed, $n_failed failed"
 [ "$n_failed" = 0 ]
