@@ -53,7 +53,7 @@ static bool parse(struct options *o, int argc, char **argv)
 /* Levels of the subject that failed. */
 static int report(const struct subject *s, const struct levels *l)
 {
-    const struct tally *t = compare_tally();
+    const struct totals *t = compare_totals();
     int failed = 0;
     for (int i = 0; i < l->n; i++)
         failed += t->failed[i] > 0;

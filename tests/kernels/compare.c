@@ -15,7 +15,7 @@
 enum { GUARD_BYTES = 256, GUARD = 0xa5 };
 
 static const struct levels *levels;
-static struct tally tally;
+static struct totals totals;
 static struct region wanted[CASE_OUTPUTS], gotten[CASE_OUTPUTS];
 static char running[200]; /* what a signal interrupts */
 
@@ -37,12 +37,12 @@ void compare_open(const struct levels *l)
 
 void compare_begin(void)
 {
-    tally = (struct tally){.digest = 0xcbf29ce484222325u};
+    totals = (struct totals){.digest = 0xcbf29ce484222325u};
 }
 
-const struct tally *compare_tally(void)
+const struct totals *compare_totals(void)
 {
-    return &tally;
+    return &totals;
 }
 
 /* ---- outputs ---------------------------------------------------------------- */
@@ -117,7 +117,7 @@ static void settle(char *out, const struct output *o)
 static void add_digest(const char *out, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i++)
-        tally.digest = (tally.digest ^ (uint8_t)out[i]) * 0x100000001b3u;
+        totals.digest = (totals.digest ^ (uint8_t)out[i]) * 0x100000001b3u;
 }
 
 static char reason[120]; /* what is wrong with the last output that is */
@@ -162,9 +162,9 @@ static bool level_fails(const struct subject *s, const struct kernel_case *c, in
 
 static void tell(const struct subject *s, const struct kernel_case *c, int level)
 {
-    if (tally.failed[level]++ == 0)
+    if (totals.failed[level]++ == 0)
         printf("FAIL %s, %s, case %u, %s: %s\n", s->name, levels->set[level]->name,
-               tally.n_cases, c->size, reason);
+               totals.n_cases, c->size, reason);
 }
 
 void compare_case(const struct subject *s, const struct kernel_case *c)
@@ -177,5 +177,5 @@ void compare_case(const struct subject *s, const struct kernel_case *c)
     for (int level = 0; level < levels->n; level++)
         if (level_fails(s, c, level, want))
             tell(s, c, level);
-    tally.n_cases++;
+    totals.n_cases++;
 }

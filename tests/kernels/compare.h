@@ -9,7 +9,7 @@
 #include "tests/kernels/level.h"
 
 /* Of the cases of one subject since compare_begin. */
-struct tally {
+struct totals {
     unsigned n_cases;
     unsigned failed[LEVELS_CAP]; /* cases, by level */
     uint64_t digest;             /* of all outputs of the best level */
@@ -24,6 +24,6 @@ void compare_begin(void);
 /* A visit_fn. The first difference of each level is printed. */
 void compare_case(const struct subject *s, const struct kernel_case *c);
 
-const struct tally *compare_tally(void);
+const struct totals *compare_totals(void);
 
 #endif
