@@ -13,7 +13,7 @@
 #include "api/prompt.h"
 #include "api/states.h"
 #include "engine/base/arena.h"
-#include "engine/engine.h"
+#include "engine/types.h"
 
 struct completion_request {
     struct arena arena; /* owns everything below */

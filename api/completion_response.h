@@ -16,7 +16,7 @@
 
 #include "api/completion_request.h"
 #include "engine/base/buf.h"
-#include "engine/engine.h"
+#include "engine/types.h"
 
 struct completion_response; /* one answer; owned by whoever opened it */
 

@@ -11,7 +11,7 @@
 
 #include "api/api.h"
 #include "engine/base/buf.h"
-#include "engine/engine.h"
+#include "engine/types.h"
 
 /* Four JSON arrays without their brackets. A zeroed struct is empty. */
 struct logprobs {

@@ -6,7 +6,7 @@
 #define API_SAMPLING_H
 
 #include "api/fields.h"
-#include "engine/engine.h"
+#include "engine/types.h"
 
 struct sampling {
     struct gen_params gen; /* arrays borrow from the arena of the walk */

@@ -1,18 +1,15 @@
-/* The door: opens model, vocabulary, kernels and runner, and hands every call to its
- * owner. */
+/* The main door: opens model, vocabulary, kernels and runner, checks requests, and hands
+ * every call to its owner. */
 #include "engine/engine.h"
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/engine_priv.h"
 #include "engine/kernel/blas.h"
 #include "engine/kernel/cpu.h"
-#include "engine/kernel/peak.h"
 #include "engine/model/export.h"
 #include "engine/run/emit.h"
-#include "engine/run/lease.h"
 #include "engine/run/object_io.h"
-#include "engine/run/runner.h"
-#include "engine/run/score.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/match.h"
 
@@ -27,27 +24,8 @@ enum {
     MAX_THREADS = 256
 };
 
-struct engine {
-    struct model model;
-    struct vocab *vocab; /* owns; NULL with no_tokenizer */
-    struct pool *pool;   /* owns */
-    struct runner runner;
-    struct score score;
-    struct peak peak;
-    struct engine_info info;
-    struct object_kind kind;
-    char hash[17];
-};
-
 /* ---- opening ---------------------------------------------------------------- */
 
-static const enum quant_weights weights_asked[] = {
-    [ENGINE_WEIGHTS_OWN] = QUANT_OWN,   [ENGINE_WEIGHTS_F32] = QUANT_F32,
-    [ENGINE_WEIGHTS_BF16] = QUANT_BF16, [ENGINE_WEIGHTS_Q8] = QUANT_Q8,
-    [ENGINE_WEIGHTS_Q4] = QUANT_Q4,
-};
-static const enum kv_type kv_asked[] = {
-    [ENGINE_KV_F32] = KV_F32, [ENGINE_KV_F16] = KV_F16, [ENGINE_KV_Q8] = KV_Q8};
 static const char *const kv_names[] = {
     [ENGINE_KV_F32] = "f32", [ENGINE_KV_F16] = "f16", [ENGINE_KV_Q8] = "q8"};
 
@@ -210,8 +188,8 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
         .shape = o.shape,
         .context = o.context_tokens,
         .blas = o.math == ENGINE_MATH_BLAS,
-        .weights = weights_asked[o.weights],
-        .kv = kv_asked[o.kv],
+        .weights = o.weights,
+        .kv = o.kv,
     };
     rc = model_open(&e->model, &mo, err);
     if (rc == 0 && !o.no_tokenizer && !o.shape)
@@ -461,135 +439,12 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
     return score_run(&e->score, &e->runner, &j, err);
 }
 
-/* ---- state objects ---------------------------------------------------------- */
-
-void engine_object_of(const struct engine *e, const struct engine_lease *s,
-                      struct engine_object *out)
-{
-    object_io_object_of(&e->kind, s, out);
-}
-
-int engine_object_save(const struct engine *e, const struct engine_lease *s, int fd,
-                       const char *tenant, struct err *err)
-{
-    return object_io_save(&e->kind, s, fd, tenant, err);
-}
-
-int engine_object_load(const struct engine *e, struct engine_lease *s, int fd,
-                       const char *tenant, struct err *err)
-{
-    return object_io_load(&e->kind, s, fd, tenant, err);
-}
-
-void engine_lease_release(struct engine *e, struct engine_lease *s, bool good)
-{
-    lease_release(&e->runner, s, good);
-}
-
-struct engine_lease *engine_persist_next(struct engine *e, bool all)
-{
-    return lease_persist_next(&e->runner, all);
-}
-
-void engine_lease_path_of(const struct engine_lease *s, struct engine_lease_path *out)
-{
-    *out = (struct engine_lease_path){.tenant = s->key,
-                                      .cache_salt = s->key + s->tenant_len,
-                                      .tokens = s->said.ids,
-                                      .n_tokens = (int)s->said.n_ids};
-}
-
-const int32_t *engine_lease_unseen(const struct engine *e, const struct engine_lease *s,
-                                   size_t *n, struct buf *text)
-{
-    *n = history_unseen(&s->said);
-    if (e->vocab)
-        match_unseen(e->vocab, &s->said, text);
-    return s->said.ids + s->said.n_ids - *n;
-}
-
-int engine_object_open(const struct engine *e, int fd, const char *tenant,
-                       struct engine_object *out, struct history *said, struct err *err)
-{
-    return object_io_open_file(&e->kind, fd, tenant, out, said, err);
-}
-
-int engine_object_peek(const struct engine *e, int fd, const char *tenant,
-                       struct engine_object *out, struct err *err)
-{
-    return object_io_peek(&e->kind, fd, tenant, out, err);
-}
-
-int engine_upload_open(struct engine_upload **out, const struct engine *e,
-                       const char *tenant, struct err *err)
-{
-    return object_io_open(out, &e->kind, tenant, err);
-}
-
-int engine_upload_put(struct engine_upload *in, const void *data, size_t len,
-                      struct err *err)
-{
-    return object_io_put(in, data, len, err);
-}
-
-int engine_upload_end(struct engine_upload *in, struct err *err)
-{
-    return object_io_end(in, err);
-}
-
-const struct engine_object *engine_upload_object(struct engine_upload *in)
-{
-    return object_io_object(in);
-}
-
-void engine_upload_close(struct engine_upload *in)
-{
-    object_io_close(in);
-}
-
-/* ---- measuring -------------------------------------------------------------- */
-
-void engine_cost(const struct engine *e, const struct engine_batch *b,
-                 struct engine_cost *out)
-{
-    const struct cost_step step = {b->n_seqs, b->n_rows, b->depth};
-    struct cost sum = {0};
-    model_cost(&e->model, &step, b->n_sampled, &sum);
-    *out = (struct engine_cost){.weight_bytes = sum.weight_bytes,
-                                .state_bytes = sum.state_bytes,
-                                .kv_bytes = sum.kv_bytes,
-                                .int8_ops = sum.int8_ops,
-                                .f32_ops = sum.f32_ops};
-}
-
-int engine_peak(struct engine *e, enum engine_peak what, double *amount, struct err *err)
-{
-    static const enum limit_kind kinds[] = {[ENGINE_PEAK_READ] = LIMIT_READ,
-                                            [ENGINE_PEAK_F32] = LIMIT_F32,
-                                            [ENGINE_PEAK_INT8] = LIMIT_INT8};
-    int rc = peak_open(&e->peak, err);
-    if (rc == 0)
-        *amount = peak_run(&e->peak, e->pool, kinds[what]);
-    return rc;
-}
-
-void engine_trim(struct engine *e)
-{
-    slots_trim(&e->runner.slots);
-    pages_trim(&e->runner.pages);
-}
-
-size_t engine_available(void)
-{
-    return memory_plan_available();
-}
-
 /* ---- converting ------------------------------------------------------------- */
 
 int engine_convert(const char *model_dir, enum engine_weights weights, const char *path,
                    struct engine_converted *out, struct err *err)
 {
-    const struct model_options o = {.dir = model_dir, .weights = weights_asked[weights]};
+    const struct model_options o = {.dir = model_dir, .weights = weights};
     struct model m;
     int rc = model_open(&m, &o, err);
     if (rc)

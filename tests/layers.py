@@ -67,16 +67,6 @@ LEFT = {
     ("server/serve/conn.h", "server/routes/generation_state.h"),
     ("server/serve/loop.c", "server/routes/generation.h"),
     ("server/serve/reaper.c", "server/routes/generation.h"),
-    ("api/completion_response.h", "engine/engine.h"),
-    ("api/completion_request.h", "engine/engine.h"),
-    ("api/logprobs.h", "engine/engine.h"),
-    ("api/sampling.h", "engine/engine.h"),
-    ("engine/run/lease.h", "engine/engine.h"),
-    ("engine/run/object_io.h", "engine/engine.h"),
-    ("engine/run/request.h", "engine/engine.h"),
-    ("engine/run/sample.h", "engine/engine.h"),
-    ("engine/tokenizer/bpe.h", "engine/engine.h"),
-    ("engine/tokenizer/detok.c", "engine/engine.h"),
 }
 LEFT_TWINS = {"engine/state/object_file"}
 

@@ -20,6 +20,8 @@
 #ifndef ENGINE_KERNEL_KERNEL_H
 #define ENGINE_KERNEL_KERNEL_H
 
+#include "engine/types.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,10 +50,6 @@ static inline size_t dtype_bytes(enum dtype type)
 {
     return type == DTYPE_F32 ? 4 : 2;
 }
-
-/* Types of a K/V page: floats, halves, or bytes with an f16 scale for every token and 32
- * values of a head. */
-enum kv_type { KV_F32, KV_F16, KV_Q8, KV_N };
 
 /* Rows of x are quantised in groups of 32 along k, the last one padded with zeros:
  * m = max |x|; scale = m / 127, q = x * (127 / m) rounded to the nearest even integer. A
@@ -192,8 +190,8 @@ struct kernels {
     void (*linear[DTYPE_N])(const struct linear_args *);
     /* One row of n values into ceil(n / 32) groups, `stride` groups apart. */
     void (*quantise)(const float *x, size_t n, struct quant_group *q, size_t stride);
-    void (*kv_store[KV_N])(const struct kv_args *);
-    void (*attn[KV_N])(const struct attn_args *);
+    void (*kv_store[ENGINE_KV_N])(const struct kv_args *);
+    void (*attn[ENGINE_KV_N])(const struct attn_args *);
     void (*ssd)(const struct ssd_args *);
     void (*gss)(const struct gss_args *);
     void (*dss)(const struct dss_args *);

@@ -265,13 +265,13 @@ static void loop_task(void *arg, int task, int thread)
     atomic_fetch_add(&r->sum, r->loop.run(r->n));
 }
 
-double peak_run(const struct peak *l, struct pool *p, enum limit_kind kind)
+double peak_run(const struct peak *l, struct pool *p, enum engine_peak kind)
 {
-    if (kind == LIMIT_READ) {
+    if (kind == ENGINE_PEAK_READ) {
         pool_run(p, read_task, l->buffer, BUFFER_BYTES / PIECE_BYTES);
         return BUFFER_BYTES;
     }
-    struct rounds r = {kind == LIMIT_F32 ? f32_loop() : int8_loop(), 20000, 0};
+    struct rounds r = {kind == ENGINE_PEAK_F32 ? f32_loop() : int8_loop(), 20000, 0};
     if (!r.loop.run)
         return 0;
     pool_run(p, loop_task, &r, TASKS * pool_threads(p));

@@ -9,12 +9,7 @@
 
 #include "engine/base/err.h"
 #include "engine/kernel/pool.h"
-
-enum limit_kind {
-    LIMIT_READ, /* bytes of a buffer larger than the caches, each read once */
-    LIMIT_F32,  /* operations, a fused multiply-add being two */
-    LIMIT_INT8  /* the same, products of bytes summed exactly in int32 */
-};
+#include "engine/types.h"
 
 struct peak {     /* zeroed = not open */
     char *buffer; /* owns */
@@ -25,6 +20,6 @@ void peak_close(struct peak *l);                /* accepts a zeroed struct */
 
 /* Runs a piece of some ten milliseconds; returns its bytes or operations, 0 where the
  * processor has no instructions for it. Operations are counted from the results. */
-double peak_run(const struct peak *l, struct pool *p, enum limit_kind kind);
+double peak_run(const struct peak *l, struct pool *p, enum engine_peak kind);
 
 #endif

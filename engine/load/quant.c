@@ -10,18 +10,18 @@
 
 enum { F16_INF = 0x7c00 };
 
-enum dtype quant_target(enum quant_weights ask, const struct quant_use *u)
+enum dtype quant_target(enum engine_weights ask, const struct quant_use *u)
 {
     bool never = u->role == QUANT_EXACT || u->n_out < QUANT_MIN_OUT;
     bool small = (int64_t)u->n_out * u->n_in < QUANT_SMALL;
     switch (ask) {
-    case QUANT_F32:
+    case ENGINE_WEIGHTS_F32:
         return DTYPE_F32;
-    case QUANT_BF16:
+    case ENGINE_WEIGHTS_BF16:
         return u->role == QUANT_EXACT ? u->own : DTYPE_BF16;
-    case QUANT_Q8:
+    case ENGINE_WEIGHTS_Q8:
         return never ? u->own : DTYPE_Q8;
-    case QUANT_Q4:
+    case ENGINE_WEIGHTS_Q4:
         if (never)
             return u->own;
         return u->role == QUANT_TABLE || small ? DTYPE_Q8 : DTYPE_Q4;

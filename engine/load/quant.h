@@ -37,10 +37,6 @@
 #include "engine/base/err.h"
 #include "engine/kernel/matrix.h"
 
-/* The values of --weights. Own: each tensor's type in the file, quantised files
- * included. */
-enum quant_weights { QUANT_OWN, QUANT_F32, QUANT_BF16, QUANT_Q8, QUANT_Q4 };
-
 /* A matrix by its use. A table (embedding, head) is q8 where others are q4. An exact one
  * computes steps or decays, where errors grow with the context; it is never rounded. */
 enum quant_role { QUANT_MATRIX, QUANT_TABLE, QUANT_EXACT };
@@ -56,7 +52,7 @@ struct quant_use {
     enum dtype own;
     int n_out, n_in;
 };
-enum dtype quant_target(enum quant_weights ask, const struct quant_use *u);
+enum dtype quant_target(enum engine_weights ask, const struct quant_use *u);
 
 /* "f32", "f16", "bf16", "q8", "q4". */
 const char *quant_name(enum dtype type);

@@ -16,7 +16,7 @@
 struct attn {
     struct matrix q, k, v, o;
     int n_heads, n_kv_heads, head_dim, group;
-    enum kv_type kv;
+    enum engine_kv kv;
     size_t half_bytes; /* K or V of one head in a page */
     float scale;
     const struct rope *rope;  /* or NULL */
@@ -43,12 +43,13 @@ static int bind_temperature(struct attn *a, const char *name, const struct bind 
 }
 
 /* kernel.h has the layout of a half of a page. */
-static size_t half_bytes(enum kv_type type, int head_dim)
+static size_t half_bytes(enum engine_kv type, int head_dim)
 {
-    static const size_t each[KV_N] = {sizeof(float), sizeof(uint16_t), sizeof(int8_t)};
+    static const size_t each[ENGINE_KV_N] = {sizeof(float), sizeof(uint16_t),
+                                             sizeof(int8_t)};
     size_t n = (size_t)head_dim, groups = (n + QUANT_GROUP - 1) / QUANT_GROUP;
     size_t bytes = n * PAGE_TOKENS * each[type];
-    if (type == KV_Q8)
+    if (type == ENGINE_KV_Q8)
         bytes += groups * PAGE_TOKENS * sizeof(uint16_t);
     return (bytes + 63) / 64 * 64;
 }
@@ -257,11 +258,13 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
 /* Bytes of n values in a page: f16 scales for every 32 bytes of q8. */
 static double kv_bytes(const struct attn *a, double n)
 {
-    static const double each[] = {[KV_F32] = 4, [KV_F16] = 2, [KV_Q8] = 34.0 / 32};
+    static const double each[] = {
+        [ENGINE_KV_F32] = 4, [ENGINE_KV_F16] = 2, [ENGINE_KV_Q8] = 34.0 / 32};
     return n * each[a->kv];
 }
 
-static void attn_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+static void attn_cost(const struct mixer *mx, const struct engine_batch *s,
+                      struct engine_cost *sum)
 {
     const struct attn *a = mx->impl;
     double rows = cost_rows(s), last = (double)s->depth + s->n_rows;

@@ -87,7 +87,7 @@ static int take_quantised(struct bound *x, const struct bind *b, struct err *err
 {
     int rc = quant_file_take(&x->m, b->weights, b->arena, x->name, err);
     enum dtype own = x->m.type, want = target(b, x, own);
-    if (rc || want == own || (b->held == QUANT_Q4 && own == DTYPE_Q4))
+    if (rc || want == own || (b->held == ENGINE_WEIGHTS_Q4 && own == DTYPE_Q4))
         return rc;
     return err_param(err, ERR_ARGUMENT, "weights",
                      "weights: tensor %.200s: expected floats to make %s of, found %s "

@@ -32,9 +32,9 @@ struct bind {
     struct weights *weights;
     struct arena *arena; /* the model's lifetime */
     bool blas;
-    enum quant_weights held; /* what matrices become */
-    enum kv_type kv;         /* what pages hold */
-    const char *prefix;      /* e.g. "model.layers.3." */
+    enum engine_weights held; /* what matrices become */
+    enum engine_kv kv;        /* what pages hold */
+    const char *prefix;       /* e.g. "model.layers.3." */
     int hidden_size;
     int *quant_in; /* the most inputs of a quantised matrix so far; may be NULL */
     struct bind_list *list; /* may be NULL */

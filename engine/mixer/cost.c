@@ -1,7 +1,7 @@
 /* Counts a step's bytes and operations. Any thread; no state. */
 #include "engine/mixer/cost.h"
 
-double cost_rows(const struct cost_step *s)
+double cost_rows(const struct engine_batch *s)
 {
     return (double)s->n_seqs * s->n_rows;
 }
@@ -15,7 +15,8 @@ static double weight_bytes(const struct matrix *m)
     return (double)m->n_out * m->n_in * (double)dtype_bytes(m->type);
 }
 
-void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows)
+void cost_linears(struct engine_cost *sum, const struct matrix *const *m, int n,
+                  double rows)
 {
     for (int i = 0; i < n; i++) {
         double ops = 2 * rows * m[i]->n_out * m[i]->n_in;
@@ -24,7 +25,7 @@ void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double
     }
 }
 
-void cost_state(struct cost *sum, const struct cost_step *s, size_t fixed_bytes)
+void cost_state(struct engine_cost *sum, const struct engine_batch *s, size_t fixed_bytes)
 {
     sum->state_bytes += 2.0 * s->n_seqs * (double)fixed_bytes;
 }

@@ -13,23 +13,17 @@
 #define ENGINE_MIXER_COST_H
 
 #include "engine/kernel/gemm.h"
-
-struct cost_step { /* n_seqs sequences with n_rows rows each, from position depth on */
-    int n_seqs, n_rows, depth;
-};
-
-struct cost {
-    double weight_bytes, state_bytes, kv_bytes;
-    double int8_ops, f32_ops; /* products with quantised weights; everything else */
-};
+#include "engine/types.h"
 
 /* All rows of the step. */
-double cost_rows(const struct cost_step *s);
+double cost_rows(const struct engine_batch *s);
 
 /* Adds n products with `rows` rows. */
-void cost_linears(struct cost *sum, const struct matrix *const *m, int n, double rows);
+void cost_linears(struct engine_cost *sum, const struct matrix *const *m, int n,
+                  double rows);
 
 /* Adds one read and one write of every sequence's fixed state, padding excepted. */
-void cost_state(struct cost *sum, const struct cost_step *s, size_t fixed_bytes);
+void cost_state(struct engine_cost *sum, const struct engine_batch *s,
+                size_t fixed_bytes);
 
 #endif

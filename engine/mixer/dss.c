@@ -210,7 +210,8 @@ static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x,
 
 /* A mode of a channel: three fused products and one product to advance, two fused to
  * read. Its state is complex, and so is its coefficient, which is a weight. */
-static void dss_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+static void dss_cost(const struct mixer *mx, const struct engine_batch *s,
+                     struct engine_cost *sum)
 {
     const struct dss *l = mx->impl;
     const struct matrix *const all[] = {&l->v, &l->u, &l->c, &l->o};

@@ -57,7 +57,8 @@ static void ffn_run(const struct mixer *mx, const struct ctx *c, const float *x,
     arena_release(c->scratch, mark);
 }
 
-static void ffn_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+static void ffn_cost(const struct mixer *mx, const struct engine_batch *s,
+                     struct engine_cost *sum)
 {
     const struct ffn *f = mx->impl;
     const struct matrix *const all[] = {&f->gate, &f->up, &f->down};

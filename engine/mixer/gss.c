@@ -123,7 +123,8 @@ static void gss_run(const struct mixer *mx, const struct ctx *c, const float *x,
 }
 
 /* A channel's step is a fused product and a product. */
-static void gss_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+static void gss_cost(const struct mixer *mx, const struct engine_batch *s,
+                     struct engine_cost *sum)
 {
     const struct gss *l = mx->impl;
     const struct matrix *const all[] = {&l->g, &l->b, &l->f, &l->o};

@@ -60,7 +60,8 @@ struct mixer_kind {
     /* y[r, :] from x[r, :], both [n_rows, hidden_size]; advances the states. */
     void (*run)(const struct mixer *mx, const struct ctx *c, const float *x, float *y);
     /* Adds what a step of these rows must read, write and compute. */
-    void (*cost)(const struct mixer *mx, const struct cost_step *s, struct cost *sum);
+    void (*cost)(const struct mixer *mx, const struct engine_batch *s,
+                 struct engine_cost *sum);
 };
 
 struct mixer {

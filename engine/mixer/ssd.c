@@ -138,7 +138,8 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
 }
 
 /* For each element of the state: a product and two fused ones, the last to read it. */
-static void ssd_cost(const struct mixer *mx, const struct cost_step *s, struct cost *sum)
+static void ssd_cost(const struct mixer *mx, const struct engine_batch *s,
+                     struct engine_cost *sum)
 {
     const struct ssd *l = mx->impl;
     const struct matrix *const all[] = {&l->c, &l->b, &l->x, &l->dt, &l->out};

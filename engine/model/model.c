@@ -331,8 +331,8 @@ void model_head(const struct model *m, const struct ctx *c, const float *h,
 }
 
 struct cost_job {
-    const struct cost_step *step;
-    struct cost *sum;
+    const struct engine_batch *step;
+    struct engine_cost *sum;
 };
 
 static void add_cost(struct mixer *mx, void *arg)
@@ -341,13 +341,13 @@ static void add_cost(struct mixer *mx, void *arg)
     mx->kind->cost(mx, j->step, j->sum);
 }
 
-void model_cost(const struct model *m, const struct cost_step *s, int n_sampled,
-                struct cost *sum)
+void model_cost(const struct model *m, const struct engine_batch *s,
+                struct engine_cost *sum)
 {
     const struct matrix *const head[] = {&m->head};
     struct cost_job j = {s, sum};
     for (int i = 0; i < m->hp.n_layers; i++)
         block_each_mixer(&m->blocks[i], add_cost, &j);
-    if (n_sampled)
-        cost_linears(sum, head, 1, n_sampled);
+    if (s->n_sampled)
+        cost_linears(sum, head, 1, s->n_sampled);
 }

@@ -37,8 +37,8 @@ struct model {
     struct hparams hp;
     int context; /* positions served */
     bool blas;
-    enum quant_weights weights_ask;
-    enum kv_type kv;
+    enum engine_weights weights_ask;
+    enum engine_kv kv;
     struct embedding embed;
     struct block *blocks; /* [hp.n_layers] */
     struct norm final_norm;
@@ -58,8 +58,8 @@ struct model_options {
     const char *shape; /* a file with the keys of config.json: random weights */
     int context;       /* 0 = max_position_embeddings */
     bool blas;
-    enum quant_weights weights; /* 0 = each tensor's own type */
-    enum kv_type kv;            /* 0 = f32 */
+    enum engine_weights weights; /* 0 = each tensor's own type */
+    enum engine_kv kv;           /* 0 = f32 */
 };
 
 /* ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept then. */
@@ -81,8 +81,8 @@ int model_rope(struct model *m, const struct rope **out, int dim, bool plain_len
                struct err *err);
 
 /* Adds a step's bytes and operations; the head runs for n_sampled rows. */
-void model_cost(const struct model *m, const struct cost_step *s, int n_sampled,
-                struct cost *sum);
+void model_cost(const struct model *m, const struct engine_batch *s,
+                struct engine_cost *sum);
 
 /* Scratch bytes of a step of max_rows rows with max_logits head rows. */
 size_t model_scratch(const struct model *m, int max_rows, int max_logits);

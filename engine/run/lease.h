@@ -16,9 +16,10 @@
 #ifndef ENGINE_RUN_LEASE_H
 #define ENGINE_RUN_LEASE_H
 
+#include "engine/base/history.h"
 #include "engine/base/list.h"
-#include "engine/engine.h"
 #include "engine/state/radix.h"
+#include "engine/types.h"
 
 struct request;
 struct runner;

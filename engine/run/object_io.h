@@ -1,19 +1,20 @@
 /*
- * States that come in and go out: what this engine's state objects are, those that arrive
- * over the wire, and files into and out of states on loan. Any thread; of the pools only
- * what is lent (lease.h) is touched.
+ * State objects in files and uploads: what identifies this engine's objects, leases
+ * written to files and read from them, objects checked as they arrive. Any thread; of the
+ * pools only what is leased (lease.h) is touched.
  */
 #ifndef ENGINE_RUN_OBJECT_IO_H
 #define ENGINE_RUN_OBJECT_IO_H
 
-#include "engine/engine.h"
+#include "engine/base/history.h"
 #include "engine/model/model.h"
 #include "engine/state/object.h"
+#include "engine/types.h"
 
 /* What the bits of this model's states depend on. */
 struct object_kind object_io_kind(const struct model *m, uint64_t tokenizer_hash);
 
-/* engine_object_*, engine_upload_*: see engine.h. kind is borrowed until close. */
+/* engine_object_*, engine_upload_*: see objects.h. kind is borrowed until close. */
 void object_io_object_of(const struct object_kind *k, const struct engine_lease *s,
                          struct engine_object *out);
 int object_io_save(const struct object_kind *k, const struct engine_lease *s, int fd,

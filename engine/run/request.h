@@ -10,9 +10,9 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/list.h"
-#include "engine/engine.h"
 #include "engine/run/seq.h"
 #include "engine/state/prefix.h"
+#include "engine/types.h"
 
 struct request {
     struct list link;   /* in the scheduler's waiting or running list */

@@ -13,8 +13,8 @@
 #define ENGINE_RUN_SAMPLE_H
 
 #include "engine/base/err.h"
-#include "engine/engine.h"
 #include "engine/run/rank.h"
+#include "engine/types.h"
 
 struct sampler {
     const struct kernels *k;

@@ -54,7 +54,7 @@ static void fill_part(void *arg, int task, int thread)
     }
     size_t bytes = r->pages.page_bytes;
     char *page = r->pages.base + (size_t)f->s->pages[task] * bytes;
-    if (r->model->kv == KV_F32)
+    if (r->model->kv == ENGINE_KV_F32)
         fill_floats(page, bytes / sizeof(float), seed);
     else
         fill_halves(page, bytes / sizeof(uint16_t), seed);

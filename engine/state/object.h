@@ -36,7 +36,7 @@ struct object_kind {
     uint64_t model_hash, tokenizer_hash;
     uint64_t slot_bytes, page_bytes;
     uint32_t weights;     /* bits of the element types that matrices are held as */
-    uint32_t kv, math;    /* enum kv_type; 0 exact, 1 blas */
+    uint32_t kv, math;    /* enum engine_kv; 0 exact, 1 blas */
     uint32_t rope_length; /* the length a rotary table was made for; 0: of no effect */
     int vocab_size;       /* ids are below it; not in the head */
     int max_tokens;       /* n_tokens is at most this; not in the head */

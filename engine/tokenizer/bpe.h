@@ -12,8 +12,8 @@
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
 #include "engine/base/ids.h"
-#include "engine/engine.h"
 #include "engine/tokenizer/vocab.h"
+#include "engine/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>

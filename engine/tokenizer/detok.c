@@ -10,7 +10,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
-#include "engine/engine.h"
+#include "engine/types.h"
 
 #include <string.h>
 

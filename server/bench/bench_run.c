@@ -1,6 +1,8 @@
 /* Submitting, stepping, timing. */
 #include "server/bench/bench_run.h"
 
+#include "engine/measure.h"
+
 #include <string.h>
 #include <time.h>
 

@@ -15,6 +15,8 @@
 #include "server/bench/bench_run.h"
 #include "server/cmd/cmd.h"
 
+#include "engine/measure.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "server/routes/generation_state.h"
 
 #include "engine/base/log.h"
+#include "engine/objects.h"
 #include "server/routes/generation.h"
 #include "server/serve/conn.h"
 #include "server/storage/object_writer.h"

@@ -3,6 +3,7 @@
 
 #include "api/states.h"
 #include "engine/base/mem.h"
+#include "engine/objects.h"
 #include "server/routes/generation.h"
 #include "server/routes/route_states.h"
 #include "server/storage/object_writer.h"

@@ -9,6 +9,7 @@
 
 #include "engine/base/list.h"
 #include "engine/base/mem.h"
+#include "engine/objects.h"
 
 #include <assert.h>
 #include <pthread.h>

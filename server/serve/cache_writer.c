@@ -2,6 +2,7 @@
 #include "server/serve/cache_writer.h"
 
 #include "engine/base/log.h"
+#include "engine/objects.h"
 #include "server/serve/server.h"
 #include "server/storage/object_writer.h"
 #include "server/storage/store_walk.h"

@@ -29,7 +29,7 @@ static double now(void)
 struct bench {
     struct pool *pool;
     const struct kernels *k;
-    enum kv_type type;
+    enum engine_kv type;
     char *pages;
     size_t page_bytes, half;
     int32_t *table;
@@ -131,13 +131,13 @@ static void run_store(struct bench *b)
         pool_run(b->pool, store, b, pieces);
 }
 
-static void open_pages(struct bench *b, enum kv_type type, int n_tokens)
+static void open_pages(struct bench *b, enum engine_kv type, int n_tokens)
 {
-    static const size_t each[KV_N] = {4, 2, 1};
+    static const size_t each[ENGINE_KV_N] = {4, 2, 1};
     int n = (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
     b->type = type;
     b->half = (size_t)HEAD * PAGE_TOKENS * each[type];
-    b->half += type == KV_Q8 ? (size_t)HEAD : 0;
+    b->half += type == ENGINE_KV_Q8 ? (size_t)HEAD : 0;
     b->page_bytes = (size_t)(b->layers * b->heads) * 2 * b->half;
     b->pages = mem_alloc((size_t)n * b->page_bytes);
     b->table = mem_alloc((size_t)n * sizeof *b->table);
@@ -170,30 +170,32 @@ static void close_pages(struct bench *b)
 
 static void run_read(struct bench *b)
 {
-    b->peak_done = peak_run(&b->peak, b->pool, LIMIT_READ);
+    b->peak_done = peak_run(&b->peak, b->pool, ENGINE_PEAK_READ);
 }
 
 static void run_fma(struct bench *b)
 {
-    b->peak_done = peak_run(&b->peak, b->pool, LIMIT_F32);
+    b->peak_done = peak_run(&b->peak, b->pool, ENGINE_PEAK_F32);
 }
 
 /* ---- the table -------------------------------------------------------------- */
 
-static const char *const type_names[KV_N] = {"f32", "f16", "q8"};
+static const char *const type_names[ENGINE_KV_N] = {"f32", "f16", "q8"};
 
 static void bench_decode(struct bench *b, double limit, double fma)
 {
     static const int depths[] = {1023, 4095, 16383};
     printf("decode, 1 sequence\n%5s %6s %10s %8s %10s %8s\n", "kv", "depth", "GB/s",
            "of limit", "GFLOP/s", "of FMA");
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int i = 0; i < 3; i++) {
             b->depth = depths[i];
             b->rows = 1;
             open_pages(b, type, b->depth + 1);
             double t = timed(run_attn, b), keys = b->depth + 1;
-            double each = type == KV_F32 ? 4 : type == KV_F16 ? 2 : 34.0 / 32;
+            double each = type == ENGINE_KV_F32   ? 4
+                          : type == ENGINE_KV_F16 ? 2
+                                                  : 34.0 / 32;
             double bytes = keys * b->layers * b->heads * 2 * HEAD * each;
             double flops = keys * b->layers * b->heads * b->group * HEAD * 4;
             printf("%5s %6d %10.1f %8.2f %10.1f %8.2f\n", type_names[type], b->depth + 1,
@@ -208,7 +210,7 @@ static void bench_prefill(struct bench *b, double fma)
     static const int cases[][2] = {{0, 256}, {0, 512}, {0, 2048}, {3840, 256}};
     printf("prefill\n%5s %6s %6s %10s %8s %14s\n", "kv", "depth", "rows", "GFLOP/s",
            "of FMA", "store us/row");
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int i = 0; i < 4; i++) {
             b->depth = cases[i][0];
             b->rows = cases[i][1];

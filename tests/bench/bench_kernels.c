@@ -96,7 +96,7 @@ static double timed(run_fn *run, struct product *p, int calls)
     return (now() - t) / calls;
 }
 
-static double peak_rate(const struct bench *b, enum limit_kind kind)
+static double peak_rate(const struct bench *b, enum engine_peak kind)
 {
     double t = now(), work = peak_run(&b->peak, b->g.pool, kind);
     return work / (now() - t);
@@ -123,13 +123,13 @@ struct figures {
 static struct figures measure(struct product *p)
 {
     double ours[ROUNDS], blas[ROUNDS], memory[ROUNDS], compute[ROUNDS];
-    enum limit_kind kind = p->type < DTYPE_FLOATS ? LIMIT_F32 : LIMIT_INT8;
+    enum engine_peak kind = p->type < DTYPE_FLOATS ? ENGINE_PEAK_F32 : ENGINE_PEAK_INT8;
     double one = timed(run_ours, p, 2);
     int calls = one < ROUND_S ? (int)(ROUND_S / one) : 1;
     for (int r = 0; r < ROUNDS; r++) {
         ours[r] = timed(run_ours, p, calls);
         blas[r] = p->type == DTYPE_F32 ? timed(run_blas, p, calls) : 0;
-        memory[r] = peak_rate(p->b, LIMIT_READ);
+        memory[r] = peak_rate(p->b, ENGINE_PEAK_READ);
         compute[r] = peak_rate(p->b, kind);
     }
     return (struct figures){median(ours), median(blas), median(memory), median(compute)};

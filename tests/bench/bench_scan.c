@@ -190,7 +190,7 @@ static void run_scale(struct bench *b)
 
 static void run_fma(struct bench *b)
 {
-    b->peak_done = peak_run(&b->peak, b->pool, LIMIT_F32);
+    b->peak_done = peak_run(&b->peak, b->pool, ENGINE_PEAK_F32);
 }
 
 /* ---- the table -------------------------------------------------------------- */

@@ -584,8 +584,8 @@ static void poisoned(const struct subject *s, struct rows *r)
         model_open(&m,
                    &(struct model_options){.dir = s->dir,
                                            .context = s->context,
-                                           .weights = (enum quant_weights)s->weights,
-                                           .kv = (enum kv_type)s->kv},
+                                           .weights = (enum engine_weights)s->weights,
+                                           .kv = (enum engine_kv)s->kv},
                    &err),
         0);
     assert_int_equal(pool_open(&pool, 1, &err), 0);

@@ -12,6 +12,7 @@
  * allocates dies here.
  */
 #include "engine/engine.h"
+#include "engine/measure.h"
 
 #include "engine/base/list.h"
 #include "engine/base/mem.h"

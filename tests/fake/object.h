@@ -2,7 +2,7 @@
 #ifndef TESTS_FAKE_OBJECT_H
 #define TESTS_FAKE_OBJECT_H
 
-#include "engine/engine.h"
+#include "engine/objects.h"
 #include "engine/run/lease.h"
 
 /* Before anything else here; at open. */

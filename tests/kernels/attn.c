@@ -18,26 +18,26 @@ struct size {
 
 static unsigned number; /* of the case, within its subject */
 
-static size_t values_bytes(enum kv_type type, int head_dim)
+static size_t values_bytes(enum engine_kv type, int head_dim)
 {
-    static const size_t width[KV_N] = {4, 2, 1};
+    static const size_t width[ENGINE_KV_N] = {4, 2, 1};
     return (size_t)(head_dim * PAGE_TOKENS) * width[type];
 }
 
-static size_t scales_count(enum kv_type type, int head_dim)
+static size_t scales_count(enum engine_kv type, int head_dim)
 {
     size_t groups = ((size_t)head_dim + QUANT_GROUP - 1) / QUANT_GROUP;
-    return type == KV_Q8 ? groups * PAGE_TOKENS : 0;
+    return type == ENGINE_KV_Q8 ? groups * PAGE_TOKENS : 0;
 }
 
 /* Of K or V of a page, up to the next line. */
-static size_t half_bytes(enum kv_type type, int head_dim)
+static size_t half_bytes(enum engine_kv type, int head_dim)
 {
     size_t n = values_bytes(type, head_dim) + 2 * scales_count(type, head_dim);
     return (n + LINE - 1) / LINE * LINE;
 }
 
-static size_t page_bytes(enum kv_type type, int head_dim)
+static size_t page_bytes(enum engine_kv type, int head_dim)
 {
     return MARGIN + 2 * half_bytes(type, head_dim);
 }
@@ -93,26 +93,27 @@ static void run_alone(const struct kernels *k, const void *args, void *const *ou
 }
 
 /* NaN where a token's values are: what they are scaled with, if anything is. */
-static void forget(char *half, enum kv_type type, int head_dim, int token, bool key)
+static void forget(char *half, enum engine_kv type, int head_dim, int token, bool key)
 {
-    int n = type == KV_Q8 ? (head_dim + QUANT_GROUP - 1) / QUANT_GROUP : head_dim;
-    size_t width = type == KV_F32 ? 4 : 2;
+    int n = type == ENGINE_KV_Q8 ? (head_dim + QUANT_GROUP - 1) / QUANT_GROUP : head_dim;
+    size_t width = type == ENGINE_KV_F32 ? 4 : 2;
     static const uint32_t nan = 0x7fc07e00; /* as float, and its low half as f16 */
-    half += type == KV_Q8 ? values_bytes(type, head_dim) : 0;
+    half += type == ENGINE_KV_Q8 ? values_bytes(type, head_dim) : 0;
     for (int d = 0; d < n; d++) {
-        int at = key || type == KV_Q8 ? d * PAGE_TOKENS + token : token * head_dim + d;
+        int at =
+            key || type == ENGINE_KV_Q8 ? d * PAGE_TOKENS + token : token * head_dim + d;
         memcpy(half + (size_t)at * width, &nan, width);
     }
 }
 
-static const char *pages_input(enum kv_type type, int n_pages, int head_dim,
+static const char *pages_input(enum engine_kv type, int n_pages, int head_dim,
                                enum kind kind)
 {
     size_t n = (size_t)n_pages * page_bytes(type, head_dim);
     size_t half = half_bytes(type, head_dim), n_scales = scales_count(type, head_dim);
-    if (type == KV_F32)
+    if (type == ENGINE_KV_F32)
         return (const char *)input_floats(0, n / sizeof(float), kind);
-    if (type == KV_F16)
+    if (type == ENGINE_KV_F16)
         return (const char *)input_halves(0, n / 2, DTYPE_F16, kind);
     char *pages = (char *)input_bytes(0, n);
     const uint16_t *scales = input_halves(3, n / 2, DTYPE_F16, kind);
@@ -123,7 +124,7 @@ static const char *pages_input(enum kv_type type, int n_pages, int head_dim,
     return pages;
 }
 
-static void forget_absent(const struct attn_args *a, enum kv_type type, int n_keys)
+static void forget_absent(const struct attn_args *a, enum engine_kv type, int n_keys)
 {
     for (int key = n_keys; key < pages_of(n_keys) * PAGE_TOKENS; key++) {
         size_t page = (size_t)a->table[key / PAGE_TOKENS] * a->page_bytes;
@@ -136,7 +137,7 @@ static void forget_absent(const struct attn_args *a, enum kv_type type, int n_ke
 static void visit_attn(const struct subject *s, visit_fn *visit, struct size z,
                        enum kind kind, bool timed)
 {
-    enum kv_type type = (enum kv_type)s->type;
+    enum engine_kv type = (enum engine_kv)s->type;
     int last = z.n_keys + z.n_rows - 1, n_pages = pages_of(last);
     input_begin(s->name, number++);
     size_t ld = (size_t)(z.group * z.head_dim) + input_below(3);
@@ -202,7 +203,7 @@ static void alone_cases(const struct subject *s, visit_fn *visit)
 
 struct store {
     struct kv_args args;
-    enum kv_type type;
+    enum engine_kv type;
 };
 
 static void run_store(const struct kernels *k, const void *args, void *const *out)
@@ -216,8 +217,8 @@ static void run_store(const struct kernels *k, const void *args, void *const *ou
 static void visit_store(const struct subject *s, visit_fn *visit, struct kv_args a,
                         enum kind kind, bool timed)
 {
-    static const enum unit units[KV_N] = {UNIT_F32, UNIT_F16, UNIT_BYTES};
-    struct store c = {.args = a, .type = (enum kv_type)s->type};
+    static const enum unit units[ENGINE_KV_N] = {UNIT_F32, UNIT_F16, UNIT_BYTES};
+    struct store c = {.args = a, .type = (enum engine_kv)s->type};
     int n_pages = pages_of(a.pos + a.n_rows);
     input_begin(s->name, number++);
     c.args.ld = (size_t)a.head_dim + input_below(3);
@@ -256,14 +257,14 @@ static void store_cases(const struct subject *s, visit_fn *visit)
 }
 
 const struct subject attn_subjects[] = {
-    {"kv_store f32", store_cases, run_store, NULL, KV_F32, "G/s"},
-    {"kv_store f16", store_cases, run_store, NULL, KV_F16, "G/s"},
-    {"kv_store q8", store_cases, run_store, NULL, KV_Q8, "G/s"},
-    {"attn f32", attn_cases, run_together, NULL, KV_F32, "GFLOP/s"},
-    {"attn f16", attn_cases, run_together, NULL, KV_F16, "GFLOP/s"},
-    {"attn q8", attn_cases, run_together, NULL, KV_Q8, "GFLOP/s"},
-    {"attn f32, alone", alone_cases, run_alone, run_together, KV_F32, ""},
-    {"attn f16, alone", alone_cases, run_alone, run_together, KV_F16, ""},
-    {"attn q8, alone", alone_cases, run_alone, run_together, KV_Q8, ""},
+    {"kv_store f32", store_cases, run_store, NULL, ENGINE_KV_F32, "G/s"},
+    {"kv_store f16", store_cases, run_store, NULL, ENGINE_KV_F16, "G/s"},
+    {"kv_store q8", store_cases, run_store, NULL, ENGINE_KV_Q8, "G/s"},
+    {"attn f32", attn_cases, run_together, NULL, ENGINE_KV_F32, "GFLOP/s"},
+    {"attn f16", attn_cases, run_together, NULL, ENGINE_KV_F16, "GFLOP/s"},
+    {"attn q8", attn_cases, run_together, NULL, ENGINE_KV_Q8, "GFLOP/s"},
+    {"attn f32, alone", alone_cases, run_alone, run_together, ENGINE_KV_F32, ""},
+    {"attn f16, alone", alone_cases, run_alone, run_together, ENGINE_KV_F16, ""},
+    {"attn q8, alone", alone_cases, run_alone, run_together, ENGINE_KV_Q8, ""},
     {NULL, NULL, NULL, NULL, 0, NULL},
 };

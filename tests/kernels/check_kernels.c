@@ -24,9 +24,9 @@ static const struct subject *const lists[] = {linear_subjects, quant_subjects,
  * linear, quantise, kv_store, attn, scans, norms and reductions, rope, elementwise,
  * widen.
  */
-_Static_assert(sizeof(struct kernels) ==
-                   (1 + DTYPE_N + 1 + KV_N + KV_N + 3 + 5 + 1 + 11 + DTYPE_FLOATS) *
-                       sizeof(void *),
+_Static_assert(sizeof(struct kernels) == (1 + DTYPE_N + 1 + ENGINE_KV_N + ENGINE_KV_N +
+                                          3 + 5 + 1 + 11 + DTYPE_FLOATS) *
+                                             sizeof(void *),
                "a kernel of the table has no cases");
 
 struct options {

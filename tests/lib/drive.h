@@ -7,6 +7,7 @@
 #define TESTS_LIB_DRIVE_H
 
 #include "engine/engine.h"
+#include "engine/objects.h"
 
 struct note { /* one event; ev.text is owned */
     struct event ev;

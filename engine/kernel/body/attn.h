@@ -38,17 +38,19 @@ struct heads {
     int first, n;
 };
 
-INLINE size_t value_bytes(enum kv_type type)
+INLINE size_t value_bytes(enum engine_kv type)
 {
-    return type == KV_F32 ? sizeof(float) : type == KV_F16 ? sizeof(uint16_t) : 1;
+    return type == ENGINE_KV_F32   ? sizeof(float)
+           : type == ENGINE_KV_F16 ? sizeof(uint16_t)
+                                   : 1;
 }
 
 /* Widened values i … of a half. */
-INLINE vec load_page(enum kv_type type, const char *half, size_t i, size_t n)
+INLINE vec load_page(enum engine_kv type, const char *half, size_t i, size_t n)
 {
-    if (type == KV_F32)
+    if (type == ENGINE_KV_F32)
         return load_lanes((const float *)(const void *)half + i, n);
-    if (type == KV_F16) {
+    if (type == ENGINE_KV_F16) {
         const uint16_t *at = (const uint16_t *)(const void *)half + i;
         uint16_t whole[LANES] = {0};
         if (n == LANES)
@@ -65,9 +67,9 @@ INLINE vec load_page(enum kv_type type, const char *half, size_t i, size_t n)
 }
 
 /* x[0] b + c for several b. */
-INLINE vec fma_of(enum kv_type type, const float *x, vec b, vec c)
+INLINE vec fma_of(enum engine_kv type, const float *x, vec b, vec c)
 {
-    return type == KV_F32 ? v_fma(v_set1(*x), b, c) : v_fma_from(x, b, c);
+    return type == ENGINE_KV_F32 ? v_fma(v_set1(*x), b, c) : v_fma_from(x, b, c);
 }
 
 /* q8: where the scales of the page's tokens for group g of head_dim lie. */
@@ -89,7 +91,7 @@ struct chain {
 };
 
 /* Prefetches the cache lines of this part of the next pages; a line holds several d. */
-INLINE void fetch_keys(enum kv_type type, const struct batch *f, const struct block *b,
+INLINE void fetch_keys(enum engine_kv type, const struct batch *f, const struct block *b,
                        int page, int d)
 {
     size_t row = PAGE_TOKENS * value_bytes(type);
@@ -101,7 +103,7 @@ INLINE void fetch_keys(enum kv_type type, const struct batch *f, const struct bl
 }
 
 /* s[h][g] = Σ q[d] k[d]. */
-INLINE void score_chain(enum kv_type type, const struct batch *f, struct heads t,
+INLINE void score_chain(enum engine_kv type, const struct batch *f, struct heads t,
                         const struct block *b, struct chain c, vec (*s)[BLOCK_PAGES])
 {
     const char *half[BLOCK_PAGES];
@@ -138,7 +140,7 @@ INLINE void store_scores(struct batch *f, struct heads t, int page, vec (*s)[BLO
     }
 }
 
-INLINE void score_plain(enum kv_type type, struct batch *f, struct heads t,
+INLINE void score_plain(enum engine_kv type, struct batch *f, struct heads t,
                         const struct block *b, int page)
 {
     vec s[ATTN_TILE][BLOCK_PAGES];
@@ -159,7 +161,7 @@ INLINE void score_groups(struct batch *f, struct heads t, const struct block *b,
     }
     for (int d = 0, group = 0; d < hd; d += QUANT_GROUP, group++) {
         int end = d + QUANT_GROUP < hd ? d + QUANT_GROUP : hd;
-        score_chain(KV_Q8, f, t, b, (struct chain){page, d, end}, s);
+        score_chain(ENGINE_KV_Q8, f, t, b, (struct chain){page, d, end}, s);
         UNROLL
         for (int g = 0; g < ATTN_PAGES; g++) {
             vec scale = load_scales(f->a, b->page[page + g] + f->a->k_offset, group);
@@ -173,11 +175,11 @@ INLINE void score_groups(struct batch *f, struct heads t, const struct block *b,
 }
 
 /* Scores of a tile against all pages of the block. */
-INLINE void score_tile(enum kv_type type, struct batch *f, struct heads t,
+INLINE void score_tile(enum engine_kv type, struct batch *f, struct heads t,
                        const struct block *b)
 {
     for (int page = 0; page < b->n_pages; page += ATTN_PAGES) {
-        if (type == KV_Q8)
+        if (type == ENGINE_KV_Q8)
             score_groups(f, t, b, page);
         else
             score_plain(type, f, t, b, page);
@@ -282,7 +284,7 @@ INLINE void weigh(const struct batch *f, struct heads t, const struct block *b,
 }
 
 /* Prefetches the same values of the next page. */
-INLINE void fetch_values(enum kv_type type, const char *half, size_t at, int vecs)
+INLINE void fetch_values(enum engine_kv type, const char *half, size_t at, int vecs)
 {
     size_t n = value_bytes(type), end = (size_t)(vecs * LANES) * n;
     UNROLL
@@ -291,7 +293,7 @@ INLINE void fetch_values(enum kv_type type, const char *half, size_t at, int vec
 }
 
 /* sum += Σ p v over keys [from, to) of one page; p is w[h][g] for group g of the part. */
-INLINE void value_page(enum kv_type type, const struct batch *f, struct heads t,
+INLINE void value_page(enum engine_kv type, const struct batch *f, struct heads t,
                        const char *const half[2], struct part part, struct keys keys,
                        const float *(*w)[VALUE_GROUPS], vec (*sum)[ATTN_VECS])
 {
@@ -313,20 +315,20 @@ INLINE void value_page(enum kv_type type, const struct batch *f, struct heads t,
 }
 
 /* o = o c + Σ p v; without c when a part of the block was added before. */
-INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
+INLINE void value_tile(enum engine_kv type, struct batch *f, struct heads t,
                        const struct block *b, struct part part, struct keys keys)
 {
     vec sum[ATTN_TILE][ATTN_VECS];
     float scaled[ATTN_TILE][VALUE_GROUPS][ATTN_BLOCK];
     const float *w[ATTN_TILE][VALUE_GROUPS];
-    if (type == KV_Q8)
+    if (type == ENGINE_KV_Q8)
         weigh(f, t, b, part, scaled);
     UNROLL
     for (int h = 0; h < t.n; h++) {
         vec c = v_set1(keys.from ? 1.0f : f->c[(t.first + h) * 4]);
         UNROLL
         for (int g = 0; g < VALUE_GROUPS; g++)
-            w[h][g] = type == KV_Q8 ? scaled[h][g] : f->p[t.first + h];
+            w[h][g] = type == ENGINE_KV_Q8 ? scaled[h][g] : f->p[t.first + h];
         UNROLL
         for (int i = 0; i < part.vecs; i++)
             sum[h][i] =
@@ -347,7 +349,7 @@ INLINE void value_tile(enum kv_type type, struct batch *f, struct heads t,
     }
 }
 
-INLINE void value_parts(enum kv_type type, struct batch *f, struct heads t,
+INLINE void value_parts(enum engine_kv type, struct batch *f, struct heads t,
                         const struct block *b, struct keys keys)
 {
     size_t d = 0, n = (size_t)f->a->head_dim;
@@ -370,7 +372,7 @@ struct page_type {
     value_fn *value;
 };
 
-INLINE void score_any(enum kv_type type, struct batch *f, struct heads t,
+INLINE void score_any(enum engine_kv type, struct batch *f, struct heads t,
                       const struct block *b)
 {
     switch (t.n) {
@@ -388,7 +390,7 @@ INLINE void score_any(enum kv_type type, struct batch *f, struct heads t,
     }
 }
 
-INLINE void value_any(enum kv_type type, struct batch *f, struct heads t,
+INLINE void value_any(enum engine_kv type, struct batch *f, struct heads t,
                       const struct block *b, struct keys keys)
 {
     switch (t.n) {
@@ -418,9 +420,9 @@ INLINE void value_any(enum kv_type type, struct batch *f, struct heads t,
     }                                                                                    \
     static const struct page_type page_##name = {score_##name, value_##name};
 
-PAGE_TYPE(f32, KV_F32)
-PAGE_TYPE(f16, KV_F16)
-PAGE_TYPE(q8, KV_Q8)
+PAGE_TYPE(f32, ENGINE_KV_F32)
+PAGE_TYPE(f16, ENGINE_KV_F16)
+PAGE_TYPE(q8, ENGINE_KV_Q8)
 
 /* ---- all together ----------------------------------------------------------- */
 

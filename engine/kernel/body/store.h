@@ -61,17 +61,17 @@ INLINE struct values load_values(const float *x, size_t n)
 }
 
 /* A group of 32 values of one row in the type of the page; n of them count. */
-INLINE void convert_group(enum kv_type type, const float *x, size_t n, char *to,
+INLINE void convert_group(enum engine_kv type, const float *x, size_t n, char *to,
                           uint16_t *scale)
 {
     _Alignas(64) uint16_t scales[LANES];
     struct values p = load_values(x, n);
-    if (type == KV_F32) {
+    if (type == ENGINE_KV_F32) {
         v_store((float *)(void *)to, p.low);
         v_store((float *)(void *)to + LANES, p.high);
         return;
     }
-    if (type == KV_F16) {
+    if (type == ENGINE_KV_F16) {
         v_store_f16(halves_of(to), p.low);
         v_store_f16(halves_of(to) + LANES, p.high);
         return;
@@ -84,18 +84,18 @@ INLINE void convert_group(enum kv_type type, const float *x, size_t n, char *to,
 }
 
 /* Bytes of one value, [from] to [to]. */
-INLINE void move(enum kv_type type, char *to, size_t at, const char *from, size_t i)
+INLINE void move(enum engine_kv type, char *to, size_t at, const char *from, size_t i)
 {
-    if (type == KV_F32)
+    if (type == ENGINE_KV_F32)
         ((float *)(void *)to)[at] = ((const float *)(const void *)from)[i];
-    else if (type == KV_F16)
+    else if (type == ENGINE_KV_F16)
         halves_of(to)[at] = ((const uint16_t *)(const void *)from)[i];
     else
         to[at] = from[i];
 }
 
 /* A token's values lie apart in K and are contiguous in V. */
-INLINE void store_rows(enum kv_type type, const struct half *h, bool is_key)
+INLINE void store_rows(enum engine_kv type, const struct half *h, bool is_key)
 {
     for (int r = 0; r < h->n_rows; r++) {
         size_t token = (size_t)(h->token + r);
@@ -106,7 +106,7 @@ INLINE void store_rows(enum kv_type type, const struct half *h, bool is_key)
             char *row = h->to + (token * h->n + d) * value_bytes(type);
             char *to = is_key || n < QUANT_GROUP ? group : row;
             convert_group(type, h->x + (size_t)r * h->ld + d, n, to, &scale);
-            if (type == KV_Q8)
+            if (type == ENGINE_KV_Q8)
                 halves_of(h->to + h->n * PAGE_TOKENS)[d / 2 + token] = scale;
             for (size_t i = 0; is_key && i < n; i++)
                 move(type, h->to, (d + i) * PAGE_TOKENS + token, group, i);
@@ -128,13 +128,13 @@ INLINE void turn(const struct half *h, size_t d, vec *t)
     v_transpose(t);
 }
 
-INLINE void store_keys_plain(enum kv_type type, const struct half *h)
+INLINE void store_keys_plain(enum engine_kv type, const struct half *h)
 {
     for (size_t d = 0; d < h->n; d += LANES) {
         vec t[LANES];
         turn(h, d, t);
         for (size_t i = 0; i < LANES && d + i < h->n; i++) {
-            if (type == KV_F32)
+            if (type == ENGINE_KV_F32)
                 v_store((float *)(void *)h->to + (d + i) * PAGE_TOKENS, t[i]);
             else
                 v_store_f16(halves_of(h->to) + (d + i) * PAGE_TOKENS, t[i]);
@@ -164,9 +164,9 @@ INLINE void store_keys_group(const struct half *h, size_t d, size_t n)
     }
 }
 
-INLINE void store_keys(enum kv_type type, const struct half *h)
+INLINE void store_keys(enum engine_kv type, const struct half *h)
 {
-    if (type != KV_Q8)
+    if (type != ENGINE_KV_Q8)
         store_keys_plain(type, h);
     else
         for (size_t d = 0; d < h->n; d += QUANT_GROUP)
@@ -175,7 +175,7 @@ INLINE void store_keys(enum kv_type type, const struct half *h)
 
 /* ---- the kernels ------------------------------------------------------------ */
 
-INLINE void store_page(enum kv_type type, const struct half *k, const struct half *v)
+INLINE void store_page(enum engine_kv type, const struct half *k, const struct half *v)
 {
     if (k->n_rows == PAGE_TOKENS)
         store_keys(type, k);
@@ -184,7 +184,7 @@ INLINE void store_page(enum kv_type type, const struct half *k, const struct hal
     store_rows(type, v, false);
 }
 
-INLINE void store(enum kv_type type, const struct kv_args *a)
+INLINE void store(enum engine_kv type, const struct kv_args *a)
 {
     for (int done = 0, n; done < a->n_rows; done += n) {
         int pos = a->pos + done, token = pos % PAGE_TOKENS;
@@ -200,15 +200,15 @@ INLINE void store(enum kv_type type, const struct kv_args *a)
 
 static void store_f32(const struct kv_args *a)
 {
-    store(KV_F32, a);
+    store(ENGINE_KV_F32, a);
 }
 
 static void store_f16(const struct kv_args *a)
 {
-    store(KV_F16, a);
+    store(ENGINE_KV_F16, a);
 }
 
 static void store_q8(const struct kv_args *a)
 {
-    store(KV_Q8, a);
+    store(ENGINE_KV_Q8, a);
 }

@@ -20,7 +20,7 @@ enum { MOST_PAGES = 40, MOST_HEAD = 256, MOST_QUERIES = 160, GUARD = 24, GAP = 6
 
 static const unsigned char UNTOUCHED = 0xA5;
 
-static const char *const type_names[KV_N] = {"f32", "f16", "q8"};
+static const char *const type_names[ENGINE_KV_N] = {"f32", "f16", "q8"};
 
 /* ---- input ------------------------------------------------------------------ */
 
@@ -83,7 +83,7 @@ static const struct kernels *const *sets(void)
 /* Pages of one head, the last by address before a page nobody may touch, in scattered
  * order; between the halves and the pages lies a gap that stays as it is. */
 struct cache {
-    enum kv_type type;
+    enum engine_kv type;
     char *map, *base;
     size_t map_bytes, half, page_bytes, bytes;
     int32_t table[MOST_PAGES];
@@ -91,15 +91,15 @@ struct cache {
     float *k, *v; /* [n_tokens][head_dim] */
 };
 
-static size_t half_bytes(enum kv_type type, int head_dim)
+static size_t half_bytes(enum engine_kv type, int head_dim)
 {
     size_t n = (size_t)(head_dim * PAGE_TOKENS), groups = ((size_t)head_dim + 31) / 32;
-    return type == KV_F32   ? n * sizeof(float)
-           : type == KV_F16 ? n * 2
-                            : n + groups * PAGE_TOKENS * 2;
+    return type == ENGINE_KV_F32   ? n * sizeof(float)
+           : type == ENGINE_KV_F16 ? n * 2
+                                   : n + groups * PAGE_TOKENS * 2;
 }
 
-static void open_cache(struct cache *c, enum kv_type type, int n_tokens, int head_dim)
+static void open_cache(struct cache *c, enum engine_kv type, int n_tokens, int head_dim)
 {
     size_t system = (size_t)sysconf(_SC_PAGESIZE);
     *c = (struct cache){.type = type, .n_tokens = n_tokens, .head_dim = head_dim};
@@ -170,12 +170,12 @@ static uint16_t *halves(char *p)
 
 static void poison(const struct cache *c, char *half, int token, size_t place)
 {
-    if (c->type == KV_F32)
+    if (c->type == ENGINE_KV_F32)
         ((float *)(void *)half)[place] = NAN;
-    else if (c->type == KV_F16)
+    else if (c->type == ENGINE_KV_F16)
         halves(half)[place] = 0x7e00;
     int groups = (c->head_dim + QUANT_GROUP - 1) / QUANT_GROUP;
-    for (int g = 0; c->type == KV_Q8 && g < groups; g++)
+    for (int g = 0; c->type == ENGINE_KV_Q8 && g < groups; g++)
         halves(half + c->head_dim * PAGE_TOKENS)[g * PAGE_TOKENS + token] = 0x7e00;
 }
 
@@ -201,7 +201,7 @@ static void expect_bytes(const char *want, const char *got, size_t n, const char
 }
 
 /* Every set writes the same bytes, whichever way the rows are cut, and no others. */
-static void one_store(enum kv_type type, int n_tokens, int head_dim, enum kind kind)
+static void one_store(enum engine_kv type, int n_tokens, int head_dim, enum kind kind)
 {
     struct cache want, got;
     open_cache(&want, type, n_tokens, head_dim);
@@ -227,14 +227,14 @@ static void test_store(void **state)
 {
     static const int dims[] = {1, 8, 16, 17, 24, 32, 40, 64, 80, 128};
     (void)state;
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
             for (enum kind kind = 0; kind < N_KINDS; kind++)
                 one_store(type, 1 + (int)(rng() % 90), dims[i], kind);
 }
 
 /* One row of floats stored as tokens 0, 1, … of head_dim values; V is returned. */
-static char *stored(struct cache *c, enum kv_type type, const float *x, int n_tokens,
+static char *stored(struct cache *c, enum engine_kv type, const float *x, int n_tokens,
                     int head_dim)
 {
     open_cache(c, type, n_tokens, head_dim);
@@ -267,7 +267,7 @@ static void test_halves_round_to_nearest_even(void **state)
         x[5] = nextafterf(tie, INFINITY);
         x[6] = 1e30f;
         x[7] = -INFINITY;
-        const uint16_t *got = halves(stored(&c, KV_F16, x, 1, 8));
+        const uint16_t *got = halves(stored(&c, ENGINE_KV_F16, x, 1, 8));
         uint16_t even = (uint16_t)(h + (h & 1));
         assert_int_equal(got[0], h);
         assert_int_equal(got[1], h | 0x8000);
@@ -293,7 +293,7 @@ static void test_q8_codes(void **state)
     x[QUANT_GROUP] = NAN;
     x[2 * QUANT_GROUP] = -INFINITY;
     x[HD] = 1e8f;
-    const int8_t *code = (const int8_t *)stored(&c, KV_Q8, x, PAGE_TOKENS, HD);
+    const int8_t *code = (const int8_t *)stored(&c, ENGINE_KV_Q8, x, PAGE_TOKENS, HD);
     const uint16_t *scales = (const uint16_t *)(const void *)(code + HD * PAGE_TOKENS);
     for (int t = 0; t < PAGE_TOKENS; t++)
         for (int g = 0; g < 3; g++) {
@@ -369,7 +369,7 @@ static void expect_same(const float *want, const float *got, size_t n, const cha
 }
 
 /* Rows one by one by the C set: what every set must give for all together. */
-static void define(const struct attn_args *a, enum kv_type type, float *want, size_t n)
+static void define(const struct attn_args *a, enum engine_kv type, float *want, size_t n)
 {
     memset(a->out, UNTOUCHED, n * sizeof *a->out);
     for (int r = 0; r < a->n_rows; r++) {
@@ -383,7 +383,7 @@ static void define(const struct attn_args *a, enum kv_type type, float *want, si
     memcpy(want, a->out, n * sizeof *want);
 }
 
-static void one_attn(enum kv_type type, struct asked w, int head_dim, enum kind kind)
+static void one_attn(enum engine_kv type, struct asked w, int head_dim, enum kind kind)
 {
     static float want[(MOST_QUERIES + 8) * MOST_HEAD];
     struct cache c;
@@ -415,7 +415,7 @@ static void test_attn_keys(void **state)
 {
     static const int dims[] = {24, 40, 64, 80, 128};
     (void)state;
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int keys = 1; keys <= 300;
              keys += keys % 16 == 15 || keys % 16 == 0 ? 1 : 1 + (int)(rng() % 6))
             one_attn(type, (struct asked){keys, 1, 1 + (int)(rng() % 8)}, dims[rng() % 5],
@@ -426,12 +426,12 @@ static void test_attn_shapes(void **state)
 {
     static const int dims[] = {1, 7, 16, 17, 24, 33, 40, 64, 80, 100, 128, 256};
     (void)state;
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
             for (int group = 1; group <= 8; group++)
                 one_attn(type, (struct asked){1 + (int)(rng() % 140), 1, group}, dims[i],
                          PLAIN);
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int group = 9; group <= 40; group += 5)
             one_attn(type, (struct asked){77, 1, group}, 24, PLAIN);
 }
@@ -442,7 +442,7 @@ static void test_attn_rows(void **state)
     static const int starts[] = {1, 2, 15, 49, 50, 60, 63, 64, 65, 120, 128, 250};
     static const int dims[] = {17, 64, 80};
     (void)state;
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
             for (int rows = 2; rows <= 40; rows += 1 + (int)(rng() % 9)) {
                 int most = MOST_QUERIES / rows < 8 ? MOST_QUERIES / rows : 8;
@@ -457,7 +457,7 @@ static void test_attn_hostile(void **state)
 {
     (void)state;
     for (enum kind kind = 0; kind < N_KINDS; kind++)
-        for (enum kv_type type = 0; type < KV_N; type++)
+        for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
             for (int i = 0; i < 6; i++) {
                 one_attn(type, (struct asked){1 + (int)(rng() % 200), 1, 3}, 20, kind);
                 one_attn(type, (struct asked){1 + (int)(rng() % 200), 13, 3}, 64, kind);
@@ -470,7 +470,7 @@ static void test_attn_rows_are_apart(void **state)
     enum { ROWS = 16, GROUP = 3, HD = 64, BAD = 9, N = ROWS * GROUP * HD };
     static float want[N];
     (void)state;
-    for (enum kv_type type = 0; type < KV_N; type++)
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int s = 0; sets()[s]; s++) {
             struct cache c;
             struct asked w = {50, ROWS, GROUP};
@@ -518,9 +518,9 @@ static void expect_meaning(const struct cache *c, const struct attn_args *a,
 /* Softmax attention in f64 over the values before they were stored. */
 static void test_meaning(void **state)
 {
-    static const double tolerances[KV_N] = {1e-5, 3e-3, 5e-2};
+    static const double tolerances[ENGINE_KV_N] = {1e-5, 3e-3, 5e-2};
     (void)state;
-    for (enum kv_type type = 0; type < KV_N; type++) {
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++) {
         struct cache c;
         struct asked w = {140, 5, 2};
         open_cache(&c, type, 144, 72);

@@ -176,7 +176,7 @@ static void test_attn(void **state)
                           1,
                           GROUP,
                           DIM};
-    kernel_c.attn[KV_F32](&a);
+    kernel_c.attn[ENGINE_KV_F32](&a);
     for (int g = 0; g < GROUP; g++) {
         double o[DIM] = {0}, l = 0;
         for (int j = 0; j < KEYS; j++) {

@@ -10,7 +10,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-static const enum limit_kind kinds[] = {LIMIT_READ, LIMIT_F32, LIMIT_INT8};
+static const enum engine_peak kinds[] = {ENGINE_PEAK_READ, ENGINE_PEAK_F32,
+                                         ENGINE_PEAK_INT8};
 
 static void each_kind_does_the_same_piece_every_time(void **state)
 {

@@ -17,8 +17,9 @@
 enum { MAX_OUT = 70, MAX_IN = 100, MAX_TILES = 3 * 4, TILE = PANEL * QUANT_GROUP };
 enum { PACKED_BYTES = MAX_TILES * (TILE + PANEL * 2) };
 
-static const enum quant_weights asks[] = {QUANT_OWN, QUANT_F32, QUANT_BF16, QUANT_Q8,
-                                          QUANT_Q4};
+static const enum engine_weights asks[] = {ENGINE_WEIGHTS_OWN, ENGINE_WEIGHTS_F32,
+                                           ENGINE_WEIGHTS_BF16, ENGINE_WEIGHTS_Q8,
+                                           ENGINE_WEIGHTS_Q4};
 
 /* ---- the oracle ------------------------------------------------------------- */
 

@@ -80,7 +80,8 @@ static void close_bench(struct bench *b)
 }
 
 /* The mixer over fresh pages, for one page type, kernel set and number of threads. */
-static void begin(struct bench *b, enum kv_type kv, const struct kernels *k, int threads)
+static void begin(struct bench *b, enum engine_kv kv, const struct kernels *k,
+                  int threads)
 {
     struct err err = {0};
     struct attn_spec spec = {"q", "k", "v", "o", HEADS, KV_HEADS, HD, false, NULL, NULL};
@@ -159,7 +160,7 @@ static void any_cut_gives_the_same_bytes(void **state)
     static struct bench b;
     (void)state;
     open_bench(&b);
-    for (enum kv_type kv = 0; kv < KV_N; kv++) {
+    for (enum engine_kv kv = 0; kv < ENGINE_KV_N; kv++) {
         int done[SEQS] = {0}, whole[SEQS] = {TOKENS, TOKENS};
         begin(&b, kv, &kernel_c, 1);
         step(&b, done, whole);
@@ -193,11 +194,12 @@ static void any_cut_gives_the_same_bytes(void **state)
  */
 static void a_page_has_the_bytes_of_its_type(void **state)
 {
-    static const size_t half[KV_N] = {40 * 16 * 4, 40 * 16 * 2, 40 * 16 + 2 * 16 * 2};
+    static const size_t half[ENGINE_KV_N] = {40 * 16 * 4, 40 * 16 * 2,
+                                             40 * 16 + 2 * 16 * 2};
     static struct bench b;
     (void)state;
     open_bench(&b);
-    for (enum kv_type kv = 0; kv < KV_N; kv++) {
+    for (enum engine_kv kv = 0; kv < ENGINE_KV_N; kv++) {
         begin(&b, kv, &kernel_c, 1);
         assert_int_equal(b.mx.need.page_bytes,
                          2 * KV_HEADS * ((half[kv] + 63) / 64 * 64));

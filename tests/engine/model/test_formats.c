@@ -35,7 +35,7 @@ static int unmake(void **state)
     return 0;
 }
 
-static void open_as(struct model *m, const char *dir, enum quant_weights weights)
+static void open_as(struct model *m, const char *dir, enum engine_weights weights)
 {
     struct err err = {0};
     struct model_options o = {.dir = dir, .weights = weights};
@@ -67,13 +67,13 @@ static void each_matrix_becomes_what_its_use_allows(void **state)
 {
     (void)state;
     static const struct {
-        enum quant_weights ask;
+        enum engine_weights ask;
         enum dtype matrix, table, steps;
-    } cases[] = {{QUANT_OWN, DTYPE_F32, DTYPE_F32, DTYPE_F32},
-                 {QUANT_F32, DTYPE_F32, DTYPE_F32, DTYPE_F32},
-                 {QUANT_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_F32},
-                 {QUANT_Q8, DTYPE_Q8, DTYPE_Q8, DTYPE_F32},
-                 {QUANT_Q4, DTYPE_Q4, DTYPE_Q8, DTYPE_F32}};
+    } cases[] = {{ENGINE_WEIGHTS_OWN, DTYPE_F32, DTYPE_F32, DTYPE_F32},
+                 {ENGINE_WEIGHTS_F32, DTYPE_F32, DTYPE_F32, DTYPE_F32},
+                 {ENGINE_WEIGHTS_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_F32},
+                 {ENGINE_WEIGHTS_Q8, DTYPE_Q8, DTYPE_Q8, DTYPE_F32},
+                 {ENGINE_WEIGHTS_Q4, DTYPE_Q4, DTYPE_Q8, DTYPE_F32}};
     uint64_t hashes[5];
     maker_transxssm(&made, &sizes);
     for (int i = 0; i < 5; i++) {
@@ -96,8 +96,9 @@ static void each_matrix_becomes_what_its_use_allows(void **state)
         hashes[i] = m.hash;
         model_close(&m);
     }
-    assert_true(hashes[QUANT_OWN] == hashes[QUANT_F32]); /* the same values */
-    for (int i = QUANT_F32; i < 5; i++)
+    assert_true(hashes[ENGINE_WEIGHTS_OWN] ==
+                hashes[ENGINE_WEIGHTS_F32]); /* the same values */
+    for (int i = ENGINE_WEIGHTS_F32; i < 5; i++)
         for (int j = i + 1; j < 5; j++)
             assert_true(hashes[i] != hashes[j]);
 }
@@ -107,8 +108,8 @@ static void a_tied_head_shares_the_quantised_table(void **state)
     (void)state;
     struct model m, plain;
     maker_transxssm(&made, &sizes);
-    open_as(&m, made.dir, QUANT_Q4);
-    open_as(&plain, made.dir, QUANT_F32);
+    open_as(&m, made.dir, ENGINE_WEIGHTS_Q4);
+    open_as(&plain, made.dir, ENGINE_WEIGHTS_F32);
     assert_ptr_equal(m.head.panels, m.embed.table.m.panels);
     assert_ptr_equal(m.head.scales, m.embed.table.m.scales);
     assert_null(m.embed.table.rows);
@@ -132,7 +133,7 @@ static void an_untied_head_is_a_table_of_its_own(void **state)
     (void)state;
     struct model m;
     maker_llama(&made, &sizes);
-    open_as(&m, made.dir, QUANT_Q4);
+    open_as(&m, made.dir, ENGINE_WEIGHTS_Q4);
     assert_int_equal(m.head.type, DTYPE_Q8);
     assert_ptr_not_equal(m.head.panels, m.embed.table.m.panels);
     assert_int_equal(find(&m, "lm_head.weight")->role, QUANT_TABLE);
@@ -174,7 +175,8 @@ static void same_matrices(const struct model *a, const struct model *b)
 static void a_model_that_was_written_out_holds_the_same(void **state)
 {
     (void)state;
-    static const enum quant_weights asks[] = {QUANT_F32, QUANT_BF16, QUANT_Q8, QUANT_Q4};
+    static const enum engine_weights asks[] = {ENGINE_WEIGHTS_F32, ENGINE_WEIGHTS_BF16,
+                                               ENGINE_WEIGHTS_Q8, ENGINE_WEIGHTS_Q4};
     for (int kind = 0; kind < 4; kind++)
         for (int i = 0; i < 4; i++) {
             struct model m, again;
@@ -187,7 +189,7 @@ static void a_model_that_was_written_out_holds_the_same(void **state)
                 maker_pha(&made, &sizes, kind == 2 ? "dss" : "gated");
             open_as(&m, made.dir, asks[i]);
             write_out(&m, &out);
-            open_as(&again, out.dir, QUANT_OWN);
+            open_as(&again, out.dir, ENGINE_WEIGHTS_OWN);
             same_matrices(&m, &again);
             expect_sum(&again);
             size_t quantised = 0;
@@ -209,13 +211,13 @@ static void a_quantised_file_is_not_asked_for_another_format(void **state)
     struct model m, again;
     struct maker out;
     maker_llama(&made, &sizes);
-    open_as(&m, made.dir, QUANT_Q8);
+    open_as(&m, made.dir, ENGINE_WEIGHTS_Q8);
     write_out(&m, &out);
-    for (int ask = QUANT_F32; ask <= QUANT_Q4; ask++) {
+    for (int ask = ENGINE_WEIGHTS_F32; ask <= ENGINE_WEIGHTS_Q4; ask++) {
         struct err err = {0};
-        struct model_options o = {.dir = out.dir, .weights = (enum quant_weights)ask};
+        struct model_options o = {.dir = out.dir, .weights = (enum engine_weights)ask};
         int rc = model_open(&again, &o, &err);
-        assert_int_equal(rc, ask == QUANT_Q8 ? 0 : -ERR_ARGUMENT);
+        assert_int_equal(rc, ask == ENGINE_WEIGHTS_Q8 ? 0 : -ERR_ARGUMENT);
         if (rc == 0) {
             model_close(&again);
             continue;

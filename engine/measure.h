@@ -1,0 +1,27 @@
+/*
+ * The engine's door for measurements: what a step costs, what the machine can do, what
+ * memory is left. Engine thread, but for engine_available, which any thread may call.
+ */
+#ifndef ENGINE_MEASURE_H
+#define ENGINE_MEASURE_H
+
+#include "engine/base/err.h"
+#include "engine/types.h"
+
+/* What a step over this batch must read, write and compute at the least. */
+void engine_cost(const struct engine *e, const struct engine_batch *b,
+                 struct engine_cost *out);
+
+/* Runs a piece of work for the engine's threads that only memory or the processor's
+ * multipliers limit, and stores its bytes or operations; the caller takes the time. The
+ * first call may allocate: ERR_MEMORY. */
+int engine_peak(struct engine *e, enum engine_peak what, double *amount, struct err *err);
+
+/* Gives the memory of slots and pages back to the system, if nothing is in them: what is
+ * resident afterwards is what later requests touch. */
+void engine_trim(struct engine *e);
+
+/* Bytes that this process may still take; 0 = unknown. */
+size_t engine_available(void);
+
+#endif
