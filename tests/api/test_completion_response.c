@@ -187,7 +187,7 @@ static void usage_is_a_chunk_when_asked_for(void **state)
     finish(&t);
 }
 
-static void states_are_told_beside_the_usage(void **state)
+static void states_are_reported_beside_the_usage(void **state)
 {
     (void)state;
     static const struct states_result told = {.loaded = "a",
@@ -606,7 +606,7 @@ int main(void)
         cmocka_unit_test(a_whole_answer),
         cmocka_unit_test(a_stream),
         cmocka_unit_test(usage_is_a_chunk_when_asked_for),
-        cmocka_unit_test(states_are_told_beside_the_usage),
+        cmocka_unit_test(states_are_reported_beside_the_usage),
         cmocka_unit_test(choices_of_several_prompts_keep_their_index),
         cmocka_unit_test(offsets_follow_the_text_in_characters),
         cmocka_unit_test(a_scored_prompt),

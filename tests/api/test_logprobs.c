@@ -99,7 +99,7 @@ static void the_token_is_among_its_alternatives_once(void **state)
     expect_tops(token(2, -7), "{\" c\":-7}");
 }
 
-static void of_two_with_one_text_the_better_is_kept(void **state)
+static void of_two_with_one_text_the_better_is_reported(void **state)
 {
     (void)state;
     struct event tops = token(0, -3);
@@ -159,7 +159,7 @@ int main(void)
         cmocka_unit_test(names_of_tokens),
         cmocka_unit_test(values_that_are_not_numbers),
         cmocka_unit_test(the_token_is_among_its_alternatives_once),
-        cmocka_unit_test(of_two_with_one_text_the_better_is_kept),
+        cmocka_unit_test(of_two_with_one_text_the_better_is_reported),
         cmocka_unit_test(twenty_alternatives_and_the_token_fit),
         cmocka_unit_test(no_key_holds_u0000),
         cmocka_unit_test(two_halves_make_one),

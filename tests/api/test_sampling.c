@@ -1,5 +1,6 @@
 /* Every numeric field at, below and beyond its limits, fractional, and of each wrong
- * type; and the lists among the generation fields. All through completion_request_parse. */
+ * type; and the lists among the generation fields. All through
+ * completion_request_parse. */
 #include "api/completion_request.h"
 #include "api/problem.h"
 
@@ -250,7 +251,7 @@ static void bias_keys_are_ids(void **state)
     }
 }
 
-static void what_cannot_be_honoured_is_refused(void **state)
+static void unsupported_values_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -275,8 +276,8 @@ static void what_cannot_be_honoured_is_refused(void **state)
     expect_ok("\"tool_choice\":\"none\"");
 }
 
-/* "must be an integer, not 1" would puzzle whoever sent 1.0. */
-static void a_whole_real_is_told_from_an_integer(void **state)
+/* "must be an integer, not 1" would be a confusing answer to 1.0. */
+static void a_whole_real_is_not_an_integer(void **state)
 {
     (void)state;
     static const char *const sent[] = {"1.0", "1e2", "1.5", "1e300"};
@@ -297,14 +298,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_numeric_field_keeps_its_limits),
         cmocka_unit_test(numbers_beyond_json_are_refused),
-        cmocka_unit_test(a_whole_real_is_told_from_an_integer),
+        cmocka_unit_test(a_whole_real_is_not_an_integer),
         cmocka_unit_test(values_land_where_they_belong),
         cmocka_unit_test(defaults_are_those_of_the_contract),
         cmocka_unit_test(off_values_of_top_k_are_zero),
         cmocka_unit_test(stops_are_one_to_four_texts),
         cmocka_unit_test(stop_ids_are_in_the_vocabulary),
         cmocka_unit_test(bias_keys_are_ids),
-        cmocka_unit_test(what_cannot_be_honoured_is_refused),
+        cmocka_unit_test(unsupported_values_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Names that are names, and what is told of states. */
+/* Names of state objects, and what responses report about states. */
 #include "api/states.h"
 #include "tests/lib/json_same.h"
 
@@ -51,7 +51,7 @@ static void a_list_holds_objects(void **state)
     buf_free(&out);
 }
 
-static void only_what_happened_is_told(void **state)
+static void only_what_happened_is_reported(void **state)
 {
     (void)state;
     struct buf out = {0};
@@ -69,7 +69,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_neither_paths_nor_hidden),
         cmocka_unit_test(a_list_holds_objects),
-        cmocka_unit_test(only_what_happened_is_told),
+        cmocka_unit_test(only_what_happened_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

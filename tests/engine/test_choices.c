@@ -1,8 +1,8 @@
 /*
- * Choices: each of them says what it would say alone, wherever the prompt ends in a page
- * that all of them go on to write. What one request of n choices tells is compared with
- * requests of one choice, and with the reading of its answers as prompts; two requests
- * of the same n would share a fault of the fork.
+ * Choices of one request equal separate requests of one choice, wherever the prompt ends
+ * in a page to which all choices go on to write. Two requests of the same n are not
+ * compared, because they would share a fault of the fork; the second check scores the
+ * answers as prompts.
  */
 #include "tests/lib/warm.h"
 
@@ -41,7 +41,7 @@ static void expect_alone(struct warm *w, uint64_t id, const struct engine_reques
     free(expected);
 }
 
-static void greedy_choices_say_what_one_says(void **state)
+static void greedy_choices_equal_one_choice(void **state)
 {
     int32_t ids[MOST];
     (void)state;
@@ -62,7 +62,7 @@ static void greedy_choices_say_what_one_says(void **state)
     }
 }
 
-static void sampled_choices_say_what_reading_says(void **state)
+static void sampled_choices_equal_their_scores(void **state)
 {
     int32_t ids[MOST], said[CHOICES][ANSWER + 1];
     (void)state;
@@ -92,8 +92,8 @@ static void sampled_choices_say_what_reading_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greedy_choices_say_what_one_says),
-        cmocka_unit_test(sampled_choices_say_what_reading_says),
+        cmocka_unit_test(greedy_choices_equal_one_choice),
+        cmocka_unit_test(sampled_choices_equal_their_scores),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }

@@ -1,10 +1,10 @@
 /*
- * The promise: the same request gives the same bits. Over every golden folder and larger
- * models of each architecture made here: any split, any row budget, any number of
- * threads, any kernel set, any company in the batch, whatever the memory held before.
+ * The same request gives the same bits. Over every golden folder and larger models of
+ * each architecture: any split of the prompt, any row budget, any number of threads,
+ * any kernel set, any other requests in the batch, any earlier contents of memory.
  *
- * Logits are compared as bits where they can be had (scoring); in the batch every event
- * carries the log-probabilities of the 20 best, compared as bits too.
+ * Scored logits are compared bit by bit; in a batch every event carries the
+ * log-probabilities of the 20 best tokens, which are compared bit by bit too.
  */
 #include "engine/kernel/cpu.h"
 #include "engine/run/score.h"
@@ -467,7 +467,7 @@ static void in_company(const struct subject *s, int n_threads)
             free(q[i].alone[c]);
 }
 
-static void company_changes_nothing(void **state)
+static void other_requests_change_nothing(void **state)
 {
     (void)state;
     for (size_t i = 0; i < n_subjects; i++)
@@ -510,7 +510,7 @@ static void expect_as_prompt(struct drive *d, const struct plan_of_one *q, int c
     assert_int_equal(at, n);
 }
 
-static void a_choice_is_what_its_text_gives_as_a_prompt(void **state)
+static void a_choice_equals_its_text_as_a_prompt(void **state)
 {
     static const int lengths[] = {1, 15, 16, 17, 32};
     (void)state;
@@ -611,7 +611,7 @@ static void poisoned(const struct subject *s, struct rows *r)
     model_close(&m);
 }
 
-static void poison_in_memory_changes_nothing(void **state)
+static void earlier_contents_of_memory_change_nothing(void **state)
 {
     (void)state;
     for (size_t i = 0; i < n_subjects; i++) {
@@ -622,7 +622,7 @@ static void poison_in_memory_changes_nothing(void **state)
     }
 }
 
-static void a_full_engine_leaves_nothing_behind(void **state)
+static void a_full_engine_releases_everything(void **state)
 {
     (void)state;
     for (size_t i = 0; i < n_subjects; i++) {
@@ -651,11 +651,11 @@ int main(void)
         cmocka_unit_test(any_row_budget_gives_the_same_bits),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(every_kernel_set_gives_the_same_bits),
-        cmocka_unit_test(company_changes_nothing),
-        cmocka_unit_test(a_choice_is_what_its_text_gives_as_a_prompt),
+        cmocka_unit_test(other_requests_change_nothing),
+        cmocka_unit_test(a_choice_equals_its_text_as_a_prompt),
         cmocka_unit_test(fewer_choices_are_the_first_of_more),
-        cmocka_unit_test(poison_in_memory_changes_nothing),
-        cmocka_unit_test(a_full_engine_leaves_nothing_behind),
+        cmocka_unit_test(earlier_contents_of_memory_change_nothing),
+        cmocka_unit_test(a_full_engine_releases_everything),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

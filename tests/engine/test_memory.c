@@ -1,6 +1,6 @@
 /*
- * Memory: it may run out at any allocation of opening and submitting, and then the error
- * says so and nothing is left behind; inside a step nothing is allocated at all.
+ * Memory may run out at any allocation of opening and submitting: the error names it and
+ * nothing leaks. Inside a step nothing is allocated.
  */
 #include "engine/base/mem.h"
 #include "tests/lib/drive.h"
@@ -161,7 +161,7 @@ static void a_step_allocates_nothing(void **state)
     drive_close(&d);
 }
 
-/* The same with stored prefixes: looked up, kept, handed over, evicted. */
+/* The same with the prefix cache: looked up, stored, adopted, evicted. */
 static void a_step_that_stores_prefixes_allocates_nothing(void **state)
 {
     struct engine_options o = options();
@@ -194,7 +194,7 @@ static void allocating_emit(void *arg, const struct event *ev)
     mem_free(mem_alloc(1));
 }
 
-/* The guard holds inside a step, whoever allocates. */
+/* The guard holds inside a step for every allocation. */
 static void an_allocation_inside_a_step_ends_the_process(void **state)
 {
     struct engine_options o = options();

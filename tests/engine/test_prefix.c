@@ -1,6 +1,6 @@
 /*
- * Stored prefixes, one request after the other: how much of a prompt is not read again,
- * and that a hit gives the bits of a miss, whatever is cut where.
+ * The prefix cache, one request after another: how many prompt tokens a hit saves, and
+ * that a hit gives the bits of a miss, wherever prompts are split.
  */
 #include "tests/lib/warm.h"
 
@@ -26,7 +26,7 @@ static int ask(struct warm *w, const int32_t *ids, int n)
     return warm_ask(w, &r);
 }
 
-/* Asks, and appends the answer to the prompt; tokens that were not read again. */
+/* Runs a request and appends its answer to the prompt. Returns the tokens of the hit. */
 static int talk(struct warm *w, int32_t *ids, int *n)
 {
     struct engine_request r = warm_request(ids, (size_t)*n, ANSWER);
@@ -73,7 +73,7 @@ static void a_hit_has_the_bits_of_a_miss_for_every_tail(void **state)
         }
 }
 
-static void the_same_prompt_is_not_read_again_whatever_its_length(void **state)
+static void a_repeated_prompt_is_a_hit_at_any_length(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -89,7 +89,7 @@ static void the_same_prompt_is_not_read_again_whatever_its_length(void **state)
     }
 }
 
-static void a_conversation_reads_only_what_is_new(void **state)
+static void a_conversation_prefills_only_new_tokens(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -107,7 +107,7 @@ static void a_conversation_reads_only_what_is_new(void **state)
     }
 }
 
-static void choices_begin_with_a_stored_prompt(void **state)
+static void choices_use_a_cached_prompt(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++)
@@ -241,7 +241,7 @@ static struct figures branches(int model, int interval)
     return f;
 }
 
-static void a_branch_is_found_from_the_second_time_on(void **state)
+static void a_branch_is_a_hit_from_its_second_use(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -259,7 +259,7 @@ static void a_branch_is_found_from_the_second_time_on(void **state)
     }
 }
 
-static void turns_are_kept_where_the_request_says(void **state)
+static void checkpoints_are_stored_where_the_request_asks(void **state)
 {
     static const int32_t turns[] = {3, 16, 29, 44};
     (void)state;
@@ -281,7 +281,7 @@ static void turns_are_kept_where_the_request_says(void **state)
     }
 }
 
-static void turns_out_of_order_or_range_are_refused(void **state)
+static void checkpoint_positions_out_of_order_or_range_are_refused(void **state)
 {
     static const int32_t bad[][2] = {{0, 3}, {3, 3}, {4, 2}, {5, 11}, {-1, 4}};
     struct warm w;
@@ -299,7 +299,7 @@ static void turns_out_of_order_or_range_are_refused(void **state)
     warm_close(&w);
 }
 
-/* ---- who shares ------------------------------------------------------------- */
+/* ---- sharing ---------------------------------------------------------------- */
 
 static void tenants_and_salts_share_nothing(void **state)
 {
@@ -344,7 +344,7 @@ static void a_name_too_long_for_a_key_is_refused(void **state)
     warm_close(&w);
 }
 
-static void who_asks_for_no_cache_has_none(void **state)
+static void a_request_can_bypass_the_cache(void **state)
 {
     struct warm w;
     int32_t ids[MOST];
@@ -363,7 +363,7 @@ static void who_asks_for_no_cache_has_none(void **state)
 }
 
 /* Every prompt token's log-probability needs its row; what was read is stored. */
-static void log_probabilities_of_a_prompt_read_it_whole(void **state)
+static void log_probabilities_of_a_prompt_bypass_the_cache(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -388,7 +388,7 @@ static void log_probabilities_of_a_prompt_read_it_whole(void **state)
     }
 }
 
-static void a_start_tells_what_was_found(void **state)
+static void a_start_event_reports_the_hit(void **state)
 {
     struct warm w;
     int32_t ids[MOST];
@@ -436,19 +436,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hit_has_the_bits_of_a_miss_for_every_tail),
-        cmocka_unit_test(the_same_prompt_is_not_read_again_whatever_its_length),
-        cmocka_unit_test(a_conversation_reads_only_what_is_new),
-        cmocka_unit_test(choices_begin_with_a_stored_prompt),
+        cmocka_unit_test(a_repeated_prompt_is_a_hit_at_any_length),
+        cmocka_unit_test(a_conversation_prefills_only_new_tokens),
+        cmocka_unit_test(choices_use_a_cached_prompt),
         cmocka_unit_test(any_interval_and_row_budget_gives_the_same_bits),
         cmocka_unit_test(every_format_of_weights_and_pages_gives_the_bits_of_a_miss),
-        cmocka_unit_test(a_branch_is_found_from_the_second_time_on),
-        cmocka_unit_test(turns_are_kept_where_the_request_says),
-        cmocka_unit_test(turns_out_of_order_or_range_are_refused),
+        cmocka_unit_test(a_branch_is_a_hit_from_its_second_use),
+        cmocka_unit_test(checkpoints_are_stored_where_the_request_asks),
+        cmocka_unit_test(checkpoint_positions_out_of_order_or_range_are_refused),
         cmocka_unit_test(tenants_and_salts_share_nothing),
         cmocka_unit_test(a_name_too_long_for_a_key_is_refused),
-        cmocka_unit_test(who_asks_for_no_cache_has_none),
-        cmocka_unit_test(log_probabilities_of_a_prompt_read_it_whole),
-        cmocka_unit_test(a_start_tells_what_was_found),
+        cmocka_unit_test(a_request_can_bypass_the_cache),
+        cmocka_unit_test(log_probabilities_of_a_prompt_bypass_the_cache),
+        cmocka_unit_test(a_start_event_reports_the_hit),
         cmocka_unit_test(checkpoints_are_counted),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);

@@ -1,7 +1,7 @@
 /*
- * Stored prefixes at the lengths where something is cut: a step's rows, the interval
- * between checkpoints, pages and blocks of attention; and the very same prompt again,
- * whenever it comes. A hit gives the bits of a miss.
+ * The prefix cache at prompt lengths around every boundary: a step's rows, the interval
+ * between checkpoints, pages, blocks of attention; and the same prompt repeated at any
+ * time. A hit gives the bits of a miss.
  */
 #include "tests/lib/warm.h"
 
@@ -90,7 +90,7 @@ static void expect_length(struct warm *w, int n)
     assert_int_equal(ask(w, ids, n), n);
 }
 
-static void prompts_of_one_more_than_a_multiple_are_found_whole(void **state)
+static void prompts_of_a_multiple_plus_one_are_full_hits(void **state)
 {
     static const int multiples[] = {8, 16, 32, 64, 256};
     (void)state;
@@ -140,7 +140,7 @@ static bool again_after(int model, int steps, int interval)
     return over;
 }
 
-static void the_same_prompt_may_come_while_the_first_one_runs(void **state)
+static void the_same_prompt_may_arrive_while_the_first_runs(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++)
@@ -154,7 +154,7 @@ static void the_same_prompt_may_come_while_the_first_one_runs(void **state)
 
 /* All that is asked of it at once: its choices share the prompt, and those of the other
  * requests. */
-static void the_same_prompt_comes_many_times_at_once(void **state)
+static void the_same_prompt_arrives_many_times_at_once(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -190,9 +190,9 @@ int main(void)
         cmocka_unit_test(tails_around_a_step_give_the_bits_of_a_miss),
         cmocka_unit_test(tails_around_an_interval_give_the_bits_of_a_miss),
         cmocka_unit_test(tails_around_a_block_of_attention_give_the_bits_of_a_miss),
-        cmocka_unit_test(prompts_of_one_more_than_a_multiple_are_found_whole),
-        cmocka_unit_test(the_same_prompt_may_come_while_the_first_one_runs),
-        cmocka_unit_test(the_same_prompt_comes_many_times_at_once),
+        cmocka_unit_test(prompts_of_a_multiple_plus_one_are_full_hits),
+        cmocka_unit_test(the_same_prompt_may_arrive_while_the_first_runs),
+        cmocka_unit_test(the_same_prompt_arrives_many_times_at_once),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }

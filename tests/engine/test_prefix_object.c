@@ -1,7 +1,7 @@
 /*
- * State objects of every kind of model: one that any bit was flipped in, or that is
- * another model's, is refused and leaves nothing behind; one that is whole goes on with
- * the bits of a miss in every format.
+ * State objects of every kind of model: an object with a flipped bit, or of another
+ * model, is refused and leaves no state; a valid one resumes with the bits of a miss in
+ * every format.
  */
 #include "tests/lib/model_maker.h"
 #include "tests/lib/temp_file.h"
@@ -160,7 +160,7 @@ static void flip_all(struct warm *w, struct kept *k, struct engine_lease *s)
 
 /* What waited all the while goes on, from the whole object into the same slot and pages.
  */
-static void a_flipped_bit_is_found_and_leaves_nothing(void **state)
+static void a_flipped_bit_is_detected_and_leaves_no_state(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -272,7 +272,7 @@ static void move(int model, enum engine_weights weights, enum engine_kv kv)
     warm_close(&w);
 }
 
-static void objects_in_every_format_go_on_with_the_bits_of_a_miss(void **state)
+static void objects_in_every_format_resume_with_the_bits_of_a_miss(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -287,10 +287,10 @@ static void objects_in_every_format_go_on_with_the_bits_of_a_miss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_flipped_bit_is_found_and_leaves_nothing),
+        cmocka_unit_test(a_flipped_bit_is_detected_and_leaves_no_state),
         cmocka_unit_test(another_models_object_is_refused),
         cmocka_unit_test(an_object_of_other_weights_is_refused),
-        cmocka_unit_test(objects_in_every_format_go_on_with_the_bits_of_a_miss),
+        cmocka_unit_test(objects_in_every_format_resume_with_the_bits_of_a_miss),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }

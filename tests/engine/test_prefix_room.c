@@ -1,5 +1,5 @@
-/* Where memory is short: whoever can be admitted at all is, though what is stored of its
- * conversation is in the way; and what was taken over is left behind again. */
+/* Short of memory, a request that fits at all is admitted even if checkpoints of its own
+ * conversation occupy the space, and a checkpoint that was adopted is stored again. */
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -33,7 +33,7 @@ static void open_with_pages(struct warm *w, int model, int n_pages)
 }
 
 /* Each turn goes on inside a page, and the last one needs all there are. */
-static void a_conversation_ends_with_all_pages(void **state)
+static void a_conversation_may_use_all_pages(void **state)
 {
     (void)state;
     for (int model = 0; model < WARM_MODELS - 1; model++)
@@ -50,7 +50,7 @@ static void a_conversation_ends_with_all_pages(void **state)
 }
 
 /* The checkpoint's own slot and page serve a request that ends before it has run. */
-static void what_was_taken_over_is_left_behind(void **state)
+static void an_adopted_checkpoint_is_stored_again(void **state)
 {
     (void)state;
     for (int model = 0; model < WARM_MODELS - 1; model++) {
@@ -75,8 +75,8 @@ static void what_was_taken_over_is_left_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_conversation_ends_with_all_pages),
-        cmocka_unit_test(what_was_taken_over_is_left_behind),
+        cmocka_unit_test(a_conversation_may_use_all_pages),
+        cmocka_unit_test(an_adopted_checkpoint_is_stored_again),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }

@@ -1,8 +1,8 @@
 /*
- * Stored prefixes while sequences use them: beside prompts and answers of others in one
- * batch, evicted under a sequence that began with them, taken by one of two that share
- * pages and are cancelled, and with more requests than there is room for. Whoever ends is
- * told the bits of a miss.
+ * The prefix cache while sequences use its entries: beside prompts and answers of
+ * others in one batch, evicted under a sequence that resumed from them, shared by two
+ * sequences of which one is cancelled, and with more requests than there is memory for.
+ * Every finished request has the bits of a miss.
  */
 #include "tests/lib/warm.h"
 
@@ -44,8 +44,9 @@ static void store(struct warm *w, int32_t *ids, int n)
     drive_clear(&w->hot);
 }
 
-/* One decodes while another reads what is new behind a stored prefix; who decodes began
- * with that prefix or with nothing. What both leave behind is found and right. */
+/* One request decodes while another prefills the tokens after a stored prefix; the one
+ * that decodes began with that prefix or without a hit. The checkpoints of both are
+ * hits with the bits of a miss. */
 static void mixed(int model, int interval, bool hit_decodes, int tail)
 {
     struct engine_options o = warm_options(model);
@@ -159,9 +160,10 @@ static void a_prefix_in_use_may_be_evicted(void **state)
 
 enum { SHARERS = 3 };
 
-/* Two that share a stored prefix inside a page run in a house of three places; a third
- * one that wants two waits. One of them goes after so many steps. The others are told
- * what they must be, and what is left behind is right. True: it was over already. */
+/* Two requests that share a stored prefix inside a page run in an engine of three
+ * slots; a third, which needs two slots, waits. One is cancelled after n_steps steps.
+ * The others and requests that resume from its checkpoints have the bits of a miss.
+ * True: it had already finished. */
 static bool cancel_one(int model, int which, int n_steps)
 {
     struct engine_options o = warm_options(model);
@@ -199,7 +201,7 @@ static bool cancel_one(int model, int which, int n_steps)
     return over;
 }
 
-static void any_of_those_who_share_may_be_cancelled_at_any_step(void **state)
+static void any_sharer_may_be_cancelled_at_any_step(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++)
@@ -217,7 +219,7 @@ enum { HOUSE = 8, COME = 14 };
 
 /* Eight run and take all there is, six wait; all of them share beginnings, and would
  * leave a checkpoint every few tokens if there were room. */
-static void eight_run_in_all_there_is_and_the_rest_waits(void **state)
+static void eight_run_in_all_memory_and_the_rest_waits(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -259,8 +261,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_and_answers_share_a_batch),
         cmocka_unit_test(a_prefix_in_use_may_be_evicted),
-        cmocka_unit_test(any_of_those_who_share_may_be_cancelled_at_any_step),
-        cmocka_unit_test(eight_run_in_all_there_is_and_the_rest_waits),
+        cmocka_unit_test(any_sharer_may_be_cancelled_at_any_step),
+        cmocka_unit_test(eight_run_in_all_memory_and_the_rest_waits),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }

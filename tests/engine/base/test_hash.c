@@ -41,7 +41,7 @@ static void pieces_give_the_hash_of_the_whole(void **state)
     mem_fail_after(0);
 }
 
-static void numbers_are_found_again(void **state)
+static void numbers_are_found(void **state)
 {
     struct map64 m;
     (void)state;
@@ -91,7 +91,7 @@ static void strings_are_found_by_their_bytes(void **state)
 }
 
 /* Strings that begin alike meet in one chain of slots often enough. */
-static void beginnings_are_not_taken_for_the_whole(void **state)
+static void prefixes_of_keys_are_not_found(void **state)
 {
     static char text[3000];
     struct strmap m;
@@ -105,7 +105,7 @@ static void beginnings_are_not_taken_for_the_whole(void **state)
     strmap_free(&m);
 }
 
-static void memory_that_runs_out_keeps_what_was_there(void **state)
+static void out_of_memory_leaves_the_map_intact(void **state)
 {
     struct map64 m;
     struct strmap s;
@@ -145,10 +145,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hash_is_xxh3),
         cmocka_unit_test(pieces_give_the_hash_of_the_whole),
-        cmocka_unit_test(numbers_are_found_again),
+        cmocka_unit_test(numbers_are_found),
         cmocka_unit_test(strings_are_found_by_their_bytes),
-        cmocka_unit_test(beginnings_are_not_taken_for_the_whole),
-        cmocka_unit_test(memory_that_runs_out_keeps_what_was_there),
+        cmocka_unit_test(prefixes_of_keys_are_not_found),
+        cmocka_unit_test(out_of_memory_leaves_the_map_intact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 enum { BYTES = 1 << 20, PAGE = 4096 };
 
-static void only_whole_pages_inside_are_forgotten(void **state)
+static void only_whole_pages_inside_are_released(void **state)
 {
     (void)state;
     static const size_t begins[] = {0, 1, 64, PAGE - 1, PAGE, 3 * PAGE + 5};
@@ -31,7 +31,7 @@ static void only_whole_pages_inside_are_forgotten(void **state)
     mem_free(p);
 }
 
-static void a_forgotten_block_is_as_good_as_new(void **state)
+static void a_released_block_can_be_used_again(void **state)
 {
     (void)state;
     char *p = mem_alloc(BYTES);
@@ -46,8 +46,8 @@ static void a_forgotten_block_is_as_good_as_new(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_whole_pages_inside_are_forgotten),
-        cmocka_unit_test(a_forgotten_block_is_as_good_as_new),
+        cmocka_unit_test(only_whole_pages_inside_are_released),
+        cmocka_unit_test(a_released_block_can_be_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

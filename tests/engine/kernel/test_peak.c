@@ -1,5 +1,5 @@
-/* The work that limits are measured by. Operations are reckoned from the sums that the
- * loops leave: one that does nothing tells 0. */
+/* The loops that measure the machine's peaks. Operations are counted from the sums that
+ * the loops leave, so that a loop that does nothing reports 0. */
 #include "engine/kernel/peak.h"
 
 #include "engine/base/mem.h"
@@ -54,7 +54,7 @@ static void arithmetic_grows_with_the_threads_reading_does_not(void **state)
     assert_true(amounts[1][2] == 2 * amounts[0][2]);
 }
 
-static void no_memory_is_told(void **state)
+static void out_of_memory_is_reported(void **state)
 {
     (void)state;
     struct peak l = {0};
@@ -71,7 +71,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_does_the_same_piece_every_time),
         cmocka_unit_test(arithmetic_grows_with_the_threads_reading_does_not),
-        cmocka_unit_test(no_memory_is_told),
+        cmocka_unit_test(out_of_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

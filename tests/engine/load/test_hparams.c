@@ -1,5 +1,5 @@
 /*
- * config.json and generation_config.json: every key's type and range, keys nobody knows,
+ * config.json and generation_config.json: every key's type and range, unknown keys,
  * values that a format implies, every RoPE variant, and what wins where two files speak.
  * Errors name the file, the key, what was expected and what was found.
  */

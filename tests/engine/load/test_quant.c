@@ -325,7 +325,7 @@ static void levels_are_found_again_exactly_under_either_sign(void **state)
     }
 }
 
-static void one_weight_among_zeros_is_kept(void **state)
+static void one_weight_among_zeros_is_preserved(void **state)
 {
     (void)state;
     struct err err = {0};
@@ -492,7 +492,7 @@ static void halves_become_floats_and_bf16_at_any_length(void **state)
     assert_int_equal(bits(y), bits(x));
 }
 
-/* ---- who becomes what ------------------------------------------------------- */
+/* ---- types by role and size ------------------------------------------------- */
 
 static void roles_and_sizes_decide_the_type(void **state)
 {
@@ -524,7 +524,7 @@ int main(void)
         cmocka_unit_test(the_smallest_weights_keep_their_codes_in_range),
         cmocka_unit_test(q4_is_the_nearest_level_under_nearly_the_best_scale),
         cmocka_unit_test(levels_are_found_again_exactly_under_either_sign),
-        cmocka_unit_test(one_weight_among_zeros_is_kept),
+        cmocka_unit_test(one_weight_among_zeros_is_preserved),
         cmocka_unit_test(a_row_is_scale_times_code),
         cmocka_unit_test(what_does_not_fit_the_arena_is_refused),
         cmocka_unit_test(weights_that_are_no_numbers_or_too_large_are_refused),

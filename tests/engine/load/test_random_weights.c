@@ -151,7 +151,7 @@ static void what_cannot_be_held_is_refused(void **state)
     weights_close(&w);
 }
 
-static void every_failed_allocation_is_told(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
     (void)state;
     const int64_t shape[] = {8, 32};
@@ -185,7 +185,7 @@ int main(void)
         cmocka_unit_test(a_tensor_stays_while_others_are_taken),
         cmocka_unit_test(looking_makes_nothing),
         cmocka_unit_test(what_cannot_be_held_is_refused),
-        cmocka_unit_test(every_failed_allocation_is_told),
+        cmocka_unit_test(every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

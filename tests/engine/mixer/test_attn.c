@@ -1,6 +1,6 @@
 /*
  * Attention as a mixer: the same rows give the same bytes, in results and in pages,
- * however prompts are cut into steps, whoever shares the step, with any number of threads
+ * for any split of prompts into steps, any other rows in a step, any number of threads
  * and any kernel set, for every page type; and a page takes the bytes that it says.
  */
 #include "engine/kernel/cpu.h"

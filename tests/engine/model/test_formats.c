@@ -1,6 +1,6 @@
 /*
  * Models opened with matrices in each format: what becomes what, what the model counts
- * and tells of it, what a tied head shares, and that a model written out and opened again
+ * and reports, what a tied head shares, and that a model written out and opened again
  * holds the same.
  */
 #include "engine/model/export.h"

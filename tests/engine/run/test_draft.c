@@ -1,4 +1,4 @@
-/* Where proposals come from, and how many an automatic draft makes. */
+/* Prompt look-up: which tokens are proposed, and how many an automatic draft proposes. */
 #include "engine/run/draft.h"
 
 #include <setjmp.h>
@@ -16,7 +16,7 @@ static int look(int32_t *tokens, int n, int most)
     return draft_lookup(tokens, n, most);
 }
 
-static void what_followed_is_proposed(void **state)
+static void the_tokens_after_a_match_are_proposed(void **state)
 {
     (void)state;
     int32_t t[ROOM] = {1, 2, 3, 4, 5, 6, 9, 1, 2, 3};
@@ -24,7 +24,7 @@ static void what_followed_is_proposed(void **state)
     assert_memory_equal(t + 10, ((int32_t[]){4, 5, 6, -1}), 4 * sizeof *t);
 }
 
-static void two_tokens_in_common_are_too_little(void **state)
+static void two_matching_tokens_are_too_few(void **state)
 {
     (void)state;
     int32_t t[ROOM] = {1, 2, 3, 4, 7, 2, 3};
@@ -33,7 +33,7 @@ static void two_tokens_in_common_are_too_little(void **state)
     assert_int_equal(look((int32_t[ROOM]){5, 5, 5}, 3, 3), 0);
 }
 
-static void the_longest_past_wins_then_the_latest(void **state)
+static void the_longest_match_wins_then_the_latest(void **state)
 {
     (void)state;
     int32_t longest[ROOM] = {8, 0, 1, 2, 3, 9, 0, 1, 2, 4, 8, 0, 1, 2};
@@ -44,7 +44,7 @@ static void the_longest_past_wins_then_the_latest(void **state)
     assert_int_equal(latest[13], 4);
 }
 
-static void a_loop_goes_on(void **state)
+static void a_loop_is_continued(void **state)
 {
     (void)state;
     int32_t t[ROOM] = {6, 1, 2, 1, 2, 1, 2};
@@ -70,7 +70,7 @@ static int after(struct draft *d, int n, int accepted)
     return draft_allowance(d);
 }
 
-static void trust_grows_with_every_full_success(void **state)
+static void a_full_success_lengthens_the_draft(void **state)
 {
     (void)state;
     struct draft d = {0};
@@ -82,7 +82,7 @@ static void trust_grows_with_every_full_success(void **state)
     assert_int_equal(after(&d, n, 3), 3);
 }
 
-static void failures_end_in_pauses_that_grow(void **state)
+static void failures_cause_growing_pauses(void **state)
 {
     (void)state;
     struct draft d = {0};
@@ -107,13 +107,13 @@ static void failures_end_in_pauses_that_grow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_followed_is_proposed),
-        cmocka_unit_test(two_tokens_in_common_are_too_little),
-        cmocka_unit_test(the_longest_past_wins_then_the_latest),
-        cmocka_unit_test(a_loop_goes_on),
+        cmocka_unit_test(the_tokens_after_a_match_are_proposed),
+        cmocka_unit_test(two_matching_tokens_are_too_few),
+        cmocka_unit_test(the_longest_match_wins_then_the_latest),
+        cmocka_unit_test(a_loop_is_continued),
         cmocka_unit_test(nothing_is_written_without_room),
-        cmocka_unit_test(trust_grows_with_every_full_success),
-        cmocka_unit_test(failures_end_in_pauses_that_grow),
+        cmocka_unit_test(a_full_success_lengthens_the_draft),
+        cmocka_unit_test(failures_cause_growing_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

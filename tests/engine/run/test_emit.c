@@ -1,8 +1,8 @@
 /*
  * From tokens to events: end tokens, stop ids, stop strings across tokens, limits, and
- * the order and sum of what is told. The model is a chain, its next token the successor
- * of the last, so every text is known beforehand; the tokenizer is a small one of whole
- * words and parts of characters.
+ * the order and sum of the events. The model is a chain: its next token is the
+ * successor of the last, so that every text is known in advance. The tokenizer has
+ * whole words and parts of characters.
  */
 #include "engine/base/mem.h"
 #include "tests/lib/drive.h"
@@ -80,7 +80,7 @@ static void expect_tokens(const int32_t *want, size_t n)
 
 /* ---- ends ------------------------------------------------------------------- */
 
-static void the_end_token_ends_and_is_not_told(void **state)
+static void the_end_token_ends_and_is_not_shown(void **state)
 {
     struct gen_params g = drive_greedy(50);
     const struct event *ev = run(&g);
@@ -144,7 +144,7 @@ static void the_limit_ends_with_what_was_held_back(void **state)
     assert_string_equal(drive_text(&d, 1, 0), "bet catdogs\xEF\xBF\xBD");
 }
 
-static void min_tokens_holds_the_end_off(void **state)
+static void min_tokens_delays_the_end(void **state)
 {
     struct gen_params g = drive_greedy(20);
     (void)state;
@@ -161,7 +161,7 @@ static void min_tokens_holds_the_end_off(void **state)
     assert_int_equal(ev->n_generated, 8);
 }
 
-static void nothing_to_generate_reads_the_prompt(void **state)
+static void without_tokens_to_generate_the_prompt_is_prefilled(void **state)
 {
     struct gen_params g = drive_greedy(0);
     (void)state;
@@ -194,7 +194,7 @@ static void a_stop_string_cuts_the_text_before_it(void **state)
 {
     static const struct {
         const char *stop, *text, *kept;
-        size_t n_tokens; /* told */
+        size_t n_tokens; /* in the events */
         int n_generated;
     } cases[] = {
         {"bet", "", "bet", 0, 1},
@@ -286,7 +286,7 @@ static void what_is_held_back_keeps_its_logprobs(void **state)
     assert_memory_equal(alone, later, n * sizeof *alone);
 }
 
-/* ---- what is told ----------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------- */
 
 static void the_text_is_what_decoding_gives(void **state)
 {
@@ -398,7 +398,7 @@ static void times_are_those_of_the_steps(void **state)
     assert_int_equal(ev->n_generated, 0);
 }
 
-static void a_cancelled_choice_tells_what_was_held_back(void **state)
+static void a_cancelled_choice_emits_held_back_text(void **state)
 {
     static const char *const stops[] = {"betX"};
     size_t len = 4;
@@ -443,7 +443,7 @@ static void a_stop_string_at_the_end_does_not_undo_an_abort(void **state)
     assert_int_equal(ev->stop_string, 0);
 }
 
-static void memory_that_runs_out_with_a_tokenizer_leaves_nothing(void **state)
+static void out_of_memory_with_a_tokenizer_leaks_nothing(void **state)
 {
     static const char *const stops[] = {"one", "two"};
     static const size_t lens[] = {3, 3};
@@ -563,7 +563,7 @@ static void expect_continued(const struct history *said, const char *text,
     }
 }
 
-static void a_saved_answer_keeps_how_it_ended(void **state)
+static void a_saved_answer_records_its_end(void **state)
 {
     (void)state;
     static const struct end_case cases[] = {
@@ -630,12 +630,12 @@ static void an_answer_may_begin_inside_a_character(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_end_token_ends_and_is_not_told),
+        cmocka_unit_test(the_end_token_ends_and_is_not_shown),
         cmocka_unit_test(ignoring_the_end_token_goes_on),
         cmocka_unit_test(a_stop_id_ends_like_the_end_token),
         cmocka_unit_test(the_limit_ends_with_what_was_held_back),
-        cmocka_unit_test(min_tokens_holds_the_end_off),
-        cmocka_unit_test(nothing_to_generate_reads_the_prompt),
+        cmocka_unit_test(min_tokens_delays_the_end),
+        cmocka_unit_test(without_tokens_to_generate_the_prompt_is_prefilled),
         cmocka_unit_test(a_stop_string_cuts_the_text_before_it),
         cmocka_unit_test(a_stop_string_that_only_begins_changes_nothing),
         cmocka_unit_test(the_string_that_ends_first_wins),
@@ -645,11 +645,11 @@ int main(void)
         cmocka_unit_test(the_prompts_logprobs_come_first_and_in_order),
         cmocka_unit_test(choices_are_numbered_from_the_first),
         cmocka_unit_test(times_are_those_of_the_steps),
-        cmocka_unit_test(a_cancelled_choice_tells_what_was_held_back),
+        cmocka_unit_test(a_cancelled_choice_emits_held_back_text),
         cmocka_unit_test(a_stop_string_at_the_end_does_not_undo_an_abort),
-        cmocka_unit_test(memory_that_runs_out_with_a_tokenizer_leaves_nothing),
+        cmocka_unit_test(out_of_memory_with_a_tokenizer_leaks_nothing),
         cmocka_unit_test(a_logit_that_is_no_number_ends_with_an_error),
-        cmocka_unit_test(a_saved_answer_keeps_how_it_ended),
+        cmocka_unit_test(a_saved_answer_records_its_end),
         cmocka_unit_test(an_answer_may_begin_inside_a_character),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);

@@ -1,6 +1,6 @@
-/* States that leave and come back: what goes on from one says what would have been said
- * without the journey, by bits, for every kind of model and of pages; and what is on loan
- * is neither lost nor touched, whatever becomes of its request. */
+/* Saved and loaded states: an answer after save and load has the bits of an uninterrupted
+ * one, for every kind of model and format of pages; a leased state is neither freed nor
+ * changed, whatever happens to its request. */
 #include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 
@@ -42,9 +42,9 @@ static char *told_cold(struct drive *d, struct engine_request r, int choice, siz
     r.no_cache = true;
     submit(d, 999, r);
     drive_run(d);
-    char *told = drive_transcript(d, 999, choice, len);
+    char *returned = drive_transcript(d, 999, choice, len);
     drive_clear(d);
-    return told;
+    return returned;
 }
 
 static void save(struct drive *d, uint64_t id, int fd)
@@ -74,7 +74,7 @@ static size_t tell_and_save(struct drive *d, int32_t *ids, size_t n, int max_tok
     return n + more;
 }
 
-/* Goes on from a file with all of ids; a step must lend the state. */
+/* Resumes from a file with all of ids; a step must lease the state out. */
 static void begin_from(struct drive *d, uint64_t id, struct engine_request r, int fd)
 {
     struct engine_object o;
@@ -131,12 +131,12 @@ static void go_on_elsewhere(struct drive *a, struct drive *b, size_t n_prompt,
         assert_int_equal(drive_finish(b, 2, 0)->n_cached, depth);
         for (int c = 0; c < n_choices; c++) {
             size_t len, expected_len;
-            char *told = drive_transcript(b, 2, c, &len);
+            char *returned = drive_transcript(b, 2, c, &len);
             char *expected = told_cold(a, r, c, &expected_len);
-            if (len != expected_len || memcmp(told, expected, len) != 0)
+            if (len != expected_len || memcmp(returned, expected, len) != 0)
                 fail_msg("%zu + %d tokens, %zu more, choice %d", n_prompt, max_tokens,
                          n_more, c);
-            free(told);
+            free(returned);
             free(expected);
         }
     }
@@ -144,7 +144,7 @@ static void go_on_elsewhere(struct drive *a, struct drive *b, size_t n_prompt,
     close(fd);
 }
 
-static void what_is_said_after_a_journey_is_what_would_have_been_said(void **state)
+static void save_and_load_change_no_bit(void **state)
 {
     (void)state;
     static const struct {
@@ -174,7 +174,7 @@ static void what_is_said_after_a_journey_is_what_would_have_been_said(void **sta
 }
 
 /* Three turns, each on another engine than the one before. */
-static void a_conversation_moves_at_every_turn(void **state)
+static void a_conversation_is_saved_and_loaded_at_every_turn(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -196,14 +196,14 @@ static void a_conversation_moves_at_every_turn(void **state)
             drive_clear(at);
             begin_from(at, 5, r, fd);
             drive_run(at);
-            char *told = drive_transcript(at, 5, 0, &len);
+            char *returned = drive_transcript(at, 5, 0, &len);
             size_t more = drive_tokens(at, 5, 0, ids + n, MAX_IDS - n);
             save(at, 5, fd);
             r.save_state = false;
             char *expected = told_cold(at, r, 0, &expected_len);
             assert_int_equal(len, expected_len);
-            assert_memory_equal(told, expected, len);
-            free(told);
+            assert_memory_equal(returned, expected, len);
+            free(returned);
             free(expected);
             n += more;
         }
@@ -213,7 +213,7 @@ static void a_conversation_moves_at_every_turn(void **state)
     }
 }
 
-static void beside_others_it_is_the_same(void **state)
+static void other_requests_change_nothing(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -234,16 +234,16 @@ static void beside_others_it_is_the_same(void **state)
         drive_step(&d);
         begin_from(&d, 2, r, fd);
         drive_run(&d);
-        char *told = drive_transcript(&d, 2, 0, &len);
+        char *returned = drive_transcript(&d, 2, 0, &len);
         assert_int_equal(len, expected_len);
-        assert_memory_equal(told, expected, len);
-        free(told);
+        assert_memory_equal(returned, expected, len);
+        free(returned);
         free(expected);
-        told = drive_transcript(&d, 8, 0, &len);
+        returned = drive_transcript(&d, 8, 0, &len);
         expected = told_cold(&d, beside, 0, &expected_len);
         assert_int_equal(len, expected_len);
-        assert_memory_equal(told, expected, len);
-        free(told);
+        assert_memory_equal(returned, expected, len);
+        free(returned);
         free(expected);
         expect_idle(&d);
         close(fd);
@@ -263,8 +263,8 @@ static char *bytes_of(int fd, size_t *len)
     return p;
 }
 
-/* Nothing of those who used the pools before is in an object, and nothing that happens
- * while it is out. */
+/* An object holds nothing of earlier owners of its slot and pages, and nothing that
+ * happens during the lease. */
 static void an_object_holds_its_sequence_and_nothing_else(void **state)
 {
     (void)state;
@@ -322,7 +322,7 @@ static enum err_code open_by(const struct engine_options *o, int fd, const char 
     return (enum err_code) - rc;
 }
 
-static void another_arithmetic_is_another_state(void **state)
+static void a_state_of_another_arithmetic_is_refused(void **state)
 {
     (void)state;
     struct engine_options o = warm_options(0), other;
@@ -359,7 +359,7 @@ static void another_arithmetic_is_another_state(void **state)
 
 /* ---- loans ------------------------------------------------------------------ */
 
-static void a_saved_state_comes_back_as_a_checkpoint(void **state)
+static void a_saved_state_is_released_as_a_checkpoint(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -381,7 +381,7 @@ static void a_saved_state_comes_back_as_a_checkpoint(void **state)
     }
 }
 
-/* What came from outside may be anything: nobody else is given it. */
+/* A loaded state is not trusted: it is never shared with other requests. */
 static void a_loaded_state_leaves_no_checkpoint(void **state)
 {
     (void)state;
@@ -408,7 +408,7 @@ static void a_loaded_state_leaves_no_checkpoint(void **state)
     }
 }
 
-static void what_is_out_is_nobody_elses(void **state)
+static void a_leased_state_is_not_reused(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -437,7 +437,7 @@ static void what_is_out_is_nobody_elses(void **state)
     }
 }
 
-static void only_an_answers_end_is_saved(void **state)
+static void only_the_end_of_an_answer_is_saved(void **state)
 {
     (void)state;
     static const enum finish_reason whys[] = {FINISH_ABORT, FINISH_TIMEOUT, FINISH_DRAIN};
@@ -461,7 +461,7 @@ static void only_an_answers_end_is_saved(void **state)
     drive_close(&d);
 }
 
-/* Whatever happens to the request: the loan stays good until it is returned. */
+/* The lease stays valid until it is released, whatever happens to the request. */
 static void a_request_may_end_while_its_state_is_being_loaded(void **state)
 {
     (void)state;
@@ -499,7 +499,7 @@ static void a_request_may_end_while_its_state_is_being_loaded(void **state)
         }
 }
 
-static void a_state_that_is_not_good_ends_its_request(void **state)
+static void an_invalid_state_ends_its_request(void **state)
 {
     (void)state;
     struct engine_options o = warm_options(0);
@@ -535,7 +535,7 @@ static void a_state_that_is_not_good_ends_its_request(void **state)
 }
 
 /* The process ends: what is out is taken back as it is. */
-static void an_engine_closes_over_its_loans(void **state)
+static void an_engine_closes_with_open_leases(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -560,7 +560,7 @@ static void an_engine_closes_over_its_loans(void **state)
     }
 }
 
-static void impossible_wishes_are_refused(void **state)
+static void impossible_requests_are_refused(void **state)
 {
     (void)state;
     struct engine_options o = warm_options(0);
@@ -587,19 +587,19 @@ static void impossible_wishes_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_said_after_a_journey_is_what_would_have_been_said),
-        cmocka_unit_test(a_conversation_moves_at_every_turn),
-        cmocka_unit_test(beside_others_it_is_the_same),
+        cmocka_unit_test(save_and_load_change_no_bit),
+        cmocka_unit_test(a_conversation_is_saved_and_loaded_at_every_turn),
+        cmocka_unit_test(other_requests_change_nothing),
         cmocka_unit_test(an_object_holds_its_sequence_and_nothing_else),
-        cmocka_unit_test(another_arithmetic_is_another_state),
-        cmocka_unit_test(a_saved_state_comes_back_as_a_checkpoint),
+        cmocka_unit_test(a_state_of_another_arithmetic_is_refused),
+        cmocka_unit_test(a_saved_state_is_released_as_a_checkpoint),
         cmocka_unit_test(a_loaded_state_leaves_no_checkpoint),
-        cmocka_unit_test(what_is_out_is_nobody_elses),
-        cmocka_unit_test(only_an_answers_end_is_saved),
+        cmocka_unit_test(a_leased_state_is_not_reused),
+        cmocka_unit_test(only_the_end_of_an_answer_is_saved),
         cmocka_unit_test(a_request_may_end_while_its_state_is_being_loaded),
-        cmocka_unit_test(a_state_that_is_not_good_ends_its_request),
-        cmocka_unit_test(an_engine_closes_over_its_loans),
-        cmocka_unit_test(impossible_wishes_are_refused),
+        cmocka_unit_test(an_invalid_state_ends_its_request),
+        cmocka_unit_test(an_engine_closes_with_open_leases),
+        cmocka_unit_test(impossible_requests_are_refused),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }

@@ -1,6 +1,6 @@
-/* Kept states that go out for a later life and come back as spare ones: each once, the
- * hit ones first; what begins with one says what would have been said, and so does what
- * was offered one that is damaged, or none that is deeper than what is known. */
+/* Checkpoints persisted by one engine and offered to a later one: each is persisted once,
+ * those with hits first. A request that resumes from one has the bits of a miss, and so
+ * has one that was offered a damaged checkpoint or one no deeper than a cached one. */
 #include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 
@@ -45,11 +45,11 @@ static void same_as_cold(const struct engine_options *o, const struct drive *d,
     drive_open(&cold, o);
     run(&cold, r);
     for (int c = 0; c < r.gen.n; c++) {
-        char *told = drive_transcript(d, r.id, c, &len);
+        char *returned = drive_transcript(d, r.id, c, &len);
         char *expected = drive_transcript(&cold, r.id, c, &cold_len);
         assert_int_equal(len, cold_len);
-        assert_memory_equal(told, expected, len);
-        free(told);
+        assert_memory_equal(returned, expected, len);
+        free(returned);
         free(expected);
     }
     drive_close(&cold);
@@ -78,8 +78,8 @@ static int persist(struct drive *d, bool all, int fd, int32_t *tokens)
     return kept.n_tokens;
 }
 
-/* The conversation whose first turn is kept: ids of both turns; the depth of what a file
- * holds then. */
+/* Runs a conversation whose first turn is persisted into fd. Sets the ids of both turns;
+ * returns the depth of the file. */
 static int keep_a_turn(const struct engine_options *o, int fd, int32_t *ids, size_t *n)
 {
     struct drive d;
@@ -144,7 +144,7 @@ static int offered(struct drive *d, struct engine_request r, int depth, int fd)
     return drive_finish(d, r.id, 0)->n_cached;
 }
 
-static void a_later_life_goes_on(void **state)
+static void a_later_engine_resumes(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -175,7 +175,7 @@ static void a_later_life_goes_on(void **state)
     }
 }
 
-static void what_is_damaged_is_read_instead(void **state)
+static void a_damaged_checkpoint_is_recomputed(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -203,7 +203,7 @@ static void what_is_damaged_is_read_instead(void **state)
     }
 }
 
-static void a_request_may_end_while_it_is_offered(void **state)
+static void a_request_may_end_during_an_offer(void **state)
 {
     (void)state;
     for (int good = 0; good < 2; good++) {
@@ -260,9 +260,9 @@ static void the_pool_may_be_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_later_life_goes_on),
-        cmocka_unit_test(what_is_damaged_is_read_instead),
-        cmocka_unit_test(a_request_may_end_while_it_is_offered),
+        cmocka_unit_test(a_later_engine_resumes),
+        cmocka_unit_test(a_damaged_checkpoint_is_recomputed),
+        cmocka_unit_test(a_request_may_end_during_an_offer),
         cmocka_unit_test(the_pool_may_be_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

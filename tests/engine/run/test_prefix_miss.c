@@ -1,4 +1,4 @@
-/* Why prompt tokens are read again: each lost token is counted once, with its reason. */
+/* Why prompt tokens are recomputed: each is counted once, with its reason. */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 #include "tests/lib/tiny_tokenizer.h"
@@ -73,7 +73,7 @@ static void count_up(int32_t *ids, int n, int from)
         ids[i] = from + i;
 }
 
-static void nothing_is_lost_where_nothing_was_or_all_is_used(void **state)
+static void nothing_is_counted_without_a_miss(void **state)
 {
     struct drive d;
     int32_t ids[60];
@@ -89,7 +89,7 @@ static void nothing_is_lost_where_nothing_was_or_all_is_used(void **state)
     drive_close(&d);
 }
 
-static void a_known_path_without_a_state_is_counted(void **state)
+static void a_cached_path_without_a_checkpoint_is_counted(void **state)
 {
     struct drive d;
     int32_t ids[60];
@@ -109,7 +109,7 @@ static void a_known_path_without_a_state_is_counted(void **state)
     drive_close(&d);
 }
 
-static void an_evicted_state_is_counted(void **state)
+static void an_evicted_checkpoint_is_counted(void **state)
 {
     struct drive d;
     int32_t ids[60];
@@ -155,7 +155,7 @@ static void the_same_text_in_other_tokens_is_counted(void **state)
     for (int tokenizer = 0; tokenizer < 2; tokenizer++) {
         open_engine(&d, PLENTY, tokenizer);
         ask(&d, stored, 7, NULL);
-        ask(&d, merged, 5, NULL); /* abcz are said again: x, y, abc and z are lost */
+        ask(&d, merged, 5, NULL); /* abcz are recomputed: x, y, abc and z are counted */
         expect_lost(&d, tokenizer ? 0 : 2, 0, 0, tokenizer ? 4 : 0);
         ask(&d, other, 4, NULL); /* another text: nothing more; xy is a junction now */
         expect_lost(&d, tokenizer ? 0 : 2, 0, 0, tokenizer ? 4 : 0);
@@ -164,7 +164,7 @@ static void the_same_text_in_other_tokens_is_counted(void **state)
 }
 
 /* An answer that ends inside a word, whose continuation is one token with it. */
-static void a_token_that_swallows_the_end_of_what_was_stored_is_counted(void **state)
+static void a_token_that_spans_the_end_of_the_cached_text_is_counted(void **state)
 {
     static const int32_t stored[] = {'x', 'y', 'a'}, longer[] = {'x', 'y', AB, 'q'},
                          apart[] = {'x', 'y', 'a', 'q'};
@@ -182,12 +182,12 @@ static void a_token_that_swallows_the_end_of_what_was_stored_is_counted(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_is_lost_where_nothing_was_or_all_is_used),
-        cmocka_unit_test(a_known_path_without_a_state_is_counted),
-        cmocka_unit_test(an_evicted_state_is_counted),
+        cmocka_unit_test(nothing_is_counted_without_a_miss),
+        cmocka_unit_test(a_cached_path_without_a_checkpoint_is_counted),
+        cmocka_unit_test(an_evicted_checkpoint_is_counted),
         cmocka_unit_test(another_salt_of_the_tenant_is_counted),
         cmocka_unit_test(the_same_text_in_other_tokens_is_counted),
-        cmocka_unit_test(a_token_that_swallows_the_end_of_what_was_stored_is_counted),
+        cmocka_unit_test(a_token_that_spans_the_end_of_the_cached_text_is_counted),
     };
     return cmocka_run_group_tests(tests, make_model, remove_model);
 }

@@ -1,7 +1,7 @@
 /*
- * Who runs: admission with the worst case reserved, fairness inside a step, priorities,
- * and that everything comes back however a request ends. Through the engine's door; what
- * a sequence holds is seen by engine_stats, what it ran by its events.
+ * The scheduler: admission with the worst case reserved, fairness inside a step,
+ * priorities, and that all memory is released however a request ends. Through engine.h:
+ * engine_stats shows what a sequence holds, its events show what ran.
  */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
@@ -139,7 +139,7 @@ static void a_request_waits_for_slots(void **state)
     drive_close(&d);
 }
 
-static void a_large_request_is_not_overtaken_for_ever(void **state)
+static void a_large_request_does_not_starve(void **state)
 {
     struct gen_params small = drive_greedy(2 * PAGE - 1), large = drive_greedy(9 * PAGE);
     struct drive d;
@@ -533,7 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_waits_until_its_worst_case_fits),
         cmocka_unit_test(a_request_waits_for_slots),
-        cmocka_unit_test(a_large_request_is_not_overtaken_for_ever),
+        cmocka_unit_test(a_large_request_does_not_starve),
         cmocka_unit_test(a_smaller_priority_goes_first),
         cmocka_unit_test(a_long_prompt_never_stalls_a_stream),
         cmocka_unit_test(an_arrival_starts_in_its_first_step),

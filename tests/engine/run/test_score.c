@@ -1,4 +1,4 @@
-/* Scoring that was broken off: nothing may go on from a state that is no whole. */
+/* Interrupted scoring: nothing continues from a partial state. */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 
@@ -48,7 +48,7 @@ static int take(void *arg, size_t t, const float *logits)
     return t == r->stop_at ? STOPPED : 0;
 }
 
-static void what_was_stopped_does_not_go_on(void **state)
+static void interrupted_scoring_cannot_continue(void **state)
 {
     struct rows r = {.stop_at = 3};
     struct err err = {0};
@@ -80,7 +80,7 @@ static void a_refused_continuation_leaves_the_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_stopped_does_not_go_on),
+        cmocka_unit_test(interrupted_scoring_cannot_continue),
         cmocka_unit_test(a_refused_continuation_leaves_the_state),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);

@@ -1,6 +1,6 @@
 /* Speculation changes no bit of an answer: greedy and sampled, alone and beside others,
- * with every number of rows that turns out true, wherever the answer ends; and what it
- * leaves behind is gone on from as if it had not been. */
+ * for every number of accepted rows, wherever the answer ends; and requests that resume
+ * from its states have the bits of an engine without speculation. */
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -76,7 +76,7 @@ static void answers_are_the_same(void **state)
         }
 }
 
-static void company_changes_nothing(void **state)
+static void other_requests_change_nothing(void **state)
 {
     enum { N = 6 };
     int32_t ids[N][MOST];
@@ -103,7 +103,7 @@ static void company_changes_nothing(void **state)
         drive_run(&w.hot);
         for (int i = 0; i < N; i++)
             if (i != 1)
-                warm_expect(&w, id[i], &r[i], "in company");
+                warm_expect(&w, id[i], &r[i], "in a batch");
         expect_both(&w);
         warm_close(&w);
     }
@@ -121,7 +121,7 @@ static void expect_goes_on(struct warm *w, int model, uint64_t id,
     memcpy(ids, r->ids, n * sizeof *ids);
     n += drive_tokens(&w->hot, id, 0, ids + n, MOST - n);
     if (stop >= 0)
-        ids[n++] = stop; /* not told, but said */
+        ids[n++] = stop; /* generated, but not shown */
     warm_fill(ids + n, 3, 1);
     for (size_t end = n - 1; end <= n + 3; end += end < n ? 1 : 3) {
         struct engine_request next = chatty(ids, end, 5);
@@ -132,7 +132,7 @@ static void expect_goes_on(struct warm *w, int model, uint64_t id,
 }
 
 /* Ends an answer by each of its tokens in turn. */
-static void an_answer_ends_where_it_ends(void **state)
+static void an_answer_ends_at_the_same_token(void **state)
 {
     int32_t ids[MOST];
     (void)state;
@@ -192,7 +192,7 @@ static void a_state_that_is_saved_is_whole(void **state)
             assert_int_equal(o.depth, o.n_tokens - 1);
             engine_lease_release(w.hot.e, s, true);
             size_t more = drive_tokens(&w.hot, id, 0, ids + n, MOST - n);
-            ids[n + more] = stop; /* not told, but said */
+            ids[n + more] = stop; /* generated, but not shown */
             more += end->n_generated > (int)more;
             struct engine_request next = chatty(ids, n + more, 5);
             assert_true(warm_ask(&w, &next) >= o.depth);
@@ -205,8 +205,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_the_same),
-        cmocka_unit_test(company_changes_nothing),
-        cmocka_unit_test(an_answer_ends_where_it_ends),
+        cmocka_unit_test(other_requests_change_nothing),
+        cmocka_unit_test(an_answer_ends_at_the_same_token),
         cmocka_unit_test(a_state_that_is_saved_is_whole),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);

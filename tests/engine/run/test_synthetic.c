@@ -1,5 +1,5 @@
-/* Sequences that begin at a depth: they run like any other, the same every time, and
- * leave nothing behind. */
+/* Synthetic sequences, which begin at a depth: they run like any other, give the same
+ * bits every time and leak nothing. */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 

@@ -38,7 +38,7 @@ static void without_a_budget_every_sequence_has_a_full_context(void **state)
     assert_int_equal(p.longest_tokens, ask.context);
 }
 
-static void without_a_budget_at_most_half_of_what_is_free_is_taken(void **state)
+static void without_a_budget_at_most_half_of_free_memory_is_used(void **state)
 {
     struct memory_plan_ask ask = ask_of(0);
     struct memory_plan p;
@@ -170,7 +170,7 @@ static void small_slots_do_not_run_out_before_pages(void **state)
     assert_true(p.n_checkpoints <= 1 << 14 && p.bytes <= 40 * MIB);
 }
 
-static void bytes_for_checkpoints_are_kept_or_refused(void **state)
+static void bytes_for_checkpoints_are_reserved_or_refused(void **state)
 {
     struct memory_plan_ask ask = ask_of(0);
     struct memory_plan p;
@@ -191,7 +191,7 @@ static void bytes_for_checkpoints_are_kept_or_refused(void **state)
     expect_within(&p, &ask);
 }
 
-static void what_is_taken_later_is_not_given_away(void **state)
+static void memory_needed_later_is_reserved(void **state)
 {
     struct memory_plan_ask ask = ask_of(90 * (size_t)MIB);
     struct memory_plan p;
@@ -266,7 +266,7 @@ static size_t group_left(void)
     return memory_plan_group(membership, dir);
 }
 
-static void every_group_above_this_one_binds(void **state)
+static void every_parent_cgroup_counts(void **state)
 {
     (void)state;
     assert_true(group_left() == SIZE_MAX); /* no cgroups at all */
@@ -300,7 +300,7 @@ static void cached_files_are_not_taken_memory(void **state)
     assert_int_equal(group_left(), 1000);
 }
 
-static void the_older_cgroups_count_too(void **state)
+static void version_1_cgroups_count_too(void **state)
 {
     (void)state;
     put("cgroup", "9:cpu:/x\n5:memory:/x\n1:name=systemd:/y\n");
@@ -322,21 +322,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_budget_every_sequence_has_a_full_context),
-        cmocka_unit_test(without_a_budget_at_most_half_of_what_is_free_is_taken),
+        cmocka_unit_test(without_a_budget_at_most_half_of_free_memory_is_used),
         cmocka_unit_test(a_budget_is_spent_on_slots_then_pages),
         cmocka_unit_test(what_does_not_fit_is_refused_with_figures),
         cmocka_unit_test(a_model_without_attention_needs_no_pages),
         cmocka_unit_test(checkpoints_have_a_share),
         cmocka_unit_test(checkpoints_of_a_model_without_pages_are_slots),
         cmocka_unit_test(small_slots_do_not_run_out_before_pages),
-        cmocka_unit_test(bytes_for_checkpoints_are_kept_or_refused),
-        cmocka_unit_test(what_is_taken_later_is_not_given_away),
+        cmocka_unit_test(bytes_for_checkpoints_are_reserved_or_refused),
+        cmocka_unit_test(memory_needed_later_is_reserved),
         cmocka_unit_test(no_product_overflows),
-        cmocka_unit_test_setup_teardown(every_group_above_this_one_binds, make_dir,
-                                        remove_dir),
+        cmocka_unit_test_setup_teardown(every_parent_cgroup_counts, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(cached_files_are_not_taken_memory, make_dir,
                                         remove_dir),
-        cmocka_unit_test_setup_teardown(the_older_cgroups_count_too, make_dir,
+        cmocka_unit_test_setup_teardown(version_1_cgroups_count_too, make_dir,
                                         remove_dir),
         cmocka_unit_test(this_machine_has_some_memory),
     };

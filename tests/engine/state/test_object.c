@@ -1,5 +1,5 @@
-/* State objects as bytes: what was written is read, whatever was changed is found: every
- * bit, every length, every property of the engine that made them. */
+/* State objects as bytes: a written object reads back equal, and every change is
+ * detected: each bit, each length, each property of the engine that wrote it. */
 #include "engine/base/mem.h"
 #include "engine/state/object.h"
 
@@ -78,7 +78,7 @@ static enum err_code check(const char *bytes, size_t len, size_t piece,
     return err->code;
 }
 
-static void what_was_written_is_read(void **state)
+static void a_written_object_reads_back(void **state)
 {
     (void)state;
     struct made m;
@@ -112,7 +112,7 @@ static void what_was_written_is_read(void **state)
     }
 }
 
-static void every_bit_counts(void **state)
+static void every_flipped_bit_is_detected(void **state)
 {
     (void)state;
     struct made m;
@@ -127,7 +127,7 @@ static void every_bit_counts(void **state)
     assert_int_equal(check(m.u.bytes, m.len, 100, &kind, "alice", &err), 0);
 }
 
-static void every_length_but_its_own_is_found(void **state)
+static void every_wrong_length_is_detected(void **state)
 {
     (void)state;
     struct made m;
@@ -147,7 +147,7 @@ struct other {
 #define FIELD(name)                                                                      \
     offsetof(struct object_kind, name), sizeof((struct object_kind *)0)->name
 
-static void another_engines_object_is_told_by_what_differs(void **state)
+static void an_object_of_another_engine_is_refused_by_the_difference(void **state)
 {
     (void)state;
     static const struct other others[] = {
@@ -177,7 +177,7 @@ static void another_engines_object_is_told_by_what_differs(void **state)
     }
 }
 
-static void another_tenants_object_is_refused_without_its_name(void **state)
+static void an_object_of_another_tenant_is_refused_without_its_name(void **state)
 {
     (void)state;
     struct made m;
@@ -287,7 +287,7 @@ static void ends_are_those_of_the_tokens(void **state)
     assert_non_null(strstr(err.text, "ends: expected 0 to 22, found 23"));
 }
 
-static void without_memory_nothing_is_kept(void **state)
+static void out_of_memory_leaks_nothing(void **state)
 {
     (void)state;
     struct made m;
@@ -306,16 +306,16 @@ static void without_memory_nothing_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_written_is_read),
-        cmocka_unit_test(every_bit_counts),
-        cmocka_unit_test(every_length_but_its_own_is_found),
-        cmocka_unit_test(another_engines_object_is_told_by_what_differs),
-        cmocka_unit_test(another_tenants_object_is_refused_without_its_name),
+        cmocka_unit_test(a_written_object_reads_back),
+        cmocka_unit_test(every_flipped_bit_is_detected),
+        cmocka_unit_test(every_wrong_length_is_detected),
+        cmocka_unit_test(an_object_of_another_engine_is_refused_by_the_difference),
+        cmocka_unit_test(an_object_of_another_tenant_is_refused_without_its_name),
         cmocka_unit_test(impossible_counts_are_refused),
         cmocka_unit_test(a_newer_layout_is_refused_with_both_numbers),
         cmocka_unit_test(layout_1_is_read),
         cmocka_unit_test(ends_are_those_of_the_tokens),
-        cmocka_unit_test(without_memory_nothing_is_kept),
+        cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* State objects in files: out of one place of the pools into another, and every way a
- * file or a disk can be wrong. */
+/* State objects in files: written from one place of the pools and read into another, and
+ * every fault of a file or disk. */
 #include "engine/base/mem.h"
 #include "engine/state/object_file.h"
 
@@ -92,7 +92,7 @@ static enum err_code load(int fd, struct err *err)
     return err->code;
 }
 
-static void a_state_goes_out_and_comes_in_elsewhere(void **state)
+static void a_state_is_written_and_read_into_another_place(void **state)
 {
     (void)state;
     struct err err;
@@ -128,7 +128,7 @@ static void a_state_without_pages_is_its_slot(void **state)
     close(fd);
 }
 
-static void every_bit_of_a_file_counts(void **state)
+static void every_flipped_bit_of_a_file_is_detected(void **state)
 {
     (void)state;
     struct err err;
@@ -149,7 +149,7 @@ static void every_bit_of_a_file_counts(void **state)
     close(fd);
 }
 
-static void every_length_but_its_own_is_found(void **state)
+static void every_wrong_length_is_detected(void **state)
 {
     (void)state;
     struct err err;
@@ -166,7 +166,7 @@ static void every_length_but_its_own_is_found(void **state)
 }
 
 /* A file that shrinks between its head and its body. */
-static void a_body_that_ends_early_is_found(void **state)
+static void a_truncated_body_is_detected(void **state)
 {
     (void)state;
     struct err err;
@@ -184,7 +184,7 @@ static void a_body_that_ends_early_is_found(void **state)
     close(fd);
 }
 
-static void a_disk_that_refuses_is_an_error_of_io(void **state)
+static void a_disk_fault_is_an_io_error(void **state)
 {
     (void)state;
     struct err err;
@@ -200,7 +200,7 @@ static void a_disk_that_refuses_is_an_error_of_io(void **state)
     assert_int_equal(load(none, &err), ERR_IO);
 }
 
-static void without_memory_nothing_is_kept(void **state)
+static void out_of_memory_leaks_nothing(void **state)
 {
     (void)state;
     struct err err;
@@ -223,13 +223,13 @@ static void without_memory_nothing_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_state_goes_out_and_comes_in_elsewhere),
+        cmocka_unit_test(a_state_is_written_and_read_into_another_place),
         cmocka_unit_test(a_state_without_pages_is_its_slot),
-        cmocka_unit_test(every_bit_of_a_file_counts),
-        cmocka_unit_test(every_length_but_its_own_is_found),
-        cmocka_unit_test(a_body_that_ends_early_is_found),
-        cmocka_unit_test(a_disk_that_refuses_is_an_error_of_io),
-        cmocka_unit_test(without_memory_nothing_is_kept),
+        cmocka_unit_test(every_flipped_bit_of_a_file_is_detected),
+        cmocka_unit_test(every_wrong_length_is_detected),
+        cmocka_unit_test(a_truncated_body_is_detected),
+        cmocka_unit_test(a_disk_fault_is_an_io_error),
+        cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The page pool: reservations, references, copies, and that nothing is lost. */
+/* The page pool: reservations, references, copies, and that no page leaks. */
 #include "engine/base/mem.h"
 #include "engine/state/pages.h"
 
@@ -10,7 +10,7 @@
 
 enum { N = 8, BYTES = 256 };
 
-static void a_page_is_taken_from_a_reservation_and_comes_back(void **state)
+static void a_page_is_taken_from_a_reservation_and_returned(void **state)
 {
     struct pages p;
     int32_t got[N];
@@ -38,7 +38,7 @@ static void a_page_is_taken_from_a_reservation_and_comes_back(void **state)
     pages_close(&p);
 }
 
-static void what_is_reserved_by_one_is_not_given_to_another(void **state)
+static void a_reservation_is_not_given_to_another(void **state)
 {
     struct pages p;
     (void)state;
@@ -56,7 +56,7 @@ static void what_is_reserved_by_one_is_not_given_to_another(void **state)
     pages_close(&p);
 }
 
-static void a_shared_page_is_free_when_nobody_holds_it(void **state)
+static void a_shared_page_is_free_after_its_last_reference(void **state)
 {
     struct pages p;
     (void)state;
@@ -74,7 +74,7 @@ static void a_shared_page_is_free_when_nobody_holds_it(void **state)
     pages_close(&p);
 }
 
-static void a_page_that_checkpoints_alone_hold_is_idle(void **state)
+static void a_page_referenced_only_by_checkpoints_is_idle(void **state)
 {
     struct pages p;
     (void)state;
@@ -154,7 +154,7 @@ static void trimming_forgets_free_pages_only(void **state)
     pages_close(&p);
 }
 
-static void memory_that_runs_out_leaves_nothing(void **state)
+static void out_of_memory_leaks_nothing(void **state)
 {
     struct pages p;
     struct err err = {0};
@@ -172,14 +172,14 @@ static void memory_that_runs_out_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_page_is_taken_from_a_reservation_and_comes_back),
-        cmocka_unit_test(what_is_reserved_by_one_is_not_given_to_another),
-        cmocka_unit_test(a_shared_page_is_free_when_nobody_holds_it),
-        cmocka_unit_test(a_page_that_checkpoints_alone_hold_is_idle),
+        cmocka_unit_test(a_page_is_taken_from_a_reservation_and_returned),
+        cmocka_unit_test(a_reservation_is_not_given_to_another),
+        cmocka_unit_test(a_shared_page_is_free_after_its_last_reference),
+        cmocka_unit_test(a_page_referenced_only_by_checkpoints_is_idle),
         cmocka_unit_test(a_copy_is_the_whole_page_and_no_more),
         cmocka_unit_test(a_pool_without_pages_is_a_pool),
         cmocka_unit_test(trimming_forgets_free_pages_only),
-        cmocka_unit_test(memory_that_runs_out_leaves_nothing),
+        cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
 /*
- * The store of checkpoints: what is found is what was kept, whoever kept it; it gives way
- * to sequences; nothing is lost or held twice. Slots and pages here hold marks instead of
- * states: a slot the hash of its tokens, a page's row the hash of the tokens up to it, so
- * that a state of the wrong depth or the wrong path is seen at once.
+ * The prefix cache as a data structure: a look-up finds what was stored, by whichever
+ * sequence; sequences take precedence over checkpoints; nothing leaks or has two
+ * owners. Slots and pages hold hashes instead of states: a slot the hash of its tokens,
+ * a row of a page the hash of the tokens up to it, so that a state of a wrong depth or
+ * path is detected at once.
  */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
@@ -268,7 +269,7 @@ static void tenants_and_salts_never_share(void **state)
     close_store(&s);
 }
 
-static void what_was_stored_behind_a_match_is_told(void **state)
+static void a_match_reports_what_is_stored_beyond_it(void **state)
 {
     struct store s;
     int32_t ids[MOST], got[MOST];
@@ -290,9 +291,9 @@ static void what_was_stored_behind_a_match_is_told(void **state)
     close_store(&s);
 }
 
-/* ---- who goes --------------------------------------------------------------- */
+/* ---- eviction --------------------------------------------------------------- */
 
-static void what_was_not_used_for_long_goes_first(void **state)
+static void the_least_recently_used_is_evicted_first(void **state)
 {
     struct store s;
     int32_t ids[MOST];
@@ -316,7 +317,7 @@ static void what_was_not_used_for_long_goes_first(void **state)
 }
 
 /* Inflation: what was hit often stays as long as that was worth, not for ever. */
-static void many_hits_wear_off(void **state)
+static void old_hits_lose_weight(void **state)
 {
     struct store s;
     int32_t ids[MOST];
@@ -336,7 +337,7 @@ static void many_hits_wear_off(void **state)
     close_store(&s);
 }
 
-static void of_the_same_age_the_one_that_saves_least_goes_first(void **state)
+static void at_equal_age_the_one_that_saves_least_is_evicted_first(void **state)
 {
     struct store s;
     int32_t ids[MOST];
@@ -353,7 +354,7 @@ static void of_the_same_age_the_one_that_saves_least_goes_first(void **state)
     close_store(&s);
 }
 
-static void a_continued_answer_goes_before_its_continuation(void **state)
+static void a_continued_answer_is_evicted_before_its_continuation(void **state)
 {
     struct store s;
     int32_t ids[MOST], other[MOST];
@@ -387,7 +388,7 @@ static void bytes_are_never_above_the_cap(void **state)
     close_store(&s);
 }
 
-static void sequences_get_all_there_is_but_what_is_kept(void **state)
+static void sequences_get_all_but_exempt_checkpoints(void **state)
 {
     struct store s;
     int32_t ids[MOST];
@@ -412,7 +413,7 @@ static void sequences_get_all_there_is_but_what_is_kept(void **state)
     close_store(&s);
 }
 
-static void a_checkpoint_can_be_taken_over(void **state)
+static void a_checkpoint_can_be_adopted(void **state)
 {
     struct store s;
     struct mark q = {.n = 20};
@@ -458,7 +459,7 @@ static void more_salts_than_roots_evict_each_other(void **state)
     close_store(&s);
 }
 
-static void nodes_that_run_out_are_taken_back(void **state)
+static void nodes_are_reclaimed_when_they_run_out(void **state)
 {
     struct store s;
     int32_t ids[MOST];
@@ -608,7 +609,7 @@ static void random_walk(const struct prefix_options *o, int n_pages, int rounds)
     close_store(&s);
 }
 
-static void whatever_happens_marks_are_right_and_all_comes_back(void **state)
+static void random_operations_keep_states_right_and_leak_nothing(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 12; seed++) {
@@ -623,7 +624,7 @@ static void whatever_happens_marks_are_right_and_all_comes_back(void **state)
     }
 }
 
-static void memory_that_runs_out_leaves_nothing(void **state)
+static void out_of_memory_leaks_nothing(void **state)
 {
     struct store s;
     (void)state;
@@ -651,18 +652,18 @@ int main(void)
         cmocka_unit_test(a_full_path_is_found_at_any_junction),
         cmocka_unit_test(attention_alone_is_found_at_every_token),
         cmocka_unit_test(tenants_and_salts_never_share),
-        cmocka_unit_test(what_was_stored_behind_a_match_is_told),
-        cmocka_unit_test(what_was_not_used_for_long_goes_first),
-        cmocka_unit_test(many_hits_wear_off),
-        cmocka_unit_test(of_the_same_age_the_one_that_saves_least_goes_first),
-        cmocka_unit_test(a_continued_answer_goes_before_its_continuation),
+        cmocka_unit_test(a_match_reports_what_is_stored_beyond_it),
+        cmocka_unit_test(the_least_recently_used_is_evicted_first),
+        cmocka_unit_test(old_hits_lose_weight),
+        cmocka_unit_test(at_equal_age_the_one_that_saves_least_is_evicted_first),
+        cmocka_unit_test(a_continued_answer_is_evicted_before_its_continuation),
         cmocka_unit_test(bytes_are_never_above_the_cap),
-        cmocka_unit_test(sequences_get_all_there_is_but_what_is_kept),
-        cmocka_unit_test(a_checkpoint_can_be_taken_over),
+        cmocka_unit_test(sequences_get_all_but_exempt_checkpoints),
+        cmocka_unit_test(a_checkpoint_can_be_adopted),
         cmocka_unit_test(more_salts_than_roots_evict_each_other),
-        cmocka_unit_test(nodes_that_run_out_are_taken_back),
-        cmocka_unit_test(whatever_happens_marks_are_right_and_all_comes_back),
-        cmocka_unit_test(memory_that_runs_out_leaves_nothing),
+        cmocka_unit_test(nodes_are_reclaimed_when_they_run_out),
+        cmocka_unit_test(random_operations_keep_states_right_and_leak_nothing),
+        cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

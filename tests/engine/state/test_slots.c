@@ -1,4 +1,4 @@
-/* The slot pool: zeroed when taken, copied whole, never two owners. */
+/* The slot pool: slots are zeroed when taken, copied whole, and have one owner. */
 #include "engine/base/mem.h"
 #include "engine/state/slots.h"
 
@@ -10,7 +10,7 @@
 
 enum { N = 5, BYTES = 192 };
 
-static void a_slot_begins_as_zeros_whatever_it_held(void **state)
+static void a_taken_slot_is_zeroed(void **state)
 {
     struct slots s;
     int32_t got[N];
@@ -85,7 +85,7 @@ static void trimming_forgets_free_slots_only(void **state)
     slots_close(&s);
 }
 
-static void memory_that_runs_out_leaves_nothing(void **state)
+static void out_of_memory_leaks_nothing(void **state)
 {
     struct slots s;
     struct err err = {0};
@@ -102,11 +102,11 @@ static void memory_that_runs_out_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_slot_begins_as_zeros_whatever_it_held),
+        cmocka_unit_test(a_taken_slot_is_zeroed),
         cmocka_unit_test(slots_do_not_overlap_and_a_copy_is_whole),
         cmocka_unit_test(a_model_without_constant_state_still_counts_slots),
         cmocka_unit_test(trimming_forgets_free_slots_only),
-        cmocka_unit_test(memory_that_runs_out_leaves_nothing),
+        cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
-/* Streaming detokenisation: characters whole, stop strings never shown, tokens released
- * when nothing can take them back. Beside examples, random streams against a model that
- * sees the whole text at once. Pushing runs under the allocation guard. */
+/* Streaming detokenisation: whole characters, stop strings that are never shown, text
+ * released once no stop string can cut it. Beside examples, random streams are compared
+ * with a model that sees the whole text at once. Pushing runs under the allocation
+ * guard. */
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/detok.h"

@@ -325,7 +325,7 @@ static void a_text_in_any_form_begins_with_its_own_tokens(void **state)
     vocab_free(nfc);
 }
 
-static void without_memory_nothing_is_kept(void **state)
+static void out_of_memory_leaks_nothing(void **state)
 {
     (void)state;
     struct vocab *nfc = tiny_tokenizer_vocab(&(struct tiny_tokenizer){
@@ -357,7 +357,7 @@ int main(void)
         cmocka_unit_test(ids_contain_an_end_or_leave_it_out),
         cmocka_unit_test(characters_are_compared_in_the_tokenizers_form),
         cmocka_unit_test(a_text_in_any_form_begins_with_its_own_tokens),
-        cmocka_unit_test(without_memory_nothing_is_kept),
+        cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,5 +1,5 @@
-/* tokenizer.json as it should be, and every way in which it is refused: each fault is one
- * edit of a good file, and the message must name the path. */
+/* A good tokenizer.json, and every way in which one is refused: each fault is one edit of
+ * the good file, and the error must name the path. */
 #include "engine/base/mem.h"
 #include "engine/tokenizer/vocab.h"
 #include "tests/lib/tiny_tokenizer.h"
@@ -286,7 +286,7 @@ static void test_folder(void **state)
 }
 
 /* Decoders: what tokens stand for. */
-static void test_pieces(void **state)
+static void test_token_bytes(void **state)
 {
     static const char *const llama =
         "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": "
@@ -327,7 +327,7 @@ int main(void)
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_folder),
-        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_token_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /*
- * Stored prefixes among many requests and in little memory: prefill and decode in one
- * batch, cancelled and paused ones, budgets that run out while sequences run. Whoever
- * ends is told the bits of a miss, checkpoints hold nobody up, and everything comes back
- * (closing an engine in a test build insists on it).
+ * The prefix cache with many requests and little memory: prefill and decode in one batch,
+ * cancelled and paused requests, budgets that run out while sequences run. Every finished
+ * request has the bits of a miss, checkpoints delay no admission, and all memory is
+ * released (closing an engine of a test build checks it).
  */
 #include "tests/lib/warm.h"
 
@@ -79,7 +79,7 @@ static void collect(struct warm *w, struct asked *all, int32_t texts[3][MOST])
             continue;
         if (ended(w, a)) {
             if (!a->cancelled) {
-                warm_expect(w, a->id, &a->r, "in company");
+                warm_expect(w, a->id, &a->r, "in a batch");
                 learn(w, a, texts);
             }
             a->id = 0;
@@ -123,7 +123,7 @@ static void random_company(int model, const struct engine_options *o, int n_requ
     warm_close(&w);
 }
 
-static void company_changes_nothing(void **state)
+static void other_requests_change_nothing(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -156,7 +156,7 @@ static void little_memory_changes_nothing(void **state)
     }
 }
 
-static void a_cap_on_bytes_changes_nothing_and_holds(void **state)
+static void a_cap_on_bytes_holds_and_changes_no_bit(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -184,8 +184,9 @@ static void a_cap_on_bytes_changes_nothing_and_holds(void **state)
 
 /* ---- cancelled at every step ------------------------------------------------ */
 
-/* Two requests that share a stored prefix inside a page; after so many steps one goes.
- * The other one is told what it must be, and what the first leaves behind is right. */
+/* Two requests share a stored prefix that ends inside a page; one is cancelled after
+ * `steps` steps. The other has the bits of a miss, and so has a request that resumes from
+ * what the first stored. */
 static bool cancel_after(int model, int steps)
 {
     struct engine_options o = warm_options(model);
@@ -216,7 +217,7 @@ static bool cancel_after(int model, int steps)
     return over;
 }
 
-static void cancelling_at_any_step_leaves_the_others_and_good_states(void **state)
+static void cancelling_at_any_step_leaves_others_and_states_intact(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -253,9 +254,9 @@ static void an_engine_closes_with_requests_in_every_state(void **state)
 
 /* ---- room ------------------------------------------------------------------- */
 
-/* Eight sequences take all there is; then the same again. Whatever is stored in between
- * gives way, nobody waits who would not have waited without. */
-static void checkpoints_hold_nobody_up(void **state)
+/* Eight sequences take all memory, twice. Checkpoints stored in between are evicted,
+ * and no request waits longer than without them. */
+static void checkpoints_delay_no_admission(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -289,7 +290,7 @@ static void checkpoints_hold_nobody_up(void **state)
 
 /* One slot, and pages for one context: a conversation goes on in the very slot and pages
  * it left. */
-static void where_there_is_no_room_for_a_copy_the_state_itself_goes_on(void **state)
+static void without_room_for_a_copy_the_state_itself_is_used(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -327,7 +328,7 @@ static void where_there_is_no_room_for_a_copy_the_state_itself_goes_on(void **st
 
 /* The page whose rest the taken-over state goes on to fill is another's, too: that one
  * goes, even though its slot and pages would have had room. */
-static void a_page_that_is_written_on_is_nobody_elses(void **state)
+static void a_page_being_written_is_not_shared(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -360,7 +361,7 @@ static void a_page_that_is_written_on_is_nobody_elses(void **state)
 
 /* Attention alone may begin anywhere, so also where nothing but a copy of a page is
  * missing: before that page. */
-static void attention_alone_begins_at_a_page_in_a_full_house(void **state)
+static void attention_alone_resumes_at_a_page_in_a_full_engine(void **state)
 {
     struct engine_options o = warm_options(WARM_LLAMA);
     struct warm w;
@@ -383,7 +384,7 @@ static void attention_alone_begins_at_a_page_in_a_full_house(void **state)
 
 /* A request that was admitted and never ran leaves nothing: attention alone has no row
  * to sample from where it began. */
-static void who_never_ran_leaves_nothing(void **state)
+static void a_request_that_never_ran_stores_nothing(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -408,7 +409,7 @@ static void who_never_ran_leaves_nothing(void **state)
     }
 }
 
-static void what_is_stored_is_found_again_after_many_others(void **state)
+static void a_stored_prefix_is_a_hit_after_many_other_requests(void **state)
 {
     (void)state;
     for (int m = 0; m < WARM_MODELS; m++) {
@@ -434,17 +435,17 @@ static void what_is_stored_is_found_again_after_many_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(company_changes_nothing),
+        cmocka_unit_test(other_requests_change_nothing),
         cmocka_unit_test(little_memory_changes_nothing),
-        cmocka_unit_test(a_cap_on_bytes_changes_nothing_and_holds),
-        cmocka_unit_test(cancelling_at_any_step_leaves_the_others_and_good_states),
+        cmocka_unit_test(a_cap_on_bytes_holds_and_changes_no_bit),
+        cmocka_unit_test(cancelling_at_any_step_leaves_others_and_states_intact),
         cmocka_unit_test(an_engine_closes_with_requests_in_every_state),
-        cmocka_unit_test(checkpoints_hold_nobody_up),
-        cmocka_unit_test(where_there_is_no_room_for_a_copy_the_state_itself_goes_on),
-        cmocka_unit_test(a_page_that_is_written_on_is_nobody_elses),
-        cmocka_unit_test(attention_alone_begins_at_a_page_in_a_full_house),
-        cmocka_unit_test(who_never_ran_leaves_nothing),
-        cmocka_unit_test(what_is_stored_is_found_again_after_many_others),
+        cmocka_unit_test(checkpoints_delay_no_admission),
+        cmocka_unit_test(without_room_for_a_copy_the_state_itself_is_used),
+        cmocka_unit_test(a_page_being_written_is_not_shared),
+        cmocka_unit_test(attention_alone_resumes_at_a_page_in_a_full_engine),
+        cmocka_unit_test(a_request_that_never_ran_stores_nothing),
+        cmocka_unit_test(a_stored_prefix_is_a_hit_after_many_other_requests),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }
