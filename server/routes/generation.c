@@ -166,9 +166,7 @@ static int step_open(struct conn *c, struct err *err)
 static int step_submit(struct conn *c, struct err *err)
 {
     struct bridge_stats now;
-    bridge_stats(c->server->model.bridge, &now);
     c->submit_ns = server_now();
-    c->submit_steps = now.engine.steps;
     for (size_t i = 0; i < c->n_jobs; i++) {
         struct job *j = &c->jobs[i];
         int rc = job_add(&c->server->jobs, j, err);
@@ -184,6 +182,8 @@ static int step_submit(struct conn *c, struct err *err)
         c->jobs_left++;
         c->admitted--;
     }
+    bridge_stats(c->server->model.bridge, &now);
+    c->submit_steps = now.engine.steps; /* those that may have begun before the request */
     return CONN_WAIT;
 }
 

@@ -67,9 +67,10 @@ struct bridge {
     struct bridge_options o;
     pthread_t thread;
 
-    pthread_mutex_t in_lock; /* guards inbox, stop */
+    pthread_mutex_t in_lock; /* guards inbox, idle, stop */
     pthread_cond_t in_cond;
     struct list inbox;
+    bool idle; /* the last step found nothing to do, and nothing has been taken since */
     bool stop;
 
     pthread_mutex_t out_lock; /* guards filling, closing and which block is which */
@@ -189,11 +190,13 @@ static bool collect(struct bridge *b, struct list *to, bool idle)
 {
     list_init(to);
     pthread_mutex_lock(&b->in_lock);
+    b->idle = idle;
     while (idle && list_empty(&b->inbox) && !b->stop)
         pthread_cond_wait(&b->in_cond, &b->in_lock);
     struct list *n;
     while ((n = list_pop(&b->inbox)))
         list_push(to, n);
+    b->idle = false;
     bool go_on = !b->stop;
     pthread_mutex_unlock(&b->in_lock);
     return go_on;
@@ -443,6 +446,14 @@ void bridge_stats(struct bridge *b, struct bridge_stats *out)
     pthread_mutex_lock(&b->stats_lock);
     *out = b->stats;
     pthread_mutex_unlock(&b->stats_lock);
+}
+
+bool bridge_idle(struct bridge *b)
+{
+    pthread_mutex_lock(&b->in_lock);
+    bool idle = b->idle && list_empty(&b->inbox);
+    pthread_mutex_unlock(&b->in_lock);
+    return idle;
 }
 
 bool bridge_stuck(const struct bridge *b, uint64_t limit_ns)

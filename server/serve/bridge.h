@@ -109,6 +109,10 @@ void bridge_drain(struct bridge *b, const struct bridge_reader *r);
 /* Any thread, never waiting for a step: all values as they were after one same step. */
 void bridge_stats(struct bridge *b, struct bridge_stats *out);
 
+/* Loop thread. True while the engine sleeps: it has taken all messages, and the step after
+ * them found nothing to do. */
+bool bridge_idle(struct bridge *b);
+
 /* True when the engine has been inside one step for longer than limit_ns. */
 bool bridge_stuck(const struct bridge *b, uint64_t limit_ns);
 

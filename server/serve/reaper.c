@@ -110,17 +110,32 @@ static void find_gone(struct server *server)
 
 /* ---- requests under way ----------------------------------------------------- */
 
-/* A step takes in at its beginning and tells at its end: only one that began after the
- * request, and has ended, left it waiting. An engine between steps has nothing to say. */
-static bool passed_over(const struct conn *c)
+/* The engine as it was before its events were drained: a request that started until then
+ * has started here too. */
+struct progress {
+    uint64_t steps;
+    bool idle;
+};
+
+static struct progress drain(struct server *server)
 {
+    struct progress p = {.idle = bridge_idle(server->model.bridge)};
     struct bridge_stats now;
-    bridge_stats(c->server->model.bridge, &now);
-    return now.engine.steps >= c->submit_steps + 2 ||
-           !bridge_stuck(c->server->model.bridge, 0);
+    bridge_stats(server->model.bridge, &now);
+    p.steps = now.engine.steps;
+    generation_drain(server);
+    return p;
 }
 
-static void check_deadlines(struct conn *c, uint64_t now_ns)
+/* A step admits at its beginning. The one under way when the request came may have begun
+ * before it; that the next one has ended, or that there is nothing to do, means that the
+ * engine has left the request waiting. */
+static bool passed_over(const struct conn *c, const struct progress *p)
+{
+    return p->steps >= c->submit_steps + 2 || p->idle;
+}
+
+static void check_deadlines(struct conn *c, uint64_t now_ns, const struct progress *p)
 {
     const struct config *cfg = c->server->cfg;
     if (c->cancelled)
@@ -130,7 +145,7 @@ static void check_deadlines(struct conn *c, uint64_t now_ns)
     } else if (older(c->began_ns, now_ns, cfg->request_timeout_s)) {
         generation_cancel(c, FINISH_TIMEOUT);
     } else if (!c->started && !c->state.arrived &&
-               older(c->submit_ns, now_ns, cfg->queue_timeout_s) && passed_over(c)) {
+               older(c->submit_ns, now_ns, cfg->queue_timeout_s) && passed_over(c, p)) {
         err_set(&c->fault, ERR_BUSY, "no room within %g seconds; retry later",
                 cfg->queue_timeout_s);
         c->server->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;
@@ -156,6 +171,7 @@ static void check_stream(struct conn *c, uint64_t now_ns)
 
 void reaper_tick(struct server *server, uint64_t now_ns)
 {
+    struct progress engine = drain(server);
     struct list *next;
     for (struct list *at = server->conns.next; at != &server->conns; at = next) {
         next = at->next;
@@ -163,7 +179,7 @@ void reaper_tick(struct server *server, uint64_t now_ns)
         check_arrival(c, now_ns);
         check_delivery(c, now_ns);
         if (generation_pending(c))
-            check_deadlines(c, now_ns);
+            check_deadlines(c, now_ns, &engine);
         check_stream(c, now_ns);
     }
     find_gone(server);

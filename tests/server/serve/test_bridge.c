@@ -131,6 +131,15 @@ static void answers_and_refuses(void **state)
     do
         bridge_stats(b, &now);
     while (now.engine.slots_used || now.engine.running);
+    while (!bridge_idle(b))
+        rest();
+    r = request(9, prompt, 3, 8);
+    assert_int_equal(bridge_submit(b, &r, NULL), 0);
+    while (!bridge_idle(b)) /* not before all was taken and ran */
+        rest();
+    bridge_stats(b, &now);
+    assert_int_equal(now.engine.running + now.engine.waiting, 0);
+    drain_until(b, &h, &h.finished, 2);
     assert_false(bridge_stuck(b, 60000000000u));
     assert_true(atomic_load(&notified) > 0);
     bridge_close(b);
