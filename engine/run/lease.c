@@ -1,4 +1,4 @@
-/* Lending, taking back. */
+/* Granting leases and taking them back. Engine thread. */
 #include "engine/run/lease.h"
 
 #include "engine/base/mem.h"

@@ -1,10 +1,10 @@
 /*
- * States on loan: a sequence's slot and pages in the hands of another thread, which reads
+ * States on lease: a sequence's slot and pages in the hands of another thread, which reads
  * a state object into them or writes one out of them while the engine runs on.
  *
- * A loan's memory comes with its request and outlives it. While a loan is out it holds
+ * A lease's memory comes with its request and outlives it. While a lease is out it holds
  * references to its pages, and its slot is nobody else's; a sequence that ends meanwhile
- * leaves the slot to it. What was lent for writing becomes a checkpoint when it comes
+ * leaves the slot to it. What was leased for writing becomes a checkpoint when it comes
  * back. Engine thread only, but for what lease.c says of its borrowers.
  *
  * A kept state goes out as a copy, so that the tree goes on without it.
@@ -29,7 +29,7 @@ struct engine_lease {
     struct list at;    /* in runner.leased while it is out */
     struct request *q; /* to load: who waits for it; NULL: it ended, or this is to save */
     bool keep;         /* becomes a checkpoint when it comes back */
-    int32_t slot;      /* the loan's own, or -1: the sequence's */
+    int32_t slot;      /* the lease's own, or -1: the sequence's */
     char *constant;    /* [slot_bytes]: that slot's bytes */
     char *pool;        /* the pages' */
     int32_t *table;    /* [n_pages]; owns a reference to each */
@@ -45,7 +45,7 @@ int lease_new(struct engine_lease **out, const struct radix_key *key, int n_toke
               size_t n_ends, struct err *err);
 void lease_free(struct engine_lease *l); /* accepts NULL; not one that is out */
 
-/* The just admitted request waits for its state: lends slot and pages, emits EVENT_LOAD.
+/* The just admitted request waits for its state: leases slot and pages, emits EVENT_LOAD.
  */
 void lease_grant(struct runner *r, struct request *q);
 
@@ -54,13 +54,13 @@ void lease_grant(struct runner *r, struct request *q);
 struct engine_lease *lease_at_end(struct runner *r, struct seq *s,
                                   enum finish_reason why);
 
-/* A sequence ends, maybe while its state is out: then the slot stays with the loan. */
+/* A sequence ends, maybe while its state is out: then the slot stays with the lease. */
 void lease_detach(struct seq *s);
 
 /* A copy of the kept state that engine_persist_next asks for, or NULL. */
 struct engine_lease *lease_persist_next(struct runner *r, bool all);
 
-/* The loan is over. To load: the request begins; if it is not good, with nothing if it
+/* The lease is over. To load: the request begins; if it is not good, with nothing if it
  * may, else it ends. */
 void lease_release(struct runner *r, struct engine_lease *l, bool good);
 

@@ -45,7 +45,7 @@ struct request {
     int n_state;        /* tokens of the prompt whose state is loaded */
     size_t state_bytes; /* of the object */
     int n_persisted;    /* the same, if the cache has less; admission decides n_state */
-    struct engine_lease *to_load, *to_save; /* own: memory for loans to come, or NULL */
+    struct engine_lease *to_load, *to_save; /* own: memory for leases to come, or NULL */
     struct engine_lease *loading;           /* borrows: is out now */
 
     bool admitted, paused;

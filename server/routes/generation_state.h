@@ -3,8 +3,8 @@
  * and out of them, on uv workers.
  *
  * generation_state_find, a worker's: the object is opened, its tokens are compared with the prompt,
- * and only the rest of a text is tokenised. Then the engine lends memory (EVENT_LOAD) and
- * generation_state_load has a worker read the body into it; at the end it lends the finished state
+ * and only the rest of a text is tokenised. Then the engine leases memory (EVENT_LOAD) and
+ * generation_state_load has a worker read the body into it; at the end it leases the finished state
  * and generation_state_save has a worker write it. Each lease goes back, whatever happens: its way
  * is made before the request is submitted, so that returning cannot fail.
  *

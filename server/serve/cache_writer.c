@@ -4,8 +4,8 @@
 #include "engine/base/log.h"
 #include "engine/objects.h"
 #include "server/serve/server.h"
+#include "server/storage/object_scan.h"
 #include "server/storage/object_writer.h"
-#include "server/storage/store_walk.h"
 
 static const uint64_t ASK_NS = 250000000, WALK_NS = 60000000000;
 
@@ -50,7 +50,7 @@ bool cache_writer_active(const struct server *server)
 
 static int walk(struct task *w) /* worker */
 {
-    return store_walk(server_of_walk(w)->storage, &w->err);
+    return object_scan(server_of_walk(w)->storage, &w->err);
 }
 
 static void walked(struct task *w)

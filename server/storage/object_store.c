@@ -3,7 +3,7 @@
 
 #include "api/states.h"
 #include "engine/base/mem.h"
-#include "server/storage/store_walk.h"
+#include "server/storage/object_scan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -152,7 +152,7 @@ int object_store_open(struct object_store *s, const struct object_store_options 
     }
     int rc = open_ledger(s, err);
     if (rc == 0)
-        rc = store_walk(s, err);
+        rc = object_scan(s, err);
     if (rc)
         object_store_close(s);
     return rc;

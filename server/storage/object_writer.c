@@ -1,7 +1,7 @@
 /* Reservations, temporaries, locks and renames. */
 #include "server/storage/object_writer.h"
 
-#include "server/storage/store_walk.h"
+#include "server/storage/object_scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ static int reserve(const struct object_store *s, const struct object_writer *d,
                    struct err *err)
 {
     int rc = try_reserve(s, d, err);
-    if (rc == -ERR_QUOTA && store_walk_if_old(s))
+    if (rc == -ERR_QUOTA && object_scan_if_old(s))
         rc = try_reserve(s, d, err);
     return rc;
 }

@@ -28,7 +28,8 @@ struct kept {
     int n_ids, depth;
 };
 
-static struct engine_lease *lent(const struct drive *d, uint64_t id, enum event_kind kind)
+static struct engine_lease *leased(const struct drive *d, uint64_t id,
+                                   enum event_kind kind)
 {
     struct engine_lease *s = drive_state(d, id, kind);
     assert_non_null(s);
@@ -57,7 +58,7 @@ static void keep(struct kept *k, struct drive *d, int n_prompt, int max_tokens)
     drive_run(d);
     k->n_ids = n_prompt + (int)drive_tokens(d, 1, 0, k->ids + n_prompt, MOST / 2);
     k->depth = k->n_ids - 1;
-    struct engine_lease *s = lent(d, 1, EVENT_FINISH);
+    struct engine_lease *s = leased(d, 1, EVENT_FINISH);
     assert_int_equal(engine_object_save(d->e, s, k->fd, "t", &err), 0);
     engine_lease_release(d->e, s, true);
     assert_int_equal(fstat(k->fd, &st), 0);
@@ -115,7 +116,7 @@ static struct engine_lease *wait_for(struct warm *w, const struct kept *k,
     r.state_tokens = k->depth;
     submit(&w->hot, r, id);
     drive_step(&w->hot);
-    return lent(&w->hot, id, EVENT_LOAD);
+    return leased(&w->hot, id, EVENT_LOAD);
 }
 
 static void expect_cold(struct warm *w, const struct engine_request *r, uint64_t id)

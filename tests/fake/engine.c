@@ -35,7 +35,7 @@ struct fake {
     size_t n_read; /* prompt tokens already read */
     int n_out;     /* tokens of each choice */
     bool paused;
-    struct engine_lease *load, *save; /* own, until they are lent */
+    struct engine_lease *load, *save; /* own, until they are leased */
     struct engine_lease *loading;     /* borrows: is out */
 };
 
@@ -319,7 +319,7 @@ static void start(struct engine *e, struct fake *f)
 
 static void finish(struct engine *e, struct fake *f, enum finish_reason why)
 {
-    if (f->loading) { /* the slot stays with the loan */
+    if (f->loading) { /* the slot stays with the lease */
         f->loading->q = NULL;
         e->slots_used++;
     }

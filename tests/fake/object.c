@@ -38,7 +38,7 @@ uint64_t fake_kind_hash(void)
     return object_kind_hash(&the_kind);
 }
 
-/* ---- loans ------------------------------------------------------------------ */
+/* ---- leases ------------------------------------------------------------------ */
 
 /* The constant part is what nobody has touched: large ones take no memory. */
 struct engine_lease *fake_state_new(size_t n_tokens)

@@ -1,4 +1,4 @@
-/* States on loan from the stand-in engine; see object.c. */
+/* States on lease from the stand-in engine; see object.c. */
 #ifndef TESTS_FAKE_OBJECT_H
 #define TESTS_FAKE_OBJECT_H
 

@@ -50,7 +50,7 @@ const char *drive_text(const struct drive *d, uint64_t id, int choice);
 /* The finish event of a choice; NULL when there is none. */
 const struct event *drive_finish(const struct drive *d, uint64_t id, int choice);
 
-/* The state that the last such event lent; NULL: none. */
+/* The state that the last such event leased; NULL: none. */
 struct engine_lease *drive_state(const struct drive *d, uint64_t id,
                                  enum event_kind kind);
 

@@ -200,7 +200,7 @@ class Stopping(Case):
 
 class Faults(Case):
     def test_no_memory_at_any_place(self):
-        """One allocation fails, another one each time; what was lent is back, whatever it was."""
+        """One allocation fails, another one each time; what was leased is back, whatever it was."""
         small = {"FAKE_MEM_FAIL": "90", "FAKE_STEP_US": "0"}
         with self.daemon(env=small) as d:
             made = set()

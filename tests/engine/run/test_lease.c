@@ -103,7 +103,7 @@ static struct engine_stats load_of(const struct drive *d)
     return l;
 }
 
-/* Everything the pools lent has come back; drive_close asserts the rest. */
+/* Everything the pools leased has come back; drive_close asserts the rest. */
 static void expect_idle(const struct drive *d)
 {
     struct engine_stats l = load_of(d);
@@ -357,7 +357,7 @@ static void a_state_of_another_arithmetic_is_refused(void **state)
     close(fd);
 }
 
-/* ---- loans ------------------------------------------------------------------ */
+/* ---- leases ------------------------------------------------------------------ */
 
 static void a_saved_state_is_released_as_a_checkpoint(void **state)
 {

@@ -1,8 +1,8 @@
 /* The directory of state objects: what is seen, by whom, what crashes leave, and that
  * nothing outside it is ever touched. */
 #include "engine/base/mem.h"
+#include "server/storage/object_scan.h"
 #include "server/storage/object_writer.h"
-#include "server/storage/store_walk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -400,25 +400,25 @@ static void what_others_did_is_seen_by_a_walk(void **state)
     assert_int_equal(find_prefix(&other, "a"), 3);
     assert_int_equal(put_prefix(&s, "a", 5, 25), 0);
     assert_int_equal(find_prefix(&other, "a"), 3);
-    assert_int_equal(store_walk(&other, &err), 0);
+    assert_int_equal(object_scan(&other, &err), 0);
     assert_int_equal(find_prefix(&other, "a"), 5);
     assert_int_equal(put_prefix(&other, "a", 6, 15), 0);
     assert_int_equal(put_prefix(&other, "a", 7, 1), 0); /* 10 + 50 + 25 + 15 are full */
     assert_int_equal(count("p-a/s-"), 3);
-    assert_int_equal(store_walk(&s, &err), 0);
+    assert_int_equal(object_scan(&s, &err), 0);
     assert_int_equal(find_prefix(&s, "a"), 7);
     assert_int_equal(s.cache->index.n, 3);
     struct object_writer half; /* another's counts while it is written */
     assert_int_equal(object_writer_begin(&s, &half, "a", "y", 80, &err), 0);
-    assert_int_equal(store_walk(&s, &err), 0); /* its writer's own stays counted, too */
+    assert_int_equal(object_scan(&s, &err), 0); /* its writer's own stays counted, too */
     s.o.limits.tenant_bytes = 100;
     assert_int_equal(put("a", "z", "01234567890", &err), -ERR_QUOTA);
-    assert_int_equal(store_walk(&other, &err), 0);
+    assert_int_equal(object_scan(&other, &err), 0);
     assert_int_equal(
         object_writer_begin(&other, &(struct object_writer){0}, "a", "z", 11, &err),
         -ERR_QUOTA);
     object_writer_abandon(&half);
-    assert_int_equal(store_walk(&other, &err), 0);
+    assert_int_equal(object_scan(&other, &err), 0);
     assert_int_equal(object_writer_begin(&other, &half, "a", "z", 90, &err), 0);
     object_writer_abandon(&half);
     object_store_close(&other);
@@ -436,7 +436,7 @@ static void a_directory_that_is_gone_counts_no_more(void **state)
     assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     snprintf(path, sizeof path, "%s/t-b", dir);
     assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
-    assert_int_equal(store_walk(&s, &err), 0);
+    assert_int_equal(object_scan(&s, &err), 0);
     assert_int_equal(s.cache->index.n, 0);
     struct object_writer d;
     assert_int_equal(object_writer_begin(&s, &d, "b", "y", 100, &err), 0);
@@ -479,7 +479,7 @@ static void *be_busy(void *arg)
         x = x * 1664525u + 1013904223u;
         unsigned what = x >> 28;
         const char *tenant = tenants[x / 8 % TENANTS];
-        if (what == 0 && store_walk(&s, &err))
+        if (what == 0 && object_scan(&s, &err))
             abort();
         else if (what == 1)
             object_store_remove(&s, tenant, "n1", &err);
@@ -515,7 +515,7 @@ static void many_at_once_are_counted(void **state)
         assert_int_equal(a->writing.n, 0);
         assert_true(a->clients.bytes + a->persisted.bytes <= 900);
     }
-    assert_int_equal(store_walk(&s, &err), 0);
+    assert_int_equal(object_scan(&s, &err), 0);
     for (int i = 0; i < TENANTS; i++) {
         const struct ledger_account *a = ledger_account(s.ledger, tenants[i]);
         assert_memory_equal(&before[i][0], &a->clients, sizeof a->clients);

@@ -1,7 +1,7 @@
 /* Writing an object into the store: what a quota counts and when, what is made durable in
  * which order, and what an error leaves. The system calls below stand before libc's. */
+#include "server/storage/object_scan.h"
 #include "server/storage/object_writer.h"
-#include "server/storage/store_walk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -175,7 +175,7 @@ static void what_cannot_be_walked_stays_counted(void **state)
         few = old;
         few.rlim_cur = (rlim_t)(top + spare);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-        int rc = store_walk(&s, &err);
+        int rc = object_scan(&s, &err);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
         assert_true(rc == 0 || rc == -ERR_IO);
         walked += rc == 0;
@@ -196,7 +196,7 @@ static void a_tenant_has_so_many_objects_at_most(void **state)
         assert_true(fd >= 0);
         close(fd);
     }
-    assert_int_equal(store_walk(&s, &err), 0);
+    assert_int_equal(object_scan(&s, &err), 0);
     assert_int_equal(put("a", "y", 1, &err), -ERR_QUOTA);
     assert_non_null(strstr(err.text, "10000"));
     assert_int_equal(put("a", "x", 1, &err), 0); /* in its own place */

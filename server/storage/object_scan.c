@@ -1,5 +1,5 @@
 /* Counting objects, finding prefixes, tenant by tenant. */
-#include "server/storage/store_walk.h"
+#include "server/storage/object_scan.h"
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
@@ -264,12 +264,12 @@ static int walk_all(const struct object_store *s, uint64_t number, struct err *e
     return rc ? rc : walk_others(&w, err);
 }
 
-int store_walk(const struct object_store *s, struct err *err)
+int object_scan(const struct object_store *s, struct err *err)
 {
     return walk_all(s, ledger_begin_walk(s->ledger, now_ns(), 0), err);
 }
 
-bool store_walk_if_old(const struct object_store *s)
+bool object_scan_if_old(const struct object_store *s)
 {
     uint64_t number = ledger_begin_walk(s->ledger, now_ns(), OLD_NS);
     return number && walk_all(s, number, NULL) == 0;

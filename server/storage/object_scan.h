@@ -7,15 +7,15 @@
  * process comes or goes meanwhile; what it is still writing is the ledger's to add. The
  * new state of the index is one merge. uv workers only, but for the store's opening.
  */
-#ifndef SERVER_STORAGE_STORE_WALK_H
-#define SERVER_STORAGE_STORE_WALK_H
+#ifndef SERVER_STORAGE_OBJECT_SCAN_H
+#define SERVER_STORAGE_OBJECT_SCAN_H
 
 #include "server/storage/object_store.h"
 
 /* ERR_IO, ERR_MEMORY: what was not seen stays as it was. */
-int store_walk(const struct object_store *s, struct err *err);
+int object_scan(const struct object_store *s, struct err *err);
 
 /* The same unless a walk began a moment ago. True: there was one, and it saw all. */
-bool store_walk_if_old(const struct object_store *s);
+bool object_scan_if_old(const struct object_store *s);
 
 #endif
