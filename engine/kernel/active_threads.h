@@ -21,12 +21,12 @@ struct active_threads {
     uint64_t until_ns, rest_ns;    /* no rise before until_ns; the next rest */
 };
 
-void active_threads_init(struct active_threads *c, int n_threads);
+void active_threads_init(struct active_threads *a, int n_threads);
 
 /* now_ns: of any steady clock. waited_ns: for how long all threads together were ready to
  * run and had no processor, since they began. Sets n_active by the time since the last
  * observation. */
-void active_threads_observe(struct active_threads *c, uint64_t now_ns,
+void active_threads_observe(struct active_threads *a, uint64_t now_ns,
                             uint64_t waited_ns);
 
 #endif

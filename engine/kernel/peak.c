@@ -226,23 +226,23 @@ static void read_piece(const char *p, size_t n)
 
 #endif
 
-int peak_open(struct peak *l, struct err *err)
+int peak_open(struct peak *peak, struct err *err)
 {
-    if (l->buffer)
+    if (peak->buffer)
         return 0;
-    l->buffer = mem_alloc(BUFFER_BYTES);
-    if (!l->buffer)
+    peak->buffer = mem_alloc(BUFFER_BYTES);
+    if (!peak->buffer)
         return err_set(err, ERR_MEMORY, "out of memory for %d bytes to read",
                        (int)BUFFER_BYTES);
-    memset(l->buffer, 1,
+    memset(peak->buffer, 1,
            BUFFER_BYTES); /* pages never written would all be one page of zeros */
     return 0;
 }
 
-void peak_close(struct peak *l)
+void peak_close(struct peak *peak)
 {
-    mem_free(l->buffer);
-    l->buffer = NULL;
+    mem_free(peak->buffer);
+    peak->buffer = NULL;
 }
 
 static void read_task(void *arg, int task, int thread)
@@ -265,10 +265,10 @@ static void loop_task(void *arg, int task, int thread)
     atomic_fetch_add(&r->sum, r->loop.run(r->n));
 }
 
-double peak_run(const struct peak *l, struct pool *p, enum engine_peak kind)
+double peak_run(const struct peak *peak, struct pool *p, enum engine_peak kind)
 {
     if (kind == ENGINE_PEAK_READ) {
-        pool_run(p, read_task, l->buffer, BUFFER_BYTES / PIECE_BYTES);
+        pool_run(p, read_task, peak->buffer, BUFFER_BYTES / PIECE_BYTES);
         return BUFFER_BYTES;
     }
     struct rounds r = {kind == ENGINE_PEAK_F32 ? f32_loop() : int8_loop(), 20000, 0};

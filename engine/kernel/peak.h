@@ -15,11 +15,11 @@ struct peak {     /* zeroed = not open */
     char *buffer; /* owns */
 };
 
-int peak_open(struct peak *l, struct err *err); /* ERR_MEMORY; no effect when open */
-void peak_close(struct peak *l);                /* accepts a zeroed struct */
+int peak_open(struct peak *peak, struct err *err); /* ERR_MEMORY; no effect when open */
+void peak_close(struct peak *peak);                /* accepts a zeroed struct */
 
 /* Runs a piece of some ten milliseconds; returns its bytes or operations, 0 where the
  * processor has no instructions for it. Operations are counted from the results. */
-double peak_run(const struct peak *l, struct pool *p, enum engine_peak kind);
+double peak_run(const struct peak *peak, struct pool *p, enum engine_peak kind);
 
 #endif
