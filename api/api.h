@@ -45,7 +45,8 @@ enum api_kind {
     API_STATE_DELETE,
     API_LIVEZ,
     API_READYZ, /* /readyz and /health */
-    API_METRICS
+    API_METRICS,
+    API_KINDS
 };
 
 struct api_endpoint {

@@ -58,16 +58,7 @@ FENCES = [
     ("cmocka.h", ["tests/*"]),
 ]
 # Includes that are still wrong: (file, header). Only ever shorter.
-LEFT = {
-    ("server/serve/conn.c", "server/routes/route_status.h"),
-    ("server/serve/conn.c", "server/routes/route_states.h"),
-    ("server/serve/conn.c", "server/routes/route_tokenize.h"),
-    ("server/serve/conn.c", "server/routes/route_transfer.h"),
-    ("server/serve/conn.c", "server/routes/generation.h"),
-    ("server/serve/conn.h", "server/routes/generation_state.h"),
-    ("server/serve/loop.c", "server/routes/generation.h"),
-    ("server/serve/reaper.c", "server/routes/generation.h"),
-}
+LEFT = set()
 LEFT_TWINS = {"engine/state/object_file"}
 
 

@@ -1,6 +1,7 @@
 /* `ssmd serve`: sets up the log, runs the loop and picks the exit code: what keeps it from
  * serving is configuration or model. Main thread. */
 #include "server/cmd/cmd.h"
+#include "server/routes/routes.h"
 #include "server/serve/json_log.h"
 #include "server/serve/loop.h"
 
@@ -9,7 +10,7 @@ int cmd_serve(const struct config *cfg)
     struct err err;
     log_set_sink(json_log_line);
     log_set_level(cfg->log_level);
-    if (loop_run(cfg, &err) == 0)
+    if (loop_run(cfg, routes_find, &err) == 0)
         return CMD_OK;
     return cmd_fail(err.code == ERR_INTERNAL ? CMD_FAILED : CMD_USAGE, &err);
 }

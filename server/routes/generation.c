@@ -1,29 +1,48 @@
-/*
- * Steps of the routes that need the engine, and its events. A job counts in admit from
- * admission to its last event; a conn's jobs are submitted in one go, so either all of
- * them wait in the engine or the conn fails whole.
- */
+/* The steps from a body to the engine's queue, and the events on their way to an answer. */
 #include "server/routes/generation.h"
 
-#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "server/routes/generation_metrics.h"
+#include "server/serve/reply.h"
 
+#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum { PARSE_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of the loop */
 
-/* ---- completions: bytes -> jobs --------------------------------------------- */
-
-static int parse(struct task *w) /* loop or worker */
+int generation_new(struct conn *c, size_t bytes, const struct generation_codec *codec,
+                   struct err *err)
 {
-    struct conn *c = conn_of_task(w);
-    return completion_request_parse(&c->req, &c->server->model.limits,
-                                    c->body.data ? c->body.data : "", c->body.len,
-                                    &w->err);
+    struct generation *g = mem_zalloc(1, bytes);
+    if (!g)
+        return err_set(err, ERR_MEMORY, "out of memory for a request");
+    g->codec = codec;
+    c->priv = g;
+    return 0;
+}
+
+void generation_free(struct conn *c)
+{
+    struct generation *g = c->priv;
+    for (; g->admitted > 0; g->admitted--)
+        admit_ended(&c->server->model.admit, false, 0, server_now());
+    generation_state_free(c);
+    for (size_t i = 0; g->prompts && i < g->n_jobs; i++)
+        ids_free(&g->prompts[i].ids);
+    mem_free(g->prompts);
+    mem_free(g->jobs);
+    mem_free(g->choices);
+}
+
+/* ---- bytes -> jobs ---------------------------------------------------------- */
+
+static int parse(struct task *task) /* loop or worker */
+{
+    struct conn *c = conn_of_task(task);
+    struct generation *g = c->priv;
+    return g->codec->parse(g, &c->server->model.limits, c->body.data ? c->body.data : "",
+                           c->body.len, &task->err);
 }
 
 static int step_parse(struct conn *c, struct err *err)
@@ -36,93 +55,111 @@ static int step_parse(struct conn *c, struct err *err)
 
 static int step_parsed(struct conn *c, struct err *err)
 {
+    struct generation *g = c->priv;
     conn_drop_body(c);
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    c->server->metrics.unknown_fields += c->req.n_unknown_fields;
-    c->n_jobs = c->req.prompts.n;
+    c->server->metrics.unknown_fields += g->request.n_unknown_fields;
+    g->n_jobs = g->request.prompts->n;
     return CONN_NEXT;
 }
 
 static int step_admit(struct conn *c, struct err *err)
 {
-    int rc = admit_take(&c->server->model.admit, (int)c->n_jobs, err);
+    struct generation *g = c->priv;
+    int rc = admit_take(&c->server->model.admit, (int)g->n_jobs, err);
     if (rc) {
         c->server->metrics.rejected[REJECTED_QUEUE_FULL]++;
         return rc;
     }
-    c->admitted = (int)c->n_jobs;
+    g->admitted = (int)g->n_jobs;
     return CONN_NEXT;
+}
+
+static int encode(struct task *task) /* worker */
+{
+    const struct generation *g = conn_of_task(task)->priv;
+    int rc = 0;
+    for (size_t i = 0; i < g->n_jobs && !rc; i++) {
+        struct prompt_ids *p = &g->prompts[i];
+        if (p->text)
+            rc = engine_encode(task->e, p->text, p->len, ENCODE_SPECIAL | ENCODE_BOS,
+                               &p->ids, &task->err);
+    }
+    return rc;
 }
 
 static int step_encode(struct conn *c, struct err *err)
 {
-    int rc = task_alloc(&c->task, c->n_jobs, err);
-    if (rc)
-        return rc;
+    struct generation *g = c->priv;
     bool texts = false;
-    for (size_t i = 0; i < c->n_jobs; i++) {
-        c->task.items[i].text = c->req.prompts.list[i].text;
-        c->task.items[i].len = c->req.prompts.list[i].text_len;
-        texts = texts || c->task.items[i].text;
+    g->prompts = mem_zalloc(g->n_jobs, sizeof *g->prompts);
+    if (!g->prompts)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < g->n_jobs; i++) {
+        g->prompts[i].text = g->request.prompts->list[i].text;
+        g->prompts[i].len = g->request.prompts->list[i].text_len;
+        texts = texts || g->prompts[i].text;
     }
-    if (c->req.state.load) {
-        c->task.gate = &c->server->disk_limit;
+    if (g->request.state.load) {
+        c->task.limit = &c->server->disk_limit;
         return conn_start_task(c, generation_state_find, err);
     }
-    if (!texts)
-        return CONN_NEXT;
-    c->task.flags = ENCODE_SPECIAL | ENCODE_BOS;
-    return conn_start_task(c, task_encode, err);
+    return texts ? conn_start_task(c, encode, err) : CONN_NEXT;
 }
 
 static struct engine_request request_of(const struct conn *c, size_t i)
 {
-    struct engine_request r = {.id = c->jobs[i].id,
-                               .ids = c->jobs[i].ids,
-                               .n_ids = c->jobs[i].n_ids,
+    const struct generation *g = c->priv;
+    struct engine_request r = {.id = g->jobs[i].id,
+                               .ids = g->jobs[i].ids,
+                               .n_ids = g->jobs[i].n_ids,
                                .tenant = c->tenant,
-                               .cache_salt = c->req.cache_salt,
-                               .gen = c->req.gen};
-    r.gen.first_choice = (int)i * c->req.gen.n;
+                               .cache_salt = g->request.cache_salt,
+                               .gen = *g->request.gen};
+    r.gen.first_choice = (int)i * r.gen.n;
     generation_state_ask(c, &r);
     return r;
 }
 
+static int check_job(struct conn *c, size_t i, struct err *err)
+{
+    struct generation *g = c->priv;
+    const struct prompt *p = &g->request.prompts->list[i];
+    const struct ids *ids = &g->prompts[i].ids;
+    g->jobs[i] = (struct job){.conn = c,
+                              .ids = ids->n ? ids->data : p->ids,
+                              .n_ids = ids->n ? ids->n : p->n_ids,
+                              .n_choices = g->request.gen->n,
+                              .choices_left = g->request.gen->n};
+    if (g->jobs[i].n_ids == 0)
+        return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
+    struct engine_request r = request_of(c, i);
+    return engine_check(bridge_engine(c->server->model.bridge), &r, err);
+}
+
 static int step_check(struct conn *c, struct err *err)
 {
+    struct generation *g = c->priv;
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    c->jobs = mem_zalloc(c->n_jobs, sizeof *c->jobs);
-    c->choices = mem_zalloc(c->n_jobs * (size_t)c->req.gen.n, sizeof *c->choices);
-    if (!c->jobs || !c->choices)
+    g->jobs = mem_zalloc(g->n_jobs, sizeof *g->jobs);
+    g->choices = mem_zalloc(g->n_jobs * (size_t)g->request.gen->n, sizeof *g->choices);
+    if (!g->jobs || !g->choices)
         return err_set(err, ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < c->n_jobs; i++) {
-        const struct prompt *p = &c->req.prompts.list[i];
-        const struct prompt_ids *item = &c->task.items[i];
-        c->jobs[i] = (struct job){.conn = c,
-                                  .ids = item->ids.n ? item->ids.data : p->ids,
-                                  .n_ids = item->ids.n ? item->ids.n : p->n_ids,
-                                  .n_choices = c->req.gen.n,
-                                  .choices_left = c->req.gen.n};
-        if (c->jobs[i].n_ids == 0)
-            return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
-        struct engine_request r = request_of(c, i);
-        rc = engine_check(bridge_engine(c->server->model.bridge), &r, err);
-        if (rc)
-            return rc;
-    }
-    return CONN_NEXT;
+    for (size_t i = 0; i < g->n_jobs && !rc; i++)
+        rc = check_job(c, i, err);
+    return rc;
 }
 
-/* What may be in the disk cache is looked at by a worker. */
+/* A persisted prefix is opened by a task. */
 static int step_recall(struct conn *c, struct err *err)
 {
     if (!generation_state_recall(c))
         return CONN_NEXT;
-    c->task.gate = &c->server->disk_limit;
+    c->task.limit = &c->server->disk_limit;
     int rc = conn_start_task(c, generation_state_reopen, err);
     if (rc < 0) /* without a worker the prompt is computed */
         c->task.rc = rc;
@@ -136,95 +173,109 @@ static int step_recalled(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
-static const char *piece(void *arg, int32_t id, size_t *len)
-{
-    return engine_piece(arg, id, len);
-}
-
 static int step_open(struct conn *c, struct err *err)
 {
-    uint64_t x[2];
-    if (getrandom(x, sizeof x, 0) != (ssize_t)sizeof x)
+    struct generation *g = c->priv;
+    uint64_t x;
+    if (getrandom(&x, sizeof x, 0) != (ssize_t)sizeof x)
         return err_set(err, ERR_INTERNAL, "no random numbers");
-    if (!c->req.has_seed)
-        c->req.gen.seed = x[0] >> 11;
-    char id[40];
-    snprintf(id, sizeof id, "cmpl-%016llx%08x", (unsigned long long)x[1],
-             (unsigned)x[0] & 0x7ff);
-    struct completion_response_head head = {
-        .id = id,
-        .created = time(NULL),
-        .model = c->server->cfg->served_name,
-        .piece = piece,
-        .piece_arg = (void *)(uintptr_t)bridge_engine(c->server->model.bridge)};
-    int rc = completion_response_open(&c->answer, &c->req, &head, err);
-    for (size_t i = 0; !rc && i < c->n_jobs; i++)
-        completion_response_prompt(c->answer, i, c->jobs[i].ids, c->jobs[i].n_ids);
+    if (!g->request.has_seed)
+        g->request.gen->seed = x >> 11;
+    int rc = g->codec->open(g, c->server, err);
     return rc ? rc : generation_state_prepare(c, err);
 }
 
 static int step_submit(struct conn *c, struct err *err)
 {
+    struct generation *g = c->priv;
+    struct server *server = c->server;
     struct bridge_stats now;
-    c->submit_ns = server_now();
-    for (size_t i = 0; i < c->n_jobs; i++) {
-        struct job *j = &c->jobs[i];
-        int rc = job_add(&c->server->jobs, j, err);
+    g->submit_ns = server_now();
+    for (size_t i = 0; i < g->n_jobs; i++) {
+        struct job *j = &g->jobs[i];
+        int rc = job_add(&server->jobs, j, err);
         struct engine_request r = request_of(c, i);
         if (!rc)
-            rc = bridge_submit(c->server->model.bridge, &r, err);
+            rc = bridge_submit(server->model.bridge, &r, err);
         if (rc) {
-            job_remove(&c->server->jobs, j);
+            job_remove(&server->jobs, j);
             generation_cancel(c, FINISH_ABORT);
             return rc;
         }
-        c->n_submitted++;
-        c->jobs_left++;
-        c->admitted--;
+        g->n_submitted++;
+        c->pending++;
+        g->admitted--;
     }
-    bridge_stats(c->server->model.bridge, &now);
-    c->submit_steps = now.engine.steps; /* those that may have begun before the request */
+    bridge_stats(server->model.bridge, &now);
+    g->submit_steps = now.engine.steps; /* those that may have begun before the request */
     return CONN_WAIT;
 }
 
-conn_step_fn *const generation_completions[] = {
+conn_step_fn *const generation_steps[] = {
     step_parse,  step_parsed,   step_admit, step_encode, step_check,
     step_recall, step_recalled, step_open,  step_submit, NULL};
 
-/* ---- completions: events -> bytes ------------------------------------------- */
+/* ---- the end of an answer --------------------------------------------------- */
 
 /* The answer as a whole: the first fault, else how its choices ended. */
 static int verdict(const struct conn *c, struct err *err)
 {
-    enum finish_reason why;
+    const struct generation *g = c->priv;
     if (c->fault.code) {
         *err = c->fault;
         return -(int)err->code;
     }
-    if (!completion_response_failed(c->answer, &why))
+    if (!g->failed)
         return 0;
-    if (why == FINISH_TIMEOUT)
+    if (g->why == FINISH_TIMEOUT)
         return err_set(err, ERR_TIMEOUT, "the request did not finish within %g seconds",
                        c->server->cfg->request_timeout_s);
     return err_set(err, ERR_INTERNAL, "the engine could not finish the request");
 }
 
+/* A stream's head is sent when its first prompt starts, and says what that one reused. */
+static void put_hit(const struct generation *g, struct http_reply *r, char text[96])
+{
+    snprintf(text, 96, "hit=%" PRIu64 "; depth=%" PRIu64 "; bytes=%" PRIu64,
+             g->hit.tokens, g->hit.depth, g->hit.bytes);
+    http_field(r, "X-SSMD-State", text);
+}
+
+static void open_stream(struct conn *c)
+{
+    struct http_reply r = {.status = 200};
+    char hit[96];
+    put_hit(c->priv, &r, hit);
+    reply_stream(c, &r);
+}
+
+static void answer(struct conn *c)
+{
+    struct generation *g = c->priv;
+    struct http_reply r = {.status = 200};
+    char hit[96];
+    g->codec->close(g, &r.body);
+    http_field(&r, "Content-Type", "application/json");
+    put_hit(g, &r, hit);
+    reply_send(c, &r);
+}
+
 static void finish(struct conn *c);
 
-static void saved(struct task *w)
+static void saved(struct task *task)
 {
-    struct conn *c = conn_of_task(w);
+    struct conn *c = conn_of_task(task);
     generation_state_saved(c);
     finish(c);
 }
 
 static void finish(struct conn *c)
 {
+    struct generation *g = c->priv;
     struct err err;
-    struct buf out = {0};
     if (generation_state_save(c, saved))
         return;
-    generation_state_tell(c);
+    g->states = generation_state_result(g);
     metrics_time(&c->server->metrics, TIMING_REQUEST,
                  (double)(server_now() - c->began_ns) / 1e9);
     if (!c->call) {
@@ -232,70 +283,85 @@ static void finish(struct conn *c)
     } else if (verdict(c, &err)) {
         conn_fail(c, &err);
     } else if (c->stream.open && !c->stream.ended) {
-        completion_response_close(c->answer, &c->stream.out);
+        g->codec->close(g, &c->stream.out);
         c->stream.ended = true;
         http_wake(c->call);
     } else if (!c->replied) {
-        completion_response_close(c->answer, &out);
-        conn_answer(c, &out);
+        answer(c);
     }
 }
 
-static void end_job(struct job *j)
+static void end_job(struct conn *c, struct job *j)
 {
-    struct conn *c = j->conn;
+    const struct generation *g = c->priv;
     admit_ended(&c->server->model.admit, j->started, j->n_choices, server_now());
     job_remove(&c->server->jobs, j);
-    c->jobs_left--;
-    if (c->jobs_left == 0 && c->n_submitted == c->n_jobs)
+    c->pending--;
+    if (c->pending == 0 && g->n_submitted == g->n_jobs)
         finish(c);
     else
         conn_release(c);
 }
 
-static void on_taken(void *arg, uint64_t id, const struct err *err)
+/* ---- events ----------------------------------------------------------------- */
+
+void generation_refused(struct conn *c, struct job *j, const struct err *err)
 {
-    struct server *server = arg;
-    struct job *j = job_find(&server->jobs, id);
-    if (!j || !err)
-        return;
-    struct conn *c = j->conn;
-    if (!c->fault.code)
-        c->fault = *err;
+    conn_note_fault(c, err);
     generation_cancel(c, FINISH_ABORT);
-    end_job(j);
+    end_job(c, j);
 }
 
 static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
+    struct generation *g = c->priv;
     j->started = true;
     admit_started(&c->server->model.admit, j->n_choices);
     generation_metrics_hit(c, ev);
-    if (c->started)
+    if (g->started)
         return;
-    c->started = true;
-    c->start_ns = server_now();
-    if (c->req.stream && !c->replied && !c->fault.code)
-        conn_open_stream(c);
+    g->started = true;
+    c->queue_ns = server_now() - g->submit_ns;
+    if (g->request.stream && !c->replied && !c->fault.code)
+        open_stream(c);
 }
 
 static void on_finish(struct conn *c, struct job *j, const struct event *ev)
 {
+    struct generation *g = c->priv;
     generation_state_finish(c, ev);
     generation_metrics_finish(c, ev);
+    if ((ev->reason == FINISH_TIMEOUT || ev->reason == FINISH_ERROR) && !g->failed) {
+        g->failed = true;
+        g->why = ev->reason;
+    }
     if (--j->choices_left == 0)
         generation_metrics_prompt(c, ev);
 }
 
+/* Pauses or resumes the jobs by how much of the stream is unread. */
+static void balance(struct conn *c, uint64_t now_ns)
+{
+    struct generation *g = c->priv;
+    struct bridge *bridge = c->server->model.bridge;
+    bool over = stream_over(&c->stream, c->server->cfg->stream_buffer_bytes, now_ns);
+    for (size_t i = 0; i < g->n_submitted; i++) {
+        struct job *j = &g->jobs[i];
+        if (j->id && j->paused != over && bridge_pause(bridge, j->id, over) == 0)
+            j->paused = over;
+    }
+}
+
 static void feed(struct conn *c, const struct event *ev)
 {
+    struct generation *g = c->priv;
+    bool stream = g->request.stream;
     uint64_t now = server_now();
     size_t before = c->stream.out.len;
     struct buf none = {0};
-    bool live = !c->req.stream || (c->stream.open && !c->stream.ended);
-    if (!live)
+    if (stream && (!c->stream.open || c->stream.ended))
         return;
-    completion_response_event(c->answer, ev, c->req.stream ? &c->stream.out : &none);
+    g->codec->event(g, ev, stream ? &c->stream.out : &none);
     bool failed = none.failed || c->stream.out.failed;
     buf_free(&none);
     if (failed && c->call) {
@@ -310,22 +376,12 @@ static void feed(struct conn *c, const struct event *ev)
     if (c->stream.out.len == before)
         return;
     c->stream.last_ns = now;
-    generation_balance(c, now);
+    balance(c, now);
     http_wake(c->call);
 }
 
-static void on_persisted(void *arg, struct engine_lease *state)
+void generation_event(struct conn *c, struct job *j, const struct event *ev)
 {
-    cache_writer_take(arg, state);
-}
-
-static void on_event(void *arg, const struct event *ev)
-{
-    struct server *server = arg;
-    struct job *j = job_find(&server->jobs, ev->request);
-    if (!j)
-        return;
-    struct conn *c = j->conn;
     if (ev->kind == EVENT_START)
         on_start(c, j, ev);
     else if (ev->kind == EVENT_TOKEN)
@@ -335,61 +391,79 @@ static void on_event(void *arg, const struct event *ev)
     else if (ev->kind == EVENT_LOAD)
         generation_state_load(c, ev->state);
     feed(c, ev);
-    if (ev->kind == EVENT_FINISH) {
-        completion_response_usage(c->answer, &c->usage);
-        if (j->choices_left == 0)
-            end_job(j);
+    if (ev->kind == EVENT_FINISH && j->choices_left == 0)
+        end_job(c, j);
+}
+
+/* ---- the client's side ------------------------------------------------------ */
+
+ssize_t generation_read(struct conn *c, char *to, size_t max)
+{
+    ssize_t n = stream_read(&c->stream, to, max);
+    if (n > 0)
+        balance(c, server_now());
+    return n;
+}
+
+void generation_fail(struct conn *c, const struct err *err)
+{
+    struct generation *g = c->priv;
+    g->codec->error(g, err, &c->stream.out);
+}
+
+/* ---- ending early ----------------------------------------------------------- */
+
+static void cancel_jobs(struct conn *c, enum finish_reason why)
+{
+    struct generation *g = c->priv;
+    if (g->cancelled)
+        return;
+    for (size_t i = 0; i < g->n_submitted; i++) {
+        if (!g->jobs[i].id)
+            continue;
+        g->cancelled = true;
+        if (bridge_cancel(c->server->model.bridge, g->jobs[i].id, why))
+            g->cancelled = false; /* no memory for the message: the tick tries again */
     }
 }
-
-void generation_drain(struct server *server)
-{
-    bridge_drain(server->model.bridge, &(struct bridge_reader){.taken = on_taken,
-                                                               .event = on_event,
-                                                               .persisted = on_persisted,
-                                                               .arg = server});
-}
-
-/* ---- both ways -------------------------------------------------------------- */
 
 void generation_cancel(struct conn *c, enum finish_reason why)
 {
-    if (c->cancelled)
+    const struct generation *g = c->priv;
+    struct err err;
+    if (why == FINISH_DRAIN && !g->started) { /* there is no answer that could be cut */
+        err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
+        conn_note_fault(c, &err);
+    }
+    cancel_jobs(c, why);
+}
+
+/* A step admits at its beginning. The one under way when the request came may have begun
+ * before it; that the next one has ended, or that there is nothing to do, means that the
+ * engine has left the request waiting. */
+static bool passed_over(const struct conn *c)
+{
+    const struct generation *g = c->priv;
+    const struct served_model *model = &c->server->model;
+    return model->drained_steps >= g->submit_steps + 2 || model->drained_idle;
+}
+
+void generation_tick(struct conn *c, uint64_t now_ns)
+{
+    const struct generation *g = c->priv;
+    const struct config *cfg = c->server->cfg;
+    if (c->pending == 0 || g->cancelled)
         return;
-    for (size_t i = 0; i < c->n_submitted; i++) {
-        if (!c->jobs[i].id)
-            continue;
-        c->cancelled = true;
-        if (bridge_cancel(c->server->model.bridge, c->jobs[i].id, why))
-            c->cancelled = false; /* no memory for the message: the reaper tries again */
+    if (!c->call) {
+        generation_cancel(c, FINISH_ABORT);
+    } else if (server_expired(c->began_ns, now_ns, cfg->request_timeout_s)) {
+        generation_cancel(c, FINISH_TIMEOUT);
+    } else if (!g->started && !g->state.arrived &&
+               server_expired(g->submit_ns, now_ns, cfg->queue_timeout_s) &&
+               passed_over(c)) {
+        err_set(&c->fault, ERR_BUSY, "no room within %g seconds; retry later",
+                cfg->queue_timeout_s);
+        c->server->metrics.rejected[REJECTED_QUEUE_TIMEOUT]++;
+        generation_cancel(c, FINISH_ABORT);
     }
-}
-
-void generation_balance(struct conn *c, uint64_t now_ns)
-{
-    bool over = stream_over(&c->stream, c->server->cfg->stream_buffer_bytes, now_ns);
-    for (size_t i = 0; i < c->n_submitted; i++) {
-        struct job *j = &c->jobs[i];
-        if (j->id && j->paused != over &&
-            bridge_pause(c->server->model.bridge, j->id, over) == 0)
-            j->paused = over;
-    }
-}
-
-bool generation_pending(const struct conn *c)
-{
-    return c->jobs_left > 0;
-}
-
-void generation_free(struct conn *c)
-{
-    for (; c->admitted > 0; c->admitted--)
-        admit_ended(&c->server->model.admit, false, 0, server_now());
-    generation_state_free(c);
-    completion_response_free(c->answer);
-    completion_request_free(&c->req);
-    tokenize_free(&c->text);
-    task_free(&c->task);
-    mem_free(c->jobs);
-    mem_free(c->choices);
 }

@@ -1,17 +1,19 @@
-/* Counting what events tell. */
+/* Counting events. */
 #include "server/routes/generation_metrics.h"
 
 void generation_metrics_hit(struct conn *c, const struct event *ev)
 {
-    c->hit.hit += (uint64_t)ev->n_cached;
-    c->hit.depth += (uint64_t)ev->n_found;
-    c->hit.bytes += ev->found_bytes;
+    struct generation_hit *hit = &((struct generation *)c->priv)->hit;
+    hit->tokens += (uint64_t)ev->n_cached;
+    hit->depth += (uint64_t)ev->n_found;
+    hit->bytes += ev->found_bytes;
 }
 
 void generation_metrics_token(struct conn *c, const struct event *ev)
 {
     uint64_t now = server_now();
-    struct generation_choice *choice = &c->choices[ev->choice];
+    struct generation *g = c->priv;
+    struct generation_choice *choice = &g->choices[ev->choice];
     struct metrics *m = &c->server->metrics;
     m->generated_tokens++;
     choice->n_tokens++;
@@ -26,11 +28,13 @@ void generation_metrics_token(struct conn *c, const struct event *ev)
 
 void generation_metrics_finish(struct conn *c, const struct event *ev)
 {
+    const struct generation *g = c->priv;
     struct metrics *m = &c->server->metrics;
     m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
-    int silent = ev->n_generated - c->choices[ev->choice].n_tokens;
+    int silent = ev->n_generated - g->choices[ev->choice].n_tokens;
     if (silent > 0) /* an end token, and what a stop string swallowed */
         m->generated_tokens += (uint64_t)silent;
+    c->usage.generated_tokens += (uint64_t)ev->n_generated;
 }
 
 static void time_between(struct metrics *m, enum metrics_timing which, uint64_t from,
@@ -45,6 +49,8 @@ void generation_metrics_prompt(struct conn *c, const struct event *ev)
     struct metrics *m = &c->server->metrics;
     m->prompt_tokens += (uint64_t)ev->n_prompt;
     m->cached_tokens += (uint64_t)ev->n_cached;
+    c->usage.prompt_tokens += (uint64_t)ev->n_prompt;
+    c->usage.cached_tokens += (uint64_t)ev->n_cached;
     time_between(m, TIMING_QUEUE, ev->submit_ns,
                  ev->admit_ns ? ev->admit_ns : ev->now_ns);
     time_between(m, TIMING_PREFILL, ev->admit_ns, ev->prefill_ns);

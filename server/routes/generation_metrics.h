@@ -1,14 +1,14 @@
 /*
- * What a completion's events count: tokens and times, in the process's metrics and in the
+ * What a generation's events count: tokens and times, in the process's metrics and in the
  * conn. Loop thread.
  */
 #ifndef SERVER_ROUTES_GENERATION_METRICS_H
 #define SERVER_ROUTES_GENERATION_METRICS_H
 
-#include "server/serve/conn.h"
+#include "server/routes/generation.h"
 
 void generation_metrics_hit(struct conn *c,
-                            const struct event *ev); /* START: what was stored */
+                            const struct event *ev); /* START: what was cached */
 void generation_metrics_token(struct conn *c, const struct event *ev);
 void generation_metrics_finish(struct conn *c,
                                const struct event *ev); /* of one choice */

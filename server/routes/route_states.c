@@ -4,7 +4,7 @@
 #include "api/states.h"
 #include "engine/base/mem.h"
 #include "engine/objects.h"
-#include "server/routes/generation.h"
+#include "server/serve/reply.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +13,13 @@ void route_states_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES])
 {
     memcpy(name, c->route.arg, c->route.arg_len);
     name[c->route.arg_len] = '\0';
+}
+
+int route_states_check(const struct conn *c, struct err *err)
+{
+    if (!c->server->storage)
+        return err_set(err, ERR_NOT_FOUND, "this server keeps no states");
+    return c->route.arg ? states_check_name("", c->route.arg, c->route.arg_len, err) : 0;
 }
 
 /* ---- the list --------------------------------------------------------------- */
@@ -29,28 +36,28 @@ static int depth_of(struct conn *c, const char *name)
     return rc ? 0 : o.depth;
 }
 
-static int list_objects(struct task *w) /* worker */
+static int list_objects(struct task *task) /* worker */
 {
-    struct conn *c = conn_of_task(w);
+    struct conn *c = conn_of_task(task);
     struct object_store_entry *list = NULL;
     size_t n = 0;
-    int rc = object_store_list(c->server->storage, c->tenant, &list, &n, &w->err);
-    states_list_begin(&w->out);
+    int rc = object_store_list(c->server->storage, c->tenant, &list, &n, &task->err);
+    states_list_begin(&task->out);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct states_object o = {list[i].name, list[i].bytes, depth_of(c, list[i].name),
                                   list[i].created};
         if (i)
-            buf_putc(&w->out, ',');
-        states_put(&o, &w->out);
+            buf_putc(&task->out, ',');
+        states_put(&o, &task->out);
     }
-    states_list_end(&w->out);
+    states_list_end(&task->out);
     mem_free(list);
     return rc;
 }
 
 static int step_list(struct conn *c, struct err *err)
 {
-    c->task.gate = &c->server->disk_limit;
+    c->task.limit = &c->server->disk_limit;
     return conn_start_task(c, list_objects, err);
 }
 
@@ -59,23 +66,23 @@ static int step_listed(struct conn *c, struct err *err)
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    conn_answer(c, &c->task.out);
+    reply_json(c, &c->task.out);
     return CONN_DONE;
 }
 
 /* ---- DELETE ----------------------------------------------------------------- */
 
-static int remove_object(struct task *w) /* worker */
+static int remove_object(struct task *task) /* worker */
 {
-    struct conn *c = conn_of_task(w);
+    struct conn *c = conn_of_task(task);
     char name[OBJECT_STORE_NAME_BYTES];
     route_states_name(c, name);
-    return object_store_remove(c->server->storage, c->tenant, name, &w->err);
+    return object_store_remove(c->server->storage, c->tenant, name, &task->err);
 }
 
 static int step_remove(struct conn *c, struct err *err)
 {
-    c->task.gate = &c->server->disk_limit;
+    c->task.limit = &c->server->disk_limit;
     return conn_start_task(c, remove_object, err);
 }
 
@@ -85,9 +92,13 @@ static int step_removed(struct conn *c, struct err *err)
     if (rc)
         return rc;
     struct http_reply r = {.status = 204};
-    conn_reply(c, &r);
+    reply_send(c, &r);
     return CONN_DONE;
 }
 
-conn_step_fn *const route_states_list[] = {step_list, step_listed, NULL};
-conn_step_fn *const route_states_delete[] = {step_remove, step_removed, NULL};
+const struct route_ops route_states_list = {
+    .steps = (conn_step_fn *const[]){step_list, step_listed, NULL},
+    .check = route_states_check};
+const struct route_ops route_states_delete = {
+    .steps = (conn_step_fn *const[]){step_remove, step_removed, NULL},
+    .check = route_states_check};

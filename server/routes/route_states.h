@@ -1,7 +1,7 @@
 /*
- * The list of a tenant's state objects and the removal of one: the routes of /v1/states
- * that move no bytes. Loop thread; whatever touches the disk is done by uv workers. The
- * subtle point: a list opens each object, so it takes as long as there are objects, and
+ * GET /v1/states, the list of a tenant's state objects, and DELETE of one: the routes of
+ * states that move no bytes. Loop thread; tasks touch the disk. The subtle point: the list
+ * opens each object, so it takes as long as there are objects, and
  * OBJECT_STORE_TENANT_OBJECTS bounds them.
  */
 #ifndef SERVER_ROUTES_ROUTE_STATES_H
@@ -9,11 +9,13 @@
 
 #include "server/serve/conn.h"
 
-/* NULL-terminated step tables for conn.step. */
-extern conn_step_fn *const route_states_list[];
-extern conn_step_fn *const route_states_delete[];
+extern const struct route_ops route_states_list, route_states_delete;
 
-/* The route's {id}: request_request_head.c has checked it. */
+/* For every route of states: without a directory there are none (ERR_NOT_FOUND), and {id}
+ * must be a name (ERR_ARGUMENT). */
+int route_states_check(const struct conn *c, struct err *err);
+
+/* The route's {id}, which route_states_check has checked. */
 void route_states_name(const struct conn *c, char name[OBJECT_STORE_NAME_BYTES]);
 
 #endif

@@ -1,63 +1,89 @@
-/* Each route is two steps around a worker, which does all of it: it parses the body, asks
- * the engine and writes the answer, so that four megabytes cost the loop nothing. */
+/* Each route is two steps around a task. */
 #include "server/routes/route_tokenize.h"
 
-#include "server/routes/generation.h"
+#include "api/tokenize.h"
+#include "engine/base/mem.h"
+#include "server/serve/reply.h"
 
-static int tokenize(struct task *w) /* worker */
+static int accept_request(struct conn *c, struct err *err)
 {
-    struct conn *c = conn_of_task(w);
-    int rc = tokenize_parse(&c->text, &c->server->model.limits,
-                            c->body.data ? c->body.data : "", c->body.len, &w->err);
+    c->priv = mem_zalloc(1, sizeof(struct tokenize_request));
+    return c->priv ? 0 : err_set(err, ERR_MEMORY, "out of memory for a request");
+}
+
+static void free_request(struct conn *c)
+{
+    tokenize_free(c->priv);
+    mem_free(c->priv);
+}
+
+static const char *body_of(const struct conn *c)
+{
+    return c->body.data ? c->body.data : "";
+}
+
+static int encode(struct task *task) /* worker */
+{
+    const struct conn *c = conn_of_task(task);
+    const struct api_limits *limits = &c->server->model.limits;
+    struct tokenize_request *r = c->priv;
+    struct ids ids = {0};
+    int rc = tokenize_parse(r, limits, body_of(c), c->body.len, &task->err);
     if (!rc)
-        rc = task_alloc(w, 1, &w->err);
-    if (rc)
-        return rc;
-    w->items[0].text = c->text.prompt.text;
-    w->items[0].len = c->text.prompt.text_len;
-    w->flags = ENCODE_SPECIAL | (c->text.add_special_tokens ? ENCODE_BOS : 0);
-    rc = task_encode(w);
+        rc = engine_encode(task->e, r->prompt.text, r->prompt.text_len,
+                           ENCODE_SPECIAL | (r->add_special_tokens ? ENCODE_BOS : 0),
+                           &ids, &task->err);
     if (!rc)
-        tokenize_answer(&c->server->model.limits, w->items[0].ids.data, w->items[0].ids.n,
-                        &w->out);
+        tokenize_answer(limits, ids.data, ids.n, &task->out);
+    ids_free(&ids);
     return rc;
 }
 
-static int detokenize(struct task *w) /* worker */
+static int decode(struct task *task) /* worker */
 {
-    struct conn *c = conn_of_task(w);
+    const struct conn *c = conn_of_task(task);
+    struct tokenize_request *r = c->priv;
     struct buf text = {0};
-    int rc = tokenize_parse_ids(&c->text, &c->server->model.limits,
-                                c->body.data ? c->body.data : "", c->body.len, &w->err);
+    int rc = tokenize_parse_ids(r, &c->server->model.limits, body_of(c), c->body.len,
+                                &task->err);
     if (!rc)
-        rc = engine_decode(w->e, c->text.prompt.ids, c->text.prompt.n_ids, false, &text,
-                           &w->err);
+        rc = engine_decode(task->e, r->prompt.ids, r->prompt.n_ids, false, &text,
+                           &task->err);
     if (!rc)
-        tokenize_answer_text(text.data ? text.data : "", text.len, &w->out);
+        tokenize_answer_text(text.data ? text.data : "", text.len, &task->out);
     buf_free(&text);
     return rc;
 }
 
-static int step_tokenize(struct conn *c, struct err *err)
+static int step_encode(struct conn *c, struct err *err)
 {
-    return conn_start_task(c, tokenize, err);
+    return conn_start_task(c, encode, err);
 }
 
-static int step_detokenize(struct conn *c, struct err *err)
+static int step_decode(struct conn *c, struct err *err)
 {
-    return conn_start_task(c, detokenize, err);
+    return conn_start_task(c, decode, err);
 }
 
 static int step_answer(struct conn *c, struct err *err)
 {
+    const struct tokenize_request *r = c->priv;
     conn_drop_body(c);
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
-    c->server->metrics.unknown_fields += c->text.n_unknown_fields;
-    conn_answer(c, &c->task.out);
+    c->server->metrics.unknown_fields += r->n_unknown_fields;
+    reply_json(c, &c->task.out);
     return CONN_DONE;
 }
 
-conn_step_fn *const route_tokenize_encode[] = {step_tokenize, step_answer, NULL};
-conn_step_fn *const route_tokenize_decode[] = {step_detokenize, step_answer, NULL};
+const struct route_ops route_tokenize_encode = {
+    .steps = (conn_step_fn *const[]){step_encode, step_answer, NULL},
+    .body = BODY_JSON,
+    .accept = accept_request,
+    .free = free_request};
+const struct route_ops route_tokenize_decode = {
+    .steps = (conn_step_fn *const[]){step_decode, step_answer, NULL},
+    .body = BODY_JSON,
+    .accept = accept_request,
+    .free = free_request};

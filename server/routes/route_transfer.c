@@ -1,11 +1,12 @@
-/* Buffers, and the steps of GET and PUT. */
+/* Buffers, then PUT, then GET. Functions of workers are marked. */
 #include "server/routes/route_transfer.h"
 
 #include "api/states.h"
 #include "engine/base/mem.h"
 #include "engine/objects.h"
-#include "server/routes/generation.h"
 #include "server/routes/route_states.h"
+#include "server/serve/reaper.h"
+#include "server/serve/reply.h"
 #include "server/storage/object_writer.h"
 
 #include <errno.h>
@@ -19,8 +20,6 @@ struct buffer {
 };
 
 struct route_transfer {
-    struct list among;    /* loop.transfers, if it has buffers */
-    const struct conn *c; /* borrows: it is the conn's */
     struct buffer buffers[2];
     int mine; /* the loop's buffer; the other is the worker's while it is active */
     uint64_t at, bytes;          /* done by the worker; of the object */
@@ -38,20 +37,29 @@ static int make(struct conn *c, struct err *err)
     struct route_transfer *t = mem_zalloc(1, sizeof *t);
     if (!t)
         return err_set(err, ERR_MEMORY, "out of memory for a transfer");
-    t->c = c;
     t->fd = -1;
-    c->transfer = t;
-    c->task.gate = &c->server->disk_limit;
+    c->priv = t;
+    c->task.limit = &c->server->disk_limit;
     return 0;
+}
+
+static bool has_buffers(const struct conn *c)
+{
+    bool moves = c->ops == &route_transfer_get || c->ops == &route_transfer_put;
+    return moves && c->priv && ((struct route_transfer *)c->priv)->has_buffers;
 }
 
 static int check_room(const struct conn *c, struct err *err)
 {
-    const struct list *all = &c->server->transfers;
+    const struct list *all = &c->server->conns;
     int n = 0, own = 0;
-    for (const struct list *at = all->next; at != all; at = at->next, n++)
-        own +=
-            strcmp(LIST_OF(at, struct route_transfer, among)->c->tenant, c->tenant) == 0;
+    for (const struct list *at = all->next; at != all; at = at->next) {
+        const struct conn *other = LIST_OF(at, struct conn, at);
+        if (!has_buffers(other))
+            continue;
+        n++;
+        own += strcmp(other->tenant, c->tenant) == 0;
+    }
     if (n < ROUTE_TRANSFER_MAX && own < ROUTE_TRANSFER_MAX_OF_TENANT)
         return 0;
     return err_set(err, ERR_BUSY, "too many state objects are under way; retry later");
@@ -59,12 +67,11 @@ static int check_room(const struct conn *c, struct err *err)
 
 static int take_buffers(struct conn *c, struct err *err)
 {
-    struct route_transfer *t = c->transfer;
+    struct route_transfer *t = c->priv;
     int rc = check_room(c, err);
     if (rc)
         return rc;
     t->has_buffers = true;
-    list_push(&c->server->transfers, &t->among);
     t->buffers[0].data = mem_alloc(ROUTE_TRANSFER_BUFFER_BYTES);
     t->buffers[1].data = mem_alloc(ROUTE_TRANSFER_BUFFER_BYTES);
     return t->buffers[0].data && t->buffers[1].data
@@ -72,9 +79,9 @@ static int take_buffers(struct conn *c, struct err *err)
                : err_set(err, ERR_MEMORY, "out of memory for a transfer");
 }
 
-static int give_up(struct task *w) /* worker, or loop when there is none */
+static int give_up(struct task *task) /* worker, or loop when there is none */
 {
-    struct route_transfer *t = conn_of_task(w)->transfer;
+    struct route_transfer *t = conn_of_task(task)->priv;
     object_writer_abandon(&t->writer);
     if (t->fd >= 0)
         close(t->fd);
@@ -82,15 +89,16 @@ static int give_up(struct task *w) /* worker, or loop when there is none */
     return 0;
 }
 
-static void given_up(struct task *w)
+static void given_up(struct task *task)
 {
-    conn_release(conn_of_task(w));
+    conn_release(conn_of_task(task));
 }
 
-bool route_transfer_ending(struct conn *c)
+/* What is held on the disk is given up by a task. */
+static bool release(struct conn *c)
 {
-    struct route_transfer *t = c->transfer;
-    if (!t || (!t->writer.open && t->fd < 0))
+    const struct route_transfer *t = c->priv;
+    if (!t->writer.open && t->fd < 0)
         return false;
     c->task.done = given_up;
     if (task_start(&c->task, give_up, c->server->uv, NULL) == 0)
@@ -99,18 +107,22 @@ bool route_transfer_ending(struct conn *c)
     return false;
 }
 
-void route_transfer_free(struct conn *c)
+static void free_transfer(struct conn *c)
 {
-    struct route_transfer *t = c->transfer;
-    if (!t)
-        return;
-    if (t->has_buffers)
-        list_remove(&t->among);
+    struct route_transfer *t = c->priv;
     engine_upload_close(t->in);
     mem_free(t->buffers[0].data);
     mem_free(t->buffers[1].data);
     mem_free(t);
-    c->transfer = NULL;
+}
+
+/* Cuts a client that does not read its answer. */
+static void tick(struct conn *c, uint64_t now_ns)
+{
+    double limit_s = reaper_object_seconds(c->server->cfg, c->answer_bytes);
+    if (c->call && c->replied && !c->task.active &&
+        server_expired(c->answered_ns, now_ns, limit_s))
+        http_cut(c->call);
 }
 
 /* ---- PUT: the body into a file ---------------------------------------------- */
@@ -131,7 +143,7 @@ static int write_all(int fd, const struct buffer *l, uint64_t at, struct err *er
 /* Checks a buffer's bytes and writes them; the object's size is known from its head on. */
 static int write_buffer(struct conn *c, struct buffer *l, struct err *err) /* worker */
 {
-    struct route_transfer *t = c->transfer;
+    struct route_transfer *t = c->priv;
     char name[OBJECT_STORE_NAME_BYTES];
     int rc = engine_upload_put(t->in, l->data, l->len, err);
     const struct engine_object *o = rc ? NULL : engine_upload_object(t->in);
@@ -149,18 +161,20 @@ static int write_buffer(struct conn *c, struct buffer *l, struct err *err) /* wo
     return rc;
 }
 
-static int write_other(struct task *w) /* worker */
+static int write_other(struct task *task) /* worker */
 {
-    struct conn *c = conn_of_task(w);
-    return write_buffer(c, &c->transfer->buffers[!c->transfer->mine], &w->err);
+    struct conn *c = conn_of_task(task);
+    struct route_transfer *t = c->priv;
+    return write_buffer(c, &t->buffers[!t->mine], &task->err);
 }
 
-static void wrote(struct task *w);
+static void wrote(struct task *task);
 
 /* The full buffer becomes the worker's. */
 static int hand_over(struct conn *c, struct err *err)
 {
-    c->transfer->mine ^= 1;
+    struct route_transfer *t = c->priv;
+    t->mine ^= 1;
     c->task.done = wrote;
     return task_start(&c->task, write_other, c->server->uv, err);
 }
@@ -170,9 +184,9 @@ static bool full(const struct route_transfer *t)
     return t->buffers[t->mine].len == ROUTE_TRANSFER_BUFFER_BYTES;
 }
 
-static void wrote(struct task *w)
+static void wrote(struct task *task)
 {
-    struct conn *c = conn_of_task(w);
+    struct conn *c = conn_of_task(task);
     if (!c->call || c->replied) {
         conn_release(c);
         return;
@@ -181,29 +195,29 @@ static void wrote(struct task *w)
         conn_advance(c); /* step_finish sees what went wrong */
         return;
     }
-    struct err err = w->err;
-    int rc = w->rc;
-    if (rc == 0 && full(c->transfer))
+    struct err err = task->err;
+    int rc = task->rc;
+    if (rc == 0 && full(c->priv))
         rc = hand_over(c, &err);
     if (rc)
         conn_refuse(c, &err);
     http_wake(c->call);
 }
 
-int route_transfer_accept(struct conn *c, struct err *err)
+static int accept_object(struct conn *c, struct err *err)
 {
     int rc = make(c, err);
     if (rc == 0)
         rc = check_room(c, err);
+    struct route_transfer *t = c->priv;
     return rc ? rc
-              : engine_upload_open(&c->transfer->in,
-                                   bridge_engine(c->server->model.bridge), c->tenant,
-                                   err);
+              : engine_upload_open(&t->in, bridge_engine(c->server->model.bridge),
+                                   c->tenant, err);
 }
 
-ssize_t route_transfer_body(struct conn *c, const char *data, size_t len)
+static ssize_t take(struct conn *c, const char *data, size_t len)
 {
-    struct route_transfer *t = c->transfer;
+    struct route_transfer *t = c->priv;
     struct err err;
     size_t taken = 0;
     if (!t->has_buffers && take_buffers(c, &err)) {
@@ -229,14 +243,14 @@ static int step_settle(struct conn *c, struct err *err)
     return c->task.active ? CONN_WAIT : CONN_NEXT;
 }
 
-static int finish_put(struct task *w) /* worker */
+static int finish_put(struct task *task) /* worker */
 {
-    struct conn *c = conn_of_task(w);
-    struct route_transfer *t = c->transfer;
-    int rc = write_buffer(c, &t->buffers[t->mine], &w->err);
+    struct conn *c = conn_of_task(task);
+    struct route_transfer *t = c->priv;
+    int rc = write_buffer(c, &t->buffers[t->mine], &task->err);
     if (rc == 0)
-        rc = engine_upload_end(t->in, &w->err);
-    return rc ? rc : object_writer_commit(&t->writer, &t->replaced, &w->err);
+        rc = engine_upload_end(t->in, &task->err);
+    return rc ? rc : object_writer_commit(&t->writer, &t->replaced, &task->err);
 }
 
 static int step_finish(struct conn *c, struct err *err)
@@ -247,7 +261,7 @@ static int step_finish(struct conn *c, struct err *err)
 
 static int step_stored(struct conn *c, struct err *err)
 {
-    const struct route_transfer *t = c->transfer;
+    const struct route_transfer *t = c->priv;
     char name[OBJECT_STORE_NAME_BYTES];
     int rc = conn_task_failed(c, err);
     if (rc)
@@ -259,16 +273,16 @@ static int step_stored(struct conn *c, struct err *err)
         http_field(&r, "Content-Type", "application/json");
         states_put(&o, &r.body);
     }
-    conn_reply(c, &r);
+    reply_send(c, &r);
     return CONN_DONE;
 }
 
 /* ---- GET: a file as the answer ---------------------------------------------- */
 
 /* Fills the worker's buffer with what comes next. */
-static int read_other(struct task *w) /* worker */
+static int read_other(struct task *task) /* worker */
 {
-    struct route_transfer *t = conn_of_task(w)->transfer;
+    struct route_transfer *t = conn_of_task(task)->priv;
     struct buffer *l = &t->buffers[!t->mine];
     uint64_t left = t->bytes - t->at;
     size_t want =
@@ -279,7 +293,7 @@ static int read_other(struct task *w) /* worker */
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return err_set(&w->err, ERR_IO, "state object: %s",
+            return err_set(&task->err, ERR_IO, "state object: %s",
                            n ? strerror(errno) : "the file has become shorter");
         l->len += (size_t)n;
         t->at += (uint64_t)n;
@@ -287,29 +301,30 @@ static int read_other(struct task *w) /* worker */
     return 0;
 }
 
-static int open_object(struct task *w) /* worker */
+static int open_object(struct task *task) /* worker */
 {
-    struct conn *c = conn_of_task(w);
-    struct route_transfer *t = c->transfer;
+    struct conn *c = conn_of_task(task);
+    struct route_transfer *t = c->priv;
     char name[OBJECT_STORE_NAME_BYTES];
     route_states_name(c, name);
-    t->fd = object_store_read(c->server->storage, c->tenant, name, &t->bytes, &w->err);
-    return t->fd < 0 ? t->fd : read_other(w);
+    t->fd = object_store_read(c->server->storage, c->tenant, name, &t->bytes, &task->err);
+    return t->fd < 0 ? t->fd : read_other(task);
 }
 
-static void was_read(struct task *w)
+static void was_read(struct task *task)
 {
-    struct conn *c = conn_of_task(w);
-    c->transfer->failed = c->transfer->failed || w->rc;
+    struct conn *c = conn_of_task(task);
+    struct route_transfer *t = c->priv;
+    t->failed = t->failed || task->rc;
     if (c->call)
         http_wake(c->call);
     else
         conn_release(c);
 }
 
-ssize_t route_transfer_read(struct conn *c, char *to, size_t max)
+static ssize_t read_object(struct conn *c, char *to, size_t max)
 {
-    struct route_transfer *t = c->transfer;
+    struct route_transfer *t = c->priv;
     struct buffer *l = &t->buffers[t->mine];
     if (l->taken == l->len) {
         if (t->failed)
@@ -345,13 +360,28 @@ static int step_send(struct conn *c, struct err *err)
     int rc = conn_task_failed(c, err);
     if (rc)
         return rc;
+    const struct route_transfer *t = c->priv;
     struct http_reply r = {
-        .status = 200, .stream = true, .sized = true, .stream_bytes = c->transfer->bytes};
+        .status = 200, .stream = true, .sized = true, .stream_bytes = t->bytes};
     http_field(&r, "Content-Type", "application/octet-stream");
     http_field(&r, "Cache-Control", "no-store");
-    conn_reply(c, &r);
+    reply_send(c, &r);
     return CONN_DONE;
 }
 
-conn_step_fn *const route_transfer_get[] = {step_open, step_send, NULL};
-conn_step_fn *const route_transfer_put[] = {step_settle, step_finish, step_stored, NULL};
+const struct route_ops route_transfer_get = {
+    .steps = (conn_step_fn *const[]){step_open, step_send, NULL},
+    .check = route_states_check,
+    .read = read_object,
+    .tick = tick,
+    .release = release,
+    .free = free_transfer};
+const struct route_ops route_transfer_put = {
+    .steps = (conn_step_fn *const[]){step_settle, step_finish, step_stored, NULL},
+    .body = BODY_OBJECT,
+    .check = route_states_check,
+    .accept = accept_object,
+    .take = take,
+    .tick = tick,
+    .release = release,
+    .free = free_transfer};

@@ -4,6 +4,8 @@
  */
 #include "server/routes/route_webpage.h"
 
+#include "server/serve/reply.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -68,8 +70,9 @@ static void fill(struct buf *out, const char *nonce)
     buf_puts(out, at);
 }
 
-int route_webpage_answer(struct conn *c)
+static int step_page(struct conn *c, struct err *err)
 {
+    (void)err;
     uint64_t x[2] = {server_now(), (uintptr_t)c};
     if (getrandom(x, sizeof x, 0) < 0)
         x[0] ^= x[1];
@@ -88,6 +91,9 @@ int route_webpage_answer(struct conn *c)
     http_field(&r, "Cache-Control", "no-cache");
     http_field(&r, "X-Content-Type-Options", "nosniff");
     http_field(&r, "Referrer-Policy", "no-referrer");
-    conn_reply(c, &r);
+    reply_send(c, &r);
     return CONN_DONE;
 }
+
+const struct route_ops route_webpage = {.steps =
+                                            (conn_step_fn *const[]){step_page, NULL}};

@@ -5,7 +5,6 @@
 
 #include "server/serve/conn.h"
 
-/* Answers with the page; CONN_DONE. */
-int route_webpage_answer(struct conn *c);
+extern const struct route_ops route_webpage;
 
 #endif

@@ -63,7 +63,7 @@ static void start_walk(struct server *server, uint64_t now_ns)
 {
     struct task *w = &server->cache_writer.walk;
     server->cache_writer.walked_ns = now_ns;
-    w->gate = &server->disk_limit;
+    w->limit = &server->disk_limit;
     w->done = walked;
     task_start(w, walk, server->uv, NULL); /* else the next time */
 }
@@ -153,7 +153,7 @@ static bool start_write(struct server *server)
         disk_cache_has(c, &k->place))
         return false;
     k->write.e = bridge_engine(server->model.bridge);
-    k->write.gate = &server->disk_limit;
+    k->write.limit = &server->disk_limit;
     k->write.done = written;
     return task_start(&k->write, write_prefix, server->uv, NULL) == 0;
 }

@@ -1,138 +1,20 @@
-/*
- * The callbacks of http.c, the checks of a head in their order, the driver of steps and
- * the ways to answer.
- */
+/* The callbacks of http.c, the driver of steps, and the conn's life. */
 #include "server/serve/conn.h"
 
 #include "api/problem.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "server/routes/generation.h"
-#include "server/routes/route_states.h"
-#include "server/routes/route_status.h"
-#include "server/routes/route_tokenize.h"
-#include "server/routes/route_transfer.h"
+#include "server/serve/reply.h"
 #include "server/serve/request_head.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
 static const uint64_t DISCARD_BYTES = 64u << 20;
 enum { HELD_BODIES = 64 }; /* of the largest size, over all conns */
 
-/* ---- answering -------------------------------------------------------------- */
-
-static const char *allowed_origin(const struct conn *c)
-{
-    const struct http_header *origin = http_header(c->call, "origin");
-    const struct option_list *list = &c->server->cfg->cors_allow_origins;
-    for (size_t i = 0; origin && i < list->n; i++) {
-        if (strcmp(list->items[i], "*") == 0)
-            return "*";
-        if (strcmp(list->items[i], origin->value) == 0)
-            return list->items[i];
-    }
-    return NULL;
-}
-
-static void add_cors(struct conn *c, struct http_reply *r)
-{
-    if (c->server->cfg->cors_allow_origins.n)
-        http_field(r, "Vary", "Origin");
-    const char *origin = allowed_origin(c);
-    if (!origin)
-        return;
-    http_field(r, "Access-Control-Allow-Origin", origin);
-    http_field(r, "Access-Control-Expose-Headers",
-               "X-Request-Id, X-SSMD-State, Retry-After");
-    if (c->route.kind != ROUTE_OPTIONS)
-        return;
-    http_field(r, "Access-Control-Allow-Methods",
-               "GET, HEAD, POST, PUT, DELETE, OPTIONS");
-    http_field(r, "Access-Control-Allow-Headers",
-               "Authorization, Content-Type, X-Request-Id, *");
-    http_field(r, "Access-Control-Max-Age", "600");
-}
-
-/* A stream's head is sent when the first of its prompts starts: it tells of that one. */
-static void add_found(struct conn *c, struct http_reply *r)
-{
-    snprintf(c->hit_field, sizeof c->hit_field,
-             "hit=%" PRIu64 "; depth=%" PRIu64 "; bytes=%" PRIu64, c->hit.hit,
-             c->hit.depth, c->hit.bytes);
-    http_field(r, "X-SSMD-State", c->hit_field);
-}
-
-void conn_reply(struct conn *c, struct http_reply *r)
-{
-    c->replied = true;
-    c->status = r->status;
-    c->answered_ns = server_now();
-    c->answer_bytes = r->body.len;
-    c->refused_at = c->body_bytes;
-    metrics_http(&c->server->metrics, c->route.label, r->status);
-    if (!c->call) {
-        buf_free(&r->body);
-        return;
-    }
-    http_field(r, "X-Request-Id", c->request_id);
-    add_cors(c, r);
-    if (c->server->phase >= SERVER_GRACE)
-        http_field(r, "Connection", "close");
-    if (r->status == 200 && c->route.kind == ROUTE_API && c->route.api == API_COMPLETIONS)
-        add_found(c, r);
-    http_reply(c->call, r);
-}
-
-void conn_answer(struct conn *c, struct buf *body)
-{
-    struct http_reply r = {.status = 200, .body = *body};
-    *body = (struct buf){0};
-    http_field(&r, "Content-Type", "application/json");
-    conn_reply(c, &r);
-}
-
-/* An error's answer with the values its fields borrow. */
-struct refusal {
-    struct http_reply reply;
-    char retry[16];
-    struct buf allow; /* owns */
-};
-
-static void put_refusal(struct conn *c, const struct err *err, struct refusal *f)
-{
-    const struct problem *p = problem_of(err->code);
-    *f = (struct refusal){.reply.status = p->status};
-    problem_body(err, &f->reply.body);
-    http_field(&f->reply, "Content-Type", "application/json");
-    if (p->retry_after) {
-        int seconds = p->status == 503
-                          ? 1
-                          : admit_retry_after(&c->server->model.admit, server_now());
-        snprintf(f->retry, sizeof f->retry, "%d", seconds);
-        http_field(&f->reply, "Retry-After", f->retry);
-    }
-    if (p->challenge)
-        http_field(&f->reply, "WWW-Authenticate", "Bearer");
-    if (p->allow) {
-        route_allow(&c->route, &f->allow);
-        if (f->allow.len)
-            http_field(&f->reply, "Allow", f->allow.data);
-    }
-}
-
-static void fail_plain(struct conn *c, const struct err *err)
-{
-    struct refusal f;
-    put_refusal(c, err, &f);
-    if (problem_of(err->code)->close && c->server->phase < SERVER_GRACE)
-        http_field(&f.reply, "Connection", "close");
-    conn_reply(c, &f.reply);
-    buf_free(&f.allow);
-}
+/* ---- faults ----------------------------------------------------------------- */
 
 /* What a client is not told. */
 static void log_fault(const struct conn *c, const struct err *err)
@@ -152,52 +34,27 @@ void conn_fail(struct conn *c, const struct err *err)
         log_fault(c, err);
     c->server->metrics.states_rejected += err->code == ERR_CONFLICT;
     if (!c->replied) {
-        fail_plain(c, err);
+        reply_error(c, err);
         return;
     }
     if (!c->stream.open || c->stream.ended)
         return;
-    completion_response_error(c->answer, err, &c->stream.out);
+    c->ops->fail(c, err);
     c->stream.ended = true;
     if (c->call)
         http_wake(c->call);
 }
 
-void conn_open_stream(struct conn *c)
+void conn_note_fault(struct conn *c, const struct err *err)
 {
-    struct http_reply r = {.status = 200, .stream = true};
-    http_field(&r, "Content-Type", "text/event-stream; charset=utf-8");
-    http_field(&r, "Cache-Control", "no-cache");
-    http_field(&r, "X-Accel-Buffering", "no");
-    c->stream.open = true;
-    c->stream.last_ns = server_now();
-    conn_reply(c, &r);
+    if (!c->fault.code)
+        c->fault = *err;
 }
 
-void conn_give_up(struct conn *c, const struct err *err)
+void conn_cancel(struct conn *c, enum finish_reason why)
 {
-    struct refusal f;
-    struct buf out = {0};
-    put_refusal(c, err, &f);
-    struct http_reply *r = &f.reply;
-    http_field(r, "Connection", "close");
-    http_field(r, "X-Request-Id", c->request_id);
-    add_cors(c, r);
-    buf_printf(&out, "HTTP/1.1 %d %s\r\n", r->status, http_phrase(r->status));
-    for (size_t i = 0; i < r->n_fields; i++)
-        buf_printf(&out, "%s: %s\r\n", r->fields[i].name, r->fields[i].value);
-    buf_printf(&out, "Content-Length: %zu\r\n\r\n", r->body.len);
-    buf_put(&out, r->body.data, r->body.len);
-    c->replied = true;
-    c->status = r->status;
-    c->server->metrics.states_rejected += err->code == ERR_CONFLICT;
-    metrics_http(&c->server->metrics, c->route.label, r->status);
-    bool whole = !out.failed && !r->body.failed;
-    http_shut(c->call->sock, whole ? out.data : "", whole ? out.len : 0);
-    http_cut(c->call);
-    buf_free(&r->body);
-    buf_free(&f.allow);
-    buf_free(&out);
+    if (c->priv && c->ops->cancel)
+        c->ops->cancel(c, why);
 }
 
 /* ---- the head --------------------------------------------------------------- */
@@ -224,8 +81,8 @@ static void take_id(struct conn *c)
     c->request_id[h->value_len] = '\0';
 }
 
-/* Bytes that wait for work, counted over all conns: ERR_BUSY when they are too many;
- * counted in any case until unhold. */
+/* Counts bytes that wait to be parsed, over all conns: ERR_BUSY when they are too many.
+ * They count in any case until conn_drop_body. */
 static int hold(struct conn *c, size_t bytes, struct err *err)
 {
     c->server->held_bytes += bytes;
@@ -234,14 +91,9 @@ static int hold(struct conn *c, size_t bytes, struct err *err)
     return err_set(err, ERR_BUSY, "too many bodies are under way; retry later");
 }
 
-static void unhold(struct conn *c, size_t bytes)
-{
-    c->server->held_bytes -= bytes;
-}
-
 void conn_drop_body(struct conn *c)
 {
-    unhold(c, c->body.cap);
+    c->server->held_bytes -= c->body.cap;
     buf_free(&c->body);
 }
 
@@ -254,28 +106,10 @@ void conn_refuse(struct conn *c, const struct err *err)
     conn_drop_body(c);
 }
 
-static conn_step_fn *const *steps_of(const struct conn *c)
+static int check_head(struct conn *c, struct err *err)
 {
-    if (c->route.kind != ROUTE_API)
-        return route_status_steps;
-    switch (c->route.api) {
-    case API_COMPLETIONS:
-        return generation_completions;
-    case API_TOKENIZE:
-        return route_tokenize_encode;
-    case API_DETOKENIZE:
-        return route_tokenize_decode;
-    case API_STATES:
-        return route_states_list;
-    case API_STATE_GET:
-        return route_transfer_get;
-    case API_STATE_PUT:
-        return route_transfer_put;
-    case API_STATE_DELETE:
-        return route_states_delete;
-    default:
-        return route_status_steps;
-    }
+    int rc = request_head_check(c, err);
+    return rc == 0 && c->ops->accept ? c->ops->accept(c, err) : rc;
 }
 
 static void head(void *owner, const struct err *fault)
@@ -286,14 +120,11 @@ static void head(void *owner, const struct err *fault)
     if (fault) {
         conn_refuse(c, fault);
         c->fault.code = ERR_ARGUMENT;
-        fail_plain(c, &c->fault);
+        reply_error(c, &c->fault);
         return;
     }
-    int rc = request_head_check(c, &err);
-    if (rc == 0 && c->route.kind == ROUTE_API && c->route.api == API_STATE_PUT)
-        rc = route_transfer_accept(c, &err);
-    if (rc == 0) {
-        c->step = steps_of(c);
+    if (check_head(c, &err) == 0) {
+        c->step = c->ops->steps;
         return;
     }
     conn_refuse(c, &err);
@@ -305,13 +136,18 @@ static void head(void *owner, const struct err *fault)
 
 /* ---- the body and the steps ------------------------------------------------- */
 
+bool conn_uploads(const struct conn *c)
+{
+    return c->ops->body == BODY_OBJECT && c->priv;
+}
+
 static ssize_t discard(struct conn *c, size_t len)
 {
     c->body_bytes += len;
     if (c->body_bytes - c->refused_at <= DISCARD_BYTES)
         return (ssize_t)len;
     if (!c->replied)
-        conn_give_up(c, &c->fault);
+        reply_abort(c, &c->fault);
     return -1;
 }
 
@@ -323,7 +159,7 @@ static ssize_t upload(struct conn *c, const char *data, size_t len)
         conn_refuse(c, &err);
         return discard(c, len);
     }
-    ssize_t n = route_transfer_body(c, data, len);
+    ssize_t n = c->ops->take(c, data, len);
     c->body_bytes += n > 0 ? (uint64_t)n : 0;
     return n;
 }
@@ -334,7 +170,7 @@ static ssize_t body(void *owner, const char *data, size_t len)
     struct err err;
     if (c->refused || c->replied)
         return discard(c, len);
-    if (c->transfer)
+    if (conn_uploads(c))
         return upload(c, data, len);
     c->body_bytes += len;
     if (c->body_bytes > request_head_body_limit(c)) {
@@ -379,15 +215,15 @@ void conn_advance(struct conn *c)
 
 /* ---- tasks ---------------------------------------------------------------- */
 
-struct conn *conn_of_task(struct task *w)
+struct conn *conn_of_task(struct task *task)
 {
-    return (struct conn *)(void *)((char *)w - offsetof(struct conn, task));
+    return (struct conn *)(void *)((char *)task - offsetof(struct conn, task));
 }
 
-/* Goes on with the conn that holds the work, or lets go of it. */
-static void task_done(struct task *w)
+/* Resumes the conn, or frees it when nobody waits for its answer. */
+static void task_done(struct task *task)
 {
-    struct conn *c = conn_of_task(w);
+    struct conn *c = conn_of_task(task);
     if (!c->call || c->replied)
         conn_release(c);
     else
@@ -413,12 +249,14 @@ int conn_task_failed(const struct conn *c, struct err *err)
 
 static void *begin(void *arg, struct http_call *call)
 {
+    static const struct route_ops none;
     struct server *server = arg;
     struct conn *c = mem_zalloc(1, sizeof *c);
     if (!c)
         return NULL;
     c->server = server;
     c->call = call;
+    c->ops = &none;
     c->began_ns = server_now();
     c->route.label = route_labels() - 1;
     draw_id(c);
@@ -426,15 +264,10 @@ static void *begin(void *arg, struct http_call *call)
     return c;
 }
 
-static ssize_t read_stream(void *owner, char *to, size_t max)
+static ssize_t read_answer(void *owner, char *to, size_t max)
 {
     struct conn *c = owner;
-    if (c->transfer)
-        return route_transfer_read(c, to, max);
-    ssize_t n = stream_read(&c->stream, to, max);
-    if (n > 0)
-        generation_balance(c, server_now());
-    return n;
+    return c->ops->read(c, to, max);
 }
 
 static void done(void *owner, bool sent)
@@ -448,7 +281,7 @@ static void done(void *owner, bool sent)
     c->call = NULL;
     c->sent = sent;
     task_cancel(&c->task);
-    generation_cancel(c, FINISH_ABORT);
+    conn_cancel(c, FINISH_ABORT);
     conn_release(c);
 }
 
@@ -484,16 +317,17 @@ static void log_request(const struct conn *c)
             (unsigned long long)(c->answer_bytes + c->stream.sent_bytes),
             (unsigned long long)c->usage.prompt_tokens,
             (unsigned long long)c->usage.cached_tokens,
-            (unsigned long long)c->usage.generated_tokens,
-            ms_between(c->submit_ns, c->start_ns), ms_between(c->began_ns, c->first_ns),
-            ms_between(c->began_ns, server_now()));
+            (unsigned long long)c->usage.generated_tokens, (double)c->queue_ns / 1e6,
+            ms_between(c->began_ns, c->first_ns), ms_between(c->began_ns, server_now()));
     buf_free(&id);
     buf_free(&tenant);
 }
 
 void conn_release(struct conn *c)
 {
-    if (c->call || c->task.active || generation_pending(c) || route_transfer_ending(c))
+    if (c->call || c->task.active || c->pending)
+        return;
+    if (c->priv && c->ops->release && c->ops->release(c))
         return;
     if (!c->replied) {
         c->status = 499;
@@ -501,9 +335,10 @@ void conn_release(struct conn *c)
     }
     log_request(c);
     list_remove(&c->at);
-    generation_free(c);
+    if (c->priv)
+        c->ops->free(c);
+    task_free(&c->task);
     stream_free(&c->stream);
-    route_transfer_free(c);
     conn_drop_body(c);
     mem_free(c->path);
     mem_free(c);
@@ -513,5 +348,5 @@ const struct http_owner conn_owner = {.begin = begin,
                                       .head = head,
                                       .body = body,
                                       .end = end,
-                                      .read = read_stream,
+                                      .read = read_answer,
                                       .done = done};

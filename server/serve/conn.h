@@ -2,43 +2,65 @@
  * One request's life: head checked, body collected, then the steps of its route, then the
  * answer. Loop thread.
  *
- * A conn lives until HTTP is done with its call, no worker is at it and the
- * engine has answered for each of its jobs: what those borrow is the conn's. A fault at
- * any step ends in conn_fail, which answers with the true status or, in a stream, with an
- * error event. The subtle point: a refused request's body is read to its end before the
- * answer, or the client would see a reset instead.
+ * A conn knows no endpoint: what differs is a row of struct route_ops and the route's own
+ * `priv`. It lives until HTTP is done with its call, no task of it is active, the engine
+ * has answered for each of its jobs and the route lets it go: tasks and jobs borrow from
+ * it. A fault at any step ends in conn_fail. The subtle point: a refused request's body
+ * is read to its end before the answer, or the client would see a reset instead.
  */
 #ifndef SERVER_SERVE_CONN_H
 #define SERVER_SERVE_CONN_H
 
-#include "api/completion_response.h"
-#include "api/tokenize.h"
 #include "server/http/stream.h"
-#include "server/routes/generation_state.h"
 #include "server/serve/route.h"
 #include "server/serve/server.h"
-#include "server/serve/task.h"
 
-enum { CONN_ID_BYTES = 65 };
+enum { CONN_ID_BYTES = 65, CONN_TENANT_BYTES = 64 };
 
 struct conn;
-struct route_transfer;
 
 /* Runs one step: CONN_NEXT, CONN_WAIT (conn_advance will be called), CONN_DONE
  * (answered), or -code with err set. */
 enum { CONN_NEXT = 0, CONN_WAIT = 1, CONN_DONE = 2 };
 typedef int conn_step_fn(struct conn *c, struct err *err);
 
-/* What was found stored, of all jobs that have started. */
-struct generation_hit {
-    uint64_t hit, depth; /* tokens: begun with, there */
-    uint64_t bytes;      /* of the states that are there */
+enum route_body {
+    BODY_NONE,   /* whatever comes is dropped */
+    BODY_JSON,   /* collected in conn.body; its media type is checked */
+    BODY_OBJECT, /* of any type and of an object's size: `take` gets it as it comes */
 };
 
-/* What was heard of one choice. */
-struct generation_choice {
-    uint64_t token_ns; /* when its last token came */
-    int n_tokens;      /* counted in metrics.generated_tokens */
+/*
+ * What a route does. All but `steps` may be NULL. Members from `take` on are called only
+ * while conn.priv is set.
+ */
+struct route_ops {
+    conn_step_fn *const *steps; /* NULL-terminated; run once the body is whole */
+    enum route_body body;
+    /* The path and the key are good, the rest of the head is unchecked. */
+    int (*check)(const struct conn *c, struct err *err);
+    /* The head is good: makes conn.priv. */
+    int (*accept)(struct conn *c, struct err *err);
+    /* As http_owner.body and http_owner.read. */
+    ssize_t (*take)(struct conn *c, const char *data, size_t len);
+    ssize_t (*read)(struct conn *c, char *to, size_t max);
+    /* From the engine, of one of the conn's jobs; `refused`: no event follows. */
+    void (*event)(struct conn *c, struct job *j, const struct event *ev);
+    void (*refused)(struct conn *c, struct job *j, const struct err *err);
+    /* Writes err as the last event of the open stream. */
+    void (*fail)(struct conn *c, const struct err *err);
+    /* Ends the conn's jobs: nobody waits for the answer, or time is up. */
+    void (*cancel)(struct conn *c, enum finish_reason why);
+    /* At each tick of the reaper. */
+    void (*tick)(struct conn *c, uint64_t now_ns);
+    /* The conn is about to be freed. True: a task was started, conn_release follows. */
+    bool (*release)(struct conn *c);
+    void (*free)(struct conn *c); /* frees priv */
+};
+
+/* Tokens, for the log. */
+struct conn_usage {
+    uint64_t prompt_tokens, cached_tokens, generated_tokens;
 };
 
 struct conn {
@@ -46,43 +68,30 @@ struct conn {
     struct server *server;  /* borrows */
     struct http_call *call; /* borrows; NULL once HTTP is done with it */
     struct route route;
-    char *path; /* owns: route.path points into it */
-    char tenant[64], request_id[CONN_ID_BYTES];
-    uint64_t began_ns, answered_ns;
+    char *path; /* owns; route.path points into it */
+    char tenant[CONN_TENANT_BYTES], request_id[CONN_ID_BYTES];
 
-    bool refused, whole, replied,
-        sent; /* refused: fault is the answer; whole: body is in */
+    const struct route_ops *ops; /* never NULL; an empty row until the path is known */
+    void *priv;                  /* the route's; freed by ops->free */
+    conn_step_fn *const *step;   /* the next one */
+    struct task task;            /* of whatever step waits for a worker */
+    size_t pending;              /* jobs that the engine has not answered for */
+
+    bool refused; /* `fault` is the answer once the body has been read */
+    bool whole;   /* the body is in */
+    bool replied; /* an answer or a stream's head was sent */
+    bool sent;    /* all of the answer */
     struct err fault;
-    uint64_t body_bytes, answer_bytes;
-    uint64_t refused_ns;
-    uint64_t refused_at, seen_bytes; /* body_bytes when refused or answered; last tick */
-    int status;
     struct buf body;
-
-    conn_step_fn *const *step; /* the next one; NULL-terminated table */
-    struct task task;
-
-    /* /v1/states: route_transfer.c */
-    struct route_transfer *transfer; /* owns */
-
-    /* /tokenize, /detokenize */
-    struct tokenize_request text;
-
-    /* completions: generation.c */
-    struct completion_request req;
-    struct completion_response *answer;
-    struct job *jobs;                  /* owns, [n_jobs] */
-    struct generation_choice *choices; /* owns, [choices of all jobs] */
-    struct generation_state state;
-    struct generation_hit hit;
-    char hit_field[96]; /* X-SSMD-State */
-    size_t n_jobs, n_submitted, jobs_left;
-    int admitted; /* jobs counted by admit that are not submitted yet */
-    uint64_t submit_ns, submit_steps, start_ns,
-        first_ns; /* steps: of the engine till then */
-    bool started, cancelled;
     struct stream stream;
-    struct completion_response_usage usage;
+
+    int status;
+    uint64_t began_ns, refused_ns, answered_ns, first_ns; /* first_ns: the first token */
+    uint64_t queue_ns;                                    /* how long its jobs waited */
+    uint64_t body_bytes, answer_bytes;
+    uint64_t refused_at; /* body_bytes when the request was refused or answered */
+    uint64_t seen_bytes; /* body_bytes at the reaper's last tick */
+    struct conn_usage usage;
 };
 
 /* The callbacks http.c drives conns by; their arg is the struct server. */
@@ -97,32 +106,28 @@ int conn_start_task(struct conn *c, task_fn *run, struct err *err);
 int conn_task_failed(const struct conn *c, struct err *err);
 
 /* The conn whose task it is. */
-struct conn *conn_of_task(struct task *w);
+struct conn *conn_of_task(struct task *task);
 
 /* Answers with an error: plain while no head was sent, as the stream's last event after.
  * Only the first answer counts. */
 void conn_fail(struct conn *c, const struct err *err);
 
-/* The body is read to its end and thrown away, then err is the answer. */
+/* Sets conn.fault unless there is one: the first fault is the one that is answered. */
+void conn_note_fault(struct conn *c, const struct err *err);
+
+/* The body is read to its end and dropped, then err is the answer. */
 void conn_refuse(struct conn *c, const struct err *err);
+
+/* Ends the jobs of a conn, if it has any. */
+void conn_cancel(struct conn *c, enum finish_reason why);
+
+/* True when the body goes to the route as it comes. */
+bool conn_uploads(const struct conn *c);
 
 /* Frees the body once it is parsed. */
 void conn_drop_body(struct conn *c);
 
-/* Sends an answer, adding what every answer has; takes r->body. */
-void conn_reply(struct conn *c, struct http_reply *r);
-
-/* Answers 200 with a JSON body, which is taken. */
-void conn_answer(struct conn *c, struct buf *body);
-
-/* Sends the head of a stream that conn.stream feeds. */
-void conn_open_stream(struct conn *c);
-
-/* A socket whose request does not become whole: err goes straight onto it, and no more
- * is read. */
-void conn_give_up(struct conn *c, const struct err *err);
-
-/* Frees the conn if nothing holds it any more. */
+/* Frees the conn unless something still holds it. */
 void conn_release(struct conn *c);
 
 #endif

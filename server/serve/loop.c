@@ -5,7 +5,6 @@
 #include "server/serve/loop.h"
 
 #include "engine/base/log.h"
-#include "server/routes/generation.h"
 #include "server/serve/conn.h"
 #include "server/serve/process.h"
 #include "server/serve/reaper.h"
@@ -20,7 +19,7 @@
 enum { N_SIGNALS = 3 };
 enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
 enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
-static const double CUT_SECONDS = 2, ARRIVAL_SECONDS = 1;
+static const double ABORT_SECONDS = 2, ARRIVAL_SECONDS = 1;
 
 struct loop {
     struct server server; /* what connections may touch; the rest is private */
@@ -98,21 +97,24 @@ static bool busy(const struct loop *l, uint64_t now_ns)
          n = n->next) {
         const struct conn *c = LIST_OF(n, struct conn, at);
         bool young = (double)(now_ns - c->began_ns) / 1e9 < ARRIVAL_SECONDS;
-        if (c->whole || c->transfer || young)
+        if (c->whole || conn_uploads(c) || young)
             return true;
     }
     return false;
 }
 
-static void cut_all(struct loop *l)
+/* drain_timeout is over: what a task waits for is answered now, jobs are ended. */
+static void abort_all(struct loop *l)
 {
+    struct err err;
+    err_set(&err, ERR_UNAVAILABLE, "the server is shutting down");
     for (struct list *n = l->server.conns.next; n != &l->server.conns; n = n->next) {
         struct conn *c = LIST_OF(n, struct conn, at);
-        if ((!c->started || c->task.active) && !c->fault.code)
-            err_set(&c->fault, ERR_UNAVAILABLE, "the server is shutting down");
-        if (c->task.active)
+        if (c->task.active) {
+            conn_note_fault(c, &err);
             conn_fail(c, &c->fault);
-        generation_cancel(c, FINISH_DRAIN);
+        }
+        conn_cancel(c, FINISH_DRAIN);
     }
 }
 
@@ -127,16 +129,48 @@ static void move_on(struct loop *l, uint64_t now_ns)
         in_phase < l->server.cfg->drain_timeout_s && cache_writer_ending(&l->server))
         return;
     if (!busy(l, now_ns) ||
-        (l->server.phase == SERVER_ABORTING && in_phase > CUT_SECONDS)) {
+        (l->server.phase == SERVER_ABORTING && in_phase > ABORT_SECONDS)) {
         enter(l, SERVER_OVER);
     } else if (l->server.phase == SERVER_DRAINING &&
                in_phase >= l->server.cfg->drain_timeout_s) {
-        cut_all(l);
+        abort_all(l);
         enter(l, SERVER_ABORTING);
     }
 }
 
 /* ---- callbacks -------------------------------------------------------------- */
+
+/* An event whose job is gone finds no conn. */
+static void on_taken(void *arg, uint64_t id, const struct err *err)
+{
+    struct server *server = arg;
+    struct job *j = job_find(&server->jobs, id);
+    if (j && err)
+        j->conn->ops->refused(j->conn, j, err);
+}
+
+static void on_event(void *arg, const struct event *ev)
+{
+    struct server *server = arg;
+    struct job *j = job_find(&server->jobs, ev->request);
+    if (j)
+        j->conn->ops->event(j->conn, j, ev);
+}
+
+static void on_persisted(void *arg, struct engine_lease *state)
+{
+    cache_writer_take(arg, state);
+}
+
+/* Hands everything that the engine reported to the conns that it concerns. */
+static void drain(struct loop *l)
+{
+    bridge_drain(l->server.model.bridge,
+                 &(struct bridge_reader){.taken = on_taken,
+                                         .event = on_event,
+                                         .persisted = on_persisted,
+                                         .arg = &l->server});
+}
 
 static void on_wake(uv_async_t *a)
 {
@@ -152,8 +186,18 @@ static void on_wake(uv_async_t *a)
     case BRIDGE_READY:
         if (l->server.phase == SERVER_LOADING)
             loaded(l);
-        generation_drain(&l->server);
+        drain(l);
     }
+}
+
+static void drain_for_tick(struct loop *l)
+{
+    struct served_model *model = &l->server.model;
+    struct bridge_stats now;
+    model->drained_idle = bridge_idle(model->bridge);
+    bridge_stats(model->bridge, &now);
+    model->drained_steps = now.engine.steps;
+    drain(l);
 }
 
 static void on_tick(uv_timer_t *t)
@@ -162,6 +206,7 @@ static void on_tick(uv_timer_t *t)
     uint64_t now = server_now();
     if (l->server.phase == SERVER_OVER)
         return;
+    drain_for_tick(l);
     reaper_tick(&l->server, now);
     cache_writer_tick(&l->server, now);
     move_on(l, now);
@@ -334,7 +379,7 @@ static void free_conns(struct loop *l)
     for (struct list *n = l->server.conns.next; n != &l->server.conns; n = next) {
         next = n->next;
         struct conn *c = LIST_OF(n, struct conn, at);
-        c->jobs_left = 0;
+        c->pending = 0;
         conn_release(c);
     }
 }
@@ -357,23 +402,23 @@ static void close_all(struct loop *l)
 }
 
 /* Before anything is open. */
-static void init(struct loop *l, const struct config *cfg)
+static void init(struct loop *l, const struct config *cfg, server_routes_fn *routes)
 {
     struct server *server = &l->server;
     *l = (struct loop){.start_ns = server_now()};
     list_init(&server->conns);
-    list_init(&server->transfers);
     server->cfg = cfg;
+    server->routes = routes;
     server->uv = &l->uv;
     server->model.limits.served_name = cfg->served_name;
     server->model.admit.queue_limit = cfg->queue_limit;
     server->model.created = time(NULL);
 }
 
-int loop_run(const struct config *cfg, struct err *err)
+int loop_run(const struct config *cfg, server_routes_fn *routes, struct err *err)
 {
     struct loop l;
-    init(&l, cfg);
+    init(&l, cfg, routes);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error, not the end */
     if (uv_loop_init(&l.uv))

@@ -6,11 +6,10 @@
 #ifndef SERVER_SERVE_LOOP_H
 #define SERVER_SERVE_LOOP_H
 
-#include "engine/base/err.h"
-#include "server/config/config.h"
+#include "server/serve/server.h"
 
 /* Serves until a signal: 0. A fault in opening, or of the engine's: -code. cfg is
- * borrowed. */
-int loop_run(const struct config *cfg, struct err *err);
+ * borrowed; routes knows what each route does. */
+int loop_run(const struct config *cfg, server_routes_fn *routes, struct err *err);
 
 #endif

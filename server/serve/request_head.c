@@ -1,7 +1,6 @@
 /* The checks of a head, one function each. Loop thread. */
 #include "server/serve/request_head.h"
 
-#include "api/states.h"
 #include "engine/base/mem.h"
 
 #include <stdint.h>
@@ -27,8 +26,11 @@ static int check_route(struct conn *c, struct err *err)
     c->path = mem_alloc(c->call->target_len + 1);
     if (!c->path)
         return err_set(err, ERR_MEMORY, "out of memory");
-    return route_find(&c->route, c->call->method, c->call->target, c->call->target_len,
-                      c->path, err);
+    int rc = route_find(&c->route, c->call->method, c->call->target, c->call->target_len,
+                        c->path, err);
+    if (rc == 0)
+        c->ops = c->server->routes(&c->route);
+    return rc;
 }
 
 static int check_key(struct conn *c, struct err *err)
@@ -52,17 +54,16 @@ static bool is_json(const struct http_header *type)
            (type->value_len == n || type->value[n] == ';' || type->value[n] == ' ');
 }
 
-/* Of an object's bytes the type is not asked. */
+/* Of an object any media type is accepted. */
 static int check_media(struct conn *c, struct err *err)
 {
-    bool post = strcmp(c->call->method, "POST") == 0;
-    if (!post && strcmp(c->call->method, "PUT") != 0)
+    if (c->ops->body == BODY_NONE)
         return 0;
     const struct http_header *coding = http_header(c->call, "content-encoding");
     if (coding && strcasecmp(coding->value, "identity") != 0)
         return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
     const struct http_header *type = http_header(c->call, "content-type");
-    if (post && !is_json(type))
+    if (c->ops->body == BODY_JSON && !is_json(type))
         return err_set(err, ERR_MEDIA,
                        "Content-Type must be application/json, not %.100s",
                        type ? type->value : "absent");
@@ -72,7 +73,7 @@ static int check_media(struct conn *c, struct err *err)
 size_t request_head_body_limit(const struct conn *c)
 {
     const struct config *cfg = c->server->cfg;
-    if (c->route.kind != ROUTE_API || c->route.api != API_STATE_PUT)
+    if (c->ops->body != BODY_OBJECT)
         return cfg->max_body_bytes;
     return cfg->state_max_object_bytes ? cfg->state_max_object_bytes : SIZE_MAX;
 }
@@ -83,15 +84,9 @@ int request_head_too_large(const struct conn *c, struct err *err)
                    request_head_body_limit(c));
 }
 
-/* Without a directory there are no such routes; a name is checked before the body. */
-static int check_state(struct conn *c, struct err *err)
+static int check_own(struct conn *c, struct err *err)
 {
-    if (c->route.kind != ROUTE_API || c->route.api < API_STATES ||
-        c->route.api > API_STATE_DELETE)
-        return 0;
-    if (!c->server->storage)
-        return err_set(err, ERR_NOT_FOUND, "this server keeps no states");
-    return c->route.arg ? states_check_name("", c->route.arg, c->route.arg_len, err) : 0;
+    return c->ops->check ? c->ops->check(c, err) : 0;
 }
 
 static int check_length(struct conn *c, struct err *err)
@@ -119,7 +114,7 @@ static int check_phase(struct conn *c, struct err *err)
 int request_head_check(struct conn *c, struct err *err)
 {
     static int (*const checks[])(struct conn *, struct err *) = {
-        check_sizes,  check_route, check_key,  check_state,
+        check_sizes,  check_route, check_key,  check_own,
         check_length, check_media, check_phase};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         int rc = checks[i](c, err);

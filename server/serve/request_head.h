@@ -4,7 +4,7 @@
 
 #include "server/serve/conn.h"
 
-/* Finds the route (conn.route, conn.path) and the tenant; 0, or the first refusal: URI
+/* Finds the route (conn.route, conn.path, conn.ops) and the tenant; 0, or the first refusal: URI
  * and header block, route and method, key, length, media type, phase of the process. */
 int request_head_check(struct conn *c, struct err *err);
 

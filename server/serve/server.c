@@ -8,6 +8,12 @@ uint64_t server_now(void)
     return uv_hrtime();
 }
 
+bool server_expired(uint64_t since_ns, uint64_t now_ns, double seconds)
+{
+    return seconds > 0 && now_ns > since_ns &&
+           (double)(now_ns - since_ns) / 1e9 > seconds;
+}
+
 int server_accepts(const struct server *server, struct err *err)
 {
     if (server->phase == SERVER_LOADING)

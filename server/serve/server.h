@@ -29,11 +29,21 @@ enum server_phase {
     SERVER_OVER
 };
 
+struct route;
+struct route_ops; /* conn.h */
+
+/* What a route does; never NULL. */
+typedef const struct route_ops *server_routes_fn(const struct route *r);
+
 struct served_model {
     struct bridge *bridge; /* owns */
     struct admit admit;
     struct api_limits limits; /* served_name from the start, the rest when serving */
-    int64_t created;          /* unix seconds of the model's loading */
+    /* The engine as it was before the tick drained its events: a request that it had
+     * started by then has started here, too. */
+    uint64_t drained_steps;
+    bool drained_idle;
+    int64_t created; /* unix seconds of the model's loading */
 };
 
 struct server {
@@ -48,12 +58,11 @@ struct server {
     struct metrics metrics;
     struct job_table jobs;
     struct list conns; /* every struct conn */
-    struct list
-        transfers;     /* every struct route_transfer with buffers: route_transfer.c */
     size_t held_bytes; /* of bodies that wait for work */
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */
     enum server_phase phase;
+    server_routes_fn *routes;
 };
 
 /* 0 when new requests are accepted; else ERR_UNAVAILABLE with the reason. server_ready
@@ -62,5 +71,8 @@ int server_accepts(const struct server *server, struct err *err);
 int server_ready(const struct server *server, struct err *err);
 
 uint64_t server_now(void); /* monotonic nanoseconds */
+
+/* True when more than `seconds` have passed since; never when seconds is 0. */
+bool server_expired(uint64_t since_ns, uint64_t now_ns, double seconds);
 
 #endif
