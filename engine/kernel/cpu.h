@@ -18,10 +18,4 @@ int cpu_kernels(const struct kernels **out, const char *name, struct err *err);
 /* Processors this process may use: affinity, then the cgroup's quota rounded up; >= 1. */
 int cpu_count(void);
 
-/* The quota of the cgroup that the file `membership` (/proc/self/cgroup) names, in the
- * hierarchy mounted at `mount` (/sys/fs/cgroup), version 2 or 1: the smallest of the
- * group and its parents, rounded up to whole processors; 0 when there is none or it
- * cannot be read. */
-int cpu_quota(const char *membership, const char *mount);
-
 #endif

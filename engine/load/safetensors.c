@@ -4,6 +4,7 @@
  */
 #include "engine/load/safetensors.h"
 
+#include "engine/base/hash.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 

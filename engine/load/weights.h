@@ -12,7 +12,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
-#include "engine/base/hash.h"
+#include "engine/base/map.h"
 #include "engine/kernel/kernel.h"
 
 #include <stdbool.h>

@@ -2,6 +2,7 @@
 #include "engine/model/model.h"
 
 #include "engine/base/file.h"
+#include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/load/random_weights.h"
 #include "engine/load/safetensors.h"

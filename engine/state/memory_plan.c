@@ -1,13 +1,13 @@
-/* Sizing the pools. Reads /proc/meminfo and the cgroup's files, at open only; counts what
- * no machine holds without overflow. */
+/* Sizing the pools. Reads /proc/meminfo, at open only; counts what no machine holds
+ * without overflow. */
 #include "engine/state/memory_plan.h"
 
+#include "engine/base/cgroup.h"
 #include "engine/kernel/kernel.h"
 #include "engine/state/prefix.h"
 
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 static size_t meminfo_available(void)
 {
@@ -22,103 +22,14 @@ static size_t meminfo_available(void)
     return (size_t)kb * 1024;
 }
 
-/* A number from a one-line file; SIZE_MAX when it says "max" or cannot be read. */
-static size_t read_bytes(const char *path)
-{
-    FILE *f = fopen(path, "r");
-    unsigned long long x = 0;
-    bool ok = f && fscanf(f, "%llu", &x) == 1;
-    if (f)
-        fclose(f);
-    return ok ? (size_t)x : SIZE_MAX;
-}
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* The files of one version of cgroups. */
-struct group_files {
-    const char *limit, *used;
-};
-
-static const struct group_files version1 = {"memory.limit_in_bytes",
-                                            "memory.usage_in_bytes"};
-static const struct group_files version2 = {"memory.max", "memory.current"};
-
-/* Cached pages of files, a mapped model's among them: the system drops them for whoever
- * needs memory. */
-static size_t file_pages(const char *dir)
-{
-    char path[1200], line[256];
-    unsigned long long n, sum = 0;
-    snprintf(path, sizeof path, "%s/memory.stat", dir);
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "inactive_file %llu", &n) == 1 ||
-            sscanf(line, "active_file %llu", &n) == 1)
-            sum += n;
-    if (f)
-        fclose(f);
-    return (size_t)sum;
-}
-
-static size_t left_in(const char *dir, const struct group_files *files)
-{
-    char path[1200];
-    snprintf(path, sizeof path, "%s/%s", dir, files->limit);
-    size_t limit = read_bytes(path);
-    snprintf(path, sizeof path, "%s/%s", dir, files->used);
-    size_t used = read_bytes(path);
-    if (limit == SIZE_MAX || used == SIZE_MAX)
-        return SIZE_MAX;
-    used -= smaller(used, file_pages(dir));
-    return limit > used ? limit - used : 1;
-}
-
-/* From the group up to the mount's root: any of them may hold the limit. In a container
- * the group's own path may not exist below the mount; its root then is the container's
- * group. */
-static size_t left_upward(const char *root, const char *group,
-                          const struct group_files *files)
-{
-    char dir[1100];
-    size_t root_len = strlen(root), least = SIZE_MAX;
-    snprintf(dir, sizeof dir, "%s%s", root, group);
-    for (;;) {
-        least = smaller(least, left_in(dir, files));
-        char *slash = strrchr(dir, '/');
-        if (!slash || (size_t)(slash - dir) < root_len)
-            return least;
-        *slash = 0;
-    }
-}
-
-size_t memory_plan_group(const char *membership, const char *mount)
-{
-    static const char v1[] = ":memory:", v2[] = "0::";
-    char line[1200], root[600];
-    snprintf(root, sizeof root, "%s/memory", mount);
-    size_t least = smaller(left_in(mount, &version2), left_in(root, &version1));
-    FILE *f = fopen(membership, "r");
-    while (f && fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\n")] = 0;
-        const char *memory = strstr(line, v1);
-        if (strncmp(line, v2, sizeof v2 - 1) == 0)
-            least = smaller(least, left_upward(mount, line + sizeof v2 - 1, &version2));
-        else if (memory)
-            least = smaller(least, left_upward(root, memory + sizeof v1 - 1, &version1));
-    }
-    if (f)
-        fclose(f);
-    return least;
-}
-
 size_t memory_plan_available(void)
 {
-    return smaller(meminfo_available(),
-                   memory_plan_group("/proc/self/cgroup", "/sys/fs/cgroup"));
+    return smaller(meminfo_available(), cgroup_memory(CGROUP_MEMBERSHIP, CGROUP_MOUNT));
 }
 
 /* Half of what a size can be at most, so that two such numbers can be added. */

@@ -36,10 +36,6 @@ struct memory_plan {
  * cgroup leaves, whichever is less. 0 when unknown. */
 size_t memory_plan_available(void);
 
-/* What the group that the file `membership` names (as /proc/self/cgroup) and those above
- * it leave, read under the cgroups' mount; SIZE_MAX without a limit. */
-size_t memory_plan_group(const char *membership, const char *mount);
-
 /* ERR_BUDGET with all figures when slots, one page and given checkpoints do not fit, or
  * when a given budget exceeds what the machine has. available: as memory_plan_available says, 0
  * = do not check. */

@@ -4,7 +4,7 @@
 #ifndef ENGINE_TOKENIZER_TRIE_H
 #define ENGINE_TOKENIZER_TRIE_H
 
-#include "engine/base/hash.h"
+#include "engine/base/map.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,6 +8,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/file.h"
+#include "engine/base/hash.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"

@@ -11,7 +11,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
-#include "engine/base/hash.h"
+#include "engine/base/map.h"
 #include "engine/tokenizer/pipeline.h"
 #include "engine/tokenizer/trie.h"
 

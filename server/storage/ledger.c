@@ -1,7 +1,7 @@
 /* Sums, limits, and the order in which persisted prefixes go. */
 #include "server/storage/ledger.h"
 
-#include "engine/base/hash.h"
+#include "engine/base/map.h"
 #include "engine/base/mem.h"
 
 #include <pthread.h>

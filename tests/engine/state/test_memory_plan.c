@@ -8,10 +8,7 @@
 
 #include <cmocka.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MIB = 1 << 20 };
 
@@ -226,92 +223,6 @@ static void no_product_overflows(void **state)
     assert_int_equal(p.n_pages, INT32_MAX);
 }
 
-static char dir[64];
-
-static int make_dir(void **state)
-{
-    (void)state;
-    strcpy(dir, "/tmp/test_plan.XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    char command[100];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
-/* Writes text to dir/name, making the folders on the way. */
-static void put(const char *name, const char *text)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    for (char *at = path + strlen(dir) + 1; (at = strchr(at, '/')); at++) {
-        *at = 0;
-        mkdir(path, 0755);
-        *at = '/';
-    }
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static size_t group_left(void)
-{
-    char membership[100];
-    snprintf(membership, sizeof membership, "%s/cgroup", dir);
-    return memory_plan_group(membership, dir);
-}
-
-static void every_parent_cgroup_counts(void **state)
-{
-    (void)state;
-    assert_true(group_left() == SIZE_MAX); /* no cgroups at all */
-    put("cgroup", "0::/a/b.service\n");
-    put("a/b.service/memory.max", "max\n");
-    put("a/b.service/memory.current", "300\n");
-    assert_true(group_left() == SIZE_MAX);
-    put("a/b.service/memory.max", "1000\n");
-    assert_int_equal(group_left(), 700);
-    put("a/memory.max", "900\n");
-    put("a/memory.current", "850\n");
-    assert_int_equal(group_left(), 50);
-    put("a/memory.current", "950\n");
-    assert_int_equal(group_left(), 1); /* known, and nothing */
-    put("cgroup", "0::/not-here\n");   /* a container sees its group as the root */
-    put("memory.max", "5000\n");
-    put("memory.current", "1000\n");
-    assert_int_equal(group_left(), 4000);
-}
-
-static void cached_files_are_not_taken_memory(void **state)
-{
-    (void)state;
-    put("cgroup", "0::/a\n");
-    put("a/memory.max", "1000\n");
-    put("a/memory.current", "900\n");
-    put("a/memory.stat", "anon 300\nfile 600\ninactive_anon 9\ninactive_file 400\n"
-                         "active_file 150\n");
-    assert_int_equal(group_left(), 1000 - 350);
-    put("a/memory.stat", "inactive_file 4000\n"); /* not of the same moment */
-    assert_int_equal(group_left(), 1000);
-}
-
-static void version_1_cgroups_count_too(void **state)
-{
-    (void)state;
-    put("cgroup", "9:cpu:/x\n5:memory:/x\n1:name=systemd:/y\n");
-    put("memory/x/memory.limit_in_bytes", "800\n");
-    put("memory/x/memory.usage_in_bytes", "200\n");
-    assert_int_equal(group_left(), 600);
-    put("memory/memory.limit_in_bytes", "700\n");
-    put("memory/memory.usage_in_bytes", "200\n");
-    assert_int_equal(group_left(), 500);
-}
-
 static void this_machine_has_some_memory(void **state)
 {
     (void)state;
@@ -332,11 +243,6 @@ int main(void)
         cmocka_unit_test(bytes_for_checkpoints_are_reserved_or_refused),
         cmocka_unit_test(memory_needed_later_is_reserved),
         cmocka_unit_test(no_product_overflows),
-        cmocka_unit_test_setup_teardown(every_parent_cgroup_counts, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(cached_files_are_not_taken_memory, make_dir,
-                                        remove_dir),
-        cmocka_unit_test_setup_teardown(version_1_cgroups_count_too, make_dir,
-                                        remove_dir),
         cmocka_unit_test(this_machine_has_some_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
