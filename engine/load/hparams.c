@@ -348,7 +348,7 @@ static int read_generation(struct hparams *h, const char *dir, struct err *err)
 
 /* ---- the whole -------------------------------------------------------------- */
 
-static int read_common(struct hparams *h, struct err *err)
+static int read_common(struct hparams *h, hparams_served_fn *served, struct err *err)
 {
     if (json_kind(h->doc) != JK_OBJECT)
         return wrong(err, "document", "an object", h->doc);
@@ -356,7 +356,9 @@ static int read_common(struct hparams *h, struct err *err)
     if (json_kind(type) != JK_STRING)
         return wrong(err, "model_type", "a string", type);
     h->arch = json_as_string(type, NULL);
-    int rc = read_keys(h->doc, common_keys, N_COMMON, h, err);
+    int rc = served(h->arch, err);
+    if (rc == 0)
+        rc = read_keys(h->doc, common_keys, N_COMMON, h, err);
     if (rc == 0)
         rc = read_rope(h, err);
     if (rc == 0)
@@ -378,13 +380,14 @@ static int read_common(struct hparams *h, struct err *err)
     return 0;
 }
 
-int hparams_open_file(struct hparams *h, const char *path, struct err *err)
+int hparams_open_file(struct hparams *h, const char *path, hparams_served_fn *served,
+                      struct err *err)
 {
     *h = (struct hparams){.rms_eps = 1e-6, .rope = {.theta = 10000}, .bos_id = -1};
     int rc = json_load(&h->doc, path, CONFIG_MAX_BYTES, err);
     if (rc)
         return rc;
-    rc = read_common(h, err);
+    rc = read_common(h, served, err);
     if (rc) {
         err_prefix(err, "%.300s", path);
         hparams_close(h);
@@ -392,13 +395,14 @@ int hparams_open_file(struct hparams *h, const char *path, struct err *err)
     return rc;
 }
 
-int hparams_open(struct hparams *h, const char *dir, struct err *err)
+int hparams_open(struct hparams *h, const char *dir, hparams_served_fn *served,
+                 struct err *err)
 {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
         return err_set(err, ERR_ARGUMENT, "model folder: path longer than %zu bytes",
                        sizeof path);
-    int rc = hparams_open_file(h, path, err);
+    int rc = hparams_open_file(h, path, served, err);
     if (rc)
         return rc;
     rc = read_generation(h, dir, err);

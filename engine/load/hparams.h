@@ -63,11 +63,17 @@ struct hparam_key {
     bool required;
 };
 
+/* Whether a model_type is served; asked before any other key is read, so that a model of
+ * another kind is refused by its name. 0, or an error that names what is served. */
+typedef int hparams_served_fn(const char *model_type, struct err *err);
+
 /* Loads dir/config.json and dir/generation_config.json (the latter wins for token ids).
  * On failure nothing is kept. */
-int hparams_open(struct hparams *h, const char *dir, struct err *err);
+int hparams_open(struct hparams *h, const char *dir, hparams_served_fn *served,
+                 struct err *err);
 /* One file with the keys of config.json, whatever its name. */
-int hparams_open_file(struct hparams *h, const char *path, struct err *err);
+int hparams_open_file(struct hparams *h, const char *path, hparams_served_fn *served,
+                      struct err *err);
 void hparams_close(struct hparams *h);
 
 /* Reads the architecture's keys into out, then refuses every unknown key. ERR_FORMAT. */

@@ -1,20 +1,33 @@
-/* The supported architectures. */
+/* The architectures that are served. */
 #include "engine/model/arch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct arch *const arches[] = {&arch_transxssm, &arch_pha, &arch_llama};
+enum { N_ARCHES = sizeof arches / sizeof *arches };
 
-int arch_find(const struct arch **out, const char *model_type, struct err *err)
+const struct arch *arch_find(const char *model_type)
 {
-    for (size_t i = 0; i < sizeof arches / sizeof *arches; i++) {
-        if (strcmp(arches[i]->model_type, model_type) == 0) {
-            *out = arches[i];
-            return 0;
-        }
+    for (int i = 0; i < N_ARCHES; i++)
+        if (strcmp(arches[i]->model_type, model_type) == 0)
+            return arches[i];
+    return NULL;
+}
+
+int arch_served(const char *model_type, struct err *err)
+{
+    char names[200] = "";
+    if (arch_find(model_type))
+        return 0;
+    for (int i = 0; i < N_ARCHES; i++) {
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s",
+                 i == 0             ? ""
+                 : i < N_ARCHES - 1 ? ", "
+                                    : " or ",
+                 arches[i]->model_type);
     }
-    return err_set(
-        err, ERR_FORMAT,
-        "config.json: model_type: expected TransXSSM, pha or llama, found \"%.60s\"",
-        model_type);
+    return err_set(err, ERR_FORMAT, "model_type: expected %s, found \"%.60s\"", names,
+                   model_type);
 }

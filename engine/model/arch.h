@@ -15,7 +15,10 @@ struct arch {
 
 extern const struct arch arch_transxssm, arch_pha, arch_llama;
 
-/* ERR_FORMAT naming the supported ones. */
-int arch_find(const struct arch **out, const char *model_type, struct err *err);
+/* NULL for a model_type that is not served. */
+const struct arch *arch_find(const char *model_type);
+
+/* 0, or ERR_FORMAT naming what is served. */
+int arch_served(const char *model_type, struct err *err);
 
 #endif

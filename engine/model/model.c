@@ -4,6 +4,7 @@
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/load/model_path.h"
 #include "engine/load/random_weights.h"
 #include "engine/load/safetensors.h"
 #include "engine/model/arch.h"
@@ -158,11 +159,8 @@ static void hash_formats(struct model *m)
 
 static int build(struct model *m, struct err *err)
 {
-    const struct arch *arch = NULL;
     struct holding held;
-    int rc = arch_find(&arch, m->hp.arch, err);
-    if (rc == 0)
-        rc = check_sizes(&m->hp, err);
+    int rc = check_sizes(&m->hp, err);
     if (rc)
         return rc;
     m->blocks = arena_zalloc(&m->arena, (size_t)m->hp.n_layers, sizeof *m->blocks);
@@ -177,7 +175,7 @@ static int build(struct model *m, struct err *err)
                      .hidden_size = m->hp.hidden_size,
                      .quant_in = &m->quant_in,
                      .list = &m->bound};
-    rc = arch->build(m, &b, err);
+    rc = arch_find(m->hp.arch)->build(m, &b, err);
     if (rc == 0)
         rc = weights_finish(&m->weights, err);
     if (rc)
@@ -196,8 +194,10 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
 {
     *m = (struct model){.blas = o->blas, .weights_ask = o->weights, .kv = o->kv};
     arena_init(&m->arena);
-    int rc = o->shape ? hparams_open_file(&m->hp, o->shape, err)
-                      : hparams_open(&m->hp, o->dir, err);
+    int rc = o->shape ? 0 : model_path_check(o->dir, err);
+    if (rc == 0)
+        rc = o->shape ? hparams_open_file(&m->hp, o->shape, arch_served, err)
+                      : hparams_open(&m->hp, o->dir, arch_served, err);
     if (rc)
         return rc;
     if (!m->hp.head_dim && m->hp.hidden_size % m->hp.n_heads == 0)

@@ -233,6 +233,34 @@ class CheckTest(CliCase):
         self.refused("check", "--model", broken.path, says=["tokenizer.json"])
         self.refused("check", "--model", TINY, says=["tokenizer.json"])
 
+    def test_what_is_given_instead_of_a_folder(self):
+        """Every command says it in the same words, exit status 2."""
+        with tempfile.TemporaryDirectory() as there:
+            gguf = pathlib.Path(there, "model.gguf")
+            gguf.write_bytes(b"GGUF\x03\0\0\0")
+            text = pathlib.Path(there, "text")
+            text.write_text("a text")
+            for model, says in ((gguf, "a GGUF file"), ("org/name", "does not download")):
+                given = [str(model), says]
+                for words in (["check"], ["perplexity", text],
+                              ["logits", "--ids", "1", "--greedy", "1"]):
+                    with self.subTest(command=words[0], model=model):
+                        self.refused(*words, "--model", model, says=given)
+                done = program.run("serve", "--port", "0", "--model", model)
+                self.assertEqual(done.returncode, 2)
+                for part in given:  # among lines of the log
+                    self.assertIn(part, done.stderr.decode())
+                out = pathlib.Path(there, "out")
+                self.refused("quantize", model, out, "--weights", "q8", says=given)
+                self.assertFalse(out.exists())
+
+    def test_a_model_of_another_kind(self):
+        for kind in ("mistral", "falcon_h1"):
+            other = self.folder(TINY)
+            other.write("config.json", json.dumps({"model_type": kind}))
+            self.refused("check", "--model", other.path,
+                         says=["model_type", f'"{kind}"', "TransXSSM, pha or llama"])
+
     def test_an_engine_that_cannot_be(self):
         self.refused("check", "--model", self.folder(TINY).path, "--memory-bytes", "1",
                      says=["memory"])

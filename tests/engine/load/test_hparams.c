@@ -78,9 +78,15 @@ static const struct hparam_key my_keys[] = {
     {"my_list", HP_INTS, offsetof(struct mine, list), 0, 0, NULL, false},
 };
 
+static int all(const char *model_type, struct err *err)
+{
+    (void)model_type, (void)err;
+    return 0;
+}
+
 static int read_all(struct hparams *h, struct mine *mine, struct err *err)
 {
-    int rc = hparams_open(h, m.dir, err);
+    int rc = hparams_open(h, m.dir, all, err);
     if (rc)
         return rc;
     *mine = (struct mine){0};
@@ -228,8 +234,29 @@ static void what_is_no_object_is_no_config(void **state)
     expect_fault(SAYS("config.json", "duplicate"));
     struct hparams h;
     struct err err = {0};
-    assert_int_equal(hparams_open(&h, "/nonexistent", &err), -ERR_IO);
+    assert_int_equal(hparams_open(&h, "/nonexistent", all, &err), -ERR_IO);
     assert_non_null(strstr(err.text, "/nonexistent/config.json"));
+}
+
+static int none(const char *model_type, struct err *err)
+{
+    return err_set(err, ERR_FORMAT, "model_type: expected none, found \"%s\"",
+                   model_type);
+}
+
+/* Nothing else is known of a model of another kind: not even its size may be asked. */
+static void the_type_is_asked_before_any_other_key(void **state)
+{
+    struct hparams h;
+    struct err err = {0};
+    (void)state;
+    maker_text(&m, "config.json", "{\"model_type\":\"falcon_h1\"}");
+    assert_int_equal(hparams_open(&h, m.dir, none, &err), -ERR_FORMAT);
+    expect_texts(&err, SAYS("config.json", "model_type", "falcon_h1"));
+    assert_null(strstr(err.text, "vocab_size"));
+    write_with("vocab_size", "0");
+    assert_int_equal(hparams_open(&h, m.dir, none, &err), -ERR_FORMAT);
+    expect_texts(&err, SAYS("config.json", "model_type", "\"llama\""));
 }
 
 /* ---- known keys and others -------------------------------------------------- */
@@ -502,7 +529,7 @@ static void a_generation_config_that_cannot_be_read_is_an_error(void **state)
     (void)state;
     write_config("");
     assert_int_equal(symlink(name, maker_path(&m, name)), 0); /* a circle */
-    assert_int_equal(hparams_open(&h, m.dir, &err), -ERR_IO);
+    assert_int_equal(hparams_open(&h, m.dir, all, &err), -ERR_IO);
     assert_non_null(strstr(err.text, name));
     unlink(maker_path(&m, name));
 }
@@ -547,11 +574,11 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     for (int i = 0; i < 300; i++)
         n += snprintf(dir + n, sizeof dir - (size_t)n, "/.");
     write_with("vocab_size", "0");
-    assert_int_equal(hparams_open(&h, dir, &err), -ERR_FORMAT);
+    assert_int_equal(hparams_open(&h, dir, all, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("vocab_size", "found 0"));
     write_config("");
     maker_text(&m, "generation_config.json", "{\"eos_token_id\":-1}");
-    assert_int_equal(hparams_open(&h, dir, &err), -ERR_FORMAT);
+    assert_int_equal(hparams_open(&h, dir, all, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("eos_token_id", "found -1"));
     unlink(maker_path(&m, "generation_config.json"));
 }
@@ -562,6 +589,7 @@ int main(void)
         cmocka_unit_test(the_least_config_has_the_formats_defaults),
         cmocka_unit_test(every_common_key_has_a_type_and_a_range),
         cmocka_unit_test(optional_common_keys_are_checked_too),
+        cmocka_unit_test(the_type_is_asked_before_any_other_key),
         cmocka_unit_test(what_is_required_must_be_there),
         cmocka_unit_test(what_is_no_object_is_no_config),
         cmocka_unit_test(a_key_that_nobody_knows_is_refused),
