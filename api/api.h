@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Choices of one prompt: `n`, and candidates: `best_of`. */
+enum { API_MAX_N = 128, API_MAX_BEST_OF = 20 };
+_Static_assert(API_MAX_BEST_OF <= API_MAX_N, "candidates are choices of the engine");
+
 /* What a request is checked against. Constant while the server runs; strings are
  * borrowed. */
 struct api_limits {

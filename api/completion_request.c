@@ -66,7 +66,7 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
 static const struct field fields[] = {
     {"model", FIELD_STRING, AT(req.model), .max = MAX_NAME_BYTES},
     {"prompt", FIELD_OTHER, AT(req.prompts), .read = prompt_read},
-    {"best_of", FIELD_INT, 1, 20, AT(best_of)},
+    {"best_of", FIELD_INT, 1, API_MAX_BEST_OF, AT(best_of)},
     {"logprobs", FIELD_INT, 0, 5, AT(req.logprobs)},
     {"echo", FIELD_BOOL, AT(req.echo)},
     {"stream", FIELD_BOOL, AT(req.stream)},

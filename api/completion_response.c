@@ -39,11 +39,10 @@ struct completion_response {
     void *piece_arg;
     struct part *parts;     /* owns, [n_parts] */
     struct choice *choices; /* owns, [n_choices] */
-    size_t n_parts, n_choices, n_done;
+    size_t n_parts, n_choices;
     struct buf head;    /* the object up to its choices */
     struct buf scratch; /* a text in two halves, made one */
     bool failed, ended;
-    enum finish_reason why;
     struct buf pending;        /* JSON; empty: nothing is saved */
     struct states_result told; /* borrows the names */
 };
@@ -76,6 +75,9 @@ int completion_response_open(struct completion_response **out,
                              const struct completion_request *req,
                              const struct completion_response_head *head, struct err *err)
 {
+    if (req->gen.n > API_MAX_N)
+        return err_set(err, ERR_ARGUMENT, "%d choices of a prompt, at most %d",
+                       req->gen.n, API_MAX_N);
     struct completion_response *c = mem_zalloc(1, sizeof *c);
     if (!c)
         return err_set(err, ERR_MEMORY, "out of memory for an answer");
@@ -172,11 +174,7 @@ static void take_finish(struct completion_response *c, struct part *p, struct ch
     ch->stop_id = ev->stop_id;
     if (ch == &c->choices[(size_t)(p - c->parts) * (size_t)c->req->gen.n])
         p->n_cached = (size_t)ev->n_cached;
-    c->n_done++;
-    if ((ev->reason == FINISH_TIMEOUT || ev->reason == FINISH_ERROR) && !c->failed) {
-        c->failed = true;
-        c->why = ev->reason;
-    }
+    c->failed = c->failed || ev->reason == FINISH_TIMEOUT || ev->reason == FINISH_ERROR;
 }
 
 /* ---- writing ------------------------------------------------------------ */
@@ -334,41 +332,20 @@ void completion_response_pending(struct completion_response *c, const struct buf
     out->failed = out->failed || text->failed;
 }
 
-bool completion_response_finished(const struct completion_response *c)
-{
-    return c->n_done == c->n_choices;
-}
-
-bool completion_response_failed(const struct completion_response *c,
-                                enum finish_reason *why)
-{
-    if (c->failed && why)
-        *why = c->why;
-    return c->failed;
-}
-
-void completion_response_usage(const struct completion_response *c,
-                               struct completion_response_usage *out)
-{
-    *out = (struct completion_response_usage){0};
-    for (size_t i = 0; i < c->n_parts; i++) {
-        out->prompt_tokens += c->parts[i].n_tokens;
-        out->cached_tokens += c->parts[i].n_cached;
-    }
-    for (size_t i = 0; i < c->n_choices; i++)
-        out->generated_tokens += c->choices[i].n_generated;
-}
-
 static void put_usage(const struct completion_response *c, struct buf *out)
 {
-    struct completion_response_usage u;
-    completion_response_usage(c, &u);
+    size_t prompt = 0, cached = 0, generated = 0; /* each prompt once, every candidate */
+    for (size_t i = 0; i < c->n_parts; i++) {
+        prompt += c->parts[i].n_tokens;
+        cached += c->parts[i].n_cached;
+    }
+    for (size_t i = 0; i < c->n_choices; i++)
+        generated += c->choices[i].n_generated;
     buf_printf(out,
-               ",\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
-               ",\"total_tokens\":%" PRIu64
-               ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}",
-               u.prompt_tokens, u.generated_tokens, u.prompt_tokens + u.generated_tokens,
-               u.cached_tokens);
+               ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu"
+               ",\"total_tokens\":%zu"
+               ",\"prompt_tokens_details\":{\"cached_tokens\":%zu}}",
+               prompt, generated, prompt + generated, cached);
 }
 
 void completion_response_states(struct completion_response *c,
@@ -411,7 +388,7 @@ static size_t best(const struct completion_response *c, size_t first, size_t n,
 /* The choices of one prompt: all in order, or the best n of best_of, the best first. */
 static void put_part(struct completion_response *c, size_t part, struct buf *out)
 {
-    bool taken[128] = {false};
+    bool taken[API_MAX_N] = {false};
     size_t n = (size_t)c->req->n, all = (size_t)c->req->gen.n;
     for (size_t i = 0; i < n; i++) {
         size_t k = n < all ? best(c, part * all, all, taken) : i;

@@ -29,7 +29,8 @@ struct completion_response_head {
 };
 
 /* req and the strings of head are borrowed until completion_response_free; head itself is copied.
- * req->gen.seed is final by now: the answer returns it. ERR_MEMORY. */
+ * req->gen.seed is final: the answer contains it. ERR_MEMORY; ERR_ARGUMENT for more than
+ * API_MAX_N choices of a prompt. */
 int completion_response_open(struct completion_response **out,
                              const struct completion_request *req,
                              const struct completion_response_head *head,
@@ -52,14 +53,6 @@ void completion_response_event(struct completion_response *c, const struct event
 void completion_response_pending(struct completion_response *c, const struct buf *text,
                                  const int32_t *ids, size_t n);
 
-/* True when every choice has had its last event. */
-bool completion_response_finished(const struct completion_response *c);
-
-/* True when a choice ended by FINISH_TIMEOUT or FINISH_ERROR: the answer as a whole has
- * failed and is ended by completion_response_error (streamed) or a plain error response. */
-bool completion_response_failed(const struct completion_response *c,
-                                enum finish_reason *why);
-
 /* What became of the states that the request asked for; before completion_response_close. The
  * names are borrowed until then. */
 void completion_response_states(struct completion_response *c,
@@ -74,14 +67,5 @@ void completion_response_close(struct completion_response *c, struct buf *out);
  * ignored. */
 void completion_response_error(struct completion_response *c, const struct err *err,
                                struct buf *out);
-
-/* For log lines and metrics: what is known so far. */
-struct completion_response_usage {
-    uint64_t prompt_tokens;    /* each prompt once */
-    uint64_t cached_tokens;    /* of those, reused */
-    uint64_t generated_tokens; /* of all candidates, answered or not */
-};
-void completion_response_usage(const struct completion_response *c,
-                               struct completion_response_usage *out);
 
 #endif

@@ -181,7 +181,7 @@ static const struct field fields[] = {
     {"presence_penalty", FIELD_NUMBER, -2, 2, AT(gen.presence_penalty)},
     {"frequency_penalty", FIELD_NUMBER, -2, 2, AT(gen.frequency_penalty)},
     {"seed", FIELD_OTHER, .read = read_seed},
-    {"n", FIELD_INT, 1, 128, AT(gen.n)},
+    {"n", FIELD_INT, 1, API_MAX_N, AT(gen.n)},
     {"stop", FIELD_OTHER, .read = read_stop},
     {"stop_token_ids", FIELD_OTHER, .read = read_stop_ids},
     {"include_stop_str_in_output", FIELD_BOOL, AT(gen.keep_stop)},
@@ -197,7 +197,6 @@ static const struct field fields[] = {
     {"json_schema", GUIDED},
     {"use_beam_search", FIELD_REFUSED, .why = "there is no beam search here"},
     {"truncate_prompt_tokens", FIELD_REFUSED, .why = "prompts are never truncated"},
-    {"state", FIELD_REFUSED, .why = "named states are not served here"},
 };
 
 void sampling_defaults(struct sampling *s, int max_tokens)

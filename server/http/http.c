@@ -34,9 +34,9 @@ struct http {
     uv_poll_t poll;
     uv_timer_t timer;
     struct list socks;
-    int listen_fd; /* the library's after start; closed by us at quiesce */
+    int listen_fd; /* the library's after start; closed by close_listener */
     int port, n_socks, n_handles;
-    bool quiet, closing;
+    bool closing;
 };
 
 /* ---- running the library ---------------------------------------------------- */
@@ -494,11 +494,9 @@ int http_connections(const struct http *h)
     return h->n_socks;
 }
 
-void http_quiesce(struct http *h)
+/* No new connections from now on. */
+static void close_listener(struct http *h)
 {
-    if (h->quiet)
-        return;
-    h->quiet = true;
     int fd = MHD_quiesce_daemon(h->mhd);
     run(h); /* lets the library take the socket out of its epoll set */
     if (fd >= 0)
@@ -525,7 +523,7 @@ void http_close(struct http *h)
 {
     if (!h)
         return;
-    http_quiesce(h);
+    close_listener(h);
     h->closing = true;
     http_each_sock(h, cut_sock, NULL);
     for (int i = 0; i < 100 && h->n_socks > 0; i++)

@@ -89,9 +89,6 @@ int http_open(struct http **out, struct uv_loop_s *loop, const struct http_optio
 int http_port(const struct http *h);
 int http_connections(const struct http *h);
 
-/* No new connections from now on: the listening socket is closed. */
-void http_quiesce(struct http *h);
-
 /* Ends every connection and frees all. Calls still open get their `done`; the loop must
  * run once more for its handles to close. Accepts NULL. */
 void http_close(struct http *h);

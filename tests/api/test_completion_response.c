@@ -130,10 +130,7 @@ static void a_whole_answer(void **state)
     completion_response_event(t.c, &admitted, &t.out);
     token(&t, 0, 2, "b");
     token(&t, 0, 3, " c");
-    assert_false(completion_response_finished(t.c));
     end(&t, 0, FINISH_LENGTH, 2);
-    assert_true(completion_response_finished(t.c));
-    assert_false(completion_response_failed(t.c, NULL));
     assert_int_equal(t.out.len, 0);
     completion_response_close(t.c, &t.out);
     json_same(
@@ -439,7 +436,6 @@ static void a_drained_answer_is_an_abort(void **state)
     start(&t, "{\"prompt\":\"a\"}");
     token(&t, 0, 2, "b");
     end(&t, 0, FINISH_DRAIN, 1);
-    assert_false(completion_response_failed(t.c, NULL));
     completion_response_close(t.c, &t.out);
     assert_non_null(strstr(t.out.data, "\"text\":\"b\""));
     assert_non_null(strstr(t.out.data, "\"finish_reason\":\"abort\""));
@@ -450,14 +446,10 @@ static void a_failed_stream_ends_with_its_error(void **state)
 {
     (void)state;
     struct trial t;
-    enum finish_reason why = FINISH_STOP;
     struct err err;
     start(&t, "{\"prompt\":\"a\",\"n\":2,\"stream\":true}");
     end(&t, 1, FINISH_ERROR, 0);
     assert_int_equal(t.out.len, 0);
-    assert_true(completion_response_failed(t.c, &why));
-    assert_int_equal(why, FINISH_ERROR);
-    assert_false(completion_response_finished(t.c));
     token(&t, 0, 1, "a");
     assert_int_equal(t.out.len, 0);
     err_set(&err, ERR_INTERNAL, "a logit was not finite");
@@ -466,18 +458,30 @@ static void a_failed_stream_ends_with_its_error(void **state)
                  "{\"error\":{\"message\":\"The server had a fault while processing the "
                  "request.\",\"type\":\"server_error\",\"param\":null,\"code\":null}}");
     end(&t, 0, FINISH_ABORT, 1);
-    assert_true(completion_response_finished(t.c));
     completion_response_close(t.c, &t.out);
     completion_response_error(t.c, &err, &t.out);
     assert_int_equal(t.out.len, 0);
     finish(&t);
 }
 
+static void more_choices_than_any_request_has_are_refused(void **state)
+{
+    (void)state;
+    struct completion_response *c = NULL;
+    struct prompt prompt = {.text = "a", .text_len = 1};
+    struct completion_request r = {.prompts = {&prompt, 1}, .gen = {.n = API_MAX_N + 1}};
+    struct completion_response_head head = {.id = "cmpl-1", .model = "tiny"};
+    struct err err;
+    assert_int_equal(completion_response_open(&c, &r, &head, &err), -ERR_ARGUMENT);
+    assert_null(c);
+}
+
 static void strange_events_are_ignored(void **state)
 {
     (void)state;
     struct trial t;
-    start(&t, "{\"prompt\":\"a\",\"stream\":true,\"seed\":-7}");
+    start(&t, "{\"prompt\":\"a\",\"stream\":true,\"seed\":-7,"
+              "\"stream_options\":{\"include_usage\":true}}");
     token(&t, 1, 1, "a");
     token(&t, -1, 1, "a");
     assert_int_equal(t.out.len, 0);
@@ -487,9 +491,9 @@ static void strange_events_are_ignored(void **state)
     token(&t, 0, 1, "a");
     end(&t, 0, FINISH_STOP, 0);
     assert_int_equal(t.out.len, len);
-    struct completion_response_usage u;
-    completion_response_usage(t.c, &u);
-    assert_true(u.prompt_tokens == 2 && u.cached_tokens == 1 && u.generated_tokens == 0);
+    completion_response_close(t.c, &t.out);
+    assert_non_null(strstr(t.out.data, "\"prompt_tokens\":2,\"completion_tokens\":0,"));
+    assert_non_null(strstr(t.out.data, "\"cached_tokens\":1}"));
     finish(&t);
 }
 
@@ -618,6 +622,7 @@ int main(void)
         cmocka_unit_test(prompt_ids_come_with_the_echo),
         cmocka_unit_test(a_drained_answer_is_an_abort),
         cmocka_unit_test(a_failed_stream_ends_with_its_error),
+        cmocka_unit_test(more_choices_than_any_request_has_are_refused),
         cmocka_unit_test(strange_events_are_ignored),
         cmocka_unit_test(chunks_make_the_whole),
         cmocka_unit_test(memory_that_runs_out_marks_the_output),

@@ -59,10 +59,11 @@ static void check_stream(const char *text, size_t len)
     }
 }
 
-/* Four bytes of the script make an event. */
-static void play(struct completion_response *c, const uint8_t *s, size_t n,
+/* Four bytes of the script make an event. True: a choice has failed. */
+static bool play(struct completion_response *c, const uint8_t *s, size_t n,
                  struct buf *out)
 {
+    bool failed = false;
     static const char *const texts[] = {"", "a", "\xe2\x82\xac", "\"\n"};
     for (size_t i = 0; i + 4 <= n; i += 4) {
         const char *text = texts[s[i] >> 2 & 3];
@@ -77,7 +78,9 @@ static void play(struct completion_response *c, const uint8_t *s, size_t n,
         for (int k = 0; k < ev.n_top; k++)
             ev.top[k] = (struct top_logprob){s[i + 2] + k * 5, -(float)k};
         completion_response_event(c, &ev, out);
+        failed = failed || (ev.kind == EVENT_FINISH && ev.reason == FINISH_ERROR);
     }
+    return failed;
 }
 
 static void answer(struct completion_request *req, const uint8_t *script, size_t n)
@@ -93,8 +96,7 @@ static void answer(struct completion_request *req, const uint8_t *script, size_t
         const struct prompt *p = &req->prompts.list[i];
         completion_response_prompt(c, i, p->text ? made : p->ids, p->text ? 2 : p->n_ids);
     }
-    play(c, script, n, &out);
-    if (completion_response_failed(c, NULL)) {
+    if (play(c, script, n, &out)) {
         err_set(&err, ERR_UNAVAILABLE, "failed");
         if (req->stream)
             completion_response_error(c, &err, &out);
