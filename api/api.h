@@ -23,7 +23,7 @@ _Static_assert(API_MAX_BEST_OF <= API_MAX_N, "candidates are choices of the engi
 /* What a request is checked against. Constant while the server runs; strings are
  * borrowed. */
 struct api_limits {
-    const char *served_name;   /* the only model id that is known */
+    const char *served_name;   /* the only model id that is accepted */
     int vocab_size;            /* ids are 0..vocab_size-1 */
     int context_tokens;        /* prompt + max_tokens of one sequence */
     bool has_tokenizer;        /* without one, prompts are ids */
@@ -58,7 +58,7 @@ struct api_endpoint {
     const char *path; /* template: a final {id} stands for the rest of the path, 1+ bytes;
                        * also the endpoint's name in metrics and logs */
     enum api_kind kind;
-    bool open; /* no key is asked for */
+    bool open; /* needs no key */
 };
 
 /* A path found in the table. */

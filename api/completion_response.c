@@ -43,8 +43,8 @@ struct completion_response {
     struct buf head;    /* the object up to its choices */
     struct buf scratch; /* a text in two halves, made one */
     bool failed, ended;
-    struct buf pending;        /* JSON; empty: nothing is saved */
-    struct states_result told; /* borrows the names */
+    struct buf pending;          /* JSON; empty: nothing is saved */
+    struct states_result states; /* borrows the names */
 };
 
 /* One element of `choices`, before it is written. */
@@ -349,22 +349,22 @@ static void put_usage(const struct completion_response *c, struct buf *out)
 }
 
 void completion_response_states(struct completion_response *c,
-                                const struct states_result *told)
+                                const struct states_result *states)
 {
-    c->told = *told;
+    c->states = *states;
 }
 
-static bool has_told(const struct completion_response *c)
+static bool has_states(const struct completion_response *c)
 {
-    return c->told.loaded || c->told.saved;
+    return c->states.loaded || c->states.saved;
 }
 
-static void put_told(const struct completion_response *c, struct buf *out)
+static void put_states(const struct completion_response *c, struct buf *out)
 {
-    if (!has_told(c))
+    if (!has_states(c))
         return;
     buf_puts(out, ",\"state\":");
-    states_put_result(&c->told, out);
+    states_put_result(&c->states, out);
 }
 
 /* A candidate's mean log-probability; one without tokens is the worst. */
@@ -410,13 +410,13 @@ static void put_part(struct completion_response *c, size_t part, struct buf *out
 
 static void close_stream(struct completion_response *c, struct buf *out)
 {
-    if (c->req->include_usage || has_told(c)) {
+    if (c->req->include_usage || has_states(c)) {
         sse_begin(out);
         buf_put(out, c->head.data, c->head.len);
         buf_putc(out, ']');
         if (c->req->include_usage)
             put_usage(c, out);
-        put_told(c, out);
+        put_states(c, out);
         buf_putc(out, '}');
         sse_end(out);
     }
@@ -435,7 +435,7 @@ void completion_response_close(struct completion_response *c, struct buf *out)
             put_part(c, i, out);
         buf_putc(out, ']');
         put_usage(c, out);
-        put_told(c, out);
+        put_states(c, out);
         buf_putc(out, '}');
     }
     c->ended = true;

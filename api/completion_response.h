@@ -53,10 +53,10 @@ void completion_response_event(struct completion_response *c, const struct event
 void completion_response_pending(struct completion_response *c, const struct buf *text,
                                  const int32_t *ids, size_t n);
 
-/* What became of the states that the request asked for; before completion_response_close. The
+/* What became of the states that the request named; before completion_response_close. The
  * names are borrowed until then. */
 void completion_response_states(struct completion_response *c,
-                                const struct states_result *told);
+                                const struct states_result *states);
 
 /* The end of a finished answer: the JSON object, or, streamed, the usage chunk when asked
  * for and [DONE]. What became of states stands beside `usage`, in a stream without that

@@ -2,12 +2,12 @@
  * HTTP on sockets: libmicrohttpd under the libuv loop, behind a small door.
  *
  * A *call* is one request on the wire, a *sock* one client socket. The owner (conn.c) is
- * told of a call's head, body and end, and answers by http_reply whenever it likes; until
+ * called with a call's head, body and end, and answers by http_reply at any time; until
  * then the socket sleeps. Everything here runs on the loop thread; nothing blocks.
  *
  * The subtle points: an answer is given at the end of the body or, by http_refuse_now, at
- * the head, never in between; a sleeping socket is watched by nobody, so reaper.c looks
- * at it; a call lives until both the owner's `done` ran and the library let go of its
+ * the head, never in between; a sleeping socket is in no event set, so reaper.c polls
+ * it; a call lives until both the owner's `done` ran and the library let go of its
  * reader.
  */
 #ifndef SERVER_HTTP_HTTP_H

@@ -368,7 +368,7 @@ static void feed(struct conn *c, const struct event *ev)
         http_cut(c->call);
         return;
     }
-    if (!c->call) { /* nobody reads any more; the events still count */
+    if (!c->call) { /* the client has left; events still count in metrics */
         stream_free(&c->stream);
         c->stream.open = true;
         return;

@@ -1,5 +1,5 @@
 /*
- * Who may wait: the queue's limit and the advice to those turned away. Loop thread.
+ * The queue's limit, and Retry-After for requests beyond it. Loop thread.
  *
  * The unit is a job, the engine's request for one prompt. The queue is full when more
  * jobs would wait than queue_limit beyond what free sequences will take at once. Time is
@@ -21,14 +21,14 @@ struct admit {
     uint64_t rate_ns;
 };
 
-/* Takes n jobs into the queue, or ERR_BUSY without a change. An empty house takes any n.
- */
+/* Takes n jobs into the queue, or ERR_BUSY without a change. With nothing queued or running,
+ * any n is admitted. */
 int admit_take(struct admit *a, int n, struct err *err);
 
 /* A job with n sequences left the queue and runs. */
 void admit_started(struct admit *a, int n_seqs);
 
-/* A job is over; `started` tells where it was. */
+/* A job is over; `started`: it ran, else it waited. */
 void admit_ended(struct admit *a, bool started, int n_seqs, uint64_t now_ns);
 
 /* True when one more job would be refused. */

@@ -4,7 +4,7 @@
  *
  *   thread   runs                                        touches
  *   loop     uv_run: sockets, conns, metrics, reaper     everything but the engine's
- *   uv pool  task.c's tasks: bodies, text, the disk    what is left to the work; a lease
+ *   uv pool  tasks: bodies, text, the disk               what the task's owner left; a lease
  *   engine   bridge.c: open, inbox, engine_step, close   the engine, the outbox
  *   pool     inside the engine                           the engine's rows
  *
@@ -16,7 +16,7 @@
  * guards the statistics, one copy of all of them after each step, and is held for that
  * copy alone. No function holds two mutexes.
  *
- * What is borrowed: a submitted request's arrays, until its answer BRIDGE_TAKEN came. The
+ * Borrowed: a submitted request's arrays, until `taken` answers it. The
  * states that LOAD and FINISH bring are leased until bridge_return; bridge_close takes
  * back those that are out, when no worker is at them any more.
  */
@@ -86,7 +86,7 @@ struct bridge_reply;
 int bridge_reply_new(struct bridge_reply **out, struct err *err);
 void bridge_reply_free(struct bridge_reply *reply); /* of no return; accepts NULL */
 
-/* engine_lease_release, on the engine thread soon. Takes way; state is nobody's any more. */
+/* Has the engine thread call engine_lease_release. Takes reply and state. */
 void bridge_return(struct bridge *b, struct bridge_reply *reply,
                    struct engine_lease *state, bool good);
 
@@ -94,14 +94,14 @@ void bridge_return(struct bridge *b, struct bridge_reply *reply,
  */
 int bridge_persist_next(struct bridge *b, bool all);
 
-/* Loop thread: hands over everything that came since, in order. Event and err are
+/* Loop thread: hands over everything since the last call, in order. Event and err are
  * borrowed until the call returns. */
 struct bridge_reader {
     void (*taken)(void *arg, uint64_t id, const struct err *err); /* err: NULL = queued */
     void (*event)(void *arg, const struct event *ev);
     void (*persisted)(void *arg,
                       struct engine_lease *state); /* NULL: there is none; may be
-                                                             * NULL if nobody asks */
+                                                             * NULL */
     void *arg;
 };
 void bridge_drain(struct bridge *b, const struct bridge_reader *r);

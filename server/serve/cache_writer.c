@@ -70,7 +70,7 @@ static void start_walk(struct server *server, uint64_t now_ns)
 
 /* ---- asking ----------------------------------------------------------------- */
 
-/* Without memory it is asked another time. */
+/* Without memory the next tick tries again. */
 static void ask(struct server *server, bool all)
 {
     struct cache_writer *k = &server->cache_writer;

@@ -16,7 +16,7 @@ enum { HELD_BODIES = 64 }; /* of the largest size, over all conns */
 
 /* ---- faults ----------------------------------------------------------------- */
 
-/* What a client is not told. */
+/* Logs what clients do not see. */
 static void log_fault(const struct conn *c, const struct err *err)
 {
     struct buf id = {0}, text = {0};

@@ -20,7 +20,7 @@ struct keys;
 int keys_open(struct keys **out, const char *path, const char *single, struct err *err);
 void keys_close(struct keys *k); /* accepts NULL */
 
-/* False: there are none, nobody is asked. */
+/* False: there are no keys, every request is accepted. */
 bool keys_asked(const struct keys *k);
 
 /* The tenant of an Authorization value ("Bearer …"; NULL = absent), owned by k; NULL with

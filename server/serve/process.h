@@ -1,5 +1,6 @@
 /*
- * What the operating system knows of this process, and what it is told. Linux.
+ * This process's figures from /proc, its file limit, and messages to the service manager.
+ * Linux.
  */
 #ifndef SERVER_SERVE_PROCESS_H
 #define SERVER_SERVE_PROCESS_H

@@ -13,7 +13,7 @@ struct route {
     enum route_kind kind;
     enum api_kind api; /* of ROUTE_API */
     unsigned label;    /* < route_labels(): the bounded name for metrics and logs */
-    bool open;         /* no key is asked for */
+    bool open;         /* needs no key */
     const char *path;  /* decoded, without the query; borrows from the caller's buffer */
     size_t path_len;
     const char *arg; /* what {id} stands for, inside path; NULL without */
