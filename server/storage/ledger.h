@@ -6,8 +6,8 @@
  * Clients' objects come first: a reservation for one evicts the longest unused persisted
  * prefixes, the tenant's where its quota is the matter, else anybody's; one for a prefix
  * evicts older prefixes and never an object. With either the sum stays within both
- * quotas. Other daemons that share the directory are seen when it is walked anew
- * (object_store_reconcile); between two walks each keeps its own sum within the quotas.
+ * quotas. What other daemons do in the directory is seen when it is walked (object_scan.h):
+ * in a tenant's own objects at the next save, elsewhere within a minute.
  *
  * Any thread. Two mutexes, always taken in this order: `files` around a rename, a removal
  * or the walk of a tenant's directory, so that ledger and directory change together
@@ -43,6 +43,8 @@ struct ledger_account { /* of a tenant; it stays where it is until ledger_close 
     struct ledger_use writing;             /* of the clients' */
     struct heap order;                     /* of its persisted prefixes */
     uint64_t clients_walk, persisted_walk; /* the last ones that found a directory */
+    int64_t
+        changed_ns; /* of the clients' directory when both agreed last: object_scan.h */
 };
 
 struct ledger_entry { /* a persisted prefix, within its owner's struct */

@@ -88,19 +88,54 @@ static int walk_file(void *arg, int dir_fd, const char *name, struct err *err)
     return 0;
 }
 
+static int64_t changed_ns(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0
+               ? (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec
+               : 0;
+}
+
 static int walk_clients(struct walk *w, int fd, const char *dir, struct err *err)
 {
     struct ledger *l = w->store->ledger;
+    int64_t changed = fd < 0 ? 0 : changed_ns(fd); /* what comes later is seen later */
     w->found = (struct ledger_use){0};
     int rc = fd < 0 ? 0 : object_store_each(fd, walk_file, w, err);
     if (rc)
         return rc;
     ledger_lock(l);
     struct ledger_account *a = account_of(w, dir);
-    if (a)
+    if (a) {
         ledger_found(l, a, w->found);
+        a->changed_ns = changed;
+    }
     ledger_unlock(l);
     return a ? 0 : no_memory(err);
+}
+
+int object_scan_clients(const struct object_store *s, int dir_fd, const char *dir,
+                        struct err *err)
+{
+    return walk_clients(&(struct walk){.store = s}, dir_fd, dir, err);
+}
+
+bool object_scan_agrees(const struct object_store *s, int dir_fd, const char *dir)
+{
+    ledger_lock(s->ledger);
+    const struct ledger_account *a = ledger_account(s->ledger, dir + 2);
+    bool agrees = a && a->changed_ns == changed_ns(dir_fd);
+    ledger_unlock(s->ledger);
+    return agrees;
+}
+
+void object_scan_note(const struct object_store *s, int dir_fd, const char *dir)
+{
+    ledger_lock(s->ledger);
+    struct ledger_account *a = ledger_account(s->ledger, dir + 2);
+    if (a)
+        a->changed_ns = changed_ns(dir_fd);
+    ledger_unlock(s->ledger);
 }
 
 /* ---- persisted prefixes ----------------------------------------------------- */

@@ -18,4 +18,16 @@ int object_scan(const struct object_store *s, struct err *err);
 /* The same unless a walk began a moment ago. True: there was one, and it saw all. */
 bool object_scan_if_old(const struct object_store *s);
 
+/* ---- one tenant's objects, `files` being locked ----------------------------- */
+
+/* A directory t-<tenant>, open as dir_fd. Whether it is as it was when the ledger agreed
+ * with it last; that the ledger agrees with it now. Who changes both asks before and notes
+ * after: then a save sees by one fstat whether another process was there. */
+bool object_scan_agrees(const struct object_store *s, int dir_fd, const char *dir);
+void object_scan_note(const struct object_store *s, int dir_fd, const char *dir);
+
+/* Walks this directory alone. ERR_IO, ERR_MEMORY. */
+int object_scan_clients(const struct object_store *s, int dir_fd, const char *dir,
+                        struct err *err);
+
 #endif

@@ -208,6 +208,7 @@ static int unlink_object(const struct object_store *s, const char *tenant, int d
     char dir[OBJECT_STORE_DIR_BYTES];
     tenant_dir(dir, tenant);
     ledger_lock_files(s->ledger);
+    bool agreed = object_scan_agrees(s, dir_fd, dir);
     struct ledger_use use = object_store_use_of(dir_fd, name);
     int rc = unlinkat(dir_fd, name, 0), why = errno;
     ledger_lock(s->ledger);
@@ -215,6 +216,8 @@ static int unlink_object(const struct object_store *s, const char *tenant, int d
     if (rc == 0 && use.n && a)
         ledger_removed(s->ledger, a, use.bytes);
     ledger_unlock(s->ledger);
+    if (agreed)
+        object_scan_note(s, dir_fd, dir);
     ledger_unlock_files(s->ledger);
     errno = why;
     return rc;

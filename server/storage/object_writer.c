@@ -23,12 +23,22 @@ static int check_size(const struct object_store *s, uint64_t bytes, struct err *
                    (unsigned long long)bytes, (unsigned long long)s->o.object_bytes);
 }
 
+/* Of a client's object: no other process has changed the tenant's directory. */
+static bool agrees(const struct object_writer *d)
+{
+    return !d->entry && object_scan_agrees(d->store, d->dir_fd, d->tenant_dir);
+}
+
 /* Only the object that is replaced does not count. */
 static int try_reserve(const struct object_store *s, const struct object_writer *d,
                        struct err *err)
 {
+    int rc = 0;
     ledger_lock_files(s->ledger);
-    int rc = disk_cache_reserve(s, d->tenant_dir, d->bytes,
+    if (!agrees(d))
+        rc = object_scan_clients(s, d->dir_fd, d->tenant_dir, err);
+    if (rc == 0)
+        rc = disk_cache_reserve(s, d->tenant_dir, d->bytes,
                                 object_store_use_of(d->dir_fd, d->name), err);
     ledger_unlock_files(s->ledger);
     return rc;
@@ -82,6 +92,19 @@ static int make_temp(struct object_writer *d)
     return -1;
 }
 
+/* Its name is noted: the next save need not walk the directory for it. */
+static int make_noted_temp(struct object_writer *d)
+{
+    ledger_lock_files(d->store->ledger);
+    bool agreed = agrees(d);
+    int rc = make_temp(d), why = errno;
+    if (agreed)
+        object_scan_note(d->store, d->dir_fd, d->tenant_dir);
+    ledger_unlock_files(d->store->ledger);
+    errno = why;
+    return rc;
+}
+
 /* Disk space now instead of an error in the middle, where the file system can. */
 static int allocate(int fd, uint64_t bytes)
 {
@@ -93,7 +116,7 @@ static int allocate(int fd, uint64_t bytes)
 /* The temporary of what was reserved. */
 static int begin(struct object_writer *d, struct err *err)
 {
-    if (make_temp(d) != 0) {
+    if (make_noted_temp(d) != 0) {
         int rc = object_store_io_error(err, "writing");
         release(d);
         close(d->dir_fd);
@@ -185,6 +208,7 @@ static int publish(struct object_writer *d, bool *replaced, struct err *err)
 {
     int rc = 0;
     ledger_lock_files(d->store->ledger);
+    bool agreed = agrees(d);
     struct ledger_use old = object_store_use_of(d->dir_fd, d->name);
     if (give_name(d, replaced) != 0) {
         rc = object_store_io_error(err, "writing");
@@ -193,6 +217,8 @@ static int publish(struct object_writer *d, bool *replaced, struct err *err)
         rc = err_set(err, ERR_QUOTA, "the prefix was evicted while it was written");
         unlinkat(d->dir_fd, d->name, 0);
     }
+    if (rc == 0 && agreed)
+        object_scan_note(d->store, d->dir_fd, d->tenant_dir);
     ledger_unlock_files(d->store->ledger);
     return rc;
 }
