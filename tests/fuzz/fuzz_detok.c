@@ -3,12 +3,14 @@
  * released is valid UTF-8, in order, complete, and ends where the first stop string is.
  * The first byte says how many stop strings follow (each a length and its bytes) and
  * whether they are kept; each further byte is a token, but 240..243 now and then are a
- * special one.
+ * special one. The same tokens in turns, suspended and resumed, give the same text, and
+ * that text is the conversation's.
  */
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/engine.h"
 #include "engine/tokenizer/detok.h"
+#include "engine/tokenizer/match.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +150,60 @@ static void run(struct input *in, const struct detok_stops *stops)
     detok_free(&d);
 }
 
+static void say(struct buf *text, struct detok *d, const int32_t *ids, size_t n)
+{
+    struct detok_out out;
+    for (size_t i = 0; i < n; i++) {
+        detok_push(d, ids[i], 0, &out);
+        buf_put(text, out.tokens[0].text, out.tokens[0].text_len);
+    }
+}
+
+/* One turn behind ids[0, at), in its own detok; notes its end if it is inside a
+ * character. */
+static void say_turn(struct buf *text, struct history *h, size_t at, size_t n)
+{
+    struct detok d;
+    struct detok_out out;
+    struct err err;
+    require(detok_init(&d, vocab, NULL, &err) == 0);
+    detok_resume(&d, h->ids, at);
+    say(text, &d, h->ids + at, n);
+    detok_suspend(&d, &out);
+    require(out.n == 0 && out.rest_len == 0);
+    int32_t end = (int32_t)(at + n);
+    if (d.tail_len)
+        h->ends[h->n_ends++] = (struct answer_end){.at = end, .from = end};
+    detok_free(&d);
+}
+
+static void run_turns(const uint8_t *data, size_t size)
+{
+    struct buf whole = {0}, text = {0};
+    struct history h;
+    struct detok d;
+    struct err err;
+    size_t step = data[0] % 5 + 1u, at;
+    require(history_make(&h, size, size, &err) == 0);
+    for (size_t i = 0; i < size; i++)
+        h.ids[i] = data[i] >= 240 && data[i] < 244 ? SPECIAL : data[i];
+    h.n_ends = 0;
+    for (at = 0; at < size; at += step)
+        say_turn(&text, &h, at, size - at < step ? size - at : step);
+    require(detok_init(&d, vocab, NULL, &err) == 0);
+    say(&whole, &d, h.ids, size);
+    require(whole.len == text.len);
+    require(text.len == 0 || memcmp(whole.data, text.data, text.len) == 0);
+    bool written = text.len && memmem(text.data, text.len, "<e>", 3);
+    int rc = match_text(vocab, &h, text.data, text.len, &at, &err);
+    require(written || (rc == 0 && at == text.len)); /* else it may be a special token */
+    require(match_ids(&h, h.ids, size, &at, &err) == 0 && at == size);
+    detok_free(&d);
+    history_free(&h);
+    buf_free(&whole);
+    buf_free(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *stops[ENGINE_MAX_STOPS + 1];
@@ -160,5 +216,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool keep = data[0] & 0x80;
     size_t n = read_stops(&in, stops, lens);
     run(&in, &(struct detok_stops){stops, lens, n, keep});
+    run_turns(data, size);
     return 0;
 }
