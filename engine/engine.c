@@ -106,6 +106,10 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .slot_bytes = runner_slot_bytes(m),
         .page_bytes = m->page_bytes,
         .scratch_bytes = scratch_bytes(m, o),
+        .tokenizer_bytes = e->vocab_bytes,
+        .index_bytes = p->index_bytes,
+        .planned_bytes =
+            model_weights_bytes(m) + e->vocab_bytes + p->bytes + scratch_bytes(m, o),
         .n_slots = p->n_slots,
         .n_checkpoints = p->n_checkpoints,
         .n_pages = e->runner.pages.n,
@@ -119,7 +123,9 @@ static void fill_info(struct engine *e, const struct engine_options *o,
 
 static int open_vocab(struct engine *e, const char *dir, struct err *err)
 {
+    ptrdiff_t before = mem_held();
     int rc = vocab_load(&e->vocab, dir, err);
+    e->vocab_bytes = (size_t)(mem_held() - before);
     if (rc || e->vocab->n_ids <= e->model.hp.vocab_size)
         return rc;
     return err_set(err, ERR_FORMAT,
@@ -141,7 +147,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         .max_seqs = o->max_seqs,
         .context = m->context,
         .budget = o->memory_bytes,
-        .fixed = model_weights_bytes(m) + scratch,
+        .fixed = model_weights_bytes(m) + e->vocab_bytes + scratch,
         .later = scratch,
     };
     int rc = memory_plan_make(&plan, &ask, memory_plan_available(), err);
@@ -196,11 +202,13 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
         rc = open_vocab(e, o.model_dir, err);
     if (rc == 0)
         rc = open_runner(e, &o, k, err);
-    if (rc)
+    if (rc) {
         engine_close(e);
-    else
-        *out = e;
-    return rc;
+        return rc;
+    }
+    mem_trim(); /* what reading the files took */
+    *out = e;
+    return 0;
 }
 
 void engine_close(struct engine *e)

@@ -66,8 +66,10 @@ struct engine_info {
     struct engine_format formats[ENGINE_MAX_FORMATS];
     int n_formats;
     size_t slot_bytes, page_bytes, scratch_bytes;
-    int n_slots, n_pages; /* slots of sequences */
-    int n_checkpoints;    /* slots that sequences never use */
+    size_t tokenizer_bytes, index_bytes; /* index: what checkpoints are found by */
+    size_t planned_bytes;                /* all of these together */
+    int n_slots, n_pages;                /* slots of sequences */
+    int n_checkpoints;                   /* slots that sequences never use */
     bool has_tokenizer;
 };
 

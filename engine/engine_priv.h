@@ -12,7 +12,8 @@
 struct engine {
     struct model model;
     struct vocab *vocab; /* owns; NULL with no_tokenizer */
-    struct pool *pool;   /* owns */
+    size_t vocab_bytes;
+    struct pool *pool; /* owns */
     struct runner runner;
     struct score score;
     struct peak peak;

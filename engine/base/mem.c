@@ -2,6 +2,7 @@
  * process. */
 #include "engine/base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 enum { MEM_ALIGN = 64, MEM_HUGE = 2 << 20 };
 
 static _Thread_local bool guarded;
+static _Thread_local ptrdiff_t held;
 static atomic_long fail_in;
 
 static bool refused(void)
@@ -36,6 +38,7 @@ void *mem_alloc(size_t size)
         return NULL;
     if (align == MEM_HUGE) /* weights stream faster with fewer address translations */
         madvise(p, rounded / MEM_HUGE * MEM_HUGE, MADV_HUGEPAGE);
+    held += (ptrdiff_t)malloc_usable_size(p);
     return p;
 }
 
@@ -57,12 +60,13 @@ void *mem_grow(void *p, size_t old_size, size_t new_size)
         return NULL;
     if (p)
         memcpy(q, p, old_size < new_size ? old_size : new_size);
-    free(p);
+    mem_free(p);
     return q;
 }
 
 void mem_free(void *p)
 {
+    held -= (ptrdiff_t)malloc_usable_size(p);
     free(p);
 }
 
@@ -72,6 +76,22 @@ void mem_forget(void *p, size_t size)
     size_t skip = (PAGE - (uintptr_t)p % PAGE) % PAGE;
     if (size >= skip + PAGE)
         madvise((char *)p + skip, (size - skip) / PAGE * PAGE, MADV_DONTNEED);
+}
+
+void mem_sparse(void *p, size_t size)
+{
+    if (size >= MEM_HUGE)
+        madvise(p, size / MEM_HUGE * MEM_HUGE, MADV_NOHUGEPAGE);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
+}
+
+ptrdiff_t mem_held(void)
+{
+    return held;
 }
 
 void mem_guard(bool on)

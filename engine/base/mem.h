@@ -27,6 +27,16 @@ void mem_free(void *p); /* accepts NULL */
  * on its bytes are unspecified until they are written. The block stays the caller's. */
 void mem_forget(void *p, size_t size);
 
+/* A large block that is touched little by little: what is untouched takes no memory. */
+void mem_sparse(void *p, size_t size);
+
+/* Gives what was freed back to the system, on every thread; takes milliseconds. */
+void mem_trim(void);
+
+/* Bytes that this thread has allocated less those that it has freed: a difference of two
+ * readings is what the work between them left allocated. */
+ptrdiff_t mem_held(void);
+
 /* While true on this thread, any allocation through mem aborts the process. */
 void mem_guard(bool on);
 

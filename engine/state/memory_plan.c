@@ -144,7 +144,7 @@ int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
         return err_param(
             err, ERR_BUDGET, "memory_bytes",
             "memory plan: %zu MiB for slots and pages exceed the %zu MiB that "
-            "this machine or cgroup has available beside %zu MiB of weights and scratch",
+            "this machine or cgroup has available beside %zu MiB of weights, tokenizer and scratch",
             mib(budget), mib(available), mib(ask->fixed));
     if (budget < c.least)
         return refuse(ask, &c, budget, err);
@@ -154,6 +154,8 @@ int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
     p->n_pages =
         (int)smaller(fits, smaller(c.most + extra * CHECKPOINT_PAGES, MOST_PAGES));
     p->bytes = c.seqs + extra * c.slot + (size_t)p->n_pages * c.page;
+    p->index_bytes = p->bytes - (size_t)p->n_pages * ask->page_bytes -
+                     ((size_t)p->n_slots + extra) * ask->slot_bytes;
     if (ask->prefix)
         p->n_nodes = prefix_nodes(p->n_slots + (int)extra, p->n_pages, ask->context);
     int per_seq = (ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;

@@ -20,7 +20,7 @@ struct memory_plan_ask {
     size_t budget;      /* bytes for slots + pages; 0 = choose */
     bool prefix;        /* there is a prefix cache */
     size_t checkpoints; /* bytes of budget for them; 0 = choose */
-    size_t fixed;       /* weights and scratch, for the message */
+    size_t fixed;       /* weights, tokenizer and scratch, for the message */
     size_t later;       /* of these, bytes that are not taken yet */
 };
 
@@ -28,7 +28,8 @@ struct memory_plan {
     int n_slots, n_pages;
     int n_checkpoints;  /* slots beyond n_slots */
     int n_nodes;        /* of stored paths; 0 without checkpoints */
-    size_t bytes;       /* slots + pages + what checkpoints are found by */
+    size_t bytes;       /* slots + pages + index */
+    size_t index_bytes; /* what checkpoints are found by */
     int longest_tokens; /* longest context that one sequence can have */
 };
 

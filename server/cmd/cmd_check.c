@@ -52,9 +52,10 @@ static void print_plan(const struct config *cfg, const struct engine_info *in)
            mib(checkpoints));
     printf("pages          %d of %zu bytes, %d tokens each: %.1f MiB\n", in->n_pages,
            in->page_bytes, in->page_tokens, mib(pages));
+    printf("index          %.1f MiB\n", mib(in->index_bytes));
     printf("scratch        %.1f MiB\n", mib(in->scratch_bytes));
-    printf("memory         %.1f MiB in all\n",
-           mib(in->weights_bytes + slots + checkpoints + pages + in->scratch_bytes));
+    printf("tokenizer      %.1f MiB\n", mib(in->tokenizer_bytes));
+    printf("memory         %.1f MiB in all\n", mib(in->planned_bytes));
 }
 
 int cmd_check(const struct config *cfg)

@@ -311,6 +311,8 @@ int bridge_open(struct bridge **out, const struct bridge_options *o, struct err 
         free_all(b);
         return err_set(err, ERR_MEMORY, "out of memory");
     }
+    mem_sparse(b->blocks[0].data, b->block_cap);
+    mem_sparse(b->blocks[1].data, b->block_cap);
     int rc = pthread_create(&b->thread, NULL, engine_thread, b);
     if (rc) {
         free_all(b);

@@ -51,11 +51,18 @@ static void log_plan(const struct engine_info *i)
     log_line(
         LOG_INFO, "memory",
         "\"weights_bytes\":%zu,\"slots\":%d,\"checkpoint_slots\":%d,\"slot_bytes\":%zu,\"pages\":%d,"
-        "\"page_bytes\":%zu,\"page_tokens\":%d,\"scratch_bytes\":%zu,"
+        "\"page_bytes\":%zu,\"page_tokens\":%d,\"scratch_bytes\":%zu,\"tokenizer_bytes\":%zu,"
+        "\"index_bytes\":%zu,\"planned_bytes\":%zu,"
         "\"context_tokens\":%d,\"longest_tokens\":%d,\"max_seqs\":%d,\"threads\":%d,\"cpu\":\"%s\"",
         i->weights_bytes, i->n_slots, i->n_checkpoints, i->slot_bytes, i->n_pages,
-        i->page_bytes, i->page_tokens, i->scratch_bytes, i->context_tokens,
-        i->longest_tokens, i->max_seqs, i->n_threads, i->cpu);
+        i->page_bytes, i->page_tokens, i->scratch_bytes, i->tokenizer_bytes,
+        i->index_bytes, i->planned_bytes, i->context_tokens, i->longest_tokens,
+        i->max_seqs, i->n_threads, i->cpu);
+    if (strcmp(i->cpu, "c") == 0)
+        log_line(LOG_WARN, "cpu_slow",
+                 "\"cpu\":\"c\",\"note\":\"kernels without vector instructions are about "
+                 "a hundred times slower; this processor lacks AVX2, or cpu asks for "
+                 "them\"");
 }
 
 /* Logs the ready line with the address of the web page; prints that on a terminal too. */
