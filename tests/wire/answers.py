@@ -25,7 +25,7 @@ def bare(text):
 
 def ask(d, body):
     """(status, the answer's bytes as bare() leaves them, the answer)."""
-    status, _, data = d.call("POST", "/v1/completions", {**body, "stream": False}, timeout=200)
+    status, _, data = d.call("POST", "/v1/completions", {**body, "stream": False})
     text = data.decode()
     return status, bare(text), parse(text)
 

@@ -52,7 +52,7 @@ class Model(unittest.TestCase):
     def complete(self, **fields):
         """The parsed answer, which is a 200."""
         body = {"max_tokens": 16, "temperature": 0, **fields}
-        status, _, data = self.d.call("POST", "/v1/completions", body, timeout=200)
+        status, _, data = self.d.call("POST", "/v1/completions", body)
         self.assertEqual(status, 200, data)
         return json.loads(data)
 
@@ -66,7 +66,7 @@ class Model(unittest.TestCase):
 
     def nothing_held(self):
         for name in HELD:
-            self.d.wait_metric(name, lambda v: v == 0, timeout=20)
+            self.d.wait_metric(name, lambda v: v == 0)
 
 
 # ---- sharing -----------------------------------------------------------------------------

@@ -26,10 +26,10 @@ def half_close(s):
 class Hangup(unittest.TestCase):
     SLOW = {"FAKE_STEP_US": "20000"}
 
-    def free_within_a_second(self, d, leave, s, what=RUNNING, left=0):
+    def free_long_before_its_end(self, d, leave, s, what=RUNNING, left=0):
         leave(s)
-        took = d.wait_metric(what, lambda v: v == left, timeout=5)
-        self.assertLess(took, 1.0)
+        took = d.wait_metric(what, lambda v: v == left)
+        self.assertLess(took, 30)  # of the minute that it would decode
         s.close()
 
     def test_decode(self):
@@ -39,7 +39,7 @@ class Hangup(unittest.TestCase):
                         wire.Daemon(env=self.SLOW) as d:
                     s = d.open_stream(stream=stream, max_tokens=3000)
                     d.wait_metric("ssmd_generation_tokens_total", lambda v: v > 2)
-                    self.free_within_a_second(d, leave, s)
+                    self.free_long_before_its_end(d, leave, s)
                     d.wait_metric(SLOTS, lambda v: v == 0)
                     m = d.metrics()
                     self.assertEqual(m[PAGES], 0)
@@ -52,7 +52,7 @@ class Hangup(unittest.TestCase):
                     wire.Daemon("--step-rows", 4, env=self.SLOW) as d:
                 s = d.open_stream(prompt=[65] * 3000, max_tokens=8)
                 d.wait_metric(RUNNING, lambda v: v == 1)
-                self.free_within_a_second(d, leave, s)
+                self.free_long_before_its_end(d, leave, s)
                 d.wait_metric(SLOTS, lambda v: v == 0)
                 m = d.metrics()
                 self.assertEqual(m[PAGES], 0)
@@ -65,7 +65,7 @@ class Hangup(unittest.TestCase):
             for leave in (socket.socket.close, reset, half_close):
                 s = d.open_stream(max_tokens=10)
                 d.wait_metric(WAITING, lambda v: v == 1)
-                self.free_within_a_second(d, leave, s, WAITING)
+                self.free_long_before_its_end(d, leave, s, WAITING)
             self.assertEqual(d.metric(RUNNING), 1)
             first.close()
 
@@ -110,7 +110,7 @@ class Hangup(unittest.TestCase):
 class Unread(unittest.TestCase):
     def unread(self, d):
         try:
-            d.wait_metric("ssmd_stream_buffer_bytes", lambda v: v > 4096)
+            d.wait_metric("ssmd_stream_buffer_bytes", lambda v: v > 4096, timeout=10)
         except AssertionError:
             self.skipTest("the kernel's buffers hold the whole answer")
 
@@ -128,7 +128,7 @@ class Unread(unittest.TestCase):
             self.assertEqual(before[name], after[name])
             self.assertEqual(after[RUNNING], 1)
             self.assertEqual(d.complete()[0], 200)
-            d.wait_metric(RUNNING, lambda v: v == 0, timeout=10)
+            d.wait_metric(RUNNING, lambda v: v == 0)
             self.assertEqual(d.metric("ssmd_stream_buffer_bytes"), 0)
             s.close()
 

@@ -57,7 +57,7 @@ class Case(unittest.TestCase):
 
     def nothing_held(self, d, fds, files):
         for name in HELD:
-            d.wait_metric(name, lambda v: v == 0, timeout=60)
+            d.wait_metric(name, lambda v: v == 0)
         end = time.monotonic() + 15
         while [f for f in self.files() if f.startswith(".")] and time.monotonic() < end:
             time.sleep(0.01)
@@ -263,7 +263,7 @@ class Faults(Case):
             for t in threads:
                 t.start()
             time.sleep(0.05)
-            self.assertEqual(d.call("PUT", "/v1/states/a", other, timeout=60)[0], 204)
+            self.assertEqual(d.call("PUT", "/v1/states/a", other)[0], 204)
             self.assertEqual(d.call("DELETE", "/v1/states/a")[0], 204)
             for t in threads:
                 t.join()

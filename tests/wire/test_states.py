@@ -41,7 +41,7 @@ class Case(unittest.TestCase):
         return sorted(os.path.join(os.path.relpath(at, self.dir), f)
                       for at, _, names in os.walk(self.dir) for f in names)
 
-    def wait_files(self, expected, timeout=15):
+    def wait_files(self, expected, timeout=wire.LIMIT):
         end = time.monotonic() + timeout
         while self.files() != expected and time.monotonic() < end:
             time.sleep(0.01)
@@ -143,7 +143,7 @@ class Routes(Case):
     def test_bodies_come_in_any_way(self):
         body = objects.make(TOKENS)
         with self.daemon() as d:
-            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=20)
+            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=wire.LIMIT)
             c.request("PUT", "/v1/states/a", iter([body[i:i + 7] for i in range(0, len(body), 7)]),
                       encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
             answer = c.getresponse()
@@ -204,7 +204,7 @@ class Wrong(Case):
         bits += random.Random(5).sample(range(body_at * 8, len(good) * 8), 1000)
         with self.daemon() as d:
             self.assertEqual(put(d, "a", good)[0], 201)
-            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=20)
+            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=wire.LIMIT)
             for bit in bits:
                 bad = bytearray(good)
                 bad[bit // 8] ^= 1 << bit % 8
@@ -312,7 +312,7 @@ class Bounds(Case):
             self.assertEqual(self.files(), ["t-alice/a", "t-bob/a", "t-bob/b"])
             large = objects.make(TOKENS + [33] * 100, tenant="alice")
             self.refused(put(d, "a", large, **alice), 413, "body_too_large")
-            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=20)
+            c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=wire.LIMIT)
             c.request("PUT", "/v1/states/a", iter([large]), encode_chunked=True,
                       headers={"Transfer-Encoding": "chunked", **key("a")})
             self.assertEqual(c.getresponse().status, 413)
@@ -376,8 +376,8 @@ class Bounds(Case):
             d.call("GET", "/v1/states")
             time.sleep(1.1)  # the page is a second old at most
             before = d.metric(MEMORY)
-            self.assertEqual(put(d, "big", big, timeout=120)[0], 201)
-            status, head, body = get(d, "big", timeout=120)
+            self.assertEqual(put(d, "big", big)[0], 201)
+            status, head, body = get(d, "big")
             self.assertEqual((status, head["content-length"]), (200, str(len(big))))
             self.assertTrue(body == big)
             time.sleep(1.1)
@@ -436,7 +436,7 @@ class Bounds(Case):
         big = objects.make(TOKENS, slot=size, fill=random.Random(4).randbytes)
         with self.daemon(env={"FAKE_SLOT_BYTES": str(size)}) as d:
             for n in (1000, 131071, 131073, len(big)):
-                c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=60)
+                c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=wire.LIMIT)
                 c.request("PUT", "/v1/states/n%d" % n,
                           iter([big[i:i + n] for i in range(0, len(big), n)]),
                           encode_chunked=True, headers={"Transfer-Encoding": "chunked"})

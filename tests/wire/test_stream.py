@@ -205,7 +205,7 @@ class Options(unittest.TestCase):
             self.assertEqual(wire.read_response(s.makefile("rb"))[0], 200)
             begin = time.monotonic()
             self.assertEqual(s.recv(1), b"")
-            self.assertLess(time.monotonic() - begin, 5)
+            self.assertLess(time.monotonic() - begin, 30)  # by default it is 75
             s.close()
 
 

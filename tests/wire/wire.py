@@ -19,6 +19,7 @@ import time
 import unittest
 
 ARGS = None
+LIMIT = 200  # seconds after which something hangs; generous, for busy machines and sanitizers
 
 
 class Daemon:
@@ -58,7 +59,7 @@ class Daemon:
                  if x and x.startswith("{") and '"event":"%s"' % name in x]
         return [x for x in lines if all(x.get(k) == v for k, v in fields.items())]
 
-    def events(self, name, least=0, timeout=30, **fields):
+    def events(self, name, least=0, timeout=LIMIT, **fields):
         """The log lines of an event with these fields, once there are at least so many: a line
         is read by another thread than the one that reads an answer, and may come later."""
         end = time.monotonic() + timeout
@@ -70,7 +71,7 @@ class Daemon:
                 self.grew.wait(0.1)
         return found
 
-    def wait_line(self, name, count=1, timeout=30):
+    def wait_line(self, name, count=1, timeout=LIMIT):
         return self.events(name, count, timeout)[count - 1]
 
     def log(self):
@@ -90,7 +91,7 @@ class Daemon:
         if self.proc.poll() is None:
             self.signal(signal.SIGTERM)
             try:
-                self.proc.wait(40)
+                self.proc.wait(LIMIT)
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGKILL)
                 self.proc.wait()
@@ -105,12 +106,12 @@ class Daemon:
 
     # ---- talking
 
-    def connect(self, timeout=20):
+    def connect(self, timeout=LIMIT):
         s = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
-    def call(self, method, path, body=None, headers=None, timeout=30):
+    def call(self, method, path, body=None, headers=None, timeout=LIMIT):
         """One request on its own connection: (status, headers, bytes)."""
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
@@ -125,13 +126,13 @@ class Daemon:
         finally:
             c.close()
 
-    def complete(self, timeout=60, headers=None, **fields):
+    def complete(self, timeout=LIMIT, headers=None, **fields):
         body = {"prompt": "hello", "max_tokens": 4, "temperature": 0, "ignore_eos": True}
         body.update(fields)
         status, head, data = self.call("POST", "/v1/completions", body, headers, timeout)
         return status, head, json.loads(data)
 
-    def raw(self, data, timeout=20):
+    def raw(self, data, timeout=LIMIT):
         """Sends bytes, answers all that comes until the end (or a reset)."""
         s = self.connect(timeout)
         try:
@@ -154,7 +155,7 @@ class Daemon:
         s = socket.socket()
         if rcvbuf:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        s.settimeout(30)
+        s.settimeout(LIMIT)
         s.connect(("127.0.0.1", self.port))
         s.sendall(request("POST", "/v1/completions", json.dumps(body)))
         return s
@@ -172,7 +173,7 @@ class Daemon:
     def metric(self, name):
         return self.metrics()[name]
 
-    def wait_metric(self, name, test, timeout=10):
+    def wait_metric(self, name, test, timeout=LIMIT):
         """Seconds until test(value) holds."""
         begin = time.monotonic()
         while True:
