@@ -106,7 +106,7 @@ static void notify(struct bridge *b)
     b->notify_pending = false;
 }
 
-/* Waits until `bytes` fit; answers where they go, with out_lock held, or NULL (lock held
+/* Waits until `bytes` fit; returns where they go, with out_lock held, or NULL (lock held
  * too) when the bridge is closing. */
 static char *reserve(struct bridge *b, size_t bytes)
 {

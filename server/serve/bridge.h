@@ -16,9 +16,9 @@
  * guards the statistics, one copy of all of them after each step, and is held for that
  * copy alone. No function holds two mutexes.
  *
- * Borrowed: a submitted request's arrays, until `taken` answers it. The
- * states that LOAD and FINISH bring are leased until bridge_return; bridge_close takes
- * back those that are out, when no worker is at them any more.
+ * Borrowed: a submitted request's arrays, until `taken` answers it. The states that LOAD
+ * and FINISH bring are leased until bridge_return; bridge_close takes back those that are
+ * out, when no task is active any more.
  */
 #ifndef SERVER_SERVE_BRIDGE_H
 #define SERVER_SERVE_BRIDGE_H
@@ -75,13 +75,14 @@ enum bridge_state bridge_state(const struct bridge *b, struct err *err);
 /* For the const functions of engine.h; NULL until BRIDGE_READY. */
 const struct engine *bridge_engine(const struct bridge *b);
 
-/* Messages; loop thread. A submit is answered by BRIDGE_TAKEN, which carries an error
- * when the engine refused (then no event follows). -ERR_MEMORY: nothing was sent. */
+/* Messages; loop thread. bridge_reader.taken answers a submit, with an error
+ * when the engine refused it (then no event follows). -ERR_MEMORY: nothing was sent. */
 int bridge_submit(struct bridge *b, const struct engine_request *r, struct err *err);
 int bridge_cancel(struct bridge *b, uint64_t id, enum finish_reason why);
 int bridge_pause(struct bridge *b, uint64_t id, bool paused);
 
-/* The way back of a lease: made beforehand, so that returning cannot fail. ERR_MEMORY. */
+/* The message that returns a lease, allocated before the lease is out, so that returning
+ * cannot fail. ERR_MEMORY. */
 struct bridge_reply;
 int bridge_reply_new(struct bridge_reply **out, struct err *err);
 void bridge_reply_free(struct bridge_reply *reply); /* of no return; accepts NULL */
@@ -90,8 +91,8 @@ void bridge_reply_free(struct bridge_reply *reply); /* of no return; accepts NUL
 void bridge_return(struct bridge *b, struct bridge_reply *reply,
                    struct engine_lease *state, bool good);
 
-/* Asks for a kept state that is worth storing; bridge_reader.persisted answers. ERR_MEMORY.
- */
+/* Asks for a checkpoint that is worth persisting; bridge_reader.persisted answers.
+ * ERR_MEMORY. */
 int bridge_persist_next(struct bridge *b, bool all);
 
 /* Loop thread: hands over everything since the last call, in order. Event and err are

@@ -1,13 +1,13 @@
 /*
- * The cache writer: prefixes that outlive the process (state.persist), and the upkeep of
- * the state directory.
+ * Persists prefixes beyond the process's life (state.persist), and keeps the ledger of the
+ * state directory up to date.
  *
- * The engine is asked, again and again, for a checkpoint that was hit and is not on the
- * disk yet; a worker writes it into the disk cache, and the lease goes back: one at a
- * time, so that neither engine nor disk is ever busy with it. At the end, when nothing
- * runs any more, those follow that are likely to be wanted, until drain_timeout. What is
- * in the disk cache is found and loaded by generation_state.c. Once a minute a worker
- * walks the directory for what other processes have changed there. Loop thread.
+ * At each tick the engine is asked for a checkpoint that was hit and is not on the disk
+ * yet; a task writes it into the disk cache and the lease is returned: one at a time, so
+ * that neither engine nor disk is ever busy with it. After a drain the checkpoints that
+ * are likely to be hit follow, until drain_timeout. generation_state.c finds and loads
+ * what is in the disk cache. Once a minute a task walks the directory for what other
+ * processes have changed there. Loop thread.
  */
 #ifndef SERVER_SERVE_CACHE_WRITER_H
 #define SERVER_SERVE_CACHE_WRITER_H

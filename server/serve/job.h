@@ -1,6 +1,6 @@
 /*
  * A job: the engine's request for one prompt of one connection, and the table that finds
- * it by the id the engine knows it by. Loop thread. An id is never used twice, so an
+ * it by the id that the engine's events carry. Loop thread. An id is never used twice, so an
  * event of a job that is gone finds nothing.
  */
 #ifndef SERVER_SERVE_JOB_H

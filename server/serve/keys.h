@@ -1,5 +1,5 @@
 /*
- * API keys: who may call, and as which tenant. Loop thread.
+ * API keys, and the tenant of each. Loop thread.
  *
  * A file holds one "tenant:key" a line, names of at most 63 bytes; empty lines and lines
  * that begin with # are skipped. Keys are compared in constant time, all of them at each

@@ -16,7 +16,7 @@ struct process_stats { /* 0 where /proc does not say */
 /* Reads /proc/self. Any thread. */
 void process_stats(struct process_stats *out);
 
-/* Raises the soft limit of open files to the hard one; answers the limit in force. */
+/* Raises the soft limit of open files to the hard one; returns the limit in force. */
 uint64_t process_raise_files(void);
 
 /* Sends a state such as "READY=1" to the service manager, if there is one. */
