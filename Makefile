@@ -135,7 +135,7 @@ C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-build deps-quick deps-test run demo test test-quick suite suite-quick unit check bench asan ubsan tsan fuzz \
-        fuzz-bin check-kernels bench-kernels check-arm layers lint format image-test install \
+        fuzz-bin check-kernels bench-kernels check-arm layers lint docs format image-test install \
         uninstall clean help FORCE
 
 # A make within make, silent about directories, with as many jobs as there are processors.
@@ -312,6 +312,9 @@ layers: ## includes point the right way, foreign headers stay in their fence
 
 lint: ## lengths of functions and files, format, words that do not belong
 	@$(PYTHON) tests/lint.py
+
+docs: all ## rewrite docs/CONFIG.md from the option table
+	@build/ssmd --print-config-page >docs/CONFIG.md
 
 format: ## clang-format every C file
 	@clang-format-14 -i $(C_FILES)

@@ -5,6 +5,7 @@
 #include "server/cmd/bash_completion.h"
 #include "server/cmd/cmd.h"
 #include "server/cmd/command.h"
+#include "server/cmd/config_page.h"
 #include "server/cmd/help.h"
 #include "server/cmd/man_page.h"
 
@@ -23,6 +24,7 @@ static const struct {
     {"-h", help_program},
     {"--print-man", man_page_print},
     {"--print-completion", bash_completion_print},
+    {"--print-config-page", config_page_print},
 };
 
 static int print_page(void (*print)(struct buf *out))
