@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The image: ssmd with its embedded model on Debian 12 slim, in two stages.
 #
 #     docker build -t ssmd . && docker run --rm -p 8080:8080 ssmd

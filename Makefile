@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # ssmd: `make run` serves the embedded model on port 8080, `make test` runs every test.
 # Everything is built under build/<variant>/, a mirror of the tree. `make help` lists targets.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The Debian 12 packages, in one place: read by the Makefile, the Dockerfile and the README.
 # One line per list; a comment says why each is there.
 

@@ -1,4 +1,5 @@
-/* The table of endpoints and the search in it. Any thread; nothing is allocated. */
+/* The table of endpoints and the search in it. Any thread; nothing is allocated.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
 
 #include <string.h>

@@ -5,6 +5,8 @@
  * Everything under api/ is a pure codec: bytes become requests, events become bytes. No
  * clock, no thread, no global state, no input or output; any thread may call any
  * function, each struct has one owner.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_API_H
 #define API_API_H

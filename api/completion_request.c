@@ -1,5 +1,6 @@
 /* The fields of /v1/completions beyond those of every generation, and the checks between
- * them. */
+ * them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/completion_request.h"
 
 #include "api/fields.h"

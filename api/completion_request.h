@@ -5,6 +5,8 @@
  * vocabulary, the model's name, fields that exclude each other, and the worst case
  * prompts * max(n, best_of) * max_tokens before anything of that size is allocated. It
  * tokenises nothing; whether a text fits the context is engine_check's to say.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_COMPLETION_REQUEST_H
 #define API_COMPLETION_REQUEST_H

@@ -1,5 +1,6 @@
 /* The writer of text completions. Every choice gathers what its events bring; a stream
- * flushes it as a chunk after each event, any other answer writes it all at the end. */
+ * flushes it as a chunk after each event, any other answer writes it all at the end.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/completion_response.h"
 
 #include "api/echo.h"

@@ -10,6 +10,8 @@
  *
  * Running out of memory is sticky: the `out` of the next call comes back with
  * out->failed.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_COMPLETION_RESPONSE_H
 #define API_COMPLETION_RESPONSE_H

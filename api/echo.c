@@ -1,4 +1,5 @@
-/* The walk of prompt tokens along the prompt's text, linear in the text. */
+/* The walk of prompt tokens along the prompt's text, linear in the text.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/echo.h"
 
 #include "engine/base/utf8.h"

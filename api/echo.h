@@ -5,6 +5,8 @@
  * A text is echoed as it came, ids as the bytes of their tokens. The subtle point: the
  * tokens of a text need not spell it. A token put before it (BOS) has no bytes there, and
  * a normalised text differs from its tokens, which then are stepped over by characters.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_ECHO_H
 #define API_ECHO_H

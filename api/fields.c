@@ -1,4 +1,5 @@
-/* The walk over a request's members. Each type of field is one row of `readers`. */
+/* The walk over a request's members. Each type of field is one row of `readers`.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/fields.h"
 
 #include <float.h>

@@ -4,6 +4,8 @@
  * A field is a row: name, type, limits and where its value lands. null is absent. A name
  * in no table is counted, not refused; a name that is known but not honoured is refused,
  * unless its value asks for nothing (false, [] or {}).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_FIELDS_H
 #define API_FIELDS_H

@@ -1,4 +1,5 @@
-/* Four parallel arrays, each written as its JSON grows. */
+/* Four parallel arrays, each written as its JSON grows.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/logprobs.h"
 
 #include "engine/base/utf8.h"

@@ -5,6 +5,8 @@
  * Of alternatives that share a text the better one is kept, for an object's keys are
  * unique. -inf is written -9999.0, as the field does; a logprob that does not exist is
  * null.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_LOGPROBS_H
 #define API_LOGPROBS_H

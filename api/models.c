@@ -1,4 +1,5 @@
-/* Model objects. One process serves one model. */
+/* Model objects. One process serves one model.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/models.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* The objects of GET /v1/models and /v1/models/{id}. Each function appends to out. */
+/* The objects of GET /v1/models and /v1/models/{id}. Each function appends to out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef API_MODELS_H
 #define API_MODELS_H
 

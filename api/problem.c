@@ -1,4 +1,5 @@
-/* The table of problems. Any thread; nothing is allocated but the body. */
+/* The table of problems. Any thread; nothing is allocated but the body.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/problem.h"
 
 #include <string.h>

@@ -3,6 +3,8 @@
  * mapping of the program. Pure functions over a const table; any thread.
  *
  * Faults of ours (status 500) never show their text to a client: it may name files.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_PROBLEM_H
 #define API_PROBLEM_H

@@ -1,5 +1,6 @@
 /* Reading prompts. A first pass checks every element, a second one copies, so that a
- * refused request has allocated nothing for its ids. */
+ * refused request has allocated nothing for its ids.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/prompt.h"
 
 #include <inttypes.h>

@@ -4,6 +4,8 @@
  * Readers for field tables (fields.h). Shapes are checked whole (no mixed arrays, nothing
  * empty, ids inside the vocabulary, no more prompts than the limit) before anything is
  * copied.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_PROMPT_H
 #define API_PROMPT_H

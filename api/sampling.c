@@ -1,4 +1,5 @@
-/* The table of generation fields, and readers for those that are lists. */
+/* The table of generation fields, and readers for those that are lists.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/sampling.h"
 
 #include <inttypes.h>

@@ -1,6 +1,8 @@
 /*
  * The fields that say how to generate, shared by every completion endpoint: their table,
  * and the checks between them. Lands in struct gen_params. Any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_SAMPLING_H
 #define API_SAMPLING_H

@@ -1,4 +1,5 @@
-/* Framing of server-sent events (HTML standard, section 9.2). */
+/* Framing of server-sent events (HTML standard, section 9.2).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/sse.h"
 
 void sse_begin(struct buf *out)

@@ -1,4 +1,5 @@
-/* Server-sent events: framing only. Each function appends to out. */
+/* Server-sent events: framing only. Each function appends to out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef API_SSE_H
 #define API_SSE_H
 

@@ -1,4 +1,5 @@
-/* Names, lists and the `state` members. */
+/* Names, lists and the `state` members.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/states.h"
 
 #include <inttypes.h>

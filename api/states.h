@@ -3,6 +3,8 @@
  * was stored, and the `state` member of a completion request. Any thread.
  *
  * A name is [A-Za-z0-9_-][A-Za-z0-9._-]{0,63}: never a path, never hidden, never a URL.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_STATES_H
 #define API_STATES_H

@@ -1,4 +1,5 @@
-/* Bodies of /tokenize and /detokenize. */
+/* Bodies of /tokenize and /detokenize.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/tokenize.h"
 
 #include "api/fields.h"

@@ -3,6 +3,8 @@
  *
  * Text may come as `prompt` or `content`. Added tokens in it are recognised as their ids;
  * `add_special_tokens` (default true) lets the post-processor add BOS.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef API_TOKENIZE_H
 #define API_TOKENIZE_H

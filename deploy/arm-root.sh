@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Unpacks Debian packages for arm64 under a folder, for a cross compiler and an emulator:
 #
 #   arm-root.sh DIR PACKAGE...

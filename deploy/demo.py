@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Shows what ssmd promises, on the embedded model: `make demo`.
 
     demo.py --ssmd build/ssmd --model models/default [--port 8080]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds the container image without a container engine, runs it, and looks at it as an
 # orchestrator would. Behind `make image-test`, apart from `make test`: it wants root, Debian's
 # mirror, about 3 GB under TMPDIR and a few minutes.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages named as arguments, those that are missing. Quiet when none is.
 # A node or npm from elsewhere serves as well as Debian's.
 set -eu

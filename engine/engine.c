@@ -1,5 +1,6 @@
 /* The main door: opens model, vocabulary, kernels and runner, checks requests, and hands
- * every call to its owner. */
+ * every call to its owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine.h"
 
 #include "engine/base/log.h"

@@ -9,6 +9,8 @@
  * as bytes, measure.h for measurements.
  *
  * The promise: the same request gives the same bytes, whatever else runs beside it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H

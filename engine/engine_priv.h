@@ -1,5 +1,6 @@
 /* The engine itself, for the files behind its three doors: engine.c, objects.c and
- * measure.c. */
+ * measure.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_ENGINE_PRIV_H
 #define ENGINE_ENGINE_PRIV_H
 

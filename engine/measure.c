@@ -1,4 +1,5 @@
-/* The door for measurements: hands each call to the room that can answer it. */
+/* The door for measurements: hands each call to the room that can answer it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/measure.h"
 
 #include "engine/engine_priv.h"

@@ -1,6 +1,8 @@
 /*
  * The engine's door for measurements: what a step costs, what the machine can do, what
  * memory is left. Engine thread, but for engine_available, which any thread may call.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MEASURE_H
 #define ENGINE_MEASURE_H

@@ -1,5 +1,6 @@
 /* The door for states as bytes: leases go to run/lease.c, objects and uploads to
- * run/object_io.c. */
+ * run/object_io.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/objects.h"
 
 #include "engine/engine_priv.h"

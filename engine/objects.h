@@ -5,6 +5,8 @@
  * Reading and writing objects blocks on the disk: any thread but the engine's, as it runs
  * on meanwhile. What does not fit this engine, this tenant or its own checksums is
  * ERR_CONFLICT.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_OBJECTS_H
 #define ENGINE_OBJECTS_H

@@ -1,10 +1,12 @@
 /*
  * What passes through the engine's doors: limits, formats, requests, events, and the
- * types of the calls that they travel in. Types only, no function, so that every room of
+ * types of the calls that carry them. Types only, no function, so that every room of
  * the engine and the API can name them without seeing engine.h.
  *
  * The subtle point: an event and what it points to are the engine's until its call
  * returns, a request's arrays the caller's until engine_submit has returned.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TYPES_H
 #define ENGINE_TYPES_H

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs every fuzz target of a build for some seconds over its seeds: fuzz.sh BUILD SECONDS.
 # What it finds lies under BUILD/findings/, what it learned under BUILD/corpus/.
 set -eu

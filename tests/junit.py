@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JUnit XML of a run: a suite a program, a case a test, with the output of what failed.
 
 Names come from what cmocka and unittest print. Where a program says only how many passed and

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Fails when an include crosses rooms against the arrows or a foreign header leaves its fence.
 
 A room is a folder; the tables below say which headers each may include beside its own and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program under test, for scripts: --ssmd PATH and --model DIR, running it, counting.
 
 A script ends with program.main(); that runs its unittest cases and prints "N passed, N failed"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Runs every test of the tree and counts.
 
     run.py --build build/test [--model models/default] [--only PATTERN] [--quick] [--style]

@@ -1,4 +1,5 @@
-/* Arenas: a chain of blocks, bump allocation. Runs on the thread of its owner. */
+/* Arenas: a chain of blocks, bump allocation. Runs on the thread of its owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/arena.h"
 
 #include "engine/base/mem.h"

@@ -4,6 +4,8 @@
  * Two kinds share one type. A growing arena (arena_init) takes blocks from mem_alloc as
  * it needs them. A fixed arena (arena_fixed) has one block, taken when it is made, and
  * answers NULL when it is full: a step's scratch is one. Not thread-safe; one owner.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_ARENA_H
 #define ENGINE_BASE_ARENA_H

@@ -1,4 +1,5 @@
-/* Byte buffers and JSON writing. Runs on the thread of its owner. */
+/* Byte buffers and JSON writing. Runs on the thread of its owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/buf.h"
 
 #include "engine/base/mem.h"

@@ -4,6 +4,8 @@
  * A failed growth is remembered: `failed` stays true, later puts do nothing, and the
  * builder looks once, at the end. A zeroed struct is an empty buf. Not thread-safe; one
  * owner.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_BUF_H
 #define ENGINE_BASE_BUF_H

@@ -4,6 +4,8 @@
  *
  * The subtle point: in a container the group's own path may not exist below the mount,
  * whose root then is the container's group; so the walk goes up to that root.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/cgroup.h"
 

@@ -2,6 +2,8 @@
  * What control groups leave this process: processors and memory, version 2 or 1. Reads
  * the files of the group and of those above it, since any of them may hold the limit; the
  * smallest counts. What cannot be read is no limit. Any thread; no state.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_CGROUP_H
 #define ENGINE_BASE_CGROUP_H

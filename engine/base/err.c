@@ -1,4 +1,5 @@
-/* Error text. Truncates at the struct's size on a whole character; allocates nothing. */
+/* Error text. Truncates at the struct's size on a whole character; allocates nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/err.h"
 
 #include <stdarg.h>

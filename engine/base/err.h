@@ -5,6 +5,8 @@
  * caller's, usually on its stack; nothing in it is allocated. The text names the field,
  * file or tensor, what was expected and what was found. It never holds a pointer or
  * another request's data, for it may be shown to a client.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_ERR_H
 #define ENGINE_BASE_ERR_H

@@ -1,4 +1,5 @@
-/* Whole files. Any thread. */
+/* Whole files. Any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/file.h"
 
 #include <errno.h>

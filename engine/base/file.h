@@ -1,4 +1,5 @@
-/* Reading whole small files (configurations, tokenizers, keys) into a buf. */
+/* Reading whole small files (configurations, tokenizers, keys) into a buf.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_BASE_FILE_H
 #define ENGINE_BASE_FILE_H
 

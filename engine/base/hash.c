@@ -1,4 +1,5 @@
-/* XXH3: this file alone includes xxhash.h. Any thread; a running hash has one owner. */
+/* XXH3: this file alone includes xxhash.h. Any thread; a running hash has one owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/hash.h"
 
 #include "engine/base/mem.h"

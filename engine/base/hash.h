@@ -1,4 +1,5 @@
-/* XXH3, of bytes at hand or of bytes that come in pieces. */
+/* XXH3, of bytes at hand or of bytes that come in pieces.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_BASE_HASH_H
 #define ENGINE_BASE_HASH_H
 

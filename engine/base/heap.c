@@ -1,4 +1,5 @@
-/* The array is a complete binary tree from place 1 on: the parent of i is i / 2. */
+/* The array is a complete binary tree from place 1 on: the parent of i is i / 2.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/heap.h"
 
 #include "engine/base/mem.h"

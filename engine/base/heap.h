@@ -2,6 +2,8 @@
  * An intrusive binary heap: the first element in O(1), any element out or moved in
  * O(log n), because each knows its place. One owner. The heap owns its array of pointers,
  * never the elements. Room is reserved beforehand, so that inserting cannot fail.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_HEAP_H
 #define ENGINE_BASE_HEAP_H

@@ -1,4 +1,5 @@
-/* Memory for a history. */
+/* Memory for a history.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/history.h"
 
 #include "engine/base/mem.h"

@@ -5,6 +5,8 @@
  * Such an end is an end token or stop id, the tokens that a stop string took away, the
  * rest of a token inside which it ended, or the first bytes of a character. A client that
  * repeats the conversation does not know these tokens, or knows only some of their text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_HISTORY_H
 #define ENGINE_BASE_HISTORY_H

@@ -1,4 +1,5 @@
-/* Growing arrays of token ids: the capacity doubles. Runs on the thread of its owner. */
+/* Growing arrays of token ids: the capacity doubles. Runs on the thread of its owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/ids.h"
 
 #include "engine/base/mem.h"

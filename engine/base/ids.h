@@ -1,6 +1,8 @@
 /*
  * A growing array of token ids. A zeroed struct is an empty one. Not thread-safe; one
  * owner. A failed growth changes nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_IDS_H
 #define ENGINE_BASE_IDS_H

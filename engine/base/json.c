@@ -1,4 +1,5 @@
-/* jansson behind our own names. `struct json` is never defined: it is a json_t. */
+/* jansson behind our own names. `struct json` is never defined: it is a json_t.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/json.h"
 
 #include "engine/base/file.h"

@@ -6,6 +6,8 @@
  * trailing bytes, numbers outside int64 or double are errors; U+0000 in strings is
  * allowed. Depth is limited by the library to 2048. A tree may be read by several
  * threads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_JSON_H
 #define ENGINE_BASE_JSON_H

@@ -1,5 +1,6 @@
 /* An intrusive doubly linked list: a head and, in each element, a node. A node is in one
- * list at most; an unlinked node points at itself. Nothing here allocates or owns. */
+ * list at most; an unlinked node points at itself. Nothing here allocates or owns.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_BASE_LIST_H
 #define ENGINE_BASE_LIST_H
 

@@ -1,4 +1,5 @@
-/* Log lines to the process's sink. Allocates only in log_text. */
+/* Log lines to the process's sink. Allocates only in log_text.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/log.h"
 
 #include "engine/base/buf.h"

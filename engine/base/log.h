@@ -3,6 +3,8 @@
  * process before threads start; it adds the time and writes. Without a sink lines are
  * dropped, so a library user hears nothing. No prompt text is ever passed here by
  * default.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_LOG_H
 #define ENGINE_BASE_LOG_H

@@ -1,5 +1,6 @@
 /* Hash maps with linear probing, at most half full. Built by one owner, then read by any
- * thread. */
+ * thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/map.h"
 
 #include "engine/base/hash.h"

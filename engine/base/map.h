@@ -1,6 +1,8 @@
 /*
  * Open-addressing maps from 64-bit keys or byte strings to int32. A map has one owner
  * while it is filled; once filled, any thread may read it. Nothing is ever taken out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_MAP_H
 #define ENGINE_BASE_MAP_H

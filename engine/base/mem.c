@@ -1,5 +1,6 @@
 /* malloc behind a guard. Any thread; the guard is per thread, the fault seam is per
- * process. */
+ * process.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 
 #include <malloc.h>

@@ -4,6 +4,8 @@
  * Memory lives in four lifetimes (model, engine, step, request), each an arena or a buf
  * built on these. mem_guard makes an allocation on this thread fatal, which proves that a
  * step allocates nothing. mem_fail_after is the seam by which tests make allocation fail.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_BASE_MEM_H
 #define ENGINE_BASE_MEM_H

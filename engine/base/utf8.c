@@ -1,5 +1,6 @@
 /* UTF-8 by the table of the Unicode Standard, section 3.9 (table 3-7, well-formed
- * sequences). */
+ * sequences).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/utf8.h"
 
 int utf8_decode(const char *s, size_t len, uint32_t *c)

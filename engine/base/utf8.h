@@ -1,5 +1,6 @@
 /* UTF-8: decode, encode, validate, count. Strict (RFC 3629): no surrogates, no overlong
- * forms, nothing above U+10FFFF. Pure functions, any thread. */
+ * forms, nothing above U+10FFFF. Pure functions, any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_BASE_UTF8_H
 #define ENGINE_BASE_UTF8_H
 

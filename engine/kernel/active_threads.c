@@ -1,4 +1,5 @@
-/* How the number of active threads falls and rises. The pool's caller runs it. */
+/* How the number of active threads falls and rises. The pool's caller runs it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/active_threads.h"
 
 #include <stdbool.h>

@@ -8,6 +8,8 @@
  * number falls while threads wait for processors, and rises by one after a rest that
  * doubles with every failure. Pure arithmetic on times that the pool measures; no result
  * depends on the number.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_ACTIVE_THREADS_H
 #define ENGINE_KERNEL_ACTIVE_THREADS_H

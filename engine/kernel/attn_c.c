@@ -4,6 +4,8 @@
  *
  * Types differ only in how a page is read. In q8 a token has one scale for 32 values of a
  * head; it is applied to that group's sum of a score, and to the weight of a value.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 

@@ -1,6 +1,8 @@
 /*
  * The calls into OpenBLAS, or their refusal: the Makefile defines SSMD_BLAS for this file
  * when BLAS=1. It alone includes cblas.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/blas.h"
 

@@ -2,6 +2,8 @@
  * OpenBLAS behind --math blas: products of many rows by floats, whose bits are not
  * promised. Engine thread. A build with BLAS=0 has no OpenBLAS: blas_open refuses there,
  * and blas_linear is never reached.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_BLAS_H
 #define ENGINE_KERNEL_BLAS_H

@@ -2,6 +2,8 @@
  * What this machine has: kernel sets and processors. Called at open, any thread; no
  * state. A set counts as present only if the processor has every extension that its file
  * is compiled with and the operating system saves its registers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/cpu.h"
 

@@ -1,6 +1,7 @@
 /* Which kernel set to run: what the processor has (CPUID and the operating system's saved
  * state), masked by --cpu; and how many processors there are to run on. Called at open,
- * any thread. */
+ * any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_KERNEL_CPU_H
 #define ENGINE_KERNEL_CPU_H
 

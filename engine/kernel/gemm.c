@@ -8,6 +8,8 @@
  * the scratch, which takes less time than synchronising the threads.
  *
  * The engine thread calls gemm_run; packing may run on any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/gemm.h"
 

@@ -4,6 +4,8 @@
  *
  * A matrix is constant once it is made. An output is the same chain of operations
  * (kernel.h) in a product with one row or with 512, except with BLAS.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_GEMM_H
 #define ENGINE_KERNEL_GEMM_H

@@ -16,6 +16,8 @@
  * Kernels allocate nothing, log nothing and access only their arguments. Pointers are
  * float-aligned unless stated; x and y may be equal only where "in place" is stated. NaN
  * and infinity propagate; no -ffast-math.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_KERNEL_H
 #define ENGINE_KERNEL_KERNEL_H

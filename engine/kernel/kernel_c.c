@@ -3,6 +3,8 @@
  * It is not built for speed: it defines what a kernel computes, runs where no other set
  * does, and is the reference of the tests. Other files of the set: math_c.c, linear_c.c,
  * quant_c.c, attn_c.c, mix_c.c and row_c.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 

@@ -1,6 +1,8 @@
 /*
  * The reference set's functions, by file. Scalar, written to be read; every other set
  * computes the same bits. Contracts are in kernel.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_KERNEL_C_H
 #define ENGINE_KERNEL_KERNEL_C_H

@@ -1,6 +1,8 @@
 /*
  * The reference linear layer: one fmaf chain over k per output, whatever the number of
  * rows. Any thread; no state. Weights are widened one by one, which is exact.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 

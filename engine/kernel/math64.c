@@ -1,4 +1,5 @@
-/* Series after argument reduction; see each function. Pure, any thread. */
+/* Series after argument reduction; see each function. Pure, any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/math64.h"
 
 #include <math.h>

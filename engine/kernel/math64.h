@@ -3,6 +3,8 @@
  * multiplications, divisions and fma only: the same bits on every machine, while results
  * of libm differ between versions and processors. Relative error below 1e-15 (sin, cos:
  * absolute).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_MATH64_H
 #define ENGINE_KERNEL_MATH64_H

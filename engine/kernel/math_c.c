@@ -2,6 +2,8 @@
  * The reference set's functions of one float: exp, sigmoid, silu, softplus, gelu, and the
  * conversions of 16-bit floats. Any thread; no state. Nothing here calls libm but
  * fmaf. NaN stays NaN: in every clamp an unordered comparison keeps the argument.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 #include "engine/kernel/poly.h"

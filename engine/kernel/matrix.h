@@ -5,6 +5,8 @@
  * the last panel and the last group are padded. Whoever makes a matrix sets type, n_out
  * and n_in first: all sizes follow from these, so they are known before there are values.
  * Made on the opening thread, constant afterwards, read by any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_MATRIX_H
 #define ENGINE_KERNEL_MATRIX_H

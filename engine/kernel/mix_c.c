@@ -1,6 +1,8 @@
 /*
  * The reference kernels of the recurrences: SSD, GSS and DSS. Any thread; no state of
  * their own. Rows run in order, one after the other; no sum over time is regrouped.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 

@@ -1,4 +1,5 @@
-/* Outputs become columns of panels; values keep their bits. Any thread; no state. */
+/* Outputs become columns of panels; values keep their bits. Any thread; no state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/pack.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Float weights packed as linear kernels read them (kernel.h). Any thread. */
+/* Float weights packed as linear kernels read them (kernel.h). Any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_KERNEL_PACK_H
 #define ENGINE_KERNEL_PACK_H
 

@@ -1,4 +1,5 @@
-/* Cutting a job into tasks. Engine thread; no state. */
+/* Cutting a job into tasks. Engine thread; no state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/partition.h"
 
 #include <stdint.h>

@@ -2,6 +2,8 @@
  * Divides a job's units into tasks for the threads of a pool. The first tasks are long,
  * because long runs of weights stream best; the last ones are short, so that the threads
  * end together. Pure arithmetic; no result depends on the division.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_PARTITION_H
 #define ENGINE_KERNEL_PARTITION_H

@@ -3,6 +3,8 @@
  * independent chains, which saturate two units of a latency up to five. All operands of
  * arithmetic are ones: the chains' final values count the operations that were done.
  * Reading has no such check.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/peak.h"
 

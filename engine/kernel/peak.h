@@ -3,6 +3,8 @@
  * multiply-adds of floats, multiply-adds of bytes. It runs on the engine's threads, with
  * huge pages and the widest registers of the processor, whichever kernel set was chosen.
  * Reads no clock. Engine thread; a piece of work is divided over the pool.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_PEAK_H
 #define ENGINE_KERNEL_PEAK_H

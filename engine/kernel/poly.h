@@ -1,6 +1,8 @@
 /*
  * The coefficients of our polynomials, shared by every kernel set; math_c.c defines the
  * functions. Minimax fits (Remez), rounded to float; stated errors are before rounding.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_POLY_H
 #define ENGINE_KERNEL_POLY_H

@@ -16,6 +16,8 @@
  * then checks once more; a thread that wakes others first publishes, then checks the
  * flags. All of it is sequentially consistent, so one of the two sees the other. The
  * mutex is never held while a task runs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/pool.h"
 

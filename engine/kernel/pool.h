@@ -4,6 +4,8 @@
  * briefly, then sleep; beside other busy processes fewer of them take part
  * (active_threads.h). No result depends on which thread runs a task: tasks divide
  * outputs, heads and sequences, never a sum.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_KERNEL_POOL_H
 #define ENGINE_KERNEL_POOL_H

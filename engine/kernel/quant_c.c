@@ -2,6 +2,8 @@
  * The levels of q4, and the reference kernels of the quantised formats: quantising rows
  * of x in groups, and their products with q8 and q4 weights. Any thread; no state. It
  * computes with signed weights and does not use the groups' offsets.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 

@@ -2,6 +2,8 @@
  * The reference kernels over one row: norms, sums by 16 partials, maximum, rotary
  * embedding. Any thread; no state. Element i always goes to partial i mod 16, so the
  * vector sets need no other order than their own lanes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel_c.h"
 

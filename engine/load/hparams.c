@@ -1,5 +1,6 @@
 /* Reading config.json. Runs at open, on the opening thread; `dir` is used for messages
- * only. */
+ * only.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/hparams.h"
 
 #include <errno.h>

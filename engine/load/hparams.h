@@ -5,6 +5,8 @@
  * one of the few that never change a value, or one that is accepted only with the value
  * the format implies. Anything else is an error that names file, key, expected and found.
  * An architecture's keys are named in its arch file; here none is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_HPARAMS_H
 #define ENGINE_LOAD_HPARAMS_H

@@ -4,6 +4,8 @@
  *
  * A folder passes unless its weights or its configuration are of a kind that is never
  * read; whether the rest is complete is said by those who read it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/model_path.h"
 

@@ -2,6 +2,8 @@
  * What is given as a model: a folder with config.json and weights in safetensors, or one
  * of the things that people give instead of it. Looks at names and first bytes only, at
  * open, any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_MODEL_PATH_H
 #define ENGINE_LOAD_MODEL_PATH_H

@@ -2,6 +2,8 @@
  * Quantises one tile at a time: the 32 inputs of a group by the 32 outputs of a panel,
  * outputs along the lanes. An output is then a column, sums run over the inputs in
  * ascending order, and the compiler vectorises the inner loops without changing a bit.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/quant.h"
 

@@ -29,6 +29,8 @@
  * max |w| / 127 times 0.76 to 1.38 of both signs (the levels are not symmetric), keeps
  * the one whose codes leave the least squared error under their scale of least squares,
  * takes that scale, and repeats it once with the codes it leads to.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_QUANT_H
 #define ENGINE_LOAD_QUANT_H

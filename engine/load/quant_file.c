@@ -1,5 +1,6 @@
 /* Reads and writes quantised tensors. A written file has its quantised arrays first: the
- * size of each is a multiple of 64 bytes, so each begins at such a multiple. */
+ * size of each is a multiple of 64 bytes, so each begins at such a multiple.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/quant_file.h"
 
 #include "engine/base/buf.h"

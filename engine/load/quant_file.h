@@ -6,6 +6,8 @@
  * another shape, codes and scales that no quantiser writes, those of padding included.
  * Arrays at multiples of 64 bytes are borrowed from the mapping; a written file aligns
  * them so.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_QUANT_FILE_H
 #define ENGINE_LOAD_QUANT_FILE_H

@@ -1,5 +1,6 @@
 /* Fills tensors with hashed counters (splitmix64): a block is filled in one pass, and its
- * values depend on the seed alone. */
+ * values depend on the seed alone.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/random_weights.h"
 
 #include "engine/base/mem.h"

@@ -9,6 +9,8 @@
  * Memory for a second model is not needed: matrices are windows into one random block for
  * each width, as large as the largest of them. weights_release_pages frees the blocks, so
  * nothing is kept. Opening thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_RANDOM_WEIGHTS_H
 #define ENGINE_LOAD_RANDOM_WEIGHTS_H

@@ -1,6 +1,8 @@
 /*
  * Maps and checks safetensors. No number of a file is used before it is checked. The
  * tensors of a file are contiguous in the table, in the order of the file.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/safetensors.h"
 

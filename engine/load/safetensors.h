@@ -5,6 +5,8 @@
  * Strict: every offset is checked against the file, no two tensors overlap, no byte is
  * left over, the index and the shards agree. Format: the safetensors README (8-byte
  * little-endian header length, JSON header, data). Opening thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_SAFETENSORS_H
 #define ENGINE_LOAD_SAFETENSORS_H

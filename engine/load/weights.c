@@ -1,4 +1,5 @@
-/* The table of tensors: a growing array, an index by name, and the metadata's texts. */
+/* The table of tensors: a growing array, an index by name, and the metadata's texts.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/weights.h"
 
 #include "engine/base/mem.h"

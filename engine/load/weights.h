@@ -6,6 +6,8 @@
  * taken (random_weights.h), and owns the memory of the values, which are readable until
  * weights_close or, where the source does not keep them, until weights_release_pages.
  * Opening thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_LOAD_WEIGHTS_H
 #define ENGINE_LOAD_WEIGHTS_H

@@ -6,6 +6,8 @@
  *
  * In a page K and V of a head are adjacent: attending with a head reads one contiguous
  * stretch of each page.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/mixer/attn.h"
 

@@ -2,6 +2,8 @@
  * Causal attention with grouped queries over K/V pages: query head h reads K/V head
  * floor(h * K / H). State: head_dim * 2 * K values a token, in pages of PAGE_TOKENS
  * tokens of the binding's kv type.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_ATTN_H
 #define ENGINE_MIXER_ATTN_H

@@ -1,5 +1,6 @@
 /* Binds tensors to mixers, at open. Any alignment and type of the file is widened or
- * packed here; a step sees none of them. */
+ * packed here; a step sees none of them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/bind.h"
 
 #include "engine/base/mem.h"

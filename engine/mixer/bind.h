@@ -1,6 +1,8 @@
 /*
  * Takes tensors for a mixer by name under a prefix, with a strict shape, into the model's
  * memory. Opening thread only; what is bound is constant afterwards.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_BIND_H
 #define ENGINE_MIXER_BIND_H

@@ -1,4 +1,5 @@
-/* Counts a step's bytes and operations. Any thread; no state. */
+/* Counts a step's bytes and operations. Any thread; no state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/cost.h"
 
 double cost_rows(const struct engine_batch *s)

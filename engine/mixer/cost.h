@@ -8,6 +8,8 @@
  * Operations: 2 a weight and row, 4 a visible key and value of a query head's width, the
  * recurrences their own. Norms, activations, vectors and the embedding's rows are not
  * counted: together they are below a hundredth. Any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_COST_H
 #define ENGINE_MIXER_COST_H

@@ -2,6 +2,8 @@
  * The diagonal complex kind. Channels lie along the lanes, 16 to a block, so a sum over
  * modes is one chain a lane; exp(Λ) and the input coefficient are computed in f64 at
  * open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/math64.h"
 #include "engine/mixer/gss.h"

@@ -1,4 +1,5 @@
-/* SwiGLU. Binds at open; runs on the engine thread, which divides work over the pool. */
+/* SwiGLU. Binds at open; runs on the engine thread, which divides work over the pool.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/ffn.h"
 
 #include "engine/mixer/mixer.h"

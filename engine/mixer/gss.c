@@ -1,4 +1,5 @@
-/* The gated kind: a real decay per channel. Threads divide (sequence, channel block). */
+/* The gated kind: a real decay per channel. Threads divide (sequence, channel block).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/gss.h"
 
 #include "engine/kernel/math64.h"

@@ -18,6 +18,8 @@
  *   out      = w_o·((w_c·y) ⊙ v)
  *
  * Tensor names are fixed under the binding's prefix; the specs give sizes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_GSS_H
 #define ENGINE_MIXER_GSS_H

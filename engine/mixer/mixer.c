@@ -1,5 +1,6 @@
 /* Shared by mixers inside a step: scratch, rows divided over the pool, linear layers.
- * Engine thread. */
+ * Engine thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/mixer.h"
 
 float *mixer_floats(const struct ctx *c, size_t n)

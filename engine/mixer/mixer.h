@@ -8,6 +8,8 @@
  * n = 1 is decode, and a row's bits do not depend on how rows are divided into spans. The
  * state of a mixer is two sizes (bytes per sequence, bytes per page); state/ needs no
  * more.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_MIXER_H
 #define ENGINE_MIXER_MIXER_H

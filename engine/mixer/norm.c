@@ -1,4 +1,5 @@
-/* Norms over rows. Any pool thread, each on its own rows. */
+/* Norms over rows. Any pool thread, each on its own rows.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/norm.h"
 
 #include <stdio.h>

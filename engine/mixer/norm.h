@@ -1,4 +1,5 @@
-/* RMSNorm (arXiv 1910.07467) and LayerNorm over rows. Weights are f32, bound at open. */
+/* RMSNorm (arXiv 1910.07467) and LayerNorm over rows. Weights are f32, bound at open.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_MIXER_NORM_H
 #define ENGINE_MIXER_NORM_H
 

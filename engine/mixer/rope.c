@@ -1,4 +1,5 @@
-/* Rotary tables: computed at open in f64, applied inside a step as f32. */
+/* Rotary tables: computed at open in f64, applied inside a step as f32.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/rope.h"
 
 #include "engine/kernel/math64.h"

@@ -6,6 +6,8 @@
  * recurrent state cannot be rotated again, so the table never changes. One table serves
  * every layer of its width: the unified position code of TransXSSM (arXiv 2506.09507,
  * section 3).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_ROPE_H
 #define ENGINE_MIXER_ROPE_H

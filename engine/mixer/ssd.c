@@ -2,6 +2,8 @@
  * SSD. The recurrence runs token by token in one fixed order with the head's tile [N][P]
  * in L1. Prefill and decode are the same arithmetic: splitting a prompt changes no bit.
  * Threads divide (sequence, head).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/mixer/ssd.h"
 

@@ -2,6 +2,8 @@
  * State-space duality layer of TransXSSM (arXiv 2506.09507): per head
  *   S_t = exp(dt_t·A) S_{t-1} + dt_t · X_t B_tᵀ,   Y_t = S_t C_t,
  * C and B rotated by the same position code as attention's q and k. State: H·P·N floats.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MIXER_SSD_H
 #define ENGINE_MIXER_SSD_H

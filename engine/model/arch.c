@@ -1,4 +1,5 @@
-/* The architectures that are served. */
+/* The architectures that are served.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/model/arch.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /*
  * The list of architectures. To add one: a file arch_<name>.c (names of tensors and
  * config keys, no arithmetic), a line here and in arch.c, a golden fixture.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MODEL_ARCH_H
 #define ENGINE_MODEL_ARCH_H

@@ -1,6 +1,8 @@
 /*
  * The Transformer baseline: Hugging Face's Llama layout (RMSNorm, grouped queries, RoPE,
  * SwiGLU, optional biases, head_dim and tied head). Names only; runs at open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"

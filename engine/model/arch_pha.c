@@ -2,6 +2,8 @@
  * PHA (arXiv 2606.16093): attention, a gated state space and a feed-forward branch in
  * parallel on one normalised input, fused by learned weights, then a feed-forward layer.
  * Names only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/math64.h"
 #include "engine/mixer/attn.h"

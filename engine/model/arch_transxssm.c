@@ -2,6 +2,8 @@
  * TransXSSM (arXiv 2506.09507): a serial stack of SSD layers with an attention layer
  * every attn_layer_period, both under one rotary table, each followed by SwiGLU, with
  * learned elementwise residual scales. Names only; runs at open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"

@@ -1,4 +1,5 @@
-/* Runs a block. Engine thread; rows are divided over the pool. */
+/* Runs a block. Engine thread; rows are divided over the pool.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/model/block.h"
 
 struct rows {

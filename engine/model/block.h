@@ -9,6 +9,8 @@
  *                 A PHA layer (arXiv 2606.16093).
  *
  * Made at open and constant afterwards; the model's arena owns all.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MODEL_BLOCK_H
 #define ENGINE_MODEL_BLOCK_H

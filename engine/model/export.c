@@ -1,4 +1,5 @@
-/* Every tensor that the model took is one item: copied, converted, or its panels. */
+/* Every tensor that the model took is one item: copied, converted, or its panels.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/model/export.h"
 
 #include "engine/base/mem.h"

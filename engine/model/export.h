@@ -1,6 +1,8 @@
 /*
  * Writes an open model's weights as one safetensors file, in their formats in memory.
  * Opening thread; reads the files' mapping and the model's panels.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MODEL_EXPORT_H
 #define ENGINE_MODEL_EXPORT_H

@@ -1,4 +1,5 @@
-/* Opens a model folder, and runs the forward pass: embed → blocks → norm → head. */
+/* Opens a model folder, and runs the forward pass: embed → blocks → norm → head.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/model/model.h"
 
 #include "engine/base/file.h"

@@ -5,6 +5,8 @@
  * model_open makes it from a folder; constant afterwards, read by any thread. Nothing
  * here depends on an architecture: arch_*.c fill it in. The forward pass runs on the
  * engine thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MODEL_MODEL_H
 #define ENGINE_MODEL_MODEL_H

@@ -1,4 +1,5 @@
-/* Arrays and rows of a batch. */
+/* Arrays and rows of a batch.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/batch.h"
 
 #include "engine/base/mem.h"

@@ -2,6 +2,8 @@
  * The rows of a step: ids, positions and spans of the running sequences, in arrays that
  * are allocated at open. The pages that the rows will write are taken here, from the
  * sequences' reservations. Engine thread only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_BATCH_H
 #define ENGINE_RUN_BATCH_H

@@ -1,4 +1,5 @@
-/* Looking back, and how far to trust it. */
+/* Looking back, and how far to trust it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/draft.h"
 
 enum {

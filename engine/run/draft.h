@@ -4,6 +4,8 @@
  * decoding: Leviathan et al. 2023, arXiv:2211.17192, section 2.1). Whoever verifies them
  * decides what is said; nothing here changes a result. Pure but for the struct; engine
  * thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_DRAFT_H
 #define ENGINE_RUN_DRAFT_H

@@ -1,4 +1,5 @@
-/* Events of requests and sequences: event_of fills in what all have in common. */
+/* Events of requests and sequences: event_of fills in what all have in common.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/emit.h"
 
 #include "engine/run/lease.h"

@@ -2,6 +2,8 @@
  * Events of sampled tokens, and the end of a sequence by an end token, a stop string, a
  * limit or from outside. Calls the engine's emit callback; allocates nothing. Engine
  * thread only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_EMIT_H
 #define ENGINE_RUN_EMIT_H

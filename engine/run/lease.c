@@ -1,4 +1,5 @@
-/* Granting leases and taking them back. Engine thread. */
+/* Granting leases and taking them back. Engine thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/lease.h"
 
 #include "engine/base/mem.h"

@@ -12,6 +12,8 @@
  * The subtle point: a state that came from outside is its own request's alone. It never
  * becomes a checkpoint, nor does anything computed from it: a stored prefix must be what
  * this engine would have computed.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_LEASE_H
 #define ENGINE_RUN_LEASE_H

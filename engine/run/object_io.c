@@ -1,4 +1,5 @@
-/* The door's calls for state objects, over engine/state. */
+/* The door's calls for state objects, over engine/state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/object_io.h"
 
 #include "engine/base/mem.h"

@@ -2,6 +2,8 @@
  * State objects in files and uploads: what identifies this engine's objects, leases
  * written to files and read from them, objects checked as they arrive. Any thread; of the
  * pools only what is leased (lease.h) is touched.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_OBJECT_IO_H
 #define ENGINE_RUN_OBJECT_IO_H

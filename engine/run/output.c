@@ -1,4 +1,5 @@
-/* Which rows, what is sampled from them, and what becomes of it. */
+/* Which rows, what is sampled from them, and what becomes of it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/output.h"
 
 #include "engine/run/emit.h"

@@ -6,6 +6,8 @@
  * The subtle point: a sequence that ends leaves rows behind it in the batch, and its
  * memory may be gone: batch.seqs has NULL in its place from then on. Engine thread;
  * allocates nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_OUTPUT_H
 #define ENGINE_RUN_OUTPUT_H

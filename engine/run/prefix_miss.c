@@ -1,4 +1,5 @@
-/* Counting lost tokens. A token has one reason: the nearest to what would have helped. */
+/* Counting lost tokens. A token has one reason: the nearest to what would have helped.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/prefix_miss.h"
 
 #include <string.h>

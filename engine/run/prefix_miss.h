@@ -1,6 +1,8 @@
 /*
  * Why a prompt's tokens are read again although something like them was read before.
  * Counts only; decides nothing. Engine thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_PREFIX_MISS_H
 #define ENGINE_RUN_PREFIX_MISS_H

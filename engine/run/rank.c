@@ -1,4 +1,5 @@
-/* Ordering candidates. Any pool thread, each with scratch of its own. */
+/* Ordering candidates. Any pool thread, each with scratch of its own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/rank.h"
 
 #include <math.h>

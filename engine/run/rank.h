@@ -5,6 +5,8 @@
  * few blocks, so they are gathered there and ordered by a heap; only when they do not
  * suffice is all the rest sorted. The order is that of a full sort, whatever is asked
  * for. Scratch belongs to the sampler; nothing is allocated.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_RANK_H
 #define ENGINE_RUN_RANK_H

@@ -1,4 +1,5 @@
-/* Memory of requests, and the pages that they need. */
+/* Memory of requests, and the pages that they need.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/request.h"
 
 #include "engine/base/mem.h"

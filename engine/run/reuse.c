@@ -1,4 +1,5 @@
-/* The start of requests from checkpoints, and the checkpoints that they leave. */
+/* The start of requests from checkpoints, and the checkpoints that they leave.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/reuse.h"
 
 #include "engine/run/batch.h"

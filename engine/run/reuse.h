@@ -7,6 +7,8 @@
  * head. The subtle point: a request whose whole prompt is cached runs the head over that
  * row, so that the state is not advanced twice. A checkpoint is taken after the forward
  * pass that computed it; requests that are admitted later can hit it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_REUSE_H
 #define ENGINE_RUN_REUSE_H

@@ -1,4 +1,5 @@
-/* One step, from admission to the events. */
+/* One step, from admission to the events.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/runner.h"
 
 #include "engine/base/mem.h"

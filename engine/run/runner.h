@@ -5,6 +5,8 @@
  *
  * runner_step allocates nothing: arrays are allocated at open, a sequence's memory at
  * submit.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_RUNNER_H
 #define ENGINE_RUN_RUNNER_H

@@ -1,4 +1,5 @@
-/* Sampling. Any pool thread, each with a sampler of its own; allocates at open only. */
+/* Sampling. Any pool thread, each with a sampler of its own; allocates at open only.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/sample.h"
 
 #include "engine/base/mem.h"

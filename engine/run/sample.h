@@ -8,6 +8,8 @@
  * position): a seed repeats at any concurrency and after a restart. Log-probabilities are
  * those of the raw logits. A sampler is one thread's scratch; different threads use
  * different samplers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SAMPLE_H
 #define ENGINE_RUN_SAMPLE_H

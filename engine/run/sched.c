@@ -1,4 +1,5 @@
-/* Admission and the row budget. */
+/* Admission and the row budget.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/sched.h"
 
 #define REQUEST(n) LIST_OF(n, struct request, link)

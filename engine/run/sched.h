@@ -9,6 +9,8 @@
  * those that it recomputes: speculate.h); the rest of the row budget is divided evenly
  * among prompts in prefill: a long prompt delays a stream by one step at most, and the
  * prefill of a new request starts at once.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SCHED_H
 #define ENGINE_RUN_SCHED_H

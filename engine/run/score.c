@@ -1,4 +1,5 @@
-/* Scoring, by the batch, forward pass and head that serve requests. */
+/* Scoring, by the batch, forward pass and head that serve requests.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/score.h"
 
 #include "engine/base/mem.h"

@@ -2,6 +2,8 @@
  * Scoring: one sequence outside the scheduler, with the logits of every row. The commands
  * that measure (logits, perplexity) and tests use it; it refuses to run while requests
  * are live. Engine thread only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SCORE_H
 #define ENGINE_RUN_SCORE_H

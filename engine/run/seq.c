@@ -1,4 +1,5 @@
-/* Sizes of sequences, and their release. */
+/* Sizes of sequences, and their release.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/seq.h"
 
 #include "engine/kernel/kernel.h"

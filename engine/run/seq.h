@@ -2,6 +2,8 @@
  * A sequence: one choice of a request while it runs. The request owns its memory. Its slot
  * and pages are the pools'; admission reserves them and seq_release releases them, in
  * whatever state the sequence ends. Engine thread only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SEQ_H
 #define ENGINE_RUN_SEQ_H

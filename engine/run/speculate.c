@@ -1,4 +1,5 @@
-/* Copies, rows, and the way back. */
+/* Copies, rows, and the way back.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/speculate.h"
 
 #include "engine/base/mem.h"

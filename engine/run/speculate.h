@@ -11,6 +11,8 @@
  *
  * The subtle point: between sampling and speculate_settle a sequence's n_run is ahead of
  * its tokens. Engine thread; all memory is taken at open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SPECULATE_H
 #define ENGINE_RUN_SPECULATE_H

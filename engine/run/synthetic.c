@@ -1,5 +1,6 @@
 /* Filling a sequence's slot and pages with values that any model could have made: bounded
- * and finite in the type the page holds. */
+ * and finite in the type the page holds.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/synthetic.h"
 
 #include <string.h>

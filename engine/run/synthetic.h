@@ -3,6 +3,8 @@
  * filled instead of computed, so that a step at that depth can be measured without
  * reading all that comes before. For measuring only. Engine thread; the filling is
  * divided over the pool and allocates nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SYNTHETIC_H
 #define ENGINE_RUN_SYNTHETIC_H

@@ -1,5 +1,6 @@
 /* Sizing the pools. Reads /proc/meminfo, at open only; counts what no machine holds
- * without overflow. */
+ * without overflow.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/memory_plan.h"
 
 #include "engine/base/cgroup.h"

@@ -5,6 +5,8 @@
  *
  * Sequences come first: max_seqs slots, then pages. Checkpoints fill whatever of these is
  * free at a moment; beyond that a share of the budget buys slots and pages for them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_MEMORY_PLAN_H
 #define ENGINE_STATE_MEMORY_PLAN_H

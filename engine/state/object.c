@@ -1,4 +1,5 @@
-/* The head's layout, the order of its checks, and objects that come in pieces. */
+/* The head's layout, the order of its checks, and objects that come in pieces.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/object.h"
 
 #include "engine/kernel/kernel.h"

@@ -17,6 +17,8 @@
  * slot or page, or the arithmetic of a step changes.
  *
  * Pure functions on bytes; any thread, one owner.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_OBJECT_H
 #define ENGINE_STATE_OBJECT_H

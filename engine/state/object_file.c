@@ -1,5 +1,6 @@
 /* Reading and writing state objects by pread and pwrite, in pieces that are hashed while
- * they are in the cache. */
+ * they are in the cache.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/object_file.h"
 
 #include "engine/base/mem.h"

@@ -5,6 +5,8 @@
  * Blocks on the disk: any thread but the engine's and the loop's. Directories and names
  * are the server's. The subtle point: a body is read straight into slot and pages, so
  * what was loaded is a state only after object_file_load has answered 0.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_OBJECT_FILE_H
 #define ENGINE_STATE_OBJECT_FILE_H

@@ -1,4 +1,5 @@
-/* The page pool: a stack of free ids and two counts a page. */
+/* The page pool: a stack of free ids and two counts a page.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/pages.h"
 
 #include "engine/base/mem.h"

@@ -7,6 +7,8 @@
  * pages only, which are not written any more. A checkpoint may hold a page that one sequence
  * fills: rows are only ever added behind the checkpoint's own. A page that checkpoints
  * alone hold is idle: evicting them frees it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_PAGES_H
 #define ENGINE_STATE_PAGES_H

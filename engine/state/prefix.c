@@ -1,4 +1,5 @@
-/* Look-up, eviction, insertion. */
+/* Look-up, eviction, insertion.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/prefix.h"
 
 #include "engine/base/mem.h"

@@ -11,6 +11,8 @@
  * Evicted first is the checkpoint that was not used for long and saves few tokens for its
  * bytes (prefix_order.h). The subtle point: checkpoints that share a path share its
  * pages, whichever sequence computed them, because equal tokens have equal bits.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_PREFIX_H
 #define ENGINE_STATE_PREFIX_H

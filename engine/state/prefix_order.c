@@ -1,4 +1,5 @@
-/* Priorities, and who is above whom. */
+/* Priorities, and who is above whom.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/prefix_order.h"
 
 enum { NONE = -1, MOST_HITS = 15 /* more do not raise a priority */ };

@@ -15,6 +15,8 @@
  * wanted again and by hits; the bytes are the slot and, as long as nothing below shares
  * them, the pages behind the checkpoint above. The subtle point: both depend on
  * neighbours in the tree, and every change there updates the neighbours' places.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_PREFIX_ORDER_H
 #define ENGINE_STATE_PREFIX_ORDER_H

@@ -1,5 +1,6 @@
 /* Nodes, their buckets, and paths. Every node is in one of three places: free, in a
- * bucket under its parent, or a root. */
+ * bucket under its parent, or a root.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/radix.h"
 
 #include "engine/base/hash.h"

@@ -8,6 +8,8 @@
  * pages. `live` counts the checkpoints in a node's subtree. A live node holds its page; a
  * node that is not is a ghost: it remembers that the path was here, holds nothing, and is
  * taken back, leaves first and the oldest first, when nodes run out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_RADIX_H
 #define ENGINE_STATE_RADIX_H

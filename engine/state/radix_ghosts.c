@@ -1,4 +1,5 @@
-/* A doubly linked list through the nodes. */
+/* A doubly linked list through the nodes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/radix_ghosts.h"
 
 enum { NONE = -1 };

@@ -2,6 +2,8 @@
  * Ghost leaves of the tree by age: nodes without a checkpoint in or below them, which only
  * remember that their path was stored. radix.c takes the oldest back when nodes run out.
  * Engine thread only; the list runs through the nodes and allocates nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_RADIX_GHOSTS_H
 #define ENGINE_STATE_RADIX_GHOSTS_H

@@ -1,4 +1,5 @@
-/* The slot pool: a stack of free ids. */
+/* The slot pool: a stack of free ids.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/slots.h"
 
 #include "engine/base/mem.h"

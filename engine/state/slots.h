@@ -2,6 +2,8 @@
  * Slots: the constant-size recurrent state of one sequence or checkpoint, from one block
  * sized at open. Engine thread only. A slot begins as zeros, the state before the first
  * token.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_STATE_SLOTS_H
 #define ENGINE_STATE_SLOTS_H

@@ -1,6 +1,7 @@
 /* Runs while a model is opened. An added token may repeat a token of the model under the
  * same id. Two ids for one text, or two texts for one id, are an error: the file is then
- * ambiguous. */
+ * ambiguous.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/added.h"
 
 #include "engine/tokenizer/json_reader.h"

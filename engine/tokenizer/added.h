@@ -1,5 +1,6 @@
 /* The added tokens of tokenizer.json: their entries in the vocab, and the tries that find
- * them in a text. */
+ * them in a text.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_ADDED_H
 #define ENGINE_TOKENIZER_ADDED_H
 

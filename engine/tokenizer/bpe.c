@@ -3,6 +3,8 @@
  * split at normalised added tokens, pre-tokenise into pieces, turn each piece into
  * symbols and merge them. Runs on any thread and only reads the vocab. The subtle point:
  * each segment is normalised alone, so that no character composes across an added token.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/bpe.h"
 

@@ -5,6 +5,8 @@
  * calls. Time is linear in the text (n log n for one long word). Text that is not valid
  * UTF-8 is accepted: each maximal ill-formed part becomes one U+FFFD, as in the decoders
  * of other languages, and decoding gives U+FFFD there.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_BPE_H
 #define ENGINE_TOKENIZER_BPE_H

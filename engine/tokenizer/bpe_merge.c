@@ -3,6 +3,8 @@
  * usual word; a long piece keeps its pairs in a binary heap. Both merge the same pairs in
  * the same order. Runs on the encoding thread. The subtle point: a heap entry is stale,
  * and skipped, when its place no longer holds a pair of that rank.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/bpe_merge.h"
 

@@ -1,5 +1,6 @@
 /* Byte-pair merging of one piece: the adjacent pair of lowest rank is merged, the
- * leftmost among equals, until no pair has a merge. One owner. */
+ * leftmost among equals, until no pair has a merge. One owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_BPE_MERGE_H
 #define ENGINE_TOKENIZER_BPE_MERGE_H
 

@@ -1,6 +1,7 @@
 /* GPT-2's byte-level alphabet, which writes each byte as one printable character. Bytes
  * that are printable in Latin-1 stand for themselves; the other 68 are numbered from
- * U+0100. */
+ * U+0100.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_BYTE_LEVEL_H
 #define ENGINE_TOKENIZER_BYTE_LEVEL_H
 

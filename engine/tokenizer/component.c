@@ -1,5 +1,6 @@
 /* Runs on the thread that opens the model. Refuses types that the table does not list,
- * keys that a type does not have, and deeply nested Sequences. */
+ * keys that a type does not have, and deeply nested Sequences.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/component.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* Reads the components of tokenizer.json: walks one member of the root, which may be a
- * Sequence of components, and reads each through a table of supported types. */
+ * Sequence of components, and reads each through a table of supported types.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_COMPONENT_H
 #define ENGINE_TOKENIZER_COMPONENT_H
 

@@ -5,6 +5,8 @@
  * automaton, fed with every byte once; the longest live prefix among them is what must be
  * held back. An incomplete character is held back by what it may become, too: the whole
  * character, or U+FFFD.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/detok.h"
 

@@ -17,6 +17,8 @@
  * Between pushes at most detok_max_pending() tokens wait. Tokens without text inside a
  * partial match could exceed that; then the partial match is abandoned and all of it is
  * released.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_DETOK_H
 #define ENGINE_TOKENIZER_DETOK_H

@@ -1,6 +1,7 @@
 /* Typed access to the objects of tokenizer.json. The only defaults are those of the call,
  * and no kind is converted to another. Errors quote texts of the file shortened, with
- * control characters replaced. */
+ * control characters replaced.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/json_reader.h"
 
 #include <stdarg.h>

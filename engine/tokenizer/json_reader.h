@@ -1,6 +1,8 @@
 /*
  * Strict reading of one JSON object. Every error names the path, what was expected and
  * what was found. A view: it owns nothing and lives on the caller's stack. Any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_JSON_READER_H
 #define ENGINE_TOKENIZER_JSON_READER_H

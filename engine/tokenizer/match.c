@@ -2,6 +2,8 @@
  * The conversation is decoded into pieces of text, then the prompt is compared with them
  * in order. A piece that a prompt may leave out is skipped where the prompt continues
  * otherwise; a new part that begins with the same characters is taken for the piece.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/match.h"
 

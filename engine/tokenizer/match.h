@@ -6,6 +6,8 @@
  * the unseen end of an answer (base/history.h), whole or up to the stop string; the bytes
  * of a character that an answer did not complete, as U+FFFD. Where the tokenizer has a
  * normal form or lower case, the prompt's characters are also compared in that.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_MATCH_H
 #define ENGINE_TOKENIZER_MATCH_H

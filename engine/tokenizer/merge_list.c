@@ -1,6 +1,8 @@
 /*
  * Reads model.merges. A merge names two tokens of model.vocab whose joined text is a
  * token too; its index is its rank. Runs while a model is opened.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/merge_list.h"
 

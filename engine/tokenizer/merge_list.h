@@ -1,4 +1,5 @@
-/* Reads the merges of a byte-pair model from tokenizer.json into a vocab. */
+/* Reads the merges of a byte-pair model from tokenizer.json into a vocab.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_MERGE_LIST_H
 #define ENGINE_TOKENIZER_MERGE_LIST_H
 

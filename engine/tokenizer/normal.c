@@ -2,6 +2,8 @@
  * Normal forms in three steps: decompose, order the marks, compose. utf8proc_map is not
  * used because it orders marks by insertion sort, which takes hours on 1 MB of combining
  * marks; here a long run is ordered by counting sort. Runs on any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/normal.h"
 

@@ -1,7 +1,8 @@
 /* Runs a pipeline's normalizer on one segment of text. Pure functions of const steps;
  * any thread. Unicode is utf8proc's version (15.0). Older tokenizer libraries know
  * fewer characters; on those they know, the normal forms agree by Unicode's stability
- * policy. */
+ * policy.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_NORMAL_H
 #define ENGINE_TOKENIZER_NORMAL_H
 

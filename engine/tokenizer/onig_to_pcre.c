@@ -4,6 +4,8 @@
  * U+180E and its \p{Han} means script extensions. Everything else (anchors, \w, \b, \h,
  * back references, nested classes, &&, inline options but i, possessive or lazy
  * intervals) is refused. Runs while a model is opened.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/onig_to_pcre.h"
 

@@ -1,5 +1,6 @@
 /* Translates patterns from Oniguruma's Ruby syntax to PCRE2's: the common part of both,
- * rewritten where the two give it different meanings. Pure; any thread. */
+ * rewritten where the two give it different meanings. Pure; any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_ONIG_TO_PCRE_H
 #define ENGINE_TOKENIZER_ONIG_TO_PCRE_H
 

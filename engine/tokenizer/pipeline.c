@@ -2,6 +2,8 @@
  * Reads normalizer and pre_tokenizer of tokenizer.json as steps; postproc.c reads
  * post_processor and decoder. Runs while a model is opened. Digits, Punctuation and
  * WhitespaceSplit become Splits at a class of characters.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/pipeline.h"
 

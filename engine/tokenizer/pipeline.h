@@ -4,6 +4,8 @@
  * Each stage is a flat list of steps read from tokenizer.json; Sequences are flattened. A
  * step of an unknown type or with an unsupported option is a load error that names its
  * path. Const after load. normal.c, pretok.c and token_bytes.c run the steps.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_PIPELINE_H
 #define ENGINE_TOKENIZER_PIPELINE_H

@@ -2,6 +2,8 @@
  * Runs while a model is opened. A post-processor may put tokens before and after a text;
  * its `pair` form has no use here and is not read. A decoder's Strip is supported as
  * leading spaces of a whole text. vocab.c checks that the ids of a template exist.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/postproc.h"
 

@@ -1,5 +1,6 @@
 /* Reads post_processor (ids put around a text) and decoder (how a token becomes bytes) of
- * tokenizer.json. */
+ * tokenizer.json.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_POSTPROC_H
 #define ENGINE_TOKENIZER_POSTPROC_H
 

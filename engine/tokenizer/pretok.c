@@ -3,6 +3,8 @@
  * level, Metaspace) rewrite it. A pattern is matched against one piece at a time, without
  * the text around it. Time is linear if the patterns are; regex.c limits them. Runs on
  * the encoding thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/pretok.h"
 

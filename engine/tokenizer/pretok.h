@@ -1,6 +1,7 @@
 /* Runs a pipeline's pre-tokenizer: splits a normalised segment into pieces; merges
  * never cross their bounds. A struct serves one call at a time and owns its memory; the
- * pipeline is shared. */
+ * pipeline is shared.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_PRETOK_H
 #define ENGINE_TOKENIZER_PRETOK_H
 

@@ -2,6 +2,8 @@
  * Compiles and matches the tokenizer's patterns with PCRE2. Compiled code is const and
  * shared; a scan and its match data belong to one call. Match limits bound the time of
  * any pattern on any text. onig_to_pcre.c has translated a pattern before PCRE2 sees it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/regex.h"
 

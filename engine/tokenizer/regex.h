@@ -5,6 +5,8 @@
  * look-around and quantifiers are accepted; constructs to which PCRE2 gives another
  * meaning are translated or refused (onig_to_pcre.h), and so is a pattern that matches
  * the empty string. Const after compile; the state of matching is the caller's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_REGEX_H
 #define ENGINE_TOKENIZER_REGEX_H

@@ -2,6 +2,8 @@
  * Matches are found from left to right, the longest at each place. A match that
  * single_word forbids is skipped as a whole. lstrip and rstrip extend a match over the
  * white space around it. Runs on any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/segment.h"
 

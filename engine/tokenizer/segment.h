@@ -1,4 +1,5 @@
-/* Splits a text at its added tokens. A cursor over a text; any thread. */
+/* Splits a text at its added tokens. A cursor over a text; any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_SEGMENT_H
 #define ENGINE_TOKENIZER_SEGMENT_H
 

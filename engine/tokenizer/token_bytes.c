@@ -1,5 +1,6 @@
 /* Runs while a model is opened. No decoder step lengthens a token's text, so one block of
- * the total length of the texts holds the bytes of all tokens. */
+ * the total length of the texts holds the bytes of all tokens.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/token_bytes.h"
 
 #include "engine/base/utf8.h"

@@ -1,4 +1,5 @@
-/* The bytes of each token of a vocab: its text after the decoder's steps. */
+/* The bytes of each token of a vocab: its text after the decoder's steps.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_TOKEN_BYTES_H
 #define ENGINE_TOKENIZER_TOKEN_BYTES_H
 

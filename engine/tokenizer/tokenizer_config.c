@@ -2,6 +2,8 @@
  * add_bos_token and add_eos_token of tokenizer_config.json, the only members that change
  * ids. Runs on the thread that opens the model, after tokenizer.json has been read. Other
  * members are ignored: they name classes of Python libraries, or templates.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/tokenizer_config.h"
 

@@ -1,4 +1,5 @@
-/* tokenizer_config.json: whether begin and end tokens are put around a text. */
+/* tokenizer_config.json: whether begin and end tokens are put around a text.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_TOKENIZER_CONFIG_H
 #define ENGINE_TOKENIZER_TOKENIZER_CONFIG_H
 

@@ -1,5 +1,6 @@
 /* A trie whose edges are one hash map. Built by one thread, then read by any; a search
- * allocates nothing. */
+ * allocates nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/trie.h"
 
 static uint64_t edge(int32_t node, char byte)

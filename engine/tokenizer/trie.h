@@ -1,6 +1,7 @@
 /* A map from byte strings to int32 that is searched in a text: the leftmost match, the
  * longest at its place. Built once, then read by any thread. A search takes at most the
- * text's length times the longest string's. */
+ * text's length times the longest string's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_TRIE_H
 #define ENGINE_TOKENIZER_TRIE_H
 

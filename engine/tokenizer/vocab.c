@@ -3,6 +3,8 @@
  * tables derived from them. Runs on the thread that opens the model. Everything is
  * checked here, so that encoding can trust the tables: ids in range, merges of existing
  * tokens, patterns that compile. The JSON tree is freed before vocab_load returns.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/vocab.h"
 

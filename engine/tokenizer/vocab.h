@@ -5,6 +5,8 @@
  * add_eos_token), then const: any number of threads may encode and decode with one
  * vocab. Only byte-pair encoding is supported. An unsupported component or option is a
  * load error that names its JSON path, what was expected and what was found.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_TOKENIZER_VOCAB_H
 #define ENGINE_TOKENIZER_VOCAB_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents, their split, the tokenizer and the token stream of the training run.
 
   bpe.py fit FOLDER FILE...            trains tokenizer.json on the training documents

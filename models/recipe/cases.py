@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small random models of the golden files and of the self-test.
 
 A case is a config and how its tensors are stored. Shapes are odd on purpose: widths

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """config.json of every architecture: known fields, defaults, refusals.
 
 A field that is unknown, or known but not honoured by the arithmetic, is an error that

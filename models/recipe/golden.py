@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the golden files: golden.py FOLDER, one sub-folder a case.
 
 config.json and weights as a checkpoint has them, golden.json (ids, the greedy ids that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sequence mixers and feed-forward layers, each in two forms that must agree.
 
 `parallel` sees all T rows of a sequence at once (matrices, convolutions, masks);

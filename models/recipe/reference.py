@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reference of every architecture: clear, slow, float64 unless told otherwise.
 
 Loads a model folder strictly and runs it token by token or all at once; both forms

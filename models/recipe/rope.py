@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rotary position tables (arXiv 2104.09864) with the scalings found in checkpoints.
 
 One table is made when a model is opened and never changes: a recurrent state holds

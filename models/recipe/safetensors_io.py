@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads and writes safetensors files and sharded folders as torch tensors.
 
 Owns the byte layout only: an 8-byte little-endian header length, a JSON header, then

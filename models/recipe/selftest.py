@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """reference.py --self-test: both forms of every case agree, and the properties hold."""
 import math
 

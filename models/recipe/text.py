@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text in and out of a reference model: generation and scoring."""
 import json
 import lzma

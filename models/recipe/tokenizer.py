@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Byte-level BPE of a tokenizer.json, in plain Python: encode and decode.
 
 Understands what the embedded model's file holds: a BPE model without dropout or unknown

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains the embedded model and writes its folder.
 
   train.py --tokens DIR --tokenizer DIR --out DIR [--seconds S] [--device cuda] ...

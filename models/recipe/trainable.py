@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransXSSM as a torch module for training: batched, mixed precision, chunked scan.
 
 The mathematics is reference.py's; parameters are named as the stored tensors, except

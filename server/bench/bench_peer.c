@@ -1,4 +1,5 @@
-/* Finding, starting, asking. */
+/* Finding, starting, asking.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_peer.h"
 
 #include <errno.h>

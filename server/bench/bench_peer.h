@@ -4,6 +4,8 @@
  *
  * One line to it is one run, one line back the seconds it took. The subtle point: it
  * computes the context that we fill, once, outside of what is timed.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_BENCH_BENCH_PEER_H
 #define SERVER_BENCH_BENCH_PEER_H

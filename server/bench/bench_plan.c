@@ -1,4 +1,5 @@
-/* From lists to cases. */
+/* From lists to cases.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_plan.h"
 
 #include <errno.h>

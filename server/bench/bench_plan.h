@@ -1,6 +1,8 @@
 /*
  * What `ssmd bench` measures: the cases of its lists, in the order in which they
  * alternate. Main thread. Refuses a list that is no list of numbers in range.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_BENCH_BENCH_PLAN_H
 #define SERVER_BENCH_BENCH_PLAN_H

@@ -1,4 +1,5 @@
-/* Medians, fractions, and how they are written. */
+/* Medians, fractions, and how they are written.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_report.h"
 
 #include <math.h>

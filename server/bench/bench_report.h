@@ -5,6 +5,8 @@
  * call: bytes over time over the read limit, and the sum of each kind of operation over
  * its own limit over time. A limit of 0 was not measured, for want of instructions that
  * reach it: it and its fractions are told as such, null in JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_BENCH_BENCH_REPORT_H
 #define SERVER_BENCH_BENCH_REPORT_H

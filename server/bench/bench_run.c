@@ -1,4 +1,5 @@
-/* Submitting, stepping, timing. */
+/* Submitting, stepping, timing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_run.h"
 
 #include "engine/measure.h"

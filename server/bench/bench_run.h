@@ -6,6 +6,8 @@
  * times whole steps. The subtle point: the first step of decoding reads a token that
  * nobody sampled; it is not timed either. Refuses a run that emits other than the tokens
  * that are counted.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_BENCH_BENCH_RUN_H
 #define SERVER_BENCH_BENCH_RUN_H

@@ -1,4 +1,5 @@
-/* Host statistics from /proc. Any thread; keeps no state. */
+/* Host statistics from /proc. Any thread; keeps no state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/host_stats.h"
 
 #include <stdio.h>

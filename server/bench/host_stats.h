@@ -2,6 +2,8 @@
  * Statistics of the host during a benchmark: load, processor time stolen by other guests,
  * resident memory of this process. Read from /proc. Any thread; a value that the system
  * does not give is zero.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_BENCH_HOST_STATS_H
 #define SERVER_BENCH_HOST_STATS_H

@@ -2,6 +2,8 @@
  * A bash function that completes ssmd: commands, the options of each, the values of options
  * that have names, folders where an option wants one. Everything else falls to bash's
  * completion of files.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/bash_completion.h"
 

@@ -1,5 +1,6 @@
 /* What the commands share: how output is written, how a refusal reads and which exit code
- * it has. Main thread. */
+ * it has. Main thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/cmd/cmd.h"
 
 #include <stdio.h>

@@ -2,6 +2,8 @@
  * The commands. Each is one file, cmd_<name>.c, and returns the process's exit code:
  * 0 done, 1 failed while running, 2 bad usage, configuration or model. command.c holds the
  * table, main.c reads the configuration; a command gets it whole and owns nothing of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_CMD_CMD_H
 #define SERVER_CMD_CMD_H

@@ -8,6 +8,8 @@
  * measured in a first round that also warms up, and slots and pages are given back behind
  * every case, so that what is resident is the case's own; but for the scratch, of which
  * what an earlier case of the format touched stays.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "server/bench/bench_peer.h"

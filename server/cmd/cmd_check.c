@@ -1,6 +1,8 @@
 /*
  * `ssmd check`: opens what `ssmd serve` would open and tells what it found, without a
  * socket. Main thread. By the time it runs the configuration has been read and accepted.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/cmd.h"
 

@@ -3,6 +3,8 @@
  * Main thread. Adds nothing to the ids, loads no tokenizer, never stops at an end token.
  * The subtle point: a row is written as the engine's own f32, so files compare bit by
  * bit.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/arena.h"
 #include "server/cmd/cmd.h"

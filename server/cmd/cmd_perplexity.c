@@ -6,6 +6,8 @@
  * is not scored; without it a window's first id is not scored. Nothing is carried over.
  * The last id of a window is a target only, so bos + a full window still is `context`
  * inputs. Nats are summed in f64. Reads plain text only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"

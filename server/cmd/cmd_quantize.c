@@ -5,6 +5,8 @@
  * when it is whole; on any failure the passing folder is removed. Refuses an OUT that
  * exists. The model's other files are copied as they are (configuration, tokenizer,
  * licences), its weights in whatever format are not.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/cmd.h"
 

@@ -1,5 +1,6 @@
 /* `ssmd serve`: sets up the log, runs the loop and picks the exit code: what keeps it from
- * serving is configuration or model. Main thread. */
+ * serving is configuration or model. Main thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/cmd/cmd.h"
 #include "server/routes/routes.h"
 #include "server/serve/json_log.h"

@@ -1,6 +1,8 @@
 /*
  * The commands with their own flags and help texts. A new command is a file cmd_<name>.c,
  * its function in cmd.h, and a row here.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/command.h"
 

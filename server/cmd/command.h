@@ -1,6 +1,8 @@
 /*
  * The table of commands: what each takes, what its help says, the function that runs it.
  * Dispatch, help, manual page and completion read it. Constant; any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_CMD_COMMAND_H
 #define SERVER_CMD_COMMAND_H

@@ -2,6 +2,8 @@
  * The page about configuration: prose here, a table for each section from the option
  * table. Pure; any thread. The subtle point: a bar inside a cell is escaped, or it would
  * end the cell.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/config_page.h"
 

@@ -1,5 +1,7 @@
 /*
  * Help pages: prose here, everything a command takes from its row and the option table.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/help.h"
 

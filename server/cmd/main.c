@@ -1,6 +1,8 @@
 /*
  * The program's entry: finds the command, reads the configuration for it, runs it. Main
  * thread. Refuses unknown commands and arguments with one line and exit code 2.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/bash_completion.h"
 #include "server/cmd/cmd.h"

@@ -2,6 +2,8 @@
  * ssmd(1). The prose is here; commands, options, defaults and help come from their tables.
  * The subtle point: text of a table is escaped, for man(7) reads a backslash, a hyphen and
  * a line that begins with a dot or a quote as its own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/man_page.h"
 

@@ -1,6 +1,8 @@
 /*
  * The manual page ssmd(1) in man(7) macros, made of the command table and the option table.
  * `make` writes it at build time with `ssmd --print-man`.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_CMD_MAN_PAGE_H
 #define SERVER_CMD_MAN_PAGE_H

@@ -2,6 +2,8 @@
  * The keys of the configuration and the order in which they are read. Main thread, at
  * start. Refuses anything it does not know. The subtle point: flags are walked first, for
  * they name the file, but applied last, for they win.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/config/config.h"
 

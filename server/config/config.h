@@ -10,6 +10,8 @@
  * after.
  *
  * Durations are seconds, fractions allowed. Sizes are bytes; "512MiB" is understood too.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_CONFIG_CONFIG_H
 #define SERVER_CONFIG_CONFIG_H

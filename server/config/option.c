@@ -3,6 +3,8 @@
  * parser (parse_*) after its JSON type has been checked, so that limits are written once.
  * Refuses: unknown names, wrong types, values outside the limits, NUL inside strings.
  * The subtle point: a field changes only when its value was accepted whole.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/config/option.h"
 

@@ -6,6 +6,8 @@
  * such keys are members of a nested object in JSON, and rows with one prefix stand
  * together in the table. Nothing here knows which options exist; config.c does. One
  * thread, no global state.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_CONFIG_OPTION_H
 #define SERVER_CONFIG_OPTION_H

@@ -3,6 +3,8 @@
  * apart. The subtle point: rows with a common dotted prefix stand together in a table, so
  * one look at the row before is enough to know whether an object opens or closes. One
  * level of dots.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/config/option_print.h"
 

@@ -1,6 +1,8 @@
 /*
  * An option table as text: the JSON of --print-config and configs/default.json, and the
  * help. Pure functions into a buf; a failed growth shows in the buf.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_CONFIG_OPTION_PRINT_H
 #define SERVER_CONFIG_OPTION_PRINT_H

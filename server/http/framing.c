@@ -1,4 +1,5 @@
-/* Header checks and percent-decoding. Pure. */
+/* Header checks and percent-decoding. Pure.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/framing.h"
 
 #include <string.h>

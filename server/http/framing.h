@@ -4,6 +4,8 @@
  * same bytes: a name that is no token (space before the colon), two Content-Length, two
  * Host, Content-Length beside Transfer-Encoding, codings other than chunked, NUL in a
  * value.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_HTTP_FRAMING_H
 #define SERVER_HTTP_FRAMING_H

@@ -3,6 +3,8 @@
  * timeout in a uv_timer, one MHD_run whenever either fires. Loop thread only. The library
  * never sees a percent-decoded path, and its own limits lie above ours, so that our
  * answers win.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/http/http.h"
 

@@ -9,6 +9,8 @@
  * the head, never in between; a sleeping socket is in no event set, so reaper.c polls
  * it; a call lives until both the owner's `done` ran and the library let go of its
  * reader.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_HTTP_HTTP_H
 #define SERVER_HTTP_HTTP_H

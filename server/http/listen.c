@@ -1,4 +1,5 @@
-/* socket, bind, listen, and the options that accepted sockets inherit. */
+/* socket, bind, listen, and the options that accepted sockets inherit.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/listen.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* The listening socket. Start of the process, main thread. */
+/* The listening socket. Start of the process, main thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_HTTP_LISTEN_H
 #define SERVER_HTTP_LISTEN_H
 

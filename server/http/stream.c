@@ -1,4 +1,5 @@
-/* A byte queue with a high and a low mark. */
+/* A byte queue with a high and a low mark.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/stream.h"
 
 #include <string.h>

@@ -2,6 +2,8 @@
  * The bytes of one streamed answer between the engine's events and the client's reading.
  * Loop thread; one owner. Writers append to `out`; the HTTP side takes from its front.
  * Past its limit the owner pauses the jobs that feed it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_HTTP_STREAM_H
 #define SERVER_HTTP_STREAM_H

@@ -1,4 +1,5 @@
-/* The steps from a body to the engine's queue, and the events on their way to an answer. */
+/* The steps from a body to the engine's queue, and the events on their way to an answer.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/generation.h"
 
 #include "engine/base/mem.h"

@@ -7,6 +7,8 @@
  * conn.priv, and its row of route_ops names the functions below. A job counts in admit
  * from admission to its last event; all jobs are submitted in one go, so either all of
  * them wait in the engine or the request fails whole.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_GENERATION_H
 #define SERVER_ROUTES_GENERATION_H

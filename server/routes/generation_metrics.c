@@ -1,4 +1,5 @@
-/* Counting events. */
+/* Counting events.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/generation_metrics.h"
 
 void generation_metrics_hit(struct conn *c, const struct event *ev)

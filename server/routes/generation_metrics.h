@@ -1,6 +1,8 @@
 /*
  * What a generation's events count: tokens and times, in the process's metrics and in the
  * conn. Loop thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_GENERATION_METRICS_H
 #define SERVER_ROUTES_GENERATION_METRICS_H

@@ -1,4 +1,5 @@
-/* Finding, loading, saving. Functions of workers are marked. */
+/* Finding, loading, saving. Functions of workers are marked.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/generation_state.h"
 
 #include "engine/base/log.h"

@@ -11,6 +11,8 @@
  *
  * Loop thread unless said otherwise. The subtle point: while a lease is out a task is
  * active, and a conn outlives its task; whoever waits for the conns waits for the leases.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_GENERATION_STATE_H
 #define SERVER_ROUTES_GENERATION_STATE_H

@@ -1,4 +1,5 @@
-/* The codec between api/completion_* and a generation. */
+/* The codec between api/completion_* and a generation.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_completions.h"
 
 #include "api/completion_response.h"

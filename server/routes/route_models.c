@@ -1,4 +1,5 @@
-/* The one served model, as a list and by its id. */
+/* The one served model, as a list and by its id.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_models.h"
 
 #include "api/models.h"

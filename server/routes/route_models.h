@@ -1,4 +1,5 @@
-/* GET /v1/models and /v1/models/{id}. Loop thread; answered at once. */
+/* GET /v1/models and /v1/models/{id}. Loop thread; answered at once.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_ROUTES_ROUTE_MODELS_H
 #define SERVER_ROUTES_ROUTE_MODELS_H
 

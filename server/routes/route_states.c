@@ -1,4 +1,5 @@
-/* Names, and the steps of the two routes. */
+/* Names, and the steps of the two routes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_states.h"
 
 #include "api/states.h"

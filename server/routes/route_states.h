@@ -3,6 +3,8 @@
  * states that move no bytes. Loop thread; tasks touch the disk. The subtle point: the list
  * opens each object, so it takes as long as there are objects, and
  * OBJECT_STORE_TENANT_OBJECTS bounds them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_ROUTE_STATES_H
 #define SERVER_ROUTES_ROUTE_STATES_H

@@ -1,4 +1,5 @@
-/* Health, metrics, OPTIONS: one step each. */
+/* Health, metrics, OPTIONS: one step each.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_status.h"
 
 #include "server/serve/reply.h"

@@ -2,6 +2,8 @@
  * What load balancers, Kubernetes and Prometheus ask: GET /livez, /readyz and /health,
  * /metrics; and OPTIONS of every path. Loop thread; each is answered at once from what the
  * loop has, without waiting for the engine.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_ROUTE_STATUS_H
 #define SERVER_ROUTES_ROUTE_STATUS_H

@@ -1,4 +1,5 @@
-/* Each route is two steps around a task. */
+/* Each route is two steps around a task.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_tokenize.h"
 
 #include "api/tokenize.h"

@@ -1,5 +1,6 @@
 /* POST /tokenize and /detokenize. Loop thread; a worker parses, asks the engine and writes
- * the answer, so that four megabytes cost the loop nothing. */
+ * the answer, so that four megabytes cost the loop nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_ROUTES_ROUTE_TOKENIZE_H
 #define SERVER_ROUTES_ROUTE_TOKENIZE_H
 

@@ -1,4 +1,5 @@
-/* Buffers, then PUT, then GET. Functions of workers are marked. */
+/* Buffers, then PUT, then GET. Functions of workers are marked.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_transfer.h"
 
 #include "api/states.h"

@@ -8,6 +8,8 @@
  * Buffers are allocated with the first byte only; transfers that have them are limited, of
  * a tenant and in all. The subtle point: an upload that does not end well leaves a
  * temporary file, which a task removes; the conn lives until that is done.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_ROUTE_TRANSFER_H
 #define SERVER_ROUTES_ROUTE_TRANSFER_H

@@ -1,6 +1,8 @@
 /*
  * The page's text and its headers. Its script and style run by a nonce drawn for each
  * answer, so the policy allows nothing else, and requests go to this server only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/routes/route_webpage.h"
 

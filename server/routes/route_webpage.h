@@ -1,5 +1,6 @@
 /* The embedded web page at `/`: one document, nothing fetched from elsewhere. Loop
- * thread. */
+ * thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_ROUTES_ROUTE_WEBPAGE_H
 #define SERVER_ROUTES_ROUTE_WEBPAGE_H
 

@@ -1,4 +1,5 @@
-/* One line for each endpoint. */
+/* One line for each endpoint.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/routes.h"
 
 #include "server/routes/route_completions.h"

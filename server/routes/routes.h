@@ -1,4 +1,5 @@
-/* The table from a route to what it does. Any thread. */
+/* The table from a route to what it does. Any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_ROUTES_ROUTES_H
 #define SERVER_ROUTES_ROUTES_H
 

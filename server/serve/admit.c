@@ -1,4 +1,5 @@
-/* The queue's limit. The drain rate is an exponential average over RATE_SECONDS. */
+/* The queue's limit. The drain rate is an exponential average over RATE_SECONDS.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/admit.h"
 
 #include <math.h>

@@ -4,6 +4,8 @@
  * The unit is a job, the engine's request for one prompt. The queue is full when more
  * jobs would wait than queue_limit beyond what free sequences will take at once. Time is
  * an argument; nothing here knows the engine.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_ADMIT_H
 #define SERVER_SERVE_ADMIT_H

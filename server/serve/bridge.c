@@ -4,6 +4,8 @@
  * Each function is marked by its thread through its section. The subtle point: emit runs
  * inside engine_step, where an allocation is fatal, so the outbox's blocks are as large
  * as they will ever be; their untouched pages cost nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/serve/bridge.h"
 

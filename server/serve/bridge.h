@@ -19,6 +19,8 @@
  * Borrowed: a submitted request's arrays, until `taken` answers it. The states that LOAD
  * and FINISH bring are leased until bridge_return; bridge_close takes back those that are
  * out, when no task is active any more.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_BRIDGE_H
 #define SERVER_SERVE_BRIDGE_H

@@ -1,4 +1,5 @@
-/* Asking, writing, walking. */
+/* Asking, writing, walking.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/cache_writer.h"
 
 #include "engine/base/log.h"

@@ -8,6 +8,8 @@
  * are likely to be hit follow, until drain_timeout. generation_state.c finds and loads
  * what is in the disk cache. Once a minute a task walks the directory for what other
  * processes have changed there. Loop thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_CACHE_WRITER_H
 #define SERVER_SERVE_CACHE_WRITER_H

@@ -1,4 +1,5 @@
-/* The callbacks of http.c, the driver of steps, and the conn's life. */
+/* The callbacks of http.c, the driver of steps, and the conn's life.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/conn.h"
 
 #include "api/problem.h"

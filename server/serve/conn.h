@@ -7,6 +7,8 @@
  * has answered for each of its jobs and the route lets it go: tasks and jobs borrow from
  * it. A fault at any step ends in conn_fail. The subtle point: a refused request's body
  * is read to its end before the answer, or the client would see a reset instead.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_CONN_H
 #define SERVER_SERVE_CONN_H

@@ -1,4 +1,5 @@
-/* id = serial << 32 | slot. */
+/* id = serial << 32 | slot.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/job.h"
 
 #include "engine/base/mem.h"

@@ -2,6 +2,8 @@
  * A job: the engine's request for one prompt of one connection, and the table that finds
  * it by the id that the engine's events carry. Loop thread. An id is never used twice, so an
  * event of a job that is gone finds nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_JOB_H
 #define SERVER_SERVE_JOB_H

@@ -1,5 +1,6 @@
 /* {"time":"2026-01-02T03:04:05.678Z","level":"info","event":"…",fields}. Allocates
- * nothing. */
+ * nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/json_log.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /*
  * The process's log: one JSON object a line on stderr, with time, level and event name.
  * json_log_line is a log_sink_fn: any thread; each line is one write, so lines never mix.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_JSON_LOG_H
 #define SERVER_SERVE_JSON_LOG_H

@@ -1,5 +1,6 @@
 /* The key file and the constant-time compare. A reload makes a new struct: a broken file
- * leaves the old keys in force. */
+ * leaves the old keys in force.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/keys.h"
 
 #include "engine/base/arena.h"

@@ -5,6 +5,8 @@
  * that begin with # are skipped. Keys are compared in constant time, all of them at each
  * call, so that neither a key's length match nor its place in the file shows in the time
  * taken.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_KEYS_H
 #define SERVER_SERVE_KEYS_H

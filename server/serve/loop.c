@@ -1,6 +1,8 @@
 /*
  * The loop: opening, phases, signals, closing. The tick moves phases on; the wake-up,
  * sent by the engine thread and coalesced by libuv, drains everything that has come.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/serve/loop.h"
 

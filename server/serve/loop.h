@@ -2,6 +2,8 @@
  * The event loop of `ssmd serve`: opens everything, turns until a signal or a fault,
  * closes everything. Main thread. Its handles and the order of opening and closing are
  * private to loop.c; what connections may touch is in server.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_LOOP_H
 #define SERVER_SERVE_LOOP_H

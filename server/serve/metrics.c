@@ -1,4 +1,5 @@
-/* The page, family by family. A family is announced once, then its series follow. */
+/* The page, family by family. A family is announced once, then its series follow.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/metrics.h"
 
 #include "server/serve/route.h"

@@ -3,6 +3,8 @@
  *
  * Every family and every label combination is on the page from the first scrape. Label
  * values are bounded: route templates, known status codes, enumerations.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_METRICS_H
 #define SERVER_SERVE_METRICS_H

@@ -1,5 +1,6 @@
 /* /proc/self, RLIMIT_NOFILE and the service manager's socket. Allocates nothing through
- * mem. */
+ * mem.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/process.h"
 
 #include <dirent.h>

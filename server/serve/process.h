@@ -1,6 +1,8 @@
 /*
  * This process's figures from /proc, its file limit, and messages to the service manager.
  * Linux.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_PROCESS_H
 #define SERVER_SERVE_PROCESS_H

@@ -2,6 +2,8 @@
  * Deadlines and hang-ups. A sleeping socket is in no event set, so all sockets with work
  * on them are polled, many in one call; a client that shut down its sending side counts
  * as gone.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/serve/reaper.h"
 

@@ -2,6 +2,8 @@
  * What no callback reports: clients that left a sleeping socket, requests and bodies that
  * take too long, streams that are not read or are silent; and the routes' own ticks. Loop
  * thread, at each tick.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_REAPER_H
 #define SERVER_SERVE_REAPER_H

@@ -1,4 +1,5 @@
-/* The fields of every answer, and errors as bodies. */
+/* The fields of every answer, and errors as bodies.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/reply.h"
 
 #include "api/problem.h"

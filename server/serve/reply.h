@@ -2,6 +2,8 @@
  * Answers of a conn: what every response has besides its own fields (X-Request-Id, CORS,
  * Connection), and error bodies. Loop thread. Each sends at most one head per conn; a conn
  * whose client has left only counts it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_REPLY_H
 #define SERVER_SERVE_REPLY_H

@@ -1,4 +1,5 @@
-/* The checks of a head, one function each. Loop thread. */
+/* The checks of a head, one function each. Loop thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/request_head.h"
 
 #include "engine/base/mem.h"

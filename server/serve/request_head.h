@@ -1,4 +1,5 @@
-/* What is checked of a request before its body is read, in the order of the answers. */
+/* What is checked of a request before its body is read, in the order of the answers.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SERVER_SERVE_REQUEST_HEAD_H
 #define SERVER_SERVE_REQUEST_HEAD_H
 

@@ -1,4 +1,5 @@
-/* Routes. Labels are the endpoints' distinct templates, then "/", then "other". */
+/* Routes. Labels are the endpoints' distinct templates, then "/", then "other".
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/route.h"
 
 #include "server/http/framing.h"

@@ -1,6 +1,8 @@
 /*
  * Request target -> route: percent-decoding, the api's table of endpoints, and the routes
  * that are the process's own (the page at /, OPTIONS). Pure functions; any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_ROUTE_H
 #define SERVER_SERVE_ROUTE_H

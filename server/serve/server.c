@@ -1,4 +1,5 @@
-/* Whether new requests are accepted, and the clock. Loop thread. */
+/* Whether new requests are accepted, and the clock. Loop thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/server.h"
 
 static const uint64_t STUCK_NS = 60u * 1000000000ull;

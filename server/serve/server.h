@@ -3,6 +3,8 @@
  * served model, counters and the phase. Loop thread; nothing here is touched by another
  * thread, and what is shared with the engine thread is behind `bridge`. loop.c owns the
  * struct and everything in it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_SERVER_H
 #define SERVER_SERVE_SERVER_H

@@ -1,4 +1,5 @@
-/* The worker's side, the limit, and a task's two ends on the loop thread. */
+/* The worker's side, the limit, and a task's two ends on the loop thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/task.h"
 
 #include <stdlib.h>

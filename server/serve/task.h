@@ -7,6 +7,8 @@
  * `run` touches its own struct, what the struct's owner leaves to it until `done`, pure
  * functions and the const ones of the engine. The subtle point: the struct, and what it
  * borrows, must stay in place until `done` has run, which it always does.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_SERVE_TASK_H
 #define SERVER_SERVE_TASK_H

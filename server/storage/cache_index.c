@@ -1,4 +1,5 @@
-/* Order, look-up, and the merge. */
+/* Order, look-up, and the merge.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/cache_index.h"
 
 #include "engine/base/hash.h"

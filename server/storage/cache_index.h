@@ -4,6 +4,8 @@
  * is the index's from insertion on, and the ledger's as long as it is not evicted.
  *
  * Memory alone, under the ledger's lock.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_STORAGE_CACHE_INDEX_H
 #define SERVER_STORAGE_CACHE_INDEX_H

@@ -1,4 +1,5 @@
-/* Names, look-up, and the three levels of directories. */
+/* Names, look-up, and the three levels of directories.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/disk_cache.h"
 
 #include "engine/base/hash.h"

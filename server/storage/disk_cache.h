@@ -14,6 +14,8 @@
  *
  * Any thread: index and ledger are used under the ledger's lock, which each function
  * takes. Functions that touch the disk are for workers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_STORAGE_DISK_CACHE_H
 #define SERVER_STORAGE_DISK_CACHE_H

@@ -1,4 +1,5 @@
-/* Sums, limits, and the order in which persisted prefixes go. */
+/* Sums, limits, and the order in which persisted prefixes go.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/ledger.h"
 
 #include "engine/base/map.h"

@@ -13,6 +13,8 @@
  * or the walk of a tenant's directory, so that ledger and directory change together
  * (workers only: it waits for the disk); `lock` around every function that says so, in
  * memory alone, short enough for the loop thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_STORAGE_LEDGER_H
 #define SERVER_STORAGE_LEDGER_H

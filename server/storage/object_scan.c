@@ -1,4 +1,5 @@
-/* Counting objects, finding prefixes, tenant by tenant. */
+/* Counting objects, finding prefixes, tenant by tenant.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/object_scan.h"
 
 #include "engine/base/log.h"

@@ -6,6 +6,8 @@
  * A tenant's directory is walked under the ledger's `files`, so that nothing of this
  * process comes or goes meanwhile; what it is still writing is the ledger's to add. The
  * new state of the index is one merge. uv workers only, but for the store's opening.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_STORAGE_OBJECT_SCAN_H
 #define SERVER_STORAGE_OBJECT_SCAN_H

@@ -1,4 +1,5 @@
-/* openat and its kin, from the directory downward. */
+/* openat and its kin, from the directory downward.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/object_store.h"
 
 #include "api/states.h"

@@ -14,6 +14,8 @@
  *
  * Everything here blocks on the disk: uv workers only, but for open and close. A struct
  * store is constant while it is open; what changes behind it is the ledger's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_STORAGE_OBJECT_STORE_H
 #define SERVER_STORAGE_OBJECT_STORE_H

@@ -1,4 +1,5 @@
-/* Reservations, temporaries, locks and renames. */
+/* Reservations, temporaries, locks and renames.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/object_writer.h"
 
 #include "server/storage/object_scan.h"

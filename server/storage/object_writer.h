@@ -9,6 +9,8 @@
  *
  * Blocks on the disk: uv workers only. One owner. The subtle point: an object that is
  * replaced does not count against the one that replaces it, while both are there.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_STORAGE_OBJECT_WRITER_H
 #define SERVER_STORAGE_OBJECT_WRITER_H

@@ -1,5 +1,5 @@
 /* Routes: every endpoint is found by its method, HEAD included; all else is 404 or 405.
- */
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Bodies of /v1/completions: shapes, prompts, checks between fields, budgets, memory. */
+/* Bodies of /v1/completions: shapes, prompts, checks between fields, budgets, memory.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/completion_request.h"
 #include "engine/base/buf.h"
 #include "engine/base/mem.h"

@@ -1,5 +1,6 @@
 /* Answers to /v1/completions: whole and streamed, several choices and prompts, echo,
- * ranking, usage, failures, and a stream's pieces making the whole. */
+ * ranking, usage, failures, and a stream's pieces making the whole.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/completion_response.h"
 #include "api/sse.h"
 #include "engine/base/json.h"

@@ -1,4 +1,5 @@
-/* Where the tokens of an echoed prompt begin, in characters. */
+/* Where the tokens of an echoed prompt begin, in characters.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/echo.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* The logprobs object: names of tokens, values, alternatives, and two halves made one. */
+/* The logprobs object: names of tokens, values, alternatives, and two halves made one.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/logprobs.h"
 #include "tests/lib/json_same.h"
 

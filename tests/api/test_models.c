@@ -1,4 +1,5 @@
-/* Model objects. */
+/* Model objects.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/models.h"
 #include "tests/lib/json_same.h"
 

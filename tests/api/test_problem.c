@@ -1,4 +1,5 @@
-/* The mapping of every error code, and what a body may and may not show. */
+/* The mapping of every error code, and what a body may and may not show.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/problem.h"
 #include "tests/lib/json_same.h"
 

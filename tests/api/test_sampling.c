@@ -1,6 +1,7 @@
 /* Every numeric field at, below and beyond its limits, fractional, and of each wrong
  * type; and the lists among the generation fields. All through
- * completion_request_parse. */
+ * completion_request_parse.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/completion_request.h"
 #include "api/problem.h"
 

@@ -1,4 +1,5 @@
-/* Names of state objects, and what responses report about states. */
+/* Names of state objects, and what responses report about states.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/states.h"
 #include "tests/lib/json_same.h"
 

@@ -1,4 +1,5 @@
-/* Bodies of /tokenize and /detokenize, and their answers. */
+/* Bodies of /tokenize and /detokenize, and their answers.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "api/tokenize.h"
 #include "engine/base/mem.h"
 #include "tests/lib/json_same.h"

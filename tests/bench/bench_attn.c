@@ -3,6 +3,8 @@
  * depths beside the memory's read speed, prefill beside the FMA limit, storing. Pages are
  * laid out as in a model of 12 layers, scattered. Not a test: nothing is asserted.
  * Usage: bench_attn [threads [level [decode | prefill]]].
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"

@@ -6,6 +6,8 @@
  *
  * Prints a line for each measure: what, how often, microseconds each. Figures are in
  * NOTES.md.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/state/prefix.h"

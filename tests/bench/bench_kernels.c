@@ -2,6 +2,8 @@
  * Linear layers of a 125M model beside this machine's limits, which are measured between
  * the runs: weights out of cache, every type, one row to 512; and OpenBLAS beside f32.
  * Not a test: nothing is asserted. Usage: bench_kernels [threads [level]].
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/blas.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What it costs to move a conversation: sizes of state objects, and times to save, fetch, store
 and load them, by depth and shape.
 

@@ -9,6 +9,8 @@
  * Not a test: it asserts nothing. Medians of the ratios, round by round, are what to
  * quote. The neighbours are processes that wait, stopped, for their turn: they are made
  * before the engine, so that no page of it is shared with them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/engine.h"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What known prefixes are worth: figures of a daemon with its prefix cache on and off.
 
     bench_prefix.py --ssmd build/ssmd [--sets turns,branches,many] [--shape FILE | --model DIR]

@@ -4,6 +4,8 @@
  * place; and prefill, whose states stay in the cache, beside the FMA limit. Tasks are
  * divided as the mixers divide them. Not a test: nothing is asserted.
  * Usage: bench_scan [threads [level]].
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The daemon as a whole: time from exec to ready, resident memory, one stream against many.
 
     bench_serve.py [--ssmd build/ssmd] [--model models/default] [--rounds 5] [--streams 16]

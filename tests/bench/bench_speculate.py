@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What speculation is worth: tokens a second and accepted proposals of off, auto and on.
 
     bench_speculate.py --ssmd build/ssmd [--model DIR] [--weights q8] [--tokens 256] [--runs 5]

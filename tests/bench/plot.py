@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Draws what rounds.py measured as SVG: plot.py BENCH_DIR OUT_DIR. Standard library only.
 
 Text and lines have colours that can be read on light and dark pages; there is no background.

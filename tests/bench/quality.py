@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What each weight format costs in quality: perplexity against f32, as a table.
 
     quality.py [--ssmd build/ssmd] [--model models/default] [--formats q8,q4] [--kv f32] TEXT...

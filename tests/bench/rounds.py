@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The measurements of the README: `ssmd bench` over several shapes in rounds.
 
     rounds.py --ssmd build/ssmd --out build/bench [--rounds 5] [--sets depth,batch]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real processes on loopback for the tests of deploy/: three replicas of ssmd with the
 containers' configuration, and HAProxy and Prometheus with the shipped files.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`make demo` shows equal bytes, names the page last, and leaves nothing running."""
 import os
 import pathlib

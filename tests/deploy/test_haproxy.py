@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real HAProxy with the shipped configuration before three daemons: streams pass
 unbuffered, every replica gives the same bytes, and one is drained without a failed request.
 

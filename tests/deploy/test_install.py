@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`make install` into a temporary DESTDIR: the installed daemon runs with the installed
 configuration, the manual page and the completion know every option, the unit is sound, and
 `make uninstall` leaves nothing but what was edited.

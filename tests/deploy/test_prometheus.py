@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real Prometheus with the shipped configuration scrapes three daemons and the balancer;
 its rules are sound, and rules and dashboard name only metrics that the daemon exports.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions through the real HAProxy with the shipped configuration: X-Session-Id decides the
 replica while it is up, a replica that dies loses its own sessions only and gets them back,
 and a conversation that returns is known.

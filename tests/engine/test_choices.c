@@ -3,6 +3,8 @@
  * in a page to which all choices go on to write. Two requests of the same n are not
  * compared, because they would share a fault of the fork; the second check scores the
  * answers as prompts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/warm.h"
 

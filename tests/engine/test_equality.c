@@ -5,6 +5,8 @@
  *
  * Scored logits are compared bit by bit; in a batch every event carries the
  * log-probabilities of the 20 best tokens, which are compared bit by bit too.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/cpu.h"
 #include "engine/run/score.h"

@@ -1,6 +1,8 @@
 /*
  * Memory may run out at any allocation of opening and submitting: the error names it and
  * nothing leaks. Inside a step nothing is allocated.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "tests/lib/drive.h"

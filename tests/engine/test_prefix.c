@@ -1,6 +1,8 @@
 /*
  * The prefix cache, one request after another: how many prompt tokens a hit saves, and
  * that a hit gives the bits of a miss, wherever prompts are split.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/warm.h"
 

@@ -3,6 +3,8 @@
  * cancelled and paused requests, budgets that run out while sequences run. Every finished
  * request has the bits of a miss, checkpoints delay no admission, and all memory is
  * released (closing an engine of a test build checks it).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/warm.h"
 

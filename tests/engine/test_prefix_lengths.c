@@ -2,6 +2,8 @@
  * The prefix cache at prompt lengths around every boundary: a step's rows, the interval
  * between checkpoints, pages, blocks of attention; and the same prompt repeated at any
  * time. A hit gives the bits of a miss.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/warm.h"
 

@@ -2,6 +2,8 @@
  * State objects of every kind of model: an object with a flipped bit, or of another
  * model, is refused and leaves no state; a valid one resumes with the bits of a miss in
  * every format.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/model_maker.h"
 #include "tests/lib/temp_file.h"

@@ -1,5 +1,6 @@
 /* Short of memory, a request that fits at all is admitted even if checkpoints of its own
- * conversation occupy the space, and a checkpoint that was adopted is stored again. */
+ * conversation occupy the space, and a checkpoint that was adopted is stored again.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>

@@ -3,6 +3,8 @@
  * others in one batch, evicted under a sequence that resumed from them, shared by two
  * sequences of which one is cancelled, and with more requests than there is memory for.
  * Every finished request has the bits of a miss.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/warm.h"
 

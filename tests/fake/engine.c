@@ -10,6 +10,8 @@
  * FAKE_MEM_FAIL makes one of the process's next n allocations fail at each encoding,
  * another one each time. Steps allocate nothing: the guard is on, so a callback that
  * allocates dies here.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/engine.h"
 #include "engine/measure.h"

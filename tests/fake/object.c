@@ -2,6 +2,8 @@
  * State objects of the stand-in engine: the real format over states of its own kind.
  * FAKE_SLOT_BYTES is the size of the constant part, so that objects can be large;
  * FAKE_DISK_MS the time that reading or writing one takes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/fake/object.h"
 

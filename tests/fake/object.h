@@ -1,4 +1,5 @@
-/* States on lease from the stand-in engine; see object.c. */
+/* States on lease from the stand-in engine; see object.c.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_FAKE_OBJECT_H
 #define TESTS_FAKE_OBJECT_H
 

@@ -2,6 +2,8 @@
  * config.json: read with a table of every type of key, then as the configuration of a
  * small golden model, whose tensors stop most of what is absurd. A NUL byte parts it from
  * a generation_config.json. Nothing may crash, overflow or allocate without bound.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/hparams.h"
 #include "engine/model/model.h"

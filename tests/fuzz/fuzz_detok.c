@@ -5,6 +5,8 @@
  * whether they are kept; each further byte is a token, but 240..243 now and then are a
  * special one. The same tokens in turns, suspended and resumed, give the same text, and
  * that text is the conversation's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"

@@ -2,6 +2,8 @@
  * State objects that come in pieces: any bytes, and whole objects with one byte changed.
  * Nothing may crash, the verdict does not depend on the cuts, what was made here is
  * taken, and what was changed by a byte never is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/state/object.h"
 

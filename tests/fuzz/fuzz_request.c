@@ -2,6 +2,8 @@
  * Bodies of every endpoint that takes one, and the answer to what was understood. The
  * first byte chooses the endpoint; the bytes behind the body's last newline, if any, are
  * a script of events. Nothing may crash, and whatever is written must be JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "api/completion_response.h"
 #include "api/tokenize.h"

@@ -3,6 +3,8 @@
  * bytes, then the same bytes as a whole file that is opened and read. Whatever the bytes,
  * nothing may crash, and every tensor that comes out lies inside the file. A tensor "a"
  * of 3 x 5 is taken as a quantised one; what is taken has codes and scales for its panel.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/quant_file.h"
 #include "engine/load/safetensors.h"

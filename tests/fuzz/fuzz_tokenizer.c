@@ -2,6 +2,8 @@
  * tokenizer.json: whatever the bytes say, loading ends in a vocab or an error with a
  * text, and a loaded vocab encodes and decodes any text. The bytes behind the last
  * newline are the text, those before it the file.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/bpe.h"

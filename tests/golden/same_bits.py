@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Two builds of ssmd, for two processors, write the same logits.
 
     same_bits.py SSMD OTHER [ARGUMENT ...]

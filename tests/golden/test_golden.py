@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`ssmd logits` against the golden files, and the promise that nothing changes a bit.
 
 Each folder holds a tiny random model with the float64 logits of models/recipe/reference.py.

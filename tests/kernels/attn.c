@@ -3,6 +3,8 @@
  * and blocks, groups of query heads around the tiles, head widths around the vector.
  * Pages lie in reverse order and what belongs to absent keys is NaN, so that its use
  * shows. And queries together are the queries one by one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/case.h"
 #include "tests/kernels/input.h"

@@ -1,6 +1,8 @@
 /*
  * A kernel under examination, and one call of it. The lists of kernels at the end are the
  * only place where cases are made; compare.c checks them and timing.c times them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_KERNELS_CASE_H
 #define TESTS_KERNELS_CASE_H

@@ -9,6 +9,8 @@
  * digest of all outputs at the best level: whoever gets the same digest on another
  * processor has the same bits there (same_digests.py). --bench times the same cases
  * instead.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/compare.h"
 #include "tests/kernels/timing.h"

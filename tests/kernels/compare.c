@@ -1,6 +1,8 @@
 /*
  * Checks a case: the C set's outputs, then those of every level at two places, once right
  * after and once right before an untouchable page, with guard bytes on the other side.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/compare.h"
 

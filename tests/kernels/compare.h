@@ -1,6 +1,8 @@
 /*
  * Checks a case: every level gives the bits of the C set, writes its outputs alone and
  * reads its inputs alone. One thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_KERNELS_COMPARE_H
 #define TESTS_KERNELS_COMPARE_H

@@ -1,5 +1,6 @@
 /* Seeded input. Streams are integers and single roundings, so that every compiler and
- * processor makes the same floats. */
+ * processor makes the same floats.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/kernels/input.h"
 
 #include "tests/kernels/memory.h"

@@ -1,6 +1,8 @@
 /*
  * Seeded input of a case. The same case number gets the same numbers on every machine, in
  * whatever order its slots are filled. One thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_KERNELS_INPUT_H
 #define TESTS_KERNELS_INPUT_H

@@ -1,4 +1,5 @@
-/* The kernel sets that this processor can run, as engine/kernel/cpu.c knows them. */
+/* The kernel sets that this processor can run, as engine/kernel/cpu.c knows them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/kernels/level.h"
 
 #include "engine/kernel/cpu.h"

@@ -1,4 +1,5 @@
-/* The kernel sets that this processor can run. One thread. */
+/* The kernel sets that this processor can run. One thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_KERNELS_LEVEL_H
 #define TESTS_KERNELS_LEVEL_H
 

@@ -2,6 +2,8 @@
  * Cases of the linear layers over float weights: every number of rows that a tile can
  * have, blocks of k and rows, last panels with fewer outputs, parts of the panels,
  * hostile values. And rows together are the rows one by one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/case.h"
 #include "tests/kernels/input.h"

@@ -1,4 +1,5 @@
-/* Memory between two untouchable pages. A region only ever grows. */
+/* Memory between two untouchable pages. A region only ever grows.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/kernels/memory.h"
 
 #include <stdio.h>

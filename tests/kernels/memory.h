@@ -1,6 +1,8 @@
 /*
  * Memory between two pages that nobody may touch: a kernel that reads or writes beyond
  * what it was given dies. One thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_KERNELS_MEMORY_H
 #define TESTS_KERNELS_MEMORY_H

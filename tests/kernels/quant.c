@@ -1,6 +1,8 @@
 /*
  * Cases of the quantised formats: rows of x into groups, and products with q8 and q4
  * weights at the ends of their range, where a kernel that saturates or overflows shows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/case.h"
 #include "tests/kernels/input.h"

@@ -2,6 +2,8 @@
  * Cases of everything over one row: norms, reductions, rotary embedding, the elementwise
  * kernels and the widenings. Every width up to a few vectors, hostile values, and for
  * functions of one float all of their range.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/poly.h"
 #include "tests/kernels/case.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Two builds of check_kernels, for two processors, give the same bits.
 
     same_digests.py PROGRAM OTHER [ARGUMENT …]

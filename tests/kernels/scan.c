@@ -2,6 +2,8 @@
  * Cases of the recurrences: widths around the vector's, every remainder of the state's
  * chains, hostile values; outputs are the state and the rows. And a run cut in two is the
  * whole run.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/case.h"
 #include "tests/kernels/input.h"

@@ -2,6 +2,8 @@
  * Times cases, in seconds of the processor, so that other programs count little. Levels
  * alternate, A B A B, so that what still disturbs meets all of them; the figure is the
  * median of the rounds. One thread, input in the cache if it fits.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/kernels/timing.h"
 

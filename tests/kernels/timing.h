@@ -1,4 +1,5 @@
-/* Times the cases that say how much work they are, at every level in alternation. */
+/* Times the cases that say how much work they are, at every level in alternation.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_KERNELS_TIMING_H
 #define TESTS_KERNELS_TIMING_H
 

@@ -1,4 +1,5 @@
-/* Driving an engine. Used by tests only, on their one thread. */
+/* Driving an engine. Used by tests only, on their one thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/drive.h"
 
 #include <setjmp.h>

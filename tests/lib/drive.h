@@ -2,6 +2,8 @@
  * Driving an engine from a test: submits, steps, and a copy of every event. A transcript
  * is what one choice of one request was told, as bytes: ids, bits of the
  * log-probabilities, text and end, without times; equal transcripts mean equal bits.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_LIB_DRIVE_H
 #define TESTS_LIB_DRIVE_H

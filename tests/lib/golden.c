@@ -1,4 +1,5 @@
-/* Reading the golden folders. Used by tests only, on their one thread. */
+/* Reading the golden folders. Used by tests only, on their one thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/golden.h"
 
 #include "engine/base/json.h"

@@ -1,5 +1,6 @@
 /* The golden folders: tiny models with ids, float64 logits and greedy continuations made
- * by the independent reference. Tests run at the root of the tree. */
+ * by the independent reference. Tests run at the root of the tree.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_LIB_GOLDEN_H
 #define TESTS_LIB_GOLDEN_H
 

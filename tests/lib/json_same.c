@@ -1,5 +1,6 @@
 /* A walk over two trees at once; the path to the first difference is what the test
- * prints. */
+ * prints.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/json_same.h"
 
 #include "engine/base/json.h"

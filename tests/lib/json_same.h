@@ -1,4 +1,5 @@
-/* Comparing JSON texts by meaning. */
+/* Comparing JSON texts by meaning.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_LIB_JSON_SAME_H
 #define TESTS_LIB_JSON_SAME_H
 

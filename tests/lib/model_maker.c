@@ -1,4 +1,5 @@
-/* Making model folders. Used by tests only, on their one thread. */
+/* Making model folders. Used by tests only, on their one thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/model_maker.h"
 
 #include <setjmp.h>

@@ -4,6 +4,8 @@
  * pseudo-random weights.
  *
  * A folder is removed with maker_close. Anything that cannot be made fails the test.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_LIB_MODEL_MAKER_H
 #define TESTS_LIB_MODEL_MAKER_H

@@ -1,4 +1,5 @@
-/* Made by tmpfile, kept as a descriptor. */
+/* Made by tmpfile, kept as a descriptor.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/temp_file.h"
 
 #include <setjmp.h>

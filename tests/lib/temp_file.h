@@ -1,4 +1,5 @@
-/* A file without a name, gone when it is closed. */
+/* A file without a name, gone when it is closed.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_LIB_TEMP_FILE_H
 #define TESTS_LIB_TEMP_FILE_H
 

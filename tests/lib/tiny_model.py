@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Small model folders that can be served: a golden fixture given a tokenizer, or a cycle of tokens.
 
     tiny_model.py NAME DIR      NAME: a folder of tests/golden, or "cycle"

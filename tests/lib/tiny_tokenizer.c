@@ -1,4 +1,5 @@
-/* Writes tokenizer.json texts for the tests of the tokenizer and of what stands on it. */
+/* Writes tokenizer.json texts for the tests of the tokenizer and of what stands on it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/tiny_tokenizer.h"
 
 #include "engine/base/utf8.h"

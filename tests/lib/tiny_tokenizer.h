@@ -1,5 +1,6 @@
 /* Small tokenizers for tests: the 256 byte tokens as ids 0..255 in the byte-level
- * alphabet, then merges, then whatever a test adds. */
+ * alphabet, then merges, then whatever a test adds.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_LIB_TINY_TOKENIZER_H
 #define TESTS_LIB_TINY_TOKENIZER_H
 

@@ -1,4 +1,5 @@
-/* Making and comparing. On the test's one thread. */
+/* Making and comparing. On the test's one thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/warm.h"
 
 #include "tests/lib/model_maker.h"

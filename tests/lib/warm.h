@@ -1,6 +1,8 @@
 /*
  * Two engines with the same small model: one that stores prefixes, and one that does not
  * and says what every request must be told. Also the ids that tests ask for.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_LIB_WARM_H
 #define TESTS_LIB_WARM_H

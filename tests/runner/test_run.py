@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The runner counts what programs print, and its JUnit XML says the same."""
 import pathlib
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a completion said, streamed or not, as values that can be compared.
 
 Numbers stay the digits that were sent, so equal values are equal bytes. Bodies and frames keep

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """State objects written by a second hand: the format of engine/state/object.h in Python.
 
 The kind is that of the stand-in engine (tests/fake/object.c). The checksums come from the C

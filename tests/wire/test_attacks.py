@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What hostile or broken clients send. Afterwards the daemon serves as before."""
 import json
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`ssmd bench` and shape files from outside: the object's form, what it counts, refusals.
 
 Bytes and operations are counted here a second time, from the shape's sizes alone. No time is

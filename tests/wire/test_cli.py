@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The commands from outside: help, errors, exit codes, check, logits, perplexity.
 
 Perplexity is compared with a second reading of its definition: the windows are cut here, scored

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The documents say what is true: their commands work, their links and paths exist.
 
 Each curl and ssmd command of a shell block is run as it stands, but for the ports, the paths of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine behind HTTP: fairness, limits, what a cancelled request leaves behind, text that is
 cut where it may be, scores, ends and counts. Small models whose answers are known."""
 import array

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same request gives the same bytes: alone or among 32, streamed or not, in a list or by
 itself, after a restart, with any threads, kernels and steps, while other clients hang up.
 

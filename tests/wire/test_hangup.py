@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A client that leaves frees what it held within a second: in the queue, in prefill, in decode."""
 import os
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clients that leave, deadlines, stops and crashes while a state is loaded or saved: whenever it
 happens, nothing is held afterwards. FAKE_DISK_MS makes that take a while.
 """

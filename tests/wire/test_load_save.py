@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Completions that load and save states: a conversation that moves says what one says that stays,
 and whatever does not fit is refused with the reason.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations by text: turns of any length give the tokens of one generation.
 
 A state is saved and loaded by its name at every turn. What clients are not shown of an answer (the

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Resident memory against the plan that is logged at start, and the warning about slow kernels.
 
     test_memory.py --ssmd build/test/ssmd --model models/default

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Prometheus page: clean, complete from the first scrape, quick under load."""
 import os
 import re

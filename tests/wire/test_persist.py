@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Known prefixes that outlive the daemon (state.persist): found again by the next one, for the
 same tenant and salt only, with the bits of a prompt that was read; within the quotas; and what is
 damaged or foreign is read anew, never an error.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Known prefixes over HTTP: how much of a prompt is not read again, who shares with whom, what
 the answer, its head and /metrics tell of it, and that a hit says what a miss says."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The process: loading, signals, drain, keys re-read, ports, file limits, exit codes."""
 import json
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`ssmd quantize` from outside: what it writes, read by a second program, and what it refuses.
 
 The reader below knows the format from engine/load/quant.h alone. What it makes of a quantised

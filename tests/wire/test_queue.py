@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The queue: its limit, what those turned away are told, and that the rest is served."""
 import json
 import os

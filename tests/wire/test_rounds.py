@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What `make bench` makes of measurements: medians, ratios by round, pages and plots.
 
 The measurements here are made up; the program is asked only whether it takes the options."""

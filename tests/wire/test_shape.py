@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """`ssmd serve --shape FILE`: random weights over HTTP. Prompts are ids, texts are refused."""
 import json
 import os

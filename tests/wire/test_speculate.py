@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speculation over HTTP: off, automatic and on say the same bytes, alone and together, and /metrics
 tells what was proposed."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """State objects over HTTP: stored and given back as they are, found wrong when a bit is, seen by
 their tenant only, within quotas, and never half there. FAKE_SLOT_BYTES makes them large.
 """

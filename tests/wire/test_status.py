@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every row of the status table, and the error object that goes with it."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Server-sent events, and the connection under them: keep-alive, pipelining, HTTP/1.0, chunks."""
 import json
 import os

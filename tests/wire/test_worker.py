@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Large bodies are a worker's: the loop answers others meanwhile, and the end waits for it."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the wire tests share: a daemon of one's own, raw sockets, /metrics as numbers.
 
 Python's standard library only. A test file ends with wire.main(); it then runs as

@@ -3,6 +3,8 @@
  * file defines the vector; the kernels are the bodies it includes, shared with the x86
  * sets. Any thread; no state. Built with the flags the Makefile gives this file alone,
  * and entered only where cpu.c found the extensions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel.h"
 #include "engine/kernel/poly.h"

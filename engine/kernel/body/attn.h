@@ -6,6 +6,8 @@
  * have keys along the lanes, values have head_dim along the lanes; neither needs a sum
  * across lanes. Queries of a batch may see different numbers of keys: scores of keys that
  * a query does not see are computed and discarded, their values are not read.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 enum { ATTN_TILE = 4, ATTN_BATCH = 16, BLOCK_PAGES = ATTN_BLOCK / PAGE_TOKENS };

@@ -7,6 +7,8 @@
  * place and stream the weights once from end to end. More rows are copied, a block at a
  * time, into a buffer whose row stride is constant and no multiple of the cache's, and
  * reuse the weights of a block of k from the cache for every tile of the block of rows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 enum {

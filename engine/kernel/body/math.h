@@ -2,6 +2,8 @@
  * Body shared by the vector sets: unrolling, and the functions of math_c.c on 16 lanes,
  * the same operations in the same order. Included once by each set, after its vector. A
  * body uses no instructions, only the operations v_* that the set defines.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/poly.h"
 

@@ -1,5 +1,7 @@
 /*
  * Body shared by the vector sets: the recurrences of SSD, GSS and DSS.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 /* Four chains by n mod 4: i counts n within a round of four. */

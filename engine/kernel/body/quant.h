@@ -11,6 +11,8 @@
  * groups the float chains are stored in memory, which is exact. Registers hold the
  * integer sums of a tile, a few rows of the block times one or both halves of the panel,
  * and, where a set has 32 registers, all weights of the group from tile to tile.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 enum {

@@ -1,6 +1,8 @@
 /*
  * Body shared by the vector sets: rows quantised in groups of 32. The only integer
  * operation is v_round_bytes, which writes 32 floats as bytes and returns their sum.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 INLINE void quantise_group(vec low, vec high, struct quant_group *q)

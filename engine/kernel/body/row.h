@@ -2,6 +2,8 @@
  * Body shared by the vector sets: norms, reductions, rotary embedding and everything
  * elementwise. A row is processed 16 elements at a time; the rest is one masked vector,
  * whose absent lanes read nothing, add +0 to a sum that is never -0, and write nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 INLINE size_t lanes_left(size_t n, size_t i)

@@ -4,6 +4,8 @@
  * A whole page is stored 16 tokens at a time, for K with the tokens along the lanes; a
  * part of a page is stored row by row, with head_dim along the lanes. Both give the same
  * bits: every value is converted by itself, and a maximum does not depend on order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 /* One half of one page: rows x (stride ld) become tokens [token, token + n_rows). */

@@ -1,5 +1,6 @@
 /* Body shared by the vector sets: the other bodies, in the order of use, and the table of
- * them. */
+ * them.
+ * SPDX-License-Identifier: Apache-2.0 */
 
 #include "engine/kernel/kernel_c.h"
 

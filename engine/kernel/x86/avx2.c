@@ -2,6 +2,8 @@
  * The AVX2 kernel set: the bodies it includes, shared with the other sets, over the
  * vectors of vec256.h. Any thread; no state. Built with the flags the Makefile gives this
  * file alone, and entered only where cpu.c found the extensions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/x86/dot.h"
 #include "engine/kernel/x86/vec256.h"

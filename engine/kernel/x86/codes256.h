@@ -1,6 +1,8 @@
 /*
  * Bytes of quantised rows and weights in AVX2's registers, 64 of a panel's half in two.
  * Included after vec256.h by the sets that multiply them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 struct pair {

@@ -1,6 +1,8 @@
 /*
  * Bytes of quantised rows and weights in AVX-512's registers, 64 of a panel's half in
  * one. Included after vec512.h by the sets that multiply them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 /* quant_levels in all four quarters. */

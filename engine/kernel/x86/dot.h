@@ -1,5 +1,6 @@
 /* Quantised products of the sets that have a dot product of bytes, for the tables of the
- * sets they build upon. Contracts are in kernel.h. */
+ * sets they build upon. Contracts are in kernel.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_KERNEL_X86_DOT_H
 #define ENGINE_KERNEL_X86_DOT_H
 

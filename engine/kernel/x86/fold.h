@@ -1,6 +1,8 @@
 /*
  * Shared by the x86 sets: operations on vectors folded to 8 lanes. Included
  * by a set after its fold_add and fold_max.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 /* The fixed tree: s[i] += s[i+8], then +4, +2, +1. */

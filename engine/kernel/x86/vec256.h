@@ -1,6 +1,8 @@
 /*
  * The vector of AVX2: 16 lanes in two registers. Included by each set that has them; the
  * bodies use these operations only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel.h"
 #include "engine/kernel/poly.h"

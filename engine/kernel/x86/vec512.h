@@ -1,6 +1,8 @@
 /*
  * The vector of AVX-512: 16 lanes in one register. Included by each set that has them;
  * the bodies use these operations only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel.h"
 

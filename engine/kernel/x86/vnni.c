@@ -3,6 +3,8 @@
  * signed rows, exact in 32 bits. The rest of the set "vnni" is that of avx512.c, which
  * holds its table. Any thread; no state. Built with the flags the Makefile gives this
  * file alone, and entered only where cpu.c found the extensions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/x86/dot.h"
 #include "engine/kernel/x86/vec512.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes a GGUF file (version 3, the format's public description) of a Llama shape with random
 // weights: enough for llama.cpp to run it as it runs any model. Weights are noise of a variance
 // that keeps activations bounded; the vocabulary is numbers.

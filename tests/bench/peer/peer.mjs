@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // llama.cpp beside ssmd: `ssmd bench --peer` starts it, sends one line for each run and gets the
 // seconds back. The model is the same shape in the same format with random weights.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One ssmd on a free port, ended by its own handle; and what its /metrics say.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";

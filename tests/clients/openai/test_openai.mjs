@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The official client against the daemon: models, completions of every form of prompt, streams,
 // aborts, typed errors. Runs on node 18 and later; ends with "N passed, N failed".
 import assert from "node:assert/strict";

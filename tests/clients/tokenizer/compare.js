@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 'use strict';
 /*
  * compare.js TOKDUMP [NAME…]: our ids against two peers', document by document, for every real

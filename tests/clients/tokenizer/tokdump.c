@@ -4,6 +4,8 @@
  * Reads documents from stdin, each a decimal byte count, a newline and the bytes; writes
  * for each one line of ids. FLAGS is engine.h's ENCODE_* as a number. With FLAGS
  * "roundtrip" the line is "same" or "differs": the bytes of the ids against the document.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/bpe.h"
 

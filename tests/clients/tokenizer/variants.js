@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 'use strict';
 /*
  * Families whose files no npm package carries, built from GPT-2's vocabulary: their pipelines

@@ -1,4 +1,5 @@
-/* Arenas, the allocator behind them, and its fault seam. */
+/* Arenas, the allocator behind them, and its fault seam.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/arena.h"
 #include "engine/base/mem.h"
 

@@ -1,4 +1,5 @@
-/* Byte buffers and the JSON they write. */
+/* Byte buffers and the JSON they write.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/buf.h"
 #include "engine/base/json.h"
 #include "engine/base/mem.h"

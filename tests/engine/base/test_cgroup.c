@@ -1,4 +1,5 @@
-/* Limits of control groups in a folder of the test's own: processors and memory. */
+/* Limits of control groups in a folder of the test's own: processors and memory.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/cgroup.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Error texts: cut at the struct's size on whole characters, never without their code. */
+/* Error texts: cut at the struct's size on whole characters, never without their code.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/err.h"
 #include "engine/base/utf8.h"
 

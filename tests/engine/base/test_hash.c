@@ -1,4 +1,5 @@
-/* The hash: known answers, and that pieces give the hash of the whole. */
+/* The hash: known answers, and that pieces give the hash of the whole.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 

@@ -1,5 +1,6 @@
 /* The heap: what comes out is what a sorted list would give, whatever was taken out or
- * changed in between, and every element knows its place. */
+ * changed in between, and every element knows its place.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/heap.h"
 #include "engine/base/mem.h"
 

@@ -1,4 +1,5 @@
-/* Arrays of token ids: growth, and that a failed one changes nothing. */
+/* Arrays of token ids: growth, and that a failed one changes nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/ids.h"
 #include "engine/base/mem.h"
 

@@ -1,5 +1,6 @@
 /* JSON reading: what is refused, and what the readers answer for each kind and for
- * nothing. */
+ * nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/json.h"
 
 #include <setjmp.h>

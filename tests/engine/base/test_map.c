@@ -1,4 +1,5 @@
-/* Maps: many keys, collisions, growth, memory that runs out. */
+/* Maps: many keys, collisions, growth, memory that runs out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/map.h"
 #include "engine/base/mem.h"
 

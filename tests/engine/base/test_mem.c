@@ -1,4 +1,5 @@
-/* Memory handed back to the system: whole pages inside the block, nothing beside it. */
+/* Memory handed back to the system: whole pages inside the block, nothing beside it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 
 #include <setjmp.h>

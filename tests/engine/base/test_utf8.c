@@ -1,4 +1,5 @@
-/* UTF-8 by RFC 3629: every scalar value there and back, everything else refused. */
+/* UTF-8 by RFC 3629: every scalar value there and back, everything else refused.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/utf8.h"
 
 #include <setjmp.h>

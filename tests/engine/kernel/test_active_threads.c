@@ -1,5 +1,6 @@
 /* The number of active threads, on a clock of the test's own: it falls when threads wait
- * for processors and rises again after a rest, which grows with every failure. */
+ * for processors and rises again after a rest, which grows with every failure.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/active_threads.h"
 
 #include <setjmp.h>

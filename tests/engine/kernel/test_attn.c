@@ -2,6 +2,8 @@
  * Attention and its pages: every kernel set stores the bytes and computes the bits of the
  * C set, for every page type; rows together are the rows alone; nothing but what is named
  * is read or written; and the C set means what kernel.h says, against f64.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/cpu.h"
 #include "engine/kernel/kernel.h"

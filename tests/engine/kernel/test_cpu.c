@@ -1,4 +1,5 @@
-/* Choosing a kernel set by name, and counting processors by affinity. */
+/* Choosing a kernel set by name, and counting processors by affinity.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/cpu.h"
 
 #include <setjmp.h>

@@ -2,6 +2,8 @@
  * Packed linear layers: packing from any address, the product against its definition in
  * double, the same bits for any number of threads and any division of rows, and the BLAS
  * path beside.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/blas.h"

@@ -2,6 +2,8 @@
  * The C set means what kernel.h says: its functions of one float within their bounds over
  * dense sweeps, and every kernel against its definition in double. The other sets equal
  * the C set by tests/kernels, so nothing here is said twice.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/kernel.h"
 #include "engine/kernel/kernel_c.h"

@@ -1,4 +1,5 @@
-/* Our f64 functions against libm over dense sweeps, and at their edges. */
+/* Our f64 functions against libm over dense sweeps, and at their edges.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/math64.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Sizes of a matrix: whole panels, and of quantised types whole groups. */
+/* Sizes of a matrix: whole panels, and of quantised types whole groups.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/matrix.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Tasks cover a job's units once, in order, within the room there is. */
+/* Tasks cover a job's units once, in order, within the room there is.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/partition.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* The loops that measure the machine's peaks. Operations are counted from the sums that
- * the loops leave, so that a loop that does nothing reports 0. */
+ * the loops leave, so that a loop that does nothing reports 0.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/peak.h"
 
 #include "engine/base/mem.h"

@@ -2,6 +2,8 @@
  * The pool: every task once, on a thread that exists, done when pool_run returns; also
  * with more threads than processors, with workers asleep or made to rest, and with an
  * allocation guard on the caller. Bound threads run where they are bound.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"

@@ -3,6 +3,8 @@
  * against the C set bit for bit, over random and worst-case input, odd sizes, input that
  * ends at an unreadable page and outputs whose surroundings must stay as they were. And
  * whole products: the same bits with any number of threads, rows and slices.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "engine/kernel/cpu.h"

@@ -2,6 +2,8 @@
  * config.json and generation_config.json: every key's type and range, unknown keys,
  * values that a format implies, every RoPE variant, and what wins where two files speak.
  * Errors name the file, the key, what was expected and what was found.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/hparams.h"
 #include "tests/lib/model_maker.h"

@@ -1,4 +1,5 @@
-/* What people give as a model: folders pass, everything else is named. */
+/* What people give as a model: folders pass, everything else is named.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/model_path.h"
 #include "tests/lib/model_maker.h"
 

@@ -2,6 +2,8 @@
  * The quantiser against plain double precision: scales, codes, layout, both formats,
  * every width, type and address of the source, and the weights that it refuses. What the
  * kernels do with the result has its own tests.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/quant.h"
 

@@ -1,6 +1,8 @@
 /*
  * Quantised tensors of a file: what is written comes back bit for bit and in place, and
  * every way in which a file can break the format is an error that names it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/quant_file.h"
 #include "engine/load/safetensors.h"

@@ -1,4 +1,5 @@
-/* Random weights: there when asked for, of the right spread, the same every time. */
+/* Random weights: there when asked for, of the right spread, the same every time.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/random_weights.h"
 
 #include "engine/base/mem.h"

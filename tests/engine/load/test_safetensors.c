@@ -1,6 +1,8 @@
 /*
  * Every fault of a weight file is an error that names file, tensor, expected and found.
  * Headers are written by hand here; models with a wrong tensor are opened whole.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/safetensors.h"
 #include "engine/model/model.h"

@@ -2,6 +2,8 @@
  * Attention as a mixer: the same rows give the same bytes, in results and in pages,
  * for any split of prompts into steps, any other rows in a step, any number of threads
  * and any kernel set, for every page type; and a page takes the bytes that it says.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/kernel/cpu.h"
 #include "engine/load/safetensors.h"

@@ -1,4 +1,5 @@
-/* What products and states cost, against arithmetic done by hand. */
+/* What products and states cost, against arithmetic done by hand.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/mixer/cost.h"
 
 #include <setjmp.h>

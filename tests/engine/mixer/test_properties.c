@@ -2,6 +2,8 @@
  * What the mathematics promises, checked on the mixers themselves: relative positions,
  * linear attention, a recurrence as a convolution, shares that sum to one. The other side
  * of each equation is computed here in f64 from the same weights.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/safetensors.h"
 #include "engine/mixer/attn.h"

@@ -2,6 +2,8 @@
  * The architectures' keys of config.json: types, ranges, what they demand of the tensors,
  * and sizes that are absurd together. Errors name the folder, the key or tensor, what was
  * expected and what was found.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/model/model.h"
 #include "tests/lib/model_maker.h"

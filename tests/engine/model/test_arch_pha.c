@@ -1,4 +1,5 @@
-/* The shares of PHA's three branches, for weights that lie far from where they began. */
+/* The shares of PHA's three branches, for weights that lie far from where they began.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/safetensors.h"
 #include "engine/model/model.h"
 #include "tests/lib/model_maker.h"

@@ -2,6 +2,8 @@
  * Models opened with matrices in each format: what becomes what, what the model counts
  * and reports, what a tied head shares, and that a model written out and opened again
  * holds the same.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/model/export.h"
 #include "tests/lib/model_maker.h"

@@ -1,4 +1,5 @@
-/* Prompt look-up: which tokens are proposed, and how many an automatic draft proposes. */
+/* Prompt look-up: which tokens are proposed, and how many an automatic draft proposes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/draft.h"
 
 #include <setjmp.h>

@@ -3,6 +3,8 @@
  * the order and sum of the events. The model is a chain: its next token is the
  * successor of the last, so that every text is known in advance. The tokenizer has
  * whole words and parts of characters.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/mem.h"
 #include "tests/lib/drive.h"

@@ -1,6 +1,7 @@
 /* Saved and loaded states: an answer after save and load has the bits of an uninterrupted
  * one, for every kind of model and format of pages; a leased state is neither freed nor
- * changed, whatever happens to its request. */
+ * changed, whatever happens to its request.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 

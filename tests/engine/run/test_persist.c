@@ -1,6 +1,7 @@
 /* Checkpoints persisted by one engine and offered to a later one: each is persisted once,
  * those with hits first. A request that resumes from one has the bits of a miss, and so
- * has one that was offered a damaged checkpoint or one no deeper than a cached one. */
+ * has one that was offered a damaged checkpoint or one no deeper than a cached one.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/temp_file.h"
 #include "tests/lib/warm.h"
 

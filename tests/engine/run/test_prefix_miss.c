@@ -1,4 +1,5 @@
-/* Why prompt tokens are recomputed: each is counted once, with its reason. */
+/* Why prompt tokens are recomputed: each is counted once, with its reason.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 #include "tests/lib/tiny_tokenizer.h"

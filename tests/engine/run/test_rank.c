@@ -1,5 +1,6 @@
 /* Candidates come in the order of a full sort, however they are asked for: ties by id,
- * zeros of both signs equal, minus infinity last; the first of the largest is found. */
+ * zeros of both signs equal, minus infinity last; the first of the largest is found.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/rank.h"
 
 #include <setjmp.h>

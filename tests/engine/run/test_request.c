@@ -1,4 +1,5 @@
-/* What a request may need: pages of its choices, for sizes that no server has. */
+/* What a request may need: pages of its choices, for sizes that no server has.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/kernel.h"
 #include "engine/run/request.h"
 

@@ -3,6 +3,8 @@
  * time, plainly: f64, a full sort, one set after another. A set of allowed tokens is
  * compared through what is drawn from it over many keys; probabilities by a chi-square
  * test. Keys are fixed, so a run is always the same run.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/run/sample.h"
 

@@ -2,6 +2,8 @@
  * The scheduler: admission with the worst case reserved, fairness inside a step,
  * priorities, and that all memory is released however a request ends. Through engine.h:
  * engine_stats shows what a sequence holds, its events show what ran.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"

@@ -1,4 +1,5 @@
-/* Interrupted scoring: nothing continues from a partial state. */
+/* Interrupted scoring: nothing continues from a partial state.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 

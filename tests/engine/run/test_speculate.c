@@ -1,6 +1,7 @@
 /* Speculation changes no bit of an answer: greedy and sampled, alone and beside others,
  * for every number of accepted rows, wherever the answer ends; and requests that resume
- * from its states have the bits of an engine without speculation. */
+ * from its states have the bits of an engine without speculation.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* Synthetic sequences, which begin at a depth: they run like any other, give the same
- * bits every time and leak nothing. */
+ * bits every time and leak nothing.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/drive.h"
 #include "tests/lib/model_maker.h"
 

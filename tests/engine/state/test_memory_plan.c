@@ -1,4 +1,5 @@
-/* The memory plan: what fits into a budget, and the refusals with their figures. */
+/* The memory plan: what fits into a budget, and the refusals with their figures.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/kernel/kernel.h"
 #include "engine/state/memory_plan.h"
 #include "engine/state/radix.h"

@@ -1,5 +1,6 @@
 /* State objects as bytes: a written object reads back equal, and every change is
- * detected: each bit, each length, each property of the engine that wrote it. */
+ * detected: each bit, each length, each property of the engine that wrote it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/state/object.h"
 

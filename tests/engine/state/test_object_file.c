@@ -1,5 +1,6 @@
 /* State objects in files: written from one place of the pools and read into another, and
- * every fault of a file or disk. */
+ * every fault of a file or disk.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/state/object_file.h"
 

@@ -1,4 +1,5 @@
-/* The page pool: reservations, references, copies, and that no page leaks. */
+/* The page pool: reservations, references, copies, and that no page leaks.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/state/pages.h"
 

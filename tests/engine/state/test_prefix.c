@@ -4,6 +4,8 @@
  * owners. Slots and pages hold hashes instead of states: a slot the hash of its tokens,
  * a row of a page the hash of the tokens up to it, so that a state of a wrong depth or
  * path is detected at once.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"

@@ -1,4 +1,5 @@
-/* The slot pool: slots are zeroed when taken, copied whole, and have one owner. */
+/* The slot pool: slots are zeroed when taken, copied whole, and have one owner.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/state/slots.h"
 

@@ -1,6 +1,7 @@
 /* Encoding and decoding by small tokenizers: order of merges, added tokens, BOS,
  * ill-formed text, limits of patterns, linear work on long runs. Real tokenizers are
- * compared elsewhere (tests/clients/tokenizer). */
+ * compared elsewhere (tests/clients/tokenizer).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/tokenizer/bpe.h"
 #include "tests/lib/tiny_tokenizer.h"

@@ -1,7 +1,8 @@
 /* Streaming detokenisation: whole characters, stop strings that are never shown, text
  * released once no stop string can cut it. Beside examples, random streams are compared
  * with a model that sees the whole text at once. Pushing runs under the allocation
- * guard. */
+ * guard.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/detok.h"

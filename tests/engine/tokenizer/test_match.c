@@ -1,4 +1,5 @@
-/* Texts that begin with what tokens say, and the byte at which others part. */
+/* Texts that begin with what tokens say, and the byte at which others part.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/match.h"

@@ -1,5 +1,6 @@
 /* A good tokenizer.json, and every way in which one is refused: each fault is one edit of
- * the good file, and the error must name the path. */
+ * the good file, and the error must name the path.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/tokenizer/vocab.h"

@@ -1,4 +1,5 @@
-/* Lists to cases, and what fits. (Refused lists: tests/wire/test_bench.py.) */
+/* Lists to cases, and what fits. (Refused lists: tests/wire/test_bench.py.)
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_plan.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Medians, fractions and both ways of telling them, from runs that never were. */
+/* Medians, fractions and both ways of telling them, from runs that never were.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_report.h"
 
 #include "engine/base/json.h"

@@ -1,4 +1,5 @@
-/* The host's figures are plausible, and steal is a share of the time. */
+/* The host's figures are plausible, and steal is a share of the time.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/host_stats.h"
 
 #include "engine/base/mem.h"

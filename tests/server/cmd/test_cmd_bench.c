@@ -1,4 +1,5 @@
-/* The exit code of a benchmark that cannot open its engines: whose fault it was. */
+/* The exit code of a benchmark that cannot open its engines: whose fault it was.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/cmd/cmd.h"
 
 #include "engine/base/mem.h"

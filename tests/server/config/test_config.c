@@ -1,5 +1,6 @@
 /* Configuration: precedence, every kind of refusal with its words, names, printing,
- * defaults, and that configs/default.json says what the table says. */
+ * defaults, and that configs/default.json says what the table says.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/config/config.h"
 
 #include "server/config/option_print.h"

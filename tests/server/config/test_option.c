@@ -1,5 +1,5 @@
 /* Option tables with what the configuration's own table does not have yet: dotted names.
- */
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/config/option.h"
 #include "server/config/option_print.h"
 

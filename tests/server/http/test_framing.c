@@ -1,4 +1,5 @@
-/* Headers that let two readers see two requests, and percent-decoding. */
+/* Headers that let two readers see two requests, and percent-decoding.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/framing.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* The byte queue of a stream: order, marks, end, and running out of memory. */
+/* The byte queue of a stream: order, marks, end, and running out of memory.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/stream.h"
 
 #include "engine/base/mem.h"

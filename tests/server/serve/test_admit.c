@@ -1,4 +1,5 @@
-/* The queue's limit and the advice to those turned away, at their edges. */
+/* The queue's limit and the advice to those turned away, at their edges.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/admit.h"
 
 #include <setjmp.h>

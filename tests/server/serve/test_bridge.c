@@ -1,6 +1,8 @@
 /*
  * The engine thread and its mailboxes, over a golden model: every message is answered,
  * events come in order, a full outbox holds the engine up but loses nothing.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/serve/bridge.h"
 

@@ -1,4 +1,5 @@
-/* Ids of jobs: found while they live, never again. */
+/* Ids of jobs: found while they live, never again.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/job.h"
 
 #include "engine/base/mem.h"

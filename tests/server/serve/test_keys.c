@@ -1,4 +1,5 @@
-/* The key file's lines, good and bad, and what a compare accepts. */
+/* The key file's lines, good and bad, and what a compare accepts.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/keys.h"
 
 #include <setjmp.h>

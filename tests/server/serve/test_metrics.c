@@ -1,4 +1,5 @@
-/* The page's arithmetic: buckets, ratios, escaped labels, unknown codes. */
+/* The page's arithmetic: buckets, ratios, escaped labels, unknown codes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/metrics.h"
 
 #include <setjmp.h>

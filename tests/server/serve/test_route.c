@@ -1,4 +1,5 @@
-/* Targets to routes: templates, escapes, own routes, the bounded labels. */
+/* Targets to routes: templates, escapes, own routes, the bounded labels.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/route.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Tasks of a disk that hangs: so many at once, in their order, and never all workers. */
+/* Tasks of a disk that hangs: so many at once, in their order, and never all workers.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/task.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* The disk cache: what is found for a prompt, what is evicted first, whose it is. There is
- * no directory behind it here: removing files fails without a word. */
+ * no directory behind it here: removing files fails without a word.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/object_store.h"
 
 #include <setjmp.h>

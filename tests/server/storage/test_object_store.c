@@ -1,5 +1,6 @@
 /* The directory of state objects: what is seen, by whom, what crashes leave, and that
- * nothing outside it is ever touched. */
+ * nothing outside it is ever touched.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
 #include "server/storage/object_scan.h"
 #include "server/storage/object_writer.h"

@@ -1,5 +1,6 @@
 /* Writing an object into the store: what a quota counts and when, what is made durable in
- * which order, and what an error leaves. The system calls below stand before libc's. */
+ * which order, and what an error leaves. The system calls below stand before libc's.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "server/storage/object_scan.h"
 #include "server/storage/object_writer.h"
 
