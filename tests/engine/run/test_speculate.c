@@ -166,6 +166,31 @@ static void an_answer_ends_at_the_same_token(void **state)
     }
 }
 
+/* A step of a sequence alone gives the tokens that were accepted and one more. */
+static void what_was_accepted_is_counted(void **state)
+{
+    int32_t ids[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm w;
+        open_speculating(&w, model, ENGINE_SPECULATE_ON);
+        for (int i = 0; i < 5; i++) {
+            struct engine_request r =
+                chatty(ids, repetitive(ids, 20, (unsigned)i), ANSWER);
+            uint64_t before = warm_load(&w).tokens_accepted, id = warm_submit(&w, &r);
+            while (drive_count(&w.hot, id, EVENT_TOKEN) == 0)
+                drive_step(&w.hot);
+            size_t steps = 0;
+            while (drive_step(&w.hot) > 0)
+                steps++;
+            assert_int_equal(drive_count(&w.hot, id, EVENT_TOKEN), ANSWER);
+            assert_int_equal(warm_load(&w).tokens_accepted - before, ANSWER - 1 - steps);
+            drive_clear(&w.hot);
+        }
+        warm_close(&w);
+    }
+}
+
 static void a_state_that_is_saved_is_whole(void **state)
 {
     int32_t ids[MOST];
@@ -208,6 +233,7 @@ int main(void)
         cmocka_unit_test(answers_are_the_same),
         cmocka_unit_test(other_requests_change_nothing),
         cmocka_unit_test(an_answer_ends_at_the_same_token),
+        cmocka_unit_test(what_was_accepted_is_counted),
         cmocka_unit_test(a_state_that_is_saved_is_whole),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
