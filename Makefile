@@ -130,7 +130,7 @@ BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH))
 
 # The kernels' check needs no library, so that it can be built for any machine.
 CHECK     := $(wildcard tests/kernels/*.c engine/kernel/*_c.c $(ISA:%=engine/kernel/%/*.c)) \
-             engine/kernel/cpu.c engine/base/err.c
+             engine/kernel/cpu.c engine/base/cgroup.c engine/base/err.c
 CHECK_BIN := $(B)/tests/kernels/check_kernels
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
