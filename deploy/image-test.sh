@@ -192,7 +192,7 @@ check "neither compiler nor sources are in it" no_sources
 check "OpenBLAS is not in it" no_blas
 check "--math blas says how to get it" refuses_blas
 check "its binary computes what build/ssmd computes, bit for bit" same_bits
-check "$((over_kb / 1024)) MB over its base without the model, at most 12" test $over_kb -le 12288
+check "$over_kb KiB over its base without the model, at most 12 MiB" test $over_kb -le 12288
 check "its user writes nowhere in it but in /tmp" cannot_write
 check "health check fails while nothing runs" unhealthy
 check "ready within 10 s, as the image is configured" start_daemon
