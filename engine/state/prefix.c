@@ -184,8 +184,8 @@ int prefix_beyond(const struct prefix *p, const struct prefix_match *m, int32_t 
 void prefix_hit(struct prefix *p, const struct prefix_match *m)
 {
     p->counts.hits++;
-    if (m->slot == NONE)
-        return;
+    if (m->slot == NONE || p->checkpoints[m->slot].node == NONE)
+        return; /* no checkpoint, or one that the sequence took over */
     p->checkpoints[m->slot].n_hits++;
     prefix_order_use(p, m->slot);
 }

@@ -327,7 +327,7 @@ class RefusalTest(WithFolder):
         self.assertEqual(self.left(), ["link", "out"])
 
     def test_folders_that_are_not_there(self):
-        self.refused(self.quantize(self.parent / "none", self.out, "q8"), 1, "none")
+        self.refused(self.quantize(self.parent / "none", self.out, "q8"), 2, "none")
         self.refused(self.quantize(GOLDEN / NAMES[0], self.parent / "a/b", "q8"), 2, "a/b")
         self.assertEqual(self.left(), [])
 
