@@ -1,7 +1,7 @@
 /*
  * The end of a step: rows that need logits go through the model's head, tokens are
- * sampled from them, divided over the pool, and what came of it is told in the order of
- * the rows. Also requests that begin with all of their prompt, whose last row was stored.
+ * sampled from them, divided over the pool, and events are emitted in the order of the
+ * rows. Also requests whose whole prompt was a hit: their last row was stored.
  *
  * The subtle point: a sequence that ends leaves rows behind it in the batch, and its
  * memory may be gone: batch.seqs has NULL in its place from then on. Engine thread;

@@ -1,5 +1,5 @@
 /*
- * Why a prompt's tokens are read again although something like them was read before.
+ * Why a prompt's tokens are recomputed although something like them had been stored.
  * Counts only; decides nothing. Engine thread.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -44,7 +44,7 @@ static size_t peak_bytes(const struct bench_plan *p)
     return most;
 }
 
-/* What is told of a case; rates are a token of any of its sequences. */
+/* One case's figures; a rate counts a token of any of its sequences. */
 struct row {
     struct spread seconds;
     double tokens_s, bytes, int8_ops, f32_ops, of_memory, of_compute;
@@ -97,7 +97,7 @@ static double mib(double bytes)
     return bytes / 0x1p20;
 }
 
-/* Two lines over the columns: what they are, in what they are told. */
+/* Two lines over the columns: names, then units. */
 static const char heads[] =
     "case          form  seqs  depth   tokens/s  spread   MB/tok  state    K/V   Mop/tok  "
     "memory compute resident\n"

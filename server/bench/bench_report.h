@@ -4,7 +4,7 @@
  * Fractions are of the median run against the median of the limits measured in the same
  * call: bytes over time over the read limit, and the sum of each kind of operation over
  * its own limit over time. A limit of 0 was not measured, for want of instructions that
- * reach it: it and its fractions are told as such, null in JSON.
+ * reach it: it and its fractions print as such, null in JSON.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

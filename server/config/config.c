@@ -333,7 +333,7 @@ static int apply_file(const char *path, const struct options *o, struct err *err
 /* ---- what follows from the values ------------------------------------------- */
 
 /* The embedded model: beside the executable (a checkout's build/ or build/<variant>/, or
- * <prefix>/bin), else where `make install` was told to put it. */
+ * <prefix>/bin), else where `make install` put it. */
 static int default_model(struct config *cfg, struct err *err)
 {
     static const char *const places[] = {"/../models/default", "/../../models/default",

@@ -46,7 +46,7 @@ struct config {
     int context;             /* tokens; 0 = the model's own */
     size_t memory_bytes;     /* slots + pages; 0 = the engine's choice */
     int max_seqs;            /* sequences that run together */
-    int prefix_cache;        /* 1 = states of prefixes are kept and begun with */
+    int prefix_cache;        /* 1 = prompts start from stored prefixes */
     size_t checkpoint_bytes; /* what they may take of memory_bytes; 0 = what is free */
     int checkpoint_interval; /* tokens; 0 = none on the way through a prompt */
     enum engine_speculate speculate;

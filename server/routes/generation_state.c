@@ -181,7 +181,7 @@ int generation_state_prepare(struct conn *c, struct err *err)
 
 static void give_back(struct conn *c, struct generation_lease *lease, bool good)
 {
-    bridge_return(c->server->model.bridge, lease->reply, lease->state, good);
+    bridge_release_lease(c->server->model.bridge, lease->reply, lease->state, good);
     *lease = (struct generation_lease){0};
 }
 

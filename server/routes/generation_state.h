@@ -27,7 +27,7 @@ struct generation;
 
 struct generation_lease {
     struct engine_lease *state; /* the engine's; NULL: not out */
-    struct bridge_reply *reply; /* owns; bridge_return takes it */
+    struct bridge_reply *reply; /* owns; bridge_release_lease takes it */
 };
 
 struct generation_state {          /* zeroed: nothing is loaded or saved */

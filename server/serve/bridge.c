@@ -400,8 +400,8 @@ void bridge_reply_free(struct bridge_reply *reply)
     mem_free(reply);
 }
 
-void bridge_return(struct bridge *b, struct bridge_reply *reply,
-                   struct engine_lease *state, bool good)
+void bridge_release_lease(struct bridge *b, struct bridge_reply *reply,
+                          struct engine_lease *state, bool good)
 {
     reply->m = (struct message){.kind = MESSAGE_RETURN, .state = state, .good = good};
     send(b, &reply->m);

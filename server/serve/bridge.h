@@ -17,7 +17,7 @@
  * copy alone. No function holds two mutexes.
  *
  * Borrowed: a submitted request's arrays, until `taken` answers it. The states that LOAD
- * and FINISH bring are leased until bridge_return; bridge_close takes back those that are
+ * and FINISH bring are leased until bridge_release_lease; bridge_close takes back those that are
  * out, when no task is active any more.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -90,8 +90,8 @@ int bridge_reply_new(struct bridge_reply **out, struct err *err);
 void bridge_reply_free(struct bridge_reply *reply); /* of no return; accepts NULL */
 
 /* Has the engine thread call engine_lease_release. Takes reply and state. */
-void bridge_return(struct bridge *b, struct bridge_reply *reply,
-                   struct engine_lease *state, bool good);
+void bridge_release_lease(struct bridge *b, struct bridge_reply *reply,
+                          struct engine_lease *state, bool good);
 
 /* Asks for a checkpoint that is worth persisting; bridge_reader.persisted answers.
  * ERR_MEMORY. */

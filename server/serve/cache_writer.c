@@ -128,7 +128,7 @@ static int write_prefix(struct task *w) /* worker */
 static void release(struct server *server)
 {
     struct cache_writer *k = &server->cache_writer;
-    bridge_return(server->model.bridge, k->reply, k->lease, true);
+    bridge_release_lease(server->model.bridge, k->reply, k->lease, true);
     k->reply = NULL;
     k->lease = NULL;
     if (k->all)

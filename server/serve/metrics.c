@@ -189,7 +189,7 @@ static void write_prefixes(const struct metrics *m, const struct metrics_now *no
                             l->checkpoints_evicted, m->states_saved,
                             m->states_loaded,       m->states_rejected};
     family(out, "ssmd_prefix_lost_tokens_total", "counter",
-           "Prompt tokens that were read again though something like them was known.");
+           "Prompt tokens recomputed although something like them had been stored.");
     for (size_t i = 0; i < ENGINE_MISS_N; i++)
         labelled(out, "ssmd_prefix_lost_tokens_total", "why", lost[i],
                  l->tokens_missed[i]);
