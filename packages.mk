@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The Debian 12 packages, in one place: read by the Makefile, the Dockerfile and the README.
+# The Debian 12 packages, in one place: read by the Makefile and the Dockerfile.
 # One line per list; a comment says why each is there.
 
 # build: compiler, make's helper, and the development files of the libraries below

@@ -1,12 +1,12 @@
 /*
  * The engine's main door: a synchronous library that turns token ids into token ids.
  *
- * No socket, no clock, no thread but the kernel pool. One call drives it: engine_step
- * admits waiting requests, plans a batch, runs it, samples, and emits events. Time enters
- * as an argument. Threads: what changes the engine belongs to one thread (the engine
- * thread), and so does engine_stats; everything else that takes a const engine may be
- * called from any thread while the engine is open. The other doors: objects.h for states
- * as bytes, measure.h for measurements.
+ * No socket, no clock that a result depends on, no thread but the kernel pool. One call
+ * drives it: engine_step admits waiting requests, plans a batch, runs it, samples, and
+ * emits events. Time enters as an argument. Threads: what changes the engine belongs to
+ * one thread (the engine thread), and so does engine_stats; everything else that takes a
+ * const engine may be called from any thread while the engine is open. The other doors:
+ * objects.h for states as bytes, measure.h for measurements.
  *
  * The promise: the same request gives the same bytes, whatever else runs beside it.
  *

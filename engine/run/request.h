@@ -3,7 +3,8 @@
  *
  * request_new, at submit, allocates all memory that it will ever need, in one arena and
  * one block for the text of each choice, so that steps allocate nothing; request_free,
- * when its last choice has finished, frees it whole. Engine thread only.
+ * called by emit.c when its last choice has finished (by runner.c at close), frees it
+ * whole. Engine thread only.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

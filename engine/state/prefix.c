@@ -1,4 +1,4 @@
-/* Look-up, eviction, insertion.
+/* The prefix cache: looking up a prompt, making room, inserting checkpoints.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/state/prefix.h"
 

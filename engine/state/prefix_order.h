@@ -8,7 +8,7 @@
  * 1997, section 4; with hits as a factor: Cherkasova, HPL-98-69R1, 1998):
  *
  *   priority = inflation when it was last used + tokens it saves per byte
- *   inflation = priority of the last checkpoint that was evicted
+ *   inflation = highest priority that was evicted since the cache was last empty
  *
  * What is not used falls behind by what inflation rises; equals go by their last use. The
  * tokens saved are those since the checkpoint above, weighed by how likely this kind is

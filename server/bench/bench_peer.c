@@ -1,4 +1,4 @@
-/* Finding, starting, asking.
+/* The peer as a process: where its script is, its start, one question at a time.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/bench/bench_peer.h"
 

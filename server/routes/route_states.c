@@ -1,4 +1,4 @@
-/* Names, and the steps of the two routes.
+/* The list of a tenant's objects and the removal of one: both run on a worker.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_states.h"
 

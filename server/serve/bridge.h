@@ -1,5 +1,5 @@
 /*
- * Between the loop thread and the engine thread: the only place where they share
+ * Between the loop thread and the engine thread: the only place where these two share
  * anything.
  *
  *   thread   runs                                        touches

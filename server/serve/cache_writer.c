@@ -1,4 +1,5 @@
-/* Asking, writing, walking.
+/* Persisting checkpoints: asks the engine for the next one, has a worker write it, and
+ * walks the directory when the ledger wants it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/cache_writer.h"
 

@@ -1,5 +1,9 @@
-/* id = serial << 32 | slot.
- * SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of jobs. A job's id is serial << 32 | its place in the table, so that an id
+ * is never used twice.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "server/serve/job.h"
 
 #include "engine/base/mem.h"
