@@ -179,6 +179,8 @@ static ssize_t body(void *owner, const char *data, size_t len)
         conn_refuse(c, &err);
         return (ssize_t)len;
     }
+    if (c->ops->body == BODY_NONE)
+        return (ssize_t)len;
     size_t cap = c->body.cap;
     buf_put(&c->body, data, len);
     if (hold(c, c->body.cap - cap, &err))

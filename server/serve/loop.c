@@ -130,8 +130,10 @@ static void abort_all(struct loop *l)
 static void move_on(struct loop *l, uint64_t now_ns)
 {
     double in_phase = (double)(now_ns - l->phase_ns) / 1e9;
-    if (l->server.phase == SERVER_GRACE && in_phase >= l->server.cfg->drain_grace_s)
+    if (l->server.phase == SERVER_GRACE && in_phase >= l->server.cfg->drain_grace_s) {
         enter(l, SERVER_DRAINING);
+        in_phase = 0;
+    }
     if (l->server.phase < SERVER_DRAINING)
         return;
     if (l->server.phase == SERVER_DRAINING && !busy(l, now_ns) &&

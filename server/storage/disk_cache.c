@@ -29,6 +29,8 @@ void disk_cache_close(struct disk_cache *c)
 
 /* ---- names ------------------------------------------------------------------ */
 
+enum { GROUP_PATH_BYTES = 440 }; /* at most, as put_name writes it */
+
 static bool group_path(char out[DISK_CACHE_PATH_BYTES], const char *tenant,
                        const char *salt)
 {
@@ -36,8 +38,7 @@ static bool group_path(char out[DISK_CACHE_PATH_BYTES], const char *tenant,
     if (!object_store_dir_name(t, "p-", tenant) ||
         !object_store_dir_name(s, "s-", salt ? salt : ""))
         return false;
-    return snprintf(out, DISK_CACHE_PATH_BYTES, "%s/%s", t, s) <
-           DISK_CACHE_PATH_BYTES - 64;
+    return snprintf(out, DISK_CACHE_PATH_BYTES, "%s/%s", t, s) <= GROUP_PATH_BYTES;
 }
 
 static void put_name(struct disk_cache_place *p, const char *group, int depth,
@@ -229,7 +230,9 @@ static void remove_files(const struct object_store *s, struct ledger_entry *evic
         next = evicted->next;
         put_name(&place, e->group->path, e->key.depth, e->key.hash);
         unlink_at(s, place.path);
+        ledger_lock(s->ledger); /* entries in the index share its group */
         cache_index_free_entry(e);
+        ledger_unlock(s->ledger);
     }
 }
 

@@ -179,7 +179,7 @@ static int walk_prefix(void *arg, int dir_fd, const char *name, struct err *err)
     if (!e)
         return no_memory(err);
     e->ledger.bytes = (uint64_t)st.st_size;
-    e->ledger.used = (uint64_t)st.st_mtime;
+    e->ledger.used = st.st_mtime > 0 ? (uint64_t)st.st_mtime : 0;
     return keep(w, e, err);
 }
 

@@ -137,6 +137,17 @@ class Drain(unittest.TestCase):
             self.assertEqual(d.proc.wait(10), 0)
             self.assertGreater(time.monotonic() - begin, 1.2)
 
+    def test_grace_takes_nothing_from_the_drain(self):
+        """A request that ends some time after a grace as long as drain_timeout is not cut."""
+        with wire.Daemon("--drain-grace", 3, "--drain-timeout", 3, env=SLOW) as d:
+            s = d.open_stream(max_tokens=190)
+            d.wait_metric("ssmd_requests_running", lambda v: v == 1)
+            d.signal(signal.SIGTERM)
+            data, ended = wire.dechunk(wire.read_all_from(s))
+            self.assertTrue(ended)
+            last = json.loads(wire.sse(data)[-2])
+            self.assertEqual(last["choices"][0]["finish_reason"], "length")
+
     def test_drain_timeout(self):
         with wire.Daemon("--drain-timeout", 1, "--max-seqs", 1, env=SLOW) as d:
             s = d.open_stream(max_tokens=3000)
