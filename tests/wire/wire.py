@@ -163,7 +163,8 @@ class Daemon:
 
     def metrics(self):
         status, _, data = self.call("GET", "/metrics")
-        assert status == 200
+        if status != 200:
+            raise http.client.HTTPException("/metrics answered %d" % status)
         out = {}
         for line in data.decode().splitlines():
             if line and not line.startswith("#"):
