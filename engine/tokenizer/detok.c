@@ -131,12 +131,6 @@ size_t detok_max_pending(const struct detok *d)
     return d->token_cap;
 }
 
-size_t detok_bytes(const struct vocab *v, const struct detok_stops *stops)
-{
-    static const struct detok_stops none;
-    return plan(v, stops ? stops : &none).bytes;
-}
-
 /* ---- matching --------------------------------------------------------------- */
 
 static size_t advance(const struct detok_matcher *m, size_t state, char byte)

@@ -84,9 +84,6 @@ void detok_free(struct detok *d);
 /* Most tokens that wait inside d between two calls: the length of a caller's ring. */
 size_t detok_max_pending(const struct detok *d);
 
-/* Bytes that detok_init takes for these stop strings. */
-size_t detok_bytes(const struct vocab *v, const struct detok_stops *stops);
-
 /* Adds a token; slot is handed back with it. An id without a token gives no text. After a
  * stop matched or a flush nothing is released any more. */
 void detok_push(struct detok *d, int32_t id, uint32_t slot, struct detok_out *out);

@@ -203,7 +203,8 @@ void ledger_touch(struct ledger *l, struct ledger_entry *entry)
     heap_update(&entry->account->order, &entry->of_account);
 }
 
-struct ledger_entry *ledger_evict(struct ledger *l, struct ledger_account *a)
+/* The longest unused of an account, or of all; NULL: there is none. */
+static struct ledger_entry *evict_oldest(struct ledger *l, struct ledger_account *a)
 {
     const struct heap_node *n = heap_first(a ? &a->order : &l->order);
     if (!n)
@@ -228,9 +229,9 @@ static struct ledger_entry *give_way(struct ledger *l, struct ledger_account *a,
     struct ledger_entry *evicted = NULL, *e = NULL;
     for (;; evicted = e) {
         if (exceeds(own + a->persisted.bytes, l->limits->tenant_bytes))
-            e = ledger_evict(l, a);
+            e = evict_oldest(l, a);
         else if (exceeds(all + l->persisted.bytes, l->limits->total_bytes))
-            e = ledger_evict(l, NULL);
+            e = evict_oldest(l, NULL);
         else
             return evicted;
         if (!e)

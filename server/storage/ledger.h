@@ -106,7 +106,4 @@ bool ledger_enter(struct ledger *l, struct ledger_account *a, struct ledger_entr
 void ledger_leave(struct ledger *l, struct ledger_entry *entry); /* accepts one evicted */
 void ledger_touch(struct ledger *l, struct ledger_entry *entry); /* it was used now */
 
-/* Evicts the longest unused of an account, or of all; NULL: there is none. */
-struct ledger_entry *ledger_evict(struct ledger *l, struct ledger_account *a);
-
 #endif
