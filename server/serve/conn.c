@@ -13,7 +13,6 @@
 #include <sys/random.h>
 
 static const uint64_t DISCARD_BYTES = 64u << 20;
-enum { HELD_BODIES = 64 }; /* of the largest size, over all conns */
 
 /* ---- faults ----------------------------------------------------------------- */
 
@@ -82,20 +81,46 @@ static void take_id(struct conn *c)
     c->request_id[h->value_len] = '\0';
 }
 
-/* Counts bytes that wait to be parsed, over all conns: ERR_BUSY when they are too many.
- * They count in any case until conn_drop_body. */
-static int hold(struct conn *c, size_t bytes, struct err *err)
+int conn_charge(struct conn *c, size_t bytes, struct err *err)
 {
-    c->server->held_bytes += bytes;
-    if (c->server->held_bytes <= HELD_BODIES * c->server->cfg->max_body_bytes)
+    struct budget *b = &c->server->budget;
+    if (budget_take(b, bytes)) {
+        c->charged += bytes;
         return 0;
-    return err_set(err, ERR_BUSY, "too many bodies are under way; retry later");
+    }
+    c->server->metrics.rejected[REJECTED_MEMORY]++;
+    if (bytes > b->limit || c->charged > b->limit - bytes)
+        return err_set(
+            err, ERR_TOO_LARGE,
+            "the request holds %zu bytes before it is admitted, the limit is %zu",
+            c->charged + bytes, b->limit);
+    return err_set(err, ERR_BUSY, "too many requests are under way; retry later");
+}
+
+void conn_discharge(struct conn *c, size_t bytes)
+{
+    budget_give(&c->server->budget, bytes);
+    c->charged -= bytes;
 }
 
 void conn_drop_body(struct conn *c)
 {
-    c->server->held_bytes -= c->body.cap;
+    conn_discharge(c, c->body_charged);
+    c->body_charged = 0;
     buf_free(&c->body);
+}
+
+/* Appends to the body, whose growth is charged. */
+static int collect(struct conn *c, const char *data, size_t len, struct err *err)
+{
+    size_t cap = c->body.cap;
+    buf_put(&c->body, data, len);
+    if (c->body.failed)
+        return err_set(err, ERR_MEMORY, "out of memory for a body");
+    size_t more = c->body.cap - cap;
+    int rc = conn_charge(c, more, err);
+    c->body_charged += rc ? 0 : more;
+    return rc;
 }
 
 void conn_refuse(struct conn *c, const struct err *err)
@@ -181,11 +206,9 @@ static ssize_t body(void *owner, const char *data, size_t len)
     }
     if (c->ops->body == BODY_NONE)
         return (ssize_t)len;
-    size_t cap = c->body.cap;
-    buf_put(&c->body, data, len);
-    if (hold(c, c->body.cap - cap, &err))
+    if (collect(c, data, len, &err))
         conn_refuse(c, &err);
-    return c->body.failed ? -1 : (ssize_t)len;
+    return (ssize_t)len;
 }
 
 static void end(void *owner)
@@ -343,6 +366,7 @@ void conn_release(struct conn *c)
     task_free(&c->task);
     stream_free(&c->stream);
     conn_drop_body(c);
+    conn_discharge(c, c->charged);
     mem_free(c->path);
     mem_free(c);
 }

@@ -85,6 +85,7 @@ struct conn {
     bool sent;    /* all of the answer */
     struct err fault;
     struct buf body;
+    size_t charged, body_charged; /* bytes, in server.budget; of these, the body's */
     struct stream stream;
 
     int status;
@@ -125,6 +126,12 @@ void conn_cancel(struct conn *c, enum finish_reason why);
 
 /* True when the body goes to the route as it comes. */
 bool conn_uploads(const struct conn *c);
+
+/* Counts bytes that the conn holds before it is admitted: 0, or ERR_BUSY when they do not
+ * fit beside those of others, ERR_TOO_LARGE when they never will; then nothing is
+ * counted. What is left is given back when the conn is freed. */
+int conn_charge(struct conn *c, size_t bytes, struct err *err);
+void conn_discharge(struct conn *c, size_t bytes);
 
 /* Frees the body once it is parsed. */
 void conn_drop_body(struct conn *c);

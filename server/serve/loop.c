@@ -20,6 +20,7 @@
 
 enum { N_SIGNALS = 3 };
 enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
+enum { REQUEST_BODIES = 64 }; /* of the largest size: the budget before admission */
 enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
 static const double ABORT_SECONDS = 2, ARRIVAL_SECONDS = 1;
 
@@ -421,6 +422,7 @@ static void init(struct loop *l, const struct config *cfg, server_routes_fn *rou
     server->cfg = cfg;
     server->routes = routes;
     server->uv = &l->uv;
+    server->budget.limit = REQUEST_BODIES * cfg->max_body_bytes;
     server->model.limits.served_name = cfg->served_name;
     server->model.admit.queue_limit = cfg->queue_limit;
     server->model.created = time(NULL);

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "engine/base/list.h"
 #include "server/config/config.h"
+#include "server/http/budget.h"
 #include "server/http/http.h"
 #include "server/serve/admit.h"
 #include "server/serve/bridge.h"
@@ -59,8 +60,8 @@ struct server {
     struct served_model model;
     struct metrics metrics;
     struct job_table jobs;
-    struct list conns; /* every struct conn */
-    size_t held_bytes; /* of bodies that wait for work */
+    struct list conns;    /* every struct conn */
+    struct budget budget; /* of everything before admission */
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */
     enum server_phase phase;
