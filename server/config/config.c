@@ -146,6 +146,8 @@ static const struct option_row rows[] = {
      "one more key; prefer SSMD_API_KEY: flags show in ps"},
     {"cors_allow_origins", LIST(cors_allow_origins, 1000), "", ACCESS, "A,B",
      "origins whose pages may call the API; none: CORS is off"},
+    {"trusted_peers", LIST(trusted_peers, 64), "", ACCESS, "A,B",
+     "proxies whose X-Forwarded-For counts: 10.0.0.0/8,fd00::1"},
 
     {"state.dir", TEXT(state_dir, 0, 3000), "", STATES, "DIR",
      "directory of state objects; without it there are none"},

@@ -80,6 +80,7 @@ struct config {
     const char *api_key; /* one key of tenant "default", beside the file's; "" = none.
                           * With neither, no key is asked. */
     struct option_list cors_allow_origins;
+    struct option_list trusted_peers; /* addresses and prefixes, as text */
 
     /* state objects */
     const char *state_dir; /* "" = none: the routes answer 404 */

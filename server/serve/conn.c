@@ -143,6 +143,7 @@ static void head(void *owner, const struct err *fault)
     struct conn *c = owner;
     struct err err;
     take_id(c);
+    request_head_client(c);
     if (fault) {
         conn_refuse(c, fault);
         c->fault.code = ERR_ARGUMENT;
@@ -284,6 +285,7 @@ static void *begin(void *arg, struct http_call *call)
     c->call = call;
     c->ops = &none;
     c->began_ns = server_now();
+    address_of_peer(&c->client, call->sock->fd);
     c->route.label = route_labels() - 1;
     draw_id(c);
     list_push(&server->conns, &c->at);
@@ -327,18 +329,20 @@ static void log_request(const struct conn *c)
     if (!log_enabled(level))
         return;
     struct buf id = {0}, tenant = {0};
+    char client[ADDRESS_TEXT];
+    address_print(&c->client, client);
     buf_json_string(&id, c->request_id, strlen(c->request_id));
     buf_json_string(&tenant, c->tenant, strlen(c->tenant));
     if (!id.failed && !tenant.failed)
         log_line(
             level, "request",
             "\"id\":%s,\"route\":\"%s\",\"status\":%d,\"sent\":%s,\"stream\":%s,"
-            "\"tenant\":%s,\"bytes_in\":%llu,\"bytes_out\":%llu,\"prompt_tokens\":%llu,"
+            "\"client\":\"%s\",\"tenant\":%s,\"bytes_in\":%llu,\"bytes_out\":%llu,\"prompt_tokens\":%llu,"
             "\"cached_tokens\":%llu,\"generated_tokens\":%llu,\"queue_ms\":%.3f,"
             "\"first_token_ms\":%.3f,"
             "\"total_ms\":%.3f",
             id.data, route_label(c->route.label), c->status, c->sent ? "true" : "false",
-            c->stream.open ? "true" : "false", tenant.data,
+            c->stream.open ? "true" : "false", client, tenant.data,
             (unsigned long long)c->body_bytes,
             (unsigned long long)(c->answer_bytes + c->stream.sent_bytes),
             (unsigned long long)c->usage.prompt_tokens,

@@ -13,6 +13,7 @@
 #ifndef SERVER_SERVE_CONN_H
 #define SERVER_SERVE_CONN_H
 
+#include "server/http/address.h"
 #include "server/http/stream.h"
 #include "server/serve/route.h"
 #include "server/serve/server.h"
@@ -72,6 +73,7 @@ struct conn {
     struct route route;
     char *path; /* owns; route.path points into it */
     char tenant[CONN_TENANT_BYTES], request_id[CONN_ID_BYTES];
+    struct address client; /* the peer, or whom a trusted peer forwards for */
 
     const struct route_ops *ops; /* never NULL; an empty row until the path is known */
     void *priv;                  /* the route's; freed by ops->free */

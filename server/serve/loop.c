@@ -346,9 +346,18 @@ static int open_states(struct loop *l, struct err *err)
     return rc;
 }
 
+static int open_trusted(struct loop *l, struct err *err)
+{
+    const struct option_list *texts = &l->server.cfg->trusted_peers;
+    int rc = address_list_parse(&l->server.trusted, texts->items, texts->n, err);
+    return rc ? err_prefix(err, "trusted_peers") : 0;
+}
+
 static int open_all(struct loop *l, struct err *err)
 {
-    int rc = keys_open(&l->server.keys, l->server.cfg->api_keys_file,
+    int rc = open_trusted(l, err);
+    if (!rc)
+        rc = keys_open(&l->server.keys, l->server.cfg->api_keys_file,
                        l->server.cfg->api_key, err);
     if (!rc)
         rc = open_states(l, err);
@@ -407,6 +416,7 @@ static void close_all(struct loop *l)
     free_conns(l);
     job_table_free(&l->server.jobs);
     keys_close(l->server.keys);
+    address_list_free(&l->server.trusted);
     cache_writer_close(&l->server);
     if (l->server.storage)
         object_store_close(l->server.storage);

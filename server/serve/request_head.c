@@ -98,6 +98,19 @@ static int check_length(struct conn *c, struct err *err)
                : 0;
 }
 
+void request_head_client(struct conn *c)
+{
+    static const char name[] = "x-forwarded-for";
+    const struct address_list *trusted = &c->server->trusted;
+    for (size_t i = c->call->n_headers; i > 0; i--) {
+        const struct http_header *h = &c->call->headers[i - 1];
+        if (h->name_len == sizeof name - 1 &&
+            strncasecmp(h->name, name, h->name_len) == 0 &&
+            address_forwarded(&c->client, trusted, h->value, h->value_len))
+            return;
+    }
+}
+
 /* Open routes answer in every phase. */
 static int check_phase(struct conn *c, struct err *err)
 {

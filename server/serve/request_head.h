@@ -9,6 +9,9 @@
  * and header block, route and method, key, length, media type, phase of the process. */
 int request_head_check(struct conn *c, struct err *err);
 
+/* Moves conn.client from the peer to the address that a trusted peer has forwarded for. */
+void request_head_client(struct conn *c);
+
 /* The most bytes that the body of this route may have; ERR_TOO_LARGE with that. */
 size_t request_head_body_limit(const struct conn *c);
 int request_head_too_large(const struct conn *c, struct err *err);

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "engine/base/list.h"
 #include "server/config/config.h"
+#include "server/http/address.h"
 #include "server/http/budget.h"
 #include "server/http/http.h"
 #include "server/serve/admit.h"
@@ -54,6 +55,7 @@ struct server {
     uv_loop_t *uv;            /* borrows; for task_start */
     struct http *http;
     struct keys *keys;
+    struct address_list trusted;  /* proxies whose X-Forwarded-For counts */
     struct object_store *storage; /* NULL: states are not kept */
     struct task_limit disk_limit; /* for all tasks that touch `storage` */
     struct cache_writer cache_writer;
