@@ -139,6 +139,8 @@ static const struct option_row rows[] = {
      "new requests are still served this long after SIGTERM"},
     {"drain_timeout", SECONDS(drain_timeout_s), "30", STOPPING, "S",
      "running requests may then take this long"},
+    {"watchdog", SECONDS(watchdog_s), "10", STOPPING, "S",
+     "a loop this late ends the process, a step is not ready; 0: off"},
 
     {"api_keys_file", TEXT(api_keys_file, 0, 4000), "", ACCESS, "FILE",
      "file of tenant:key lines; without keys none is required"},

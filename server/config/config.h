@@ -74,6 +74,8 @@ struct config {
     /* stopping */
     double drain_grace_s; /* after SIGTERM new requests are still served for this long */
     double drain_timeout_s; /* then running ones may take this long to finish */
+    double watchdog_s; /* an event loop that is this late ends the process, an engine step
+                          this long is not ready; 0 = off */
 
     /* access */
     const char *api_keys_file; /* one "tenant:key" a line; "" = no file */

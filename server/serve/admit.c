@@ -49,11 +49,6 @@ void admit_ended(struct admit *a, bool started, int n_seqs, uint64_t now_ns)
     a->rate_ns = now_ns;
 }
 
-bool admit_full(const struct admit *a)
-{
-    return !has_room(a, 1);
-}
-
 int admit_retry_after(const struct admit *a, uint64_t now_ns)
 {
     if (!a->rate_ns)

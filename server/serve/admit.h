@@ -33,9 +33,6 @@ void admit_started(struct admit *a, int n_seqs);
 /* A job is over; `started`: it ran, else it waited. */
 void admit_ended(struct admit *a, bool started, int n_seqs, uint64_t now_ns);
 
-/* True when one more job would be refused. */
-bool admit_full(const struct admit *a);
-
 /* Whole seconds, 1..30, until the queue has likely moved on. */
 int admit_retry_after(const struct admit *a, uint64_t now_ns);
 

@@ -261,7 +261,9 @@ static void write_gauges(const struct metrics_now *now, struct buf *out)
     gauge(out, "ssmd_state_slots_limit", "State slots there are.", i ? i->n_slots : 0);
     gauge(out, "ssmd_checkpoint_bytes", "Bytes that stored prefixes alone hold.",
           (double)now->stats.engine.checkpoint_bytes);
-    gauge(out, "ssmd_ready", "1 when new requests are welcome.", now->ready);
+    gauge(out, "ssmd_ready",
+          "1 when the model is loaded, the engine steps and no drain has begun.",
+          now->ready);
     gauge(out, "ssmd_draining", "1 after SIGTERM.", now->draining);
     gauge(out, "ssmd_open_connections", "Client sockets.", now->connections);
     gauge(out, "ssmd_stream_buffer_bytes", "Bytes that clients have not read yet.",

@@ -1,4 +1,6 @@
-/* Whether new requests are accepted, and the clock. Loop thread.
+/* Whether new requests are accepted, and the clock. Loop thread. A step that does not end
+ * shows in readiness after `watchdog`, which costs nothing if it ends after all: a balancer
+ * looks elsewhere. Only after STUCK_NS are requests refused for it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/server.h"
 
@@ -33,7 +35,8 @@ int server_ready(const struct server *server, struct err *err)
         return rc;
     if (server->phase == SERVER_GRACE)
         return err_set(err, ERR_UNAVAILABLE, "the server is shutting down");
-    if (admit_full(&server->model.admit))
-        return err_set(err, ERR_UNAVAILABLE, "the queue is full");
+    double limit = server->cfg->watchdog_s;
+    if (limit > 0 && bridge_stuck(server->model.bridge, (uint64_t)(limit * 1e9)))
+        return err_set(err, ERR_UNAVAILABLE, "a step of the engine does not end");
     return 0;
 }

@@ -70,8 +70,9 @@ struct server {
     server_routes_fn *routes;
 };
 
-/* 0 when new requests are accepted; else ERR_UNAVAILABLE with the reason. server_ready
- * adds what only makes a balancer look elsewhere: draining, a full queue. */
+/* 0 when new requests are accepted; else ERR_UNAVAILABLE with the reason. server_ready is
+ * what a balancer asks: the model is loaded, the engine steps, no drain has begun. A full
+ * queue is no part of it, or overload would take every replica out at once. */
 int server_accepts(const struct server *server, struct err *err);
 int server_ready(const struct server *server, struct err *err);
 

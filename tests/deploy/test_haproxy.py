@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real HAProxy with the shipped configuration before three daemons: streams pass
-unbuffered, every replica gives the same bytes, and one is drained without a failed request.
+unbuffered, every replica gives the same bytes, overload takes none out, and one is drained without
+a failed request.
 
     python3 tests/deploy/test_haproxy.py --ssmd build/ssmd --model models/default
 """
 
+import collections
 import http.client
 import os
 import subprocess
@@ -195,6 +197,35 @@ class Faults(unittest.TestCase):
         # What ran there broke off, once for each client at most; nothing after it failed.
         clients = [failure.split(":")[0] for failure in load.failures]
         self.assertEqual(len(clients), len(set(clients)), load.failures)
+
+
+class Overload(unittest.TestCase):
+    def test_overload_takes_no_replica_out(self):
+        """Many times what three replicas hold: 200 or 429, and every check passes all the while."""
+        small = lib.start_replicas(flags=("--max-seqs", 1, "--queue-limit", 1))
+        full = lib.Balancer([r.port for r in small])
+        full.wait_all_checked()
+        statuses, ending = collections.Counter(), threading.Event()
+
+        def client():
+            while not ending.is_set():
+                status = lib.post(full.port, LONG).status
+                statuses[status] += 1
+                ending.wait(0.05 if status == 429 else 0)
+
+        threads = [threading.Thread(target=client, daemon=True) for _ in range(12)]
+        for t in threads:
+            t.start()
+        ending.wait(4)  # eight checks of each replica; two that fail take it out
+        ending.set()
+        for t in threads:
+            t.join(60)
+        self.assertEqual(set(statuses), {200, 429}, statuses)
+        for name, row in full.table().items():
+            self.assertEqual((row["status"], int(row["chkdown"])), ("UP", 0), name)
+        full.process.stop()
+        for r in small:
+            r.stop()
 
 
 class Drain(unittest.TestCase):

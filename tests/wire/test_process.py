@@ -86,6 +86,21 @@ class Start(unittest.TestCase):
             n.close()
 
 
+class Step(unittest.TestCase):
+    def test_a_step_that_does_not_end_is_not_ready(self):
+        """Nothing is refused for it: it may end, and then what came meanwhile is served."""
+        with wire.Daemon("--watchdog", 0.3, env={"FAKE_STEP_US": "1500000"}) as d:
+            running = d.open_stream(max_tokens=1)
+            d.wait_metric("ssmd_ready", lambda v: v == 0)
+            status, _, body = d.call("GET", "/readyz")
+            self.assertEqual((status, b"does not end" in body), (503, True), body)
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            status, _, e = d.complete(max_tokens=1)
+            self.assertEqual(status, 200, e)
+            d.wait_metric("ssmd_ready", lambda v: v == 1)
+            running.close()
+
+
 class Drain(unittest.TestCase):
     def test_idle_exits_at_once(self):
         for signum in (signal.SIGTERM, signal.SIGINT):
