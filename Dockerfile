@@ -31,10 +31,9 @@ COPY configs/container.json /etc/ssmd/ssmd.json
 USER 10001:10001
 EXPOSE 8080
 
-# Alive, not ready: a full queue or a drain is the balancer's business (/readyz), and what
-# acts on this flag restarts containers.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${SSMD_PORT:-8080} && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
+# /readyz: the model is loaded, the engine steps, no drain has begun. A full queue is ready.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --retries=3 \
+    CMD ["/usr/local/bin/ssmd", "health", "--config", "/etc/ssmd/ssmd.json"]
 
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/ssmd"]

@@ -20,6 +20,12 @@ int cmd_serve(const struct config *cfg);
 /* Opens the model, prints what it is and what it will use. */
 int cmd_check(const struct config *cfg);
 
+enum cmd_health_value { HEALTH_URL, HEALTH_N };
+
+/* Asks the daemon of this configuration whether it is ready: CMD_OK for 200, CMD_FAILED with
+ * the reason for everything else. */
+int cmd_health(const struct config *cfg, const char *const *values);
+
 enum cmd_logits_value { LOGITS_IDS, LOGITS_SPLIT, LOGITS_GREEDY, LOGITS_OUT, LOGITS_N };
 
 /* Writes the logits of --ids to --out, or prints the --greedy ids that follow them.

@@ -27,6 +27,13 @@ static int run_check(const struct config *cfg, const char *const *values,
     return cmd_check(cfg);
 }
 
+static int run_health(const struct config *cfg, const char *const *values,
+                      const char *const *operands)
+{
+    (void)operands;
+    return cmd_health(cfg, values);
+}
+
 static int run_logits(const struct config *cfg, const char *const *values,
                       const char *const *operands)
 {
@@ -50,6 +57,10 @@ static int run_version(const struct config *cfg, const char *const *values,
     puts("ssmd " SSMD_VERSION);
     return CMD_OK;
 }
+
+static const struct config_flag health_flags[] = {
+    [HEALTH_URL] = {"--url", "URL", "ask here, by default the host's /readyz"},
+};
 
 static const struct config_flag logits_flags[] = {
     [LOGITS_IDS] = {"--ids", "1,2,3", "token ids of the sequence; no BOS is added"},
@@ -86,6 +97,11 @@ static const struct command commands[] = {
     {"check", "[OPTION]...", "check a configuration and a model folder without serving",
      "Reads the configuration, opens the model and prints what it is and what it would use.\n",
      CONFIG_ALL, NULL, 0, 0, run_check},
+    {"health", "[--host ADDR] [--port N] | --url URL",
+     "ask a running daemon whether it is ready",
+     "Exits with 0 when GET /readyz answers 200, else with 1 and the reason on standard error.\n"
+     "Host and port come from the daemon's configuration. For images without a shell.\n",
+     CONFIG_LISTEN, health_flags, HEALTH_N, 0, run_health},
     {"perplexity", "[--model DIR] [--json] FILE", "score a text file with the model",
      "Cuts the text's tokens into windows of at most --context tokens and prints tokens, nats,\n"
      "perplexity per token and per word, and bits per byte. FILE is plain text.\n",

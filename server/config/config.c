@@ -60,6 +60,7 @@ static const char *const alias_names[] = {
 #define SERVED    CONFIG_SERVE, "Model"
 #define COMPUTING CONFIG_COMPUTE, "Computing"
 #define BATCHING  CONFIG_SERVE, "Computing"
+#define PLACE     CONFIG_LISTEN, "Listening"
 #define LISTENING CONFIG_SERVE, "Listening"
 #define REQUESTS  CONFIG_SERVE, "Requests"
 #define STOPPING  CONFIG_SERVE, "Stopping"
@@ -105,9 +106,9 @@ static const struct option_row rows[] = {
     {"speculate", CHOICE(speculate, speculate_names), "auto", BATCHING, "WHEN",
      "prompt-lookup speculation: off, auto, on; same answers"},
 
-    {"host", TEXT(host, 1, 255), "127.0.0.1", LISTENING, "ADDR",
+    {"host", TEXT(host, 1, 255), "127.0.0.1", PLACE, "ADDR",
      "address to listen on"},
-    {"port", INT(port, 0, 65535), "8080", LISTENING, "N",
+    {"port", INT(port, 0, 65535), "8080", PLACE, "N",
      "TCP port; 0: any free one"},
     {"max_connections", INT(max_connections, 0, 1000000), "0", LISTENING, "N",
      "above it accepting pauses; 0: what RLIMIT_NOFILE allows"},

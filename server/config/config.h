@@ -108,7 +108,8 @@ enum config_group {
     CONFIG_MODEL = 1,
     CONFIG_COMPUTE = 2,
     CONFIG_SERVE = 4,
-    CONFIG_ALL = 7
+    CONFIG_LISTEN = 8, /* where a daemon listens */
+    CONFIG_ALL = 15
 };
 
 /* A flag of one command that is no configuration key. */
