@@ -26,6 +26,7 @@ int generation_new(struct conn *c, size_t bytes, const struct generation_codec *
 void generation_free(struct conn *c)
 {
     struct generation *g = c->priv;
+    c->tenant->admitted -= g->admitted;
     for (; g->admitted > 0; g->admitted--)
         admit_ended(&c->server->model.admit, false, 0, server_now());
     generation_state_free(c);
@@ -66,15 +67,32 @@ static int step_parsed(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
+static int check_tenant(struct conn *c, int n_jobs, struct err *err)
+{
+    uint64_t *rejected = c->server->metrics.rejected;
+    int rc = tenant_check_rate(c->tenant, server_now(), &c->retry_after_s, err);
+    if (rc) {
+        rejected[REJECTED_RATE]++;
+        return rc;
+    }
+    rc = tenant_check_running(c->tenant, n_jobs, err);
+    rejected[REJECTED_RUNNING] += rc == -ERR_BUSY;
+    return rc;
+}
+
 static int step_admit(struct conn *c, struct err *err)
 {
     struct generation *g = c->priv;
-    int rc = admit_take(&c->server->model.admit, (int)g->n_jobs, err);
+    int n = (int)g->n_jobs, rc = check_tenant(c, n, err);
+    if (rc)
+        return rc;
+    rc = admit_take(&c->server->model.admit, n, err);
     if (rc) {
         c->server->metrics.rejected[REJECTED_QUEUE_FULL]++;
         return rc;
     }
-    g->admitted = (int)g->n_jobs;
+    g->admitted = n;
+    c->tenant->admitted += n;
     return CONN_NEXT;
 }
 
@@ -116,7 +134,7 @@ static struct engine_request request_of(const struct conn *c, size_t i)
     struct engine_request r = {.id = g->jobs[i].id,
                                .ids = g->jobs[i].ids,
                                .n_ids = g->jobs[i].n_ids,
-                               .tenant = c->tenant,
+                               .tenant = c->tenant->name,
                                .cache_salt = g->request.cache_salt,
                                .gen = *g->request.gen};
     r.gen.first_choice = (int)i * r.gen.n;
@@ -296,6 +314,7 @@ static void end_job(struct conn *c, struct job *j)
 {
     const struct generation *g = c->priv;
     admit_ended(&c->server->model.admit, j->started, j->n_choices, server_now());
+    c->tenant->admitted--;
     job_remove(&c->server->jobs, j);
     c->pending--;
     if (c->pending == 0 && g->n_submitted == g->n_jobs)
@@ -318,6 +337,7 @@ static void on_start(struct conn *c, struct job *j, const struct event *ev)
     struct generation *g = c->priv;
     j->started = true;
     admit_started(&c->server->model.admit, j->n_choices);
+    tenant_charge(c->tenant, (int)j->n_ids - ev->n_cached, server_now());
     generation_metrics_hit(c, ev);
     if (g->started)
         return;

@@ -18,6 +18,7 @@ void generation_metrics_token(struct conn *c, const struct event *ev)
     struct metrics *m = &c->server->metrics;
     m->generated_tokens++;
     choice->n_tokens++;
+    tenant_charge(c->tenant, 1, now);
     if (!c->first_ns) {
         c->first_ns = now;
         metrics_time(m, TIMING_FIRST_TOKEN, (double)(now - c->began_ns) / 1e9);
@@ -33,8 +34,10 @@ void generation_metrics_finish(struct conn *c, const struct event *ev)
     struct metrics *m = &c->server->metrics;
     m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
     int silent = ev->n_generated - g->choices[ev->choice].n_tokens;
-    if (silent > 0) /* an end token, and what a stop string swallowed */
+    if (silent > 0) { /* an end token, and what a stop string swallowed */
         m->generated_tokens += (uint64_t)silent;
+        tenant_charge(c->tenant, silent, server_now());
+    }
     c->usage.generated_tokens += (uint64_t)ev->n_generated;
 }
 

@@ -63,13 +63,13 @@ int generation_state_find(struct task *task) /* worker */
     struct conn *c = conn_of_task(task);
     struct generation *g = c->priv;
     struct generation_state *t = &g->state;
-    t->fd = object_store_read(c->server->storage, c->tenant, g->request.state.load, NULL,
-                              &task->err);
+    t->fd = object_store_read(c->server->storage, c->tenant->name, g->request.state.load,
+                              NULL, &task->err);
     if (t->fd < 0)
         return about(&task->err, "state.load");
     t->open = true;
-    int rc =
-        engine_object_open(task->e, t->fd, c->tenant, &t->from, &t->said, &task->err);
+    int rc = engine_object_open(task->e, t->fd, c->tenant->name, &t->from, &t->said,
+                                &task->err);
     return rc ? about(&task->err, "state.load") : follow(task, g);
 }
 
@@ -106,8 +106,8 @@ bool generation_state_recall(struct conn *c)
     const struct job *j = g->jobs;
     return cache && g->n_jobs == 1 && !g->request.state.load &&
            !g->request.gen->prompt_logprobs &&
-           disk_cache_find(cache, c->tenant, g->request.cache_salt, j->ids, (int)j->n_ids,
-                           &g->state.place);
+           disk_cache_find(cache, c->tenant->name, g->request.cache_salt, j->ids,
+                           (int)j->n_ids, &g->state.place);
 }
 
 /* Removes an object that no request can use. */
@@ -128,7 +128,8 @@ int generation_state_reopen(struct task *task) /* worker */
     if (t->fd < 0)
         return t->fd;
     t->open = true;
-    int rc = engine_object_open(task->e, t->fd, c->tenant, &t->from, &said, &task->err);
+    int rc =
+        engine_object_open(task->e, t->fd, c->tenant->name, &t->from, &said, &task->err);
     size_t n = (size_t)t->place.depth;
     if (rc == 0 && (said.n_ids != n || t->from.depth != t->place.depth ||
                     memcmp(said.ids, g->jobs[0].ids, n * sizeof *said.ids) != 0))
@@ -204,7 +205,8 @@ static int read_state(struct task *task) /* worker */
     struct conn *c = conn_of_task(task);
     struct generation *g = c->priv;
     struct generation_state *t = &g->state;
-    int rc = engine_object_load(task->e, t->load.state, t->fd, c->tenant, &task->err);
+    int rc =
+        engine_object_load(task->e, t->load.state, t->fd, c->tenant->name, &task->err);
     if (rc && t->place.depth)
         clear_away(c, rc);
     else if (rc)
@@ -277,13 +279,14 @@ static int write_state(struct task *task) /* worker */
     struct object_writer writer;
     bool replaced;
     engine_object_of(task->e, t->save.state, &t->to);
-    int rc = object_writer_begin(c->server->storage, &writer, c->tenant,
+    int rc = object_writer_begin(c->server->storage, &writer, c->tenant->name,
                                  g->request.state.save, t->to.bytes, &task->err);
     if (rc == -ERR_TOO_LARGE)
         task->err.code = ERR_QUOTA; /* it is no body that is too large */
     if (rc)
         return about(&task->err, "state.save");
-    rc = engine_object_save(task->e, t->save.state, writer.fd, c->tenant, &task->err);
+    rc = engine_object_save(task->e, t->save.state, writer.fd, c->tenant->name,
+                            &task->err);
     if (rc)
         object_writer_abandon(&writer);
     return rc ? rc : object_writer_commit(&writer, &replaced, &task->err);

@@ -29,10 +29,10 @@ int route_states_check(const struct conn *c, struct err *err)
 static int depth_of(struct conn *c, const char *name)
 {
     struct engine_object o = {0};
-    int fd = object_store_read(c->server->storage, c->tenant, name, NULL, NULL);
+    int fd = object_store_read(c->server->storage, c->tenant->name, name, NULL, NULL);
     if (fd < 0)
         return 0;
-    int rc = engine_object_peek(c->task.e, fd, c->tenant, &o, NULL);
+    int rc = engine_object_peek(c->task.e, fd, c->tenant->name, &o, NULL);
     close(fd);
     return rc ? 0 : o.depth;
 }
@@ -42,7 +42,8 @@ static int list_objects(struct task *task) /* worker */
     struct conn *c = conn_of_task(task);
     struct object_store_entry *list = NULL;
     size_t n = 0;
-    int rc = object_store_list(c->server->storage, c->tenant, &list, &n, &task->err);
+    int rc =
+        object_store_list(c->server->storage, c->tenant->name, &list, &n, &task->err);
     states_list_begin(&task->out);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct states_object o = {list[i].name, list[i].bytes, depth_of(c, list[i].name),
@@ -78,7 +79,7 @@ static int remove_object(struct task *task) /* worker */
     struct conn *c = conn_of_task(task);
     char name[OBJECT_STORE_NAME_BYTES];
     route_states_name(c, name);
-    return object_store_remove(c->server->storage, c->tenant, name, &task->err);
+    return object_store_remove(c->server->storage, c->tenant->name, name, &task->err);
 }
 
 static int step_remove(struct conn *c, struct err *err)

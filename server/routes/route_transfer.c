@@ -59,7 +59,7 @@ static int check_room(const struct conn *c, struct err *err)
         if (!has_buffers(other))
             continue;
         n++;
-        own += strcmp(other->tenant, c->tenant) == 0;
+        own += other->tenant == c->tenant;
     }
     if (n < ROUTE_TRANSFER_MAX && own < ROUTE_TRANSFER_MAX_OF_TENANT)
         return 0;
@@ -152,7 +152,7 @@ static int write_buffer(struct conn *c, struct buffer *l, struct err *err) /* wo
         route_states_name(c, name);
         t->bytes = o->bytes;
         t->depth = o->depth;
-        rc = object_writer_begin(c->server->storage, &t->writer, c->tenant, name,
+        rc = object_writer_begin(c->server->storage, &t->writer, c->tenant->name, name,
                                  o->bytes, err);
     }
     if (o && rc == 0)
@@ -213,7 +213,7 @@ static int accept_object(struct conn *c, struct err *err)
     struct route_transfer *t = c->priv;
     return rc ? rc
               : engine_upload_open(&t->in, bridge_engine(c->server->model.bridge),
-                                   c->tenant, err);
+                                   c->tenant->name, err);
 }
 
 static ssize_t take(struct conn *c, const char *data, size_t len)
@@ -308,7 +308,8 @@ static int open_object(struct task *task) /* worker */
     struct route_transfer *t = c->priv;
     char name[OBJECT_STORE_NAME_BYTES];
     route_states_name(c, name);
-    t->fd = object_store_read(c->server->storage, c->tenant, name, &t->bytes, &task->err);
+    t->fd = object_store_read(c->server->storage, c->tenant->name, name, &t->bytes,
+                              &task->err);
     return t->fd < 0 ? t->fd : read_other(task);
 }
 

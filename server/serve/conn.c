@@ -284,6 +284,7 @@ static void *begin(void *arg, struct http_call *call)
     c->server = server;
     c->call = call;
     c->ops = &none;
+    c->tenant = &server->tenants.anyone;
     c->began_ns = server_now();
     address_of_peer(&c->client, call->sock->fd);
     c->route.label = route_labels() - 1;
@@ -332,7 +333,7 @@ static void log_request(const struct conn *c)
     char client[ADDRESS_TEXT];
     address_print(&c->client, client);
     buf_json_string(&id, c->request_id, strlen(c->request_id));
-    buf_json_string(&tenant, c->tenant, strlen(c->tenant));
+    buf_json_string(&tenant, c->tenant->name, strlen(c->tenant->name));
     if (!id.failed && !tenant.failed)
         log_line(
             level, "request",

@@ -18,7 +18,7 @@
 #include "server/serve/route.h"
 #include "server/serve/server.h"
 
-enum { CONN_ID_BYTES = 65, CONN_TENANT_BYTES = 64 };
+enum { CONN_ID_BYTES = 65 };
 
 struct conn;
 
@@ -71,8 +71,9 @@ struct conn {
     struct server *server;  /* borrows */
     struct http_call *call; /* borrows; NULL once HTTP is done with it */
     struct route route;
-    char *path; /* owns; route.path points into it */
-    char tenant[CONN_TENANT_BYTES], request_id[CONN_ID_BYTES];
+    char *path;            /* owns; route.path points into it */
+    struct tenant *tenant; /* the server's; never NULL */
+    char request_id[CONN_ID_BYTES];
     struct address client; /* the peer, or whom a trusted peer forwards for */
 
     const struct route_ops *ops; /* never NULL; an empty row until the path is known */
@@ -91,6 +92,7 @@ struct conn {
     struct stream stream;
 
     int status;
+    int retry_after_s; /* of a refusal; 0: as the queue says */
     uint64_t began_ns, refused_ns, answered_ns, first_ns; /* first_ns: the first token */
     uint64_t queue_ns;                                    /* how long its jobs waited */
     uint64_t body_bytes, answer_bytes;

@@ -1,10 +1,12 @@
 /*
- * API keys, and the tenant of each. Loop thread.
+ * API keys, the tenant of each, and what the tenant may use. Loop thread.
  *
- * A file holds one "tenant:key" a line, names of at most 63 bytes; empty lines and lines
- * that begin with # are skipped. Keys are compared in constant time, all of them at each
- * call, so that neither a key's length match nor its place in the file shows in the time
- * taken.
+ * A file holds one "tenant:key" a line, names of at most 63 bytes, then optional words
+ * name=value (struct keys_limits); empty lines and lines that begin with # are skipped.
+ * Lines of one tenant have the same words, and no key belongs to two tenants: else it would
+ * depend on the order of lines which one holds. Keys are compared in constant time, all of
+ * them at each call, so that neither a key's length match nor its place in the file shows
+ * in the time taken.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,17 +18,42 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { KEYS_TENANT_BYTES = 64 }; /* of a tenant's name, with the NUL */
+
+struct keys_limits {
+    int rate;                /* tokens a second; 0: no limit */
+    int running;             /* prompts queued or running at a time; 0: no limit */
+    int share;               /* weight of deficit round robin, 1 or more */
+    int priority;            /* the smallest that a request may ask for */
+    size_t checkpoint_bytes; /* of the prefix cache; 0: no limit */
+    size_t state_bytes;      /* of the state directory; 0: state.tenant_bytes holds */
+};
+
+/* Without keys, and of a line without words. */
+extern const struct keys_limits keys_no_limits;
+
+struct keys_tenant {
+    char name[KEYS_TENANT_BYTES];
+    struct keys_limits limits;
+    int line; /* the first that names it */
+    const struct keys_tenant *next;
+};
+
 struct keys;
 
-/* path "": no file. single "": no such key. ERR_IO, or ERR_FORMAT with file and line. */
+/* path "": no file. single "": no such key; it belongs to the tenant "default". ERR_IO, or
+ * ERR_FORMAT with file and line; no text shows a key. */
 int keys_open(struct keys **out, const char *path, const char *single, struct err *err);
 void keys_close(struct keys *k); /* accepts NULL */
 
 /* False: there are no keys, every request is accepted. */
 bool keys_asked(const struct keys *k);
 
-/* The tenant of an Authorization value ("Bearer …"; NULL = absent), owned by k; NULL with
- * ERR_AUTH when it has no valid key. */
+/* The first of all tenants; NULL: none. Owned by k. */
+const struct keys_tenant *keys_tenants(const struct keys *k);
+
+/* The tenant's name of an Authorization value ("Bearer …"; NULL = absent), owned by k; NULL
+ * with ERR_AUTH when it has no valid key. */
 const char *keys_tenant(const struct keys *k, const char *authorization, size_t len,
                         struct err *err);
 

@@ -239,7 +239,10 @@ static void reload(struct loop *l)
     int rc = config_load(&fresh, l->server.cfg->input, &err);
     if (!rc)
         rc = keys_open(&keys, fresh.api_keys_file, fresh.api_key, &err);
+    if (!rc)
+        rc = tenant_table_update(&l->server.tenants, keys, server_now(), &err);
     if (rc) {
+        keys_close(keys);
         log_text(LOG_ERROR, "reload", err.text);
     } else {
         keys_close(l->server.keys);
@@ -353,12 +356,22 @@ static int open_trusted(struct loop *l, struct err *err)
     return rc ? err_prefix(err, "trusted_peers") : 0;
 }
 
+static int open_keys(struct loop *l, struct err *err)
+{
+    struct server *server = &l->server;
+    int rc = tenant_table_open(&server->tenants, err);
+    if (!rc)
+        rc = keys_open(&server->keys, server->cfg->api_keys_file, server->cfg->api_key,
+                       err);
+    return rc ? rc
+              : tenant_table_update(&server->tenants, server->keys, server_now(), err);
+}
+
 static int open_all(struct loop *l, struct err *err)
 {
     int rc = open_trusted(l, err);
     if (!rc)
-        rc = keys_open(&l->server.keys, l->server.cfg->api_keys_file,
-                       l->server.cfg->api_key, err);
+        rc = open_keys(l, err);
     if (!rc)
         rc = open_states(l, err);
     if (!rc)
@@ -417,6 +430,7 @@ static void close_all(struct loop *l)
     job_table_free(&l->server.jobs);
     keys_close(l->server.keys);
     address_list_free(&l->server.trusted);
+    tenant_table_close(&l->server.tenants);
     cache_writer_close(&l->server);
     if (l->server.storage)
         object_store_close(l->server.storage);

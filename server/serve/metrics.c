@@ -22,7 +22,8 @@ static const double bounds[METRICS_BOUNDS] = {
 static const char *const reasons[FINISH_N] = {"stop",    "length", "abort",
                                               "timeout", "error",  "drain"};
 static const char *const rejections[REJECTED_N] = {
-    "queue_full", "queue_timeout", "memory", "loading", "draining", "engine"};
+    "queue_full", "queue_timeout", "memory", "loading",
+    "draining",   "engine",        "rate",   "running"};
 static const char *const lost[ENGINE_MISS_N] = {
     [ENGINE_MISS_NO_CHECKPOINT] = "no_checkpoint",
     [ENGINE_MISS_EVICTED] = "evicted",

@@ -26,6 +26,8 @@ enum metrics_rejected {
     REJECTED_LOADING,
     REJECTED_DRAINING,
     REJECTED_ENGINE,
+    REJECTED_RATE,    /* of a tenant */
+    REJECTED_RUNNING, /* of a tenant */
     REJECTED_N
 };
 

@@ -91,8 +91,9 @@ static void put_refusal(struct conn *c, const struct err *err, struct refusal *f
     problem_body(err, &f->reply.body);
     http_field(&f->reply, "Content-Type", "application/json");
     if (p->retry_after) {
-        int seconds = p->status == 503
-                          ? 1
+        int seconds = p->status == 503 ? 1
+                      : c->retry_after_s
+                          ? c->retry_after_s
                           : admit_retry_after(&c->server->model.admit, server_now());
         snprintf(f->retry, sizeof f->retry, "%d", seconds);
         http_field(&f->reply, "Retry-After", f->retry);

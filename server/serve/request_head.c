@@ -5,7 +5,6 @@
 #include "engine/base/mem.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -39,11 +38,11 @@ static int check_key(struct conn *c, struct err *err)
     if (c->route.open || !keys_asked(c->server->keys))
         return 0;
     const struct http_header *h = http_header(c->call, "authorization");
-    const char *tenant =
+    const char *name =
         keys_tenant(c->server->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
-    if (!tenant)
+    if (!name)
         return -ERR_AUTH;
-    snprintf(c->tenant, sizeof c->tenant, "%s", tenant);
+    c->tenant = tenant_find(&c->server->tenants, name);
     return 0;
 }
 

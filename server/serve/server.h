@@ -22,6 +22,7 @@
 #include "server/serve/keys.h"
 #include "server/serve/metrics.h"
 #include "server/serve/task.h"
+#include "server/serve/tenant.h"
 #include "server/storage/object_store.h"
 
 enum server_phase {
@@ -55,7 +56,8 @@ struct server {
     uv_loop_t *uv;            /* borrows; for task_start */
     struct http *http;
     struct keys *keys;
-    struct address_list trusted;  /* proxies whose X-Forwarded-For counts */
+    struct address_list trusted; /* proxies whose X-Forwarded-For counts */
+    struct tenant_table tenants;
     struct object_store *storage; /* NULL: states are not kept */
     struct task_limit disk_limit; /* for all tasks that touch `storage` */
     struct cache_writer cache_writer;
