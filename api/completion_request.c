@@ -26,25 +26,25 @@ static const struct field stream_fields[] = {
 };
 
 static int read_stream_options(struct fields_ctx *ctx, const struct field *f,
-                               const struct json *v, void *into, struct err *err)
+                               const struct value *v, void *into, struct err *err)
 {
-    if (json_kind(v) != JK_OBJECT)
+    if (value_kind(v) != VALUE_OBJECT)
         return fields_wrong(err, f->name, "an object", v);
     ((struct landing *)into)->has_stream_options = true;
     struct field_table table = {stream_fields, 1, into};
-    return fields_read(ctx, v, &table, 1, err);
+    return fields_read(ctx, v, &table, err);
 }
 
 /* {"type":"text"} asks for nothing. */
 static int read_response_format(struct fields_ctx *ctx, const struct field *f,
-                                const struct json *v, void *into, struct err *err)
+                                const struct value *v, void *into, struct err *err)
 {
     (void)ctx;
     (void)into;
-    const char *type = json_as_string(json_get(v, "type"), NULL);
-    if (json_kind(v) != JK_OBJECT || !type)
+    const struct value *type = value_get(v, "type");
+    if (value_kind(type) != VALUE_STRING)
         return fields_wrong(err, f->name, "an object with a `type`", v);
-    if (strcmp(type, "text") == 0)
+    if (value_is(type, "text"))
         return 0;
     return err_param(err, ERR_UNSUPPORTED, f->name,
                      "`%s` must have the type \"text\" here; no other is supported",
@@ -53,12 +53,11 @@ static int read_response_format(struct fields_ctx *ctx, const struct field *f,
 
 /* Without tools, "none" and "auto" ask for nothing. */
 static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
-                            const struct json *v, void *into, struct err *err)
+                            const struct value *v, void *into, struct err *err)
 {
     (void)ctx;
     (void)into;
-    const char *s = json_as_string(v, NULL);
-    if (s && (strcmp(s, "none") == 0 || strcmp(s, "auto") == 0))
+    if (value_is(v, "none") || value_is(v, "auto"))
         return 0;
     return err_param(err, ERR_UNSUPPORTED, f->name,
                      "`%s` is not supported: tools are not called here", f->name);
@@ -190,8 +189,8 @@ static int check(struct landing *l, struct sampling *s, const struct api_limits 
     return rc ? rc : check_budget(r, limits, err);
 }
 
-static int read_body(struct landing *l, const struct api_limits *limits,
-                     const struct json *j, struct err *err)
+static int read_body(struct landing *l, const struct api_limits *limits, const char *body,
+                     size_t len, struct err *err)
 {
     struct sampling s;
     sampling_defaults(&s, DEFAULT_MAX_TOKENS);
@@ -200,7 +199,7 @@ static int read_body(struct landing *l, const struct api_limits *limits,
         {fields, sizeof fields / sizeof *fields, l},
         sampling_table(&s),
     };
-    int rc = fields_read(&ctx, j, tables, 2, err);
+    int rc = fields_read_body(&ctx, tables, 2, body, len, err);
     l->req.n_unknown_fields = ctx.n_unknown;
     return rc ? rc : check(l, &s, limits, err);
 }
@@ -209,15 +208,9 @@ int completion_request_parse(struct completion_request *req,
                              const struct api_limits *limits, const char *body,
                              size_t len, struct err *err)
 {
-    *req = (struct completion_request){0};
-    struct json *j = NULL;
-    int rc = fields_parse(&j, body, len, err);
-    if (rc)
-        return rc;
     struct landing l = {.req.logprobs = -1};
     arena_init(&l.req.arena);
-    rc = read_body(&l, limits, j, err);
-    json_free(j);
+    int rc = read_body(&l, limits, body, len, err);
     if (rc)
         completion_request_free(&l.req);
     *req = l.req;

@@ -11,8 +11,8 @@
 #define API_FIELDS_H
 
 #include "api/api.h"
+#include "api/value.h"
 #include "engine/base/arena.h"
-#include "engine/base/json.h"
 
 /* What readers may use. */
 struct fields_ctx {
@@ -24,7 +24,7 @@ struct fields_ctx {
 struct field;
 
 /* Reads v (never null) into the struct `into`; 0 or an error that names f->name. */
-typedef int field_fn(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+typedef int field_fn(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                      void *into, struct err *err);
 
 enum field_type {
@@ -53,16 +53,18 @@ struct field_table {
     void *into;
 };
 
-/* Parses a body that must be a JSON object; ERR_ARGUMENT. The caller frees the tree. */
-int fields_parse(struct json **out, const char *body, size_t len, struct err *err);
+/* Parses a body (body.h) and reads its members by the tables, in the document's order.
+ * Members of no table are counted in ctx->n_unknown. What lands in `into` does not point
+ * into the body. */
+int fields_read_body(struct fields_ctx *ctx, const struct field_table *tables,
+                     size_t n_tables, const char *body, size_t len, struct err *err);
 
-/* Walks an object's members by the tables, in the document's order. Members of no table
- * are counted in ctx->n_unknown. */
-int fields_read(struct fields_ctx *ctx, const struct json *object,
-                const struct field_table *tables, size_t n_tables, struct err *err);
+/* The same walk over an object within it. */
+int fields_read(struct fields_ctx *ctx, const struct value *object,
+                const struct field_table *table, struct err *err);
 
 /* ERR_ARGUMENT: "`name` must be <expected>, not <what v is>". */
 int fields_wrong(struct err *err, const char *name, const char *expected,
-                 const struct json *v);
+                 const struct value *v);
 
 #endif

@@ -22,6 +22,7 @@ static const struct problem problems[ERR_N_CODES] = {
     [ERR_TIMEOUT] = {.status = 408, INVALID, .code = "timeout", .close = true},
     [ERR_CONFLICT] = {.status = 409, INVALID, .code = "state_mismatch"},
     [ERR_TOO_LARGE] = {.status = 413, INVALID, .code = "body_too_large", .close = true},
+    [ERR_COMPLEX] = {.status = 413, INVALID, .code = "body_too_complex"},
     [ERR_QUOTA] = {.status = 413, INVALID, .code = "state_quota_exceeded"},
     [ERR_URI] = {.status = 414, INVALID, .code = "uri_too_long"},
     [ERR_MEDIA] = {.status = 415, INVALID, .code = "unsupported_media_type"},

@@ -26,15 +26,15 @@ struct prompts {
 };
 
 /* A `struct prompts` at f->at: any of the four shapes. */
-int prompt_read(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+int prompt_read(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                 void *into, struct err *err);
 
 /* A `struct prompt` at f->at: one text, which may be empty. */
-int prompt_read_text(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+int prompt_read_text(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                      void *into, struct err *err);
 
 /* A `struct prompt` at f->at: f->min..f->max ids. */
-int prompt_read_ids(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+int prompt_read_ids(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                     void *into, struct err *err);
 
 #endif

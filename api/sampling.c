@@ -13,37 +13,36 @@ static struct sampling *landing(const struct field *f, void *into)
     return (struct sampling *)(void *)((char *)into + f->at);
 }
 
-static int read_seed(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+static int read_seed(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                      void *into, struct err *err)
 {
     (void)ctx;
-    if (json_kind(v) != JK_INT)
+    if (value_kind(v) != VALUE_INT)
         return fields_wrong(err, f->name, "an integer of 64 bits", v);
     struct sampling *s = landing(f, into);
-    s->gen.seed = (uint64_t)json_as_int(v);
+    s->gen.seed = (uint64_t)value_int(v);
     s->has_seed = true;
     return 0;
 }
 
 /* -1 means "off" to users of other servers. */
-static int read_top_k(struct fields_ctx *ctx, const struct field *f, const struct json *v,
-                      void *into, struct err *err)
+static int read_top_k(struct fields_ctx *ctx, const struct field *f,
+                      const struct value *v, void *into, struct err *err)
 {
-    int64_t k = json_as_int(v);
-    if (json_kind(v) != JK_INT || k < -1 || k > INT_MAX)
+    int64_t k = value_int(v);
+    if (value_kind(v) != VALUE_INT || k < -1 || k > INT_MAX)
         return fields_wrong(err, f->name, "an integer from 1, or 0 or -1 for off", v);
     landing(f, into)->gen.top_k = k < 0 || k >= ctx->limits->vocab_size ? 0 : (int)k;
     return 0;
 }
 
-static int check_stop(const struct json *v, size_t i, const struct field *f,
+static int check_stop(const struct value *v, size_t i, const struct field *f,
                       struct err *err)
 {
-    size_t len;
-    if (json_kind(v) != JK_STRING)
+    if (value_kind(v) != VALUE_STRING)
         return err_param(err, ERR_ARGUMENT, f->name, "`%s[%zu]` must be a string, not %s",
-                         f->name, i, json_kind_name(v));
-    json_as_string(v, &len);
+                         f->name, i, value_kind_name(v));
+    size_t len = value_text_len(v);
     if (len == 0 || len > MAX_STOP_BYTES)
         return err_param(err, ERR_ARGUMENT, f->name,
                          "`%s[%zu]` must be 1 to %d bytes long, not %zu", f->name, i,
@@ -51,12 +50,12 @@ static int check_stop(const struct json *v, size_t i, const struct field *f,
     return 0;
 }
 
-static int read_stop(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+static int read_stop(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                      void *into, struct err *err)
 {
-    bool many = json_kind(v) == JK_ARRAY;
-    size_t n = many ? json_len(v) : 1;
-    if (!many && json_kind(v) != JK_STRING)
+    bool many = value_kind(v) == VALUE_ARRAY;
+    size_t n = many ? value_len(v) : 1;
+    if (!many && value_kind(v) != VALUE_STRING)
         return fields_wrong(err, f->name, "a string or an array of strings", v);
     if (n < 1 || n > ENGINE_MAX_STOPS)
         return err_param(err, ERR_ARGUMENT, f->name,
@@ -66,13 +65,13 @@ static int read_stop(struct fields_ctx *ctx, const struct field *f, const struct
     size_t *lens = arena_zalloc(ctx->arena, n, sizeof *lens);
     if (!stops || !lens)
         return err_set(err, ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        const struct json *x = many ? json_at(v, i) : v;
+    const struct value *x = many ? value_first(v) : v;
+    for (size_t i = 0; i < n; i++, x = value_next(x)) {
         int rc = check_stop(x, i, f, err);
         if (rc)
             return rc;
-        const char *s = json_as_string(x, &lens[i]);
-        stops[i] = arena_strdup(ctx->arena, s, lens[i]);
+        lens[i] = value_text_len(x);
+        stops[i] = value_text(x, ctx->arena);
         if (!stops[i])
             return err_set(err, ERR_MEMORY, "out of memory");
     }
@@ -84,21 +83,21 @@ static int read_stop(struct fields_ctx *ctx, const struct field *f, const struct
 }
 
 static int read_stop_ids(struct fields_ctx *ctx, const struct field *f,
-                         const struct json *v, void *into, struct err *err)
+                         const struct value *v, void *into, struct err *err)
 {
-    if (json_kind(v) != JK_ARRAY)
+    if (value_kind(v) != VALUE_ARRAY)
         return fields_wrong(err, f->name, "an array of token ids", v);
-    size_t n = json_len(v);
+    size_t n = value_len(v);
     if (n > MAX_STOP_IDS)
         return err_param(err, ERR_ARGUMENT, f->name, "`%s` may hold %d ids, not %zu",
                          f->name, MAX_STOP_IDS, n);
     int32_t *ids = arena_alloc(ctx->arena, (n + 1) * sizeof *ids);
     if (!ids)
         return err_set(err, ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        const struct json *x = json_at(v, i);
-        int64_t id = json_as_int(x);
-        if (json_kind(x) != JK_INT || id < 0 || id >= ctx->limits->vocab_size)
+    const struct value *x = value_first(v);
+    for (size_t i = 0; i < n; i++, x = value_next(x)) {
+        int64_t id = value_int(x);
+        if (value_kind(x) != VALUE_INT || id < 0 || id >= ctx->limits->vocab_size)
             return err_param(err, ERR_ARGUMENT, f->name,
                              "`%s[%zu]` must be a token id of the vocabulary 0..%d",
                              f->name, i, ctx->limits->vocab_size - 1);
@@ -108,14 +107,6 @@ static int read_stop_ids(struct fields_ctx *ctx, const struct field *f,
     landing(f, into)->gen.n_stop_ids = n;
     return 0;
 }
-
-struct bias_walk {
-    const struct field *f;
-    int vocab_size;
-    struct logit_bias *list; /* room for every member */
-    size_t n;
-    struct err *err;
-};
 
 /* Decimal without sign or leading zero, so that no two keys mean one id; else -1. */
 static int64_t bias_id(const char *key, size_t len)
@@ -131,37 +122,41 @@ static int64_t bias_id(const char *key, size_t len)
     return id;
 }
 
-static int bias_member(void *arg, const char *key, size_t key_len, const struct json *v)
+static int read_bias_member(struct logit_bias *out, const struct field *f,
+                            const struct value *name, int vocab_size, struct err *err)
 {
-    struct bias_walk *w = arg;
-    int64_t id = bias_id(key, key_len);
-    if (id < 0 || id >= w->vocab_size)
-        return err_param(
-            w->err, ERR_ARGUMENT, w->f->name,
-            "`%s` has the key \"%.*s\"; keys must be token ids of the vocabulary "
-            "0..%d",
-            w->f->name, (int)(key_len < 20 ? key_len : 20), key, w->vocab_size - 1);
-    double x = json_as_number(v);
-    if (!json_numeric(v) || x < w->f->min || x > w->f->max)
-        return err_param(w->err, ERR_ARGUMENT, w->f->name,
-                         "`%s[%" PRId64 "]` must be a number from %g to %g", w->f->name,
-                         id, w->f->min, w->f->max);
-    w->list[w->n++] = (struct logit_bias){(int32_t)id, (float)x};
+    char key[21];
+    int64_t id = bias_id(key, value_peek(name, key, sizeof key));
+    if (id < 0 || id >= vocab_size)
+        return err_param(err, ERR_ARGUMENT, f->name,
+                         "`%s` has the key \"%s\"; keys must be token ids of the "
+                         "vocabulary 0..%d",
+                         f->name, key, vocab_size - 1);
+    const struct value *v = value_of(name);
+    double x = value_number(v);
+    if (!value_numeric(v) || x < f->min || x > f->max)
+        return err_param(err, ERR_ARGUMENT, f->name,
+                         "`%s[%" PRId64 "]` must be a number from %g to %g", f->name, id,
+                         f->min, f->max);
+    *out = (struct logit_bias){(int32_t)id, (float)x};
     return 0;
 }
 
-static int read_bias(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+static int read_bias(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                      void *into, struct err *err)
 {
-    if (json_kind(v) != JK_OBJECT)
+    if (value_kind(v) != VALUE_OBJECT)
         return fields_wrong(err, f->name, "an object of token ids and numbers", v);
-    struct bias_walk w = {.f = f, .vocab_size = ctx->limits->vocab_size, .err = err};
-    w.list = arena_zalloc(ctx->arena, json_len(v) + 1, sizeof *w.list);
-    if (!w.list)
+    size_t n = value_len(v);
+    struct logit_bias *list = arena_zalloc(ctx->arena, n + 1, sizeof *list);
+    if (!list)
         return err_set(err, ERR_MEMORY, "out of memory");
-    int rc = json_each(v, bias_member, &w);
-    landing(f, into)->gen.bias = w.list;
-    landing(f, into)->gen.n_bias = w.n;
+    const struct value *name = value_first(v);
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++, name = value_next(name))
+        rc = read_bias_member(&list[i], f, name, ctx->limits->vocab_size, err);
+    landing(f, into)->gen.bias = list;
+    landing(f, into)->gen.n_bias = n;
     return rc;
 }
 

@@ -62,25 +62,22 @@ void states_list_end(struct buf *out)
 
 /* ---- completions ------------------------------------------------------------ */
 
-static int read_name(struct fields_ctx *ctx, const struct field *f, const struct json *v,
+static int read_name(struct fields_ctx *ctx, const struct field *f, const struct value *v,
                      void *into, struct err *err)
 {
     char field[32];
-    size_t len;
-    const char *name = json_as_string(v, &len);
     snprintf(field, sizeof field, "state.%s", f->name);
-    if (!name)
+    if (value_kind(v) != VALUE_STRING)
         return fields_wrong(err, field, "the name of a state", v);
-    int rc = states_check_name(field, name, len, err);
-    if (rc)
-        return rc;
-    const char **at = (const char **)(void *)((char *)into + f->at);
-    *at = arena_strdup(ctx->arena, name, len);
-    return *at ? 0 : err_set(err, ERR_MEMORY, "out of memory");
+    char *name = value_text(v, ctx->arena);
+    if (!name)
+        return err_set(err, ERR_MEMORY, "out of memory");
+    *(const char **)(void *)((char *)into + f->at) = name;
+    return states_check_name(field, name, value_text_len(v), err);
 }
 
 int states_read_request(struct fields_ctx *ctx, const struct field *f,
-                        const struct json *v, void *into, struct err *err)
+                        const struct value *v, void *into, struct err *err)
 {
     static const struct field fields[] = {
         {"load", FIELD_OTHER, .at = offsetof(struct states_request, load),
@@ -88,10 +85,10 @@ int states_read_request(struct fields_ctx *ctx, const struct field *f,
         {"save", FIELD_OTHER, .at = offsetof(struct states_request, save),
          .read = read_name},
     };
-    if (json_kind(v) != JK_OBJECT)
+    if (value_kind(v) != VALUE_OBJECT)
         return fields_wrong(err, f->name, "an object with `load`, `save` or both", v);
     struct field_table table = {fields, 2, (char *)into + f->at};
-    return fields_read(ctx, v, &table, 1, err);
+    return fields_read(ctx, v, &table, err);
 }
 
 void states_put_result(const struct states_result *t, struct buf *out)

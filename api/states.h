@@ -46,7 +46,7 @@ struct states_request {
 
 /* A `struct states_request` at f->at. */
 int states_read_request(struct fields_ctx *ctx, const struct field *f,
-                        const struct json *v, void *into, struct err *err);
+                        const struct value *v, void *into, struct err *err);
 
 /* The states that a completion loaded and saved; a NULL name: none. */
 struct states_result {

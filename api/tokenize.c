@@ -55,12 +55,13 @@ struct shape {
 };
 
 static int read_body(struct tokenize_request *req, const struct api_limits *limits,
-                     const struct json *j, const struct shape *shape, struct err *err)
+                     const struct shape *shape, const char *body, size_t len,
+                     struct err *err)
 {
     struct landing l = {.add_special_tokens = true};
     struct field_table table = {shape->fields, shape->n, &l};
     struct fields_ctx ctx = {.arena = &req->arena, .limits = limits};
-    int rc = fields_read(&ctx, j, &table, 1, err);
+    int rc = fields_read_body(&ctx, &table, 1, body, len, err);
     if (rc == 0 && l.model)
         rc = models_check(limits, l.model, strlen(l.model), err);
     if (rc == 0 && !limits->has_tokenizer)
@@ -76,13 +77,8 @@ static int parse(struct tokenize_request *req, const struct api_limits *limits,
                  const struct shape *shape, const char *body, size_t len, struct err *err)
 {
     *req = (struct tokenize_request){0};
-    struct json *j = NULL;
-    int rc = fields_parse(&j, body, len, err);
-    if (rc)
-        return rc;
     arena_init(&req->arena);
-    rc = read_body(req, limits, j, shape, err);
-    json_free(j);
+    int rc = read_body(req, limits, shape, body, len, err);
     if (rc)
         tokenize_free(req);
     return rc;

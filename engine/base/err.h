@@ -26,6 +26,7 @@ enum err_code {
     ERR_TIMEOUT,     /* the body did not arrive in time                      408 */
     ERR_CONFLICT,    /* a state object does not match                        409 */
     ERR_TOO_LARGE,   /* body over its limit                                  413 */
+    ERR_COMPLEX,     /* body of too many JSON values                         413 */
     ERR_QUOTA,       /* no room left for a tenant's state objects            413 */
     ERR_URI,         /* URI over its limit                                   414 */
     ERR_MEDIA,       /* not JSON, or an encoded body                         415 */

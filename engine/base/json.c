@@ -22,6 +22,8 @@ static int parse(struct json **out, const char *text, size_t len, size_t more,
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
     json_error_t e;
     json_t *j = json_loadb(text, len, flags | more, &e);
+    if (!j && e.line < 0) /* it has nothing to say about the text */
+        return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of JSON", len);
     if (!j)
         return err_set(err, ERR_FORMAT, "invalid JSON at line %d, column %d: %s", e.line,
                        e.column, e.text);

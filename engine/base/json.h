@@ -1,5 +1,6 @@
 /*
- * JSON reading; json.c alone includes jansson.h. (Writing is in buf.h.)
+ * Reading the JSON of files; json.c alone includes jansson.h. (Request bodies are read by
+ * api/body.h, writing is in buf.h.)
  *
  * A document is a tree owned by its root: json_parse makes it, json_free ends it, every
  * other pointer borrows from it. Strict: duplicate keys, invalid UTF-8, lone surrogates,
@@ -31,7 +32,8 @@ enum json_kind {
     JK_OBJECT
 };
 
-/* Parses len bytes. On failure ERR_FORMAT with line and column; nothing to free. */
+/* Parses len bytes. On failure ERR_FORMAT with line and column, or ERR_MEMORY; nothing to
+ * free. */
 int json_parse(struct json **out, const char *text, size_t len, struct err *err);
 
 /* The same for files that hold integers beyond 64 bits: every integer becomes a real. */

@@ -21,7 +21,7 @@ static void every_code_has_its_status(void **state)
         [ERR_URI] = 414,       [ERR_MEDIA] = 415,       [ERR_BUSY] = 429,
         [ERR_HEADERS] = 431,   [ERR_UNAVAILABLE] = 503, [ERR_IO] = 500,
         [ERR_FORMAT] = 500,    [ERR_MEMORY] = 500,      [ERR_INTERNAL] = 500,
-        [ERR_QUOTA] = 413,
+        [ERR_QUOTA] = 413,     [ERR_COMPLEX] = 413,
     };
     for (int i = 0; i < ERR_N_CODES; i++) {
         const struct problem *p = problem_of((enum err_code)i);
@@ -29,9 +29,8 @@ static void every_code_has_its_status(void **state)
         assert_non_null(p->type);
         assert_int_equal(p->message != NULL, status[i] == 500);
         assert_int_equal(p->retry_after, status[i] == 429 || status[i] == 503);
-        assert_int_equal(p->close, status[i] == 408 ||
-                                       (status[i] == 413 && i != ERR_QUOTA) ||
-                                       status[i] == 503);
+        assert_int_equal(p->close,
+                         status[i] == 408 || i == ERR_TOO_LARGE || status[i] == 503);
         assert_int_equal(p->challenge, status[i] == 401);
         assert_int_equal(p->allow, status[i] == 405);
     }

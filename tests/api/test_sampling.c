@@ -101,13 +101,32 @@ static void each_numeric_field_keeps_its_limits(void **state)
     }
 }
 
-static void numbers_beyond_json_are_refused(void **state)
+static void numbers_of_any_size_are_json(void **state)
 {
     (void)state;
-    expect_error("\"seed\":9223372036854775808", ERR_ARGUMENT, "");
-    expect_error("\"seed\":18446744073709551616", ERR_ARGUMENT, "");
-    expect_error("\"temperature\":1e999", ERR_ARGUMENT, "");
+    static const char *const large[] = {"9223372036854775808", "-9223372036854775809",
+                                        "18446744073709551616", "1e999", "-1E+400000"};
+    static const char *const names[] = {"seed",          "temperature", "max_tokens",
+                                        "top_k",         "priority",    "logit_bias",
+                                        "stop_token_ids"};
+    static const char *const forms[] = {"%s", "%s",         "%s",  "%s",
+                                        "%s", "{\"1\":%s}", "[%s]"};
+    char value[60], members[120];
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            const char *form = forms[k], *at = strchr(form, '%');
+            snprintf(value, sizeof value, "%.*s%s%s", (int)(at - form), form, large[i],
+                     at + 2);
+            snprintf(members, sizeof members, "\"%s\":%s", names[k], value);
+            expect_error(members, ERR_ARGUMENT, names[k]);
+        }
+        snprintf(members, sizeof members, "\"x\":[%s],\"y\":{\"z\":%s}", large[i],
+                 large[i]);
+        expect_ok(members);
+    }
     expect_error("\"temperature\":NaN", ERR_ARGUMENT, "");
+    expect_ok("\"temperature\":1e-999");
+    expect_ok("\"seed\":-9223372036854775808");
 }
 
 static void values_land_where_they_belong(void **state)
@@ -298,7 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_numeric_field_keeps_its_limits),
-        cmocka_unit_test(numbers_beyond_json_are_refused),
+        cmocka_unit_test(numbers_of_any_size_are_json),
         cmocka_unit_test(a_whole_real_is_not_an_integer),
         cmocka_unit_test(values_land_where_they_belong),
         cmocka_unit_test(defaults_are_those_of_the_contract),
