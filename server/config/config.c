@@ -21,6 +21,7 @@
 #endif
 
 enum { CONFIG_FILE_MAX = 1 << 20 };
+static const double WATCHDOG_LEAST_S = 0.5; /* some idle turns of the loop */
 
 static const char *const cpu_names[] = {"auto",   "c",    "avx2", "avxvnni",
                                         "avx512", "vnni", "neon", NULL};
@@ -377,7 +378,8 @@ static int default_name(struct config *cfg, struct err *err)
     return cfg->served_name ? 0 : err_set(err, ERR_MEMORY, "out of memory");
 }
 
-static int settle(struct config *cfg, struct err *err)
+/* Values that no row refuses by itself, but that contradict each other. */
+static int check_together(const struct config *cfg, struct err *err)
 {
     if (cfg->shape[0] && cfg->model[0])
         return err_param(err, ERR_ARGUMENT, "shape",
@@ -388,17 +390,31 @@ static int settle(struct config *cfg, struct err *err)
                          "state.persist: expected state.dir and prefix_cache beside it, "
                          "found \"%.200s\" and %s",
                          cfg->state_dir, cfg->prefix_cache ? "on" : "off");
-    int rc = cfg->model[0] || cfg->shape[0] ? 0 : default_model(cfg, err);
-    if (rc == 0 && !cfg->served_name[0])
-        rc = default_name(cfg, err);
-    if (rc)
-        return rc;
+    if (cfg->watchdog_s > 0 && cfg->watchdog_s < WATCHDOG_LEAST_S)
+        return err_param(err, ERR_ARGUMENT, "watchdog",
+                         "watchdog: expected 0 or at least %g seconds, found %g",
+                         WATCHDOG_LEAST_S, cfg->watchdog_s);
+    if (cfg->keepalive_idle_s > 0 && cfg->keepalive_idle_s < cfg->body_timeout_s)
+        return err_param(
+            err, ERR_ARGUMENT, "keepalive_idle",
+            "keepalive_idle: expected 0 or at least body_timeout (%g), found %g",
+            cfg->body_timeout_s, cfg->keepalive_idle_s);
     if (cfg->max_uri_bytes > cfg->max_header_bytes)
         return err_param(
             err, ERR_ARGUMENT, "max_uri_bytes",
             "max_uri_bytes: expected at most max_header_bytes (%zu), found %zu",
             cfg->max_header_bytes, cfg->max_uri_bytes);
     return 0;
+}
+
+static int settle(struct config *cfg, struct err *err)
+{
+    int rc = check_together(cfg, err);
+    if (rc == 0 && !cfg->model[0] && !cfg->shape[0])
+        rc = default_model(cfg, err);
+    if (rc == 0 && !cfg->served_name[0])
+        rc = default_name(cfg, err);
+    return rc;
 }
 
 int config_load(struct config *cfg, const struct config_input *in, struct err *err)

@@ -7,6 +7,7 @@
  *   uv pool  tasks: bodies, text, the disk               what the task's owner left; a lease
  *   engine   bridge.c: open, inbox, engine_step, close   the engine, the outbox
  *   pool     inside the engine                           the engine's rows
+ *   watchdog watchdog.c                                  one atomic counter
  *
  * Two mailboxes. The inbox is a list of messages under one mutex; the engine thread
  * empties it between steps and sleeps on its condition when a step found nothing to do.

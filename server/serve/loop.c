@@ -10,6 +10,7 @@
 #include "server/serve/conn.h"
 #include "server/serve/process.h"
 #include "server/serve/reaper.h"
+#include "server/serve/watchdog.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct loop {
     uv_timer_t tick;
     uv_signal_t signals[N_SIGNALS];
     bool handles_open;
+    struct watchdog watchdog;
     struct object_store directory; /* server.storage, if there is one */
     uint64_t phase_ns, start_ns;
     struct err fault; /* what ended the loop; code 0: a signal */
@@ -383,7 +385,8 @@ static int open_all(struct loop *l, struct err *err)
              http_port(l->server.http));
     if (!keys_asked(l->server.keys) && !loopback(l->server.cfg->host))
         log_text(LOG_WARN, "no_keys", "serving a non-loopback address without API keys");
-    return open_bridge(l, err);
+    rc = watchdog_open(&l->watchdog, &l->uv, l->server.cfg->watchdog_s, err);
+    return rc ? rc : open_bridge(l, err);
 }
 
 /* ---- closing ---------------------------------------------------------------- */
@@ -420,6 +423,7 @@ static void free_conns(struct loop *l)
 
 static void close_all(struct loop *l)
 {
+    watchdog_close(&l->watchdog); /* from here on the loop waits for the engine */
     http_close(l->server.http);
     while (encoding(l)) /* the workers use the engine */
         uv_run(&l->uv, UV_RUN_ONCE);

@@ -6,7 +6,8 @@
  * test knows what must come. FAKE_STEP_US is the time one step takes, FAKE_LOAD_MS the
  * time opening takes, FAKE_LOAD_FAIL makes opening fail, FAKE_TOKEN_BYTES the length of a
  * token's text (a state's text has one byte a token all the same), FAKE_POISON a prompt
- * byte whose request ends with FINISH_ERROR, FAKE_ENCODE_MS the time encoding takes;
+ * byte whose request ends with FINISH_ERROR, FAKE_ENCODE_MS the time encoding takes,
+ * FAKE_CHECK_MS the time that engine_check takes, which blocks the event loop;
  * FAKE_MEM_FAIL makes one of the process's next n allocations fail at each encoding,
  * another one each time. Steps allocate nothing: the guard is on, so a callback that
  * allocates dies here.
@@ -21,6 +22,7 @@
 #include "tests/fake/object.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +65,8 @@ static long knob(const char *name, long absent)
 static void sleep_us(long us)
 {
     struct timespec t = {us / 1000000, us % 1000000 * 1000};
-    if (us > 0)
-        nanosleep(&t, NULL);
+    while (us > 0 && nanosleep(&t, &t) && errno == EINTR)
+        continue; /* a signal is no reason to be back early */
 }
 
 static void fill_info(struct engine *e)
@@ -215,6 +217,7 @@ static int pages_of(const struct engine_request *r)
 
 int engine_check(const struct engine *e, const struct engine_request *r, struct err *err)
 {
+    sleep_us(1000 * knob("FAKE_CHECK_MS", 0));
     for (size_t i = 0; i < r->n_ids; i++)
         if (r->ids[i] < 0 || r->ids[i] >= VOCAB)
             return err_param(err, ERR_ARGUMENT, "prompt",

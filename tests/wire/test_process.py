@@ -86,10 +86,60 @@ class Start(unittest.TestCase):
             n.close()
 
 
+class Watchdog(unittest.TestCase):
+    def test_a_loop_that_hangs_ends_the_process(self):
+        """Also while it stops: the signal finds nobody who would handle it."""
+        for stopping in (False, True):
+            with wire.Daemon("--watchdog", 0.5, env={"FAKE_CHECK_MS": "60000"}) as d:
+                s = d.open_stream()
+                if stopping:
+                    with self.assertRaises(OSError):
+                        while True:
+                            d.call("GET", "/livez", timeout=0.1)
+                    d.signal(signal.SIGTERM)
+                self.assertEqual(wire.read_all(s), b"")
+                self.assertEqual(d.proc.wait(wire.LIMIT), 1)
+                self.assertIn("has not turned for 0.5 seconds", d.wait_line("watchdog")["message"])
+                s.close()
+
+    def test_a_log_that_nobody_reads_hangs_no_longer_than_the_limit(self):
+        p = subprocess.Popen([wire.ARGS.ssmd, "serve", "--model", wire.ARGS.model, "--port", "0",
+                              "--watchdog", "0.5"], stderr=subprocess.PIPE)
+        lines = iter(p.stderr.readline, b"")
+        port = next(json.loads(x)["port"] for x in lines if b'"listening"' in x)
+        next(x for x in lines if b'"ready"' in x)
+        full = os.open("/proc/%d/fd/2" % p.pid, os.O_WRONLY | os.O_NONBLOCK)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(full, b"x" * 512)
+        os.close(full)
+        with socket.create_connection(("127.0.0.1", port), timeout=wire.LIMIT) as s:
+            s.sendall(wire.request("GET", "/v1/models"))  # the line about it waits for a reader
+            self.assertEqual(p.wait(wire.LIMIT), 1)
+        p.stderr.close()
+
+    def test_a_stopped_process_is_not_late(self):
+        """Also in the middle of a callback: the time that counts is that of its own ticks."""
+        with wire.Daemon("--watchdog", 1, env={"FAKE_CHECK_MS": "400"}) as d:
+            for _ in range(2):
+                s = d.open_stream(max_tokens=1)
+                with self.assertRaises(OSError):
+                    while True:
+                        d.call("GET", "/livez", timeout=0.1)
+                d.signal(signal.SIGSTOP)
+                time.sleep(2.2)
+                d.signal(signal.SIGCONT)
+                self.assertIn(b"[DONE]", wire.read_all_from(s))
+
+    def test_it_can_be_off(self):
+        with wire.Daemon("--watchdog", 0, env={"FAKE_CHECK_MS": "300"}) as d:
+            self.assertEqual(d.complete()[0], 200)
+
+
 class Step(unittest.TestCase):
     def test_a_step_that_does_not_end_is_not_ready(self):
         """Nothing is refused for it: it may end, and then what came meanwhile is served."""
-        with wire.Daemon("--watchdog", 0.3, env={"FAKE_STEP_US": "1500000"}) as d:
+        with wire.Daemon("--watchdog", 1, env={"FAKE_STEP_US": "1800000"}) as d:
             running = d.open_stream(max_tokens=1)
             d.wait_metric("ssmd_ready", lambda v: v == 0)
             status, _, body = d.call("GET", "/readyz")

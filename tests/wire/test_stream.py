@@ -200,7 +200,7 @@ class Options(unittest.TestCase):
             self.assertIn("*", allowed)
 
     def test_idle_connection_is_closed(self):
-        with wire.Daemon("--keepalive-idle", 1) as d:
+        with wire.Daemon("--keepalive-idle", 1, "--body-timeout", 1) as d:
             s = d.connect()
             s.sendall(wire.request("GET", "/livez"))
             self.assertEqual(wire.read_response(s.makefile("rb"))[0], 200)

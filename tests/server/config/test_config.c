@@ -223,6 +223,12 @@ static const struct refusal refusals[] = {
     {{NULL, {NULL}, {"--max-header-bytes", "300", NULL}},
      "max_uri_bytes",
      {"300", "8192"}},
+    {{NULL, {NULL}, {"--keepalive-idle", "29", NULL}},
+     "keepalive_idle",
+     {"body_timeout (30)", "found 29"}},
+    {{NULL, {NULL}, {"--watchdog", "0.4", NULL}},
+     "watchdog",
+     {"at least 0.5", "found 0.4"}},
     {{NULL, {NULL}, {"--config", "/nonexistent/x", NULL}},
      NULL,
      {"/nonexistent/x", "No such"}},
@@ -243,6 +249,21 @@ static void refusals_name_key_source_expected_and_found(void **state)
             if (!strstr(err.text, r->words[k]))
                 fail_msg("case %zu: no %s in: %s", i, r->words[k], err.text);
         }
+        config_free(&cfg);
+    }
+}
+
+/* What never ends is below nothing. */
+static void an_idle_time_beside_no_body_timeout_is_accepted(void **state)
+{
+    (void)state;
+    static const struct start starts[] = {
+        {NULL, {NULL}, {"--keepalive-idle=1", "--body-timeout=0", NULL}},
+        {NULL, {NULL}, {"--keepalive-idle=30", "--watchdog=0", NULL}},
+        {NULL, {NULL}, {"--keepalive-idle=0", "--watchdog=.5", NULL}}};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        struct config cfg;
+        assert_int_equal(load(&cfg, &starts[i], &(struct err){0}), 0);
         config_free(&cfg);
     }
 }
@@ -468,6 +489,7 @@ int main(void)
         cmocka_unit_test(the_file_may_be_named_by_the_environment),
         cmocka_unit_test(every_type_reads_from_every_source),
         cmocka_unit_test(refusals_name_key_source_expected_and_found),
+        cmocka_unit_test(an_idle_time_beside_no_body_timeout_is_accepted),
         cmocka_unit_test(a_secret_is_shown_nowhere),
         cmocka_unit_test(default_json_is_the_table),
         cmocka_unit_test(shipped_files_are_accepted),
