@@ -8,6 +8,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/json.h"
+#include "engine/base/mapping.h"
 #include "engine/base/mem.h"
 
 #include <errno.h>
@@ -25,8 +26,9 @@ static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
 
 struct mapped_file {
-    char *name; /* borrows from the weights' arena */
-    void *map;  /* owns the mapping */
+    const char *path; /* borrows from the weights' arena */
+    const char *name; /* the path's last part */
+    void *map;        /* owns the mapping */
     size_t map_bytes;
 };
 
@@ -261,6 +263,7 @@ static int map_fd(struct mapped_file *f, int fd, struct err *err)
                        strerror(errno));
     f->map = map;
     f->map_bytes = (size_t)st.st_size;
+    mapping_add(map, f->map_bytes, f->path);
     return 0;
 }
 
@@ -300,9 +303,10 @@ static int open_file(struct weights *w, const char *dir, const char *name,
         return err_set(err, ERR_ARGUMENT, "%.200s: path too long", name);
     struct store *s = store_of(w);
     struct mapped_file *f = &s->files[s->n_files];
-    *f = (struct mapped_file){.name = arena_strdup(&w->arena, name, strlen(name))};
-    if (!f->name)
+    *f = (struct mapped_file){.path = arena_strdup(&w->arena, path, strlen(path))};
+    if (!f->path)
         return err_set(err, ERR_MEMORY, "out of memory for file names");
+    f->name = f->path + strlen(path) - strlen(name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_set(err, ERR_IO, "%.300s: %s", path, strerror(errno));
@@ -433,8 +437,10 @@ static void release_pages(struct weights *w)
 static void close_files(struct weights *w)
 {
     const struct store *s = w->store;
-    for (int i = 0; s && i < s->n_files; i++)
+    for (int i = 0; s && i < s->n_files; i++) {
+        mapping_remove(s->files[i].map);
         munmap(s->files[i].map, s->files[i].map_bytes);
+    }
 }
 
 static const struct weights_source source = {weights_lookup, release_pages, close_files,

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/bash_completion.h"
+#include "server/cmd/bus_error.h"
 #include "server/cmd/cmd.h"
 #include "server/cmd/command.h"
 #include "server/cmd/config_page.h"
@@ -103,6 +104,7 @@ int main(int argc, char **argv)
     size_t n_commands;
     const struct command *serve = command_table(&n_commands);
     signal(SIGPIPE, SIG_IGN);
+    bus_error_install();
     if (argc < 2)
         return run(serve, argv + argc);
     const char *first = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];

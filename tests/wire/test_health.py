@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`ssmd health`: exit 0 when the daemon of the same configuration is ready, else 1 and why."""
 import http.server
