@@ -45,7 +45,7 @@ struct completion_response {
     struct buf scratch; /* a text in two halves, made one */
     bool failed, ended;
     struct buf pending;          /* JSON; empty: nothing is saved */
-    struct states_result states; /* borrows the names */
+    struct states_result states; /* borrows names and fault */
 };
 
 /* One element of `choices`, before it is written. */
@@ -357,7 +357,7 @@ void completion_response_states(struct completion_response *c,
 
 static bool has_states(const struct completion_response *c)
 {
-    return c->states.loaded || c->states.saved;
+    return c->states.loaded || c->states.saved || c->states.fault;
 }
 
 static void put_states(const struct completion_response *c, struct buf *out)

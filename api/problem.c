@@ -36,6 +36,7 @@ static const struct problem problems[ERR_N_CODES] = {
                          .code = "unavailable",
                          .retry_after = true,
                          .close = true},
+    [ERR_STORAGE] = {.status = 507, .type = "server_error", .code = "storage_full"},
     [ERR_IO] = {INTERNAL},
     [ERR_FORMAT] = {INTERNAL},
     [ERR_MEMORY] = {INTERNAL},
@@ -55,11 +56,11 @@ static void put_or_null(struct buf *out, const char *s)
         buf_puts(out, "null");
 }
 
-void problem_body(const struct err *err, struct buf *out)
+void problem_put(const struct err *err, struct buf *out)
 {
     const struct problem *p = problem_of(err->code);
     const char *message = p->message ? p->message : err->text;
-    buf_puts(out, "{\"error\":{\"message\":");
+    buf_puts(out, "{\"message\":");
     buf_json_string(out, message, strlen(message));
     buf_puts(out, ",\"type\":");
     put_or_null(out, p->type);
@@ -67,5 +68,12 @@ void problem_body(const struct err *err, struct buf *out)
     put_or_null(out, p->message ? NULL : err->param);
     buf_puts(out, ",\"code\":");
     put_or_null(out, p->code);
-    buf_puts(out, "}}");
+    buf_putc(out, '}');
+}
+
+void problem_body(const struct err *err, struct buf *out)
+{
+    buf_puts(out, "{\"error\":");
+    problem_put(err, out);
+    buf_putc(out, '}');
 }

@@ -28,7 +28,9 @@ struct problem {
 /* Never NULL: an unknown code is an internal fault. */
 const struct problem *problem_of(enum err_code code);
 
-/* Appends {"error":{"message","type","param","code"}}, on one line without a newline. */
+/* Appends {"message","type","param","code"}, on one line without a newline; the body of an
+ * answer is that as the member `error` of an object. */
+void problem_put(const struct err *err, struct buf *out);
 void problem_body(const struct err *err, struct buf *out);
 
 #endif

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "api/states.h"
 
+#include "api/problem.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,6 +106,10 @@ void states_put_result(const struct states_result *t, struct buf *out)
         put_name(t->saved, out);
         buf_printf(out, ",\"depth\":%d,\"bytes\":%" PRIu64 "}", t->saved_depth,
                    t->saved_bytes);
+    }
+    if (t->fault) {
+        buf_puts(out, t->loaded ? ",\"error\":" : "\"error\":");
+        problem_put(t->fault, out);
     }
     buf_putc(out, '}');
 }

@@ -48,13 +48,16 @@ struct states_request {
 int states_read_request(struct fields_ctx *ctx, const struct field *f,
                         const struct value *v, void *into, struct err *err);
 
-/* The states that a completion loaded and saved; a NULL name: none. */
+/* The states that a completion loaded and saved; a NULL name: none. A fault of saving does
+ * not take the answer away. */
 struct states_result {
     const char *loaded, *saved;
     int loaded_depth, saved_depth;
     uint64_t saved_bytes;
+    const struct err *fault; /* why nothing was saved; NULL: nothing went wrong */
 };
-/* {"loaded":{"name","depth"},"saved":{"name","depth","bytes"}}, absent parts left out. */
+/* {"loaded":{"name","depth"},"saved":{"name","depth","bytes"},"error":{…}}, absent parts
+ * left out. */
 void states_put_result(const struct states_result *t, struct buf *out);
 
 #endif

@@ -45,7 +45,7 @@ const int32_t *engine_lease_unseen(const struct engine *e, const struct engine_l
 void engine_object_of(const struct engine *e, const struct engine_lease *s,
                       struct engine_object *out);
 
-/* Writes a lease's state at the beginning of a file. ERR_IO, ERR_MEMORY. */
+/* Writes a lease's state at the beginning of a file. ERR_IO, ERR_STORAGE, ERR_MEMORY. */
 int engine_object_save(const struct engine *e, const struct engine_lease *s, int fd,
                        const char *tenant, struct err *err);
 

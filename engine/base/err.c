@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,19 @@ int err_param(struct err *err, enum err_code code, const char *param, const char
     if (err)
         snprintf(err->param, sizeof err->param, "%s", param);
     return rc;
+}
+
+enum err_code err_of_errno(int why)
+{
+    switch (why) {
+    case ENOSPC:
+    case EDQUOT:
+    case EROFS:
+    case EFBIG: /* RLIMIT_FSIZE, or the file system's own limit */
+        return ERR_STORAGE;
+    default:
+        return ERR_IO;
+    }
 }
 
 int err_prefix(struct err *err, const char *fmt, ...)

@@ -33,6 +33,7 @@ enum err_code {
     ERR_BUSY,        /* queue or budget full for now                         429 */
     ERR_HEADERS,     /* header block over its limit                          431 */
     ERR_UNAVAILABLE, /* loading, draining, engine dead                       503 */
+    ERR_STORAGE,     /* a disk is full or read-only                          507 */
     ERR_IO,          /* the operating system refused                         500 */
     ERR_FORMAT,      /* a file's content is not what its format says         500 */
     ERR_MEMORY,      /* out of memory                                        500 */
@@ -53,6 +54,10 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 /* As err_set, naming the request field or configuration key at fault. */
 int err_param(struct err *err, enum err_code code, const char *param, const char *fmt,
               ...) __attribute__((format(printf, 4, 5)));
+
+/* ERR_STORAGE for the errno of a write to a disk that is full or read-only, else ERR_IO.
+ * Missing permission is ERR_IO: no client can do anything about it. */
+enum err_code err_of_errno(int why);
 
 /* Puts "prefix: " before the text, e.g. the file's name. Returns -code. */
 int err_prefix(struct err *err, const char *fmt, ...)

@@ -12,9 +12,9 @@
 
 enum { PIECE_BYTES = 256 * 1024 };
 
-static int io_error(struct err *err, const char *why)
+static int io_error(struct err *err, int why)
 {
-    return err_set(err, ERR_IO, "state object: %s", why);
+    return err_set(err, err_of_errno(why), "state object: %s", strerror(why));
 }
 
 static int read_at(int fd, void *to, uint64_t len, uint64_t at, struct err *err)
@@ -24,7 +24,7 @@ static int read_at(int fd, void *to, uint64_t len, uint64_t at, struct err *err)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return io_error(err, strerror(errno));
+            return io_error(err, errno);
         if (n == 0)
             return object_differs(err, "bytes of the file", at + len, at + done);
         done += (uint64_t)n;
@@ -39,7 +39,7 @@ static int write_at(int fd, const void *from, uint64_t len, uint64_t at, struct 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return io_error(err, n ? strerror(errno) : "nothing was written");
+            return io_error(err, n ? errno : EIO);
         done += (uint64_t)n;
     }
     return 0;
@@ -51,7 +51,7 @@ static int check_length(int fd, const struct object_head *h, struct err *err)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return io_error(err, strerror(errno));
+        return io_error(err, errno);
     if ((uint64_t)st.st_size != h->bytes)
         return object_differs(err, "bytes of the file", h->bytes, (uint64_t)st.st_size);
     return 0;

@@ -186,16 +186,13 @@ static void give_back(struct conn *c, struct generation_lease *lease, bool good)
     *lease = (struct generation_lease){0};
 }
 
-static int start(struct conn *c, task_fn *run, void (*done)(struct task *))
+static int start(struct conn *c, task_fn *run, void (*done)(struct task *),
+                 struct err *err)
 {
-    struct err err;
     c->task.e = bridge_engine(c->server->model.bridge);
     c->task.limit = &c->server->disk_limit;
     c->task.done = done;
-    int rc = task_start(&c->task, run, c->server->uv, &err);
-    if (rc)
-        conn_note_fault(c, &err);
-    return rc;
+    return task_start(&c->task, run, c->server->uv, err);
 }
 
 /* ---- loading ---------------------------------------------------------------- */
@@ -232,9 +229,13 @@ static void was_read(struct task *task)
 void generation_state_load(struct conn *c, struct engine_lease *lease)
 {
     struct generation *g = c->priv;
+    struct err err;
     g->state.arrived = true;
     g->state.load.state = lease;
-    if (g->cancelled || start(c, read_state, was_read))
+    int rc = g->cancelled ? 0 : start(c, read_state, was_read, &err);
+    if (rc)
+        conn_note_fault(c, &err);
+    if (rc || g->cancelled)
         give_back(c, &g->state.load, false);
 }
 
@@ -243,6 +244,15 @@ void generation_state_load(struct conn *c, struct engine_lease *lease)
 static bool has_ended(const struct event *ev)
 {
     return ev->reason == FINISH_STOP || ev->reason == FINISH_LENGTH;
+}
+
+/* The answer is given all the same. */
+static void note_fault(struct conn *c, const struct err *err)
+{
+    struct generation *g = c->priv;
+    g->state.fault = *err;
+    about(&g->state.fault, "state.save");
+    conn_log_fault(c, err);
 }
 
 static void put_pending(struct conn *c, const struct engine_lease *state)
@@ -268,7 +278,7 @@ void generation_state_finish(struct conn *c, const struct event *ev)
         return;
     }
     err_set(&err, ERR_INTERNAL, "there is no state at the answer's end");
-    conn_note_fault(c, &err);
+    note_fault(c, &err);
 }
 
 static int write_state(struct task *task) /* worker */
@@ -284,7 +294,7 @@ static int write_state(struct task *task) /* worker */
     if (rc == -ERR_TOO_LARGE)
         task->err.code = ERR_QUOTA; /* it is no body that is too large */
     if (rc)
-        return about(&task->err, "state.save");
+        return rc;
     rc = engine_object_save(task->e, t->save.state, writer.fd, c->tenant->name,
                             &task->err);
     if (rc)
@@ -295,11 +305,14 @@ static int write_state(struct task *task) /* worker */
 bool generation_state_save(struct conn *c, void (*done)(struct task *task))
 {
     struct generation *g = c->priv;
+    struct err err;
     if (!g->state.save.state)
         return false;
     bool wanted = c->call && !c->fault.code && !c->stream.ended && !g->failed;
-    if (wanted && start(c, write_state, done) == 0)
+    if (wanted && start(c, write_state, done, &err) == 0)
         return true;
+    if (wanted)
+        note_fault(c, &err);
     give_back(c, &g->state.save, true);
     return false;
 }
@@ -311,7 +324,7 @@ void generation_state_saved(struct conn *c)
     if (g->state.stored)
         c->server->metrics.states_saved++;
     else
-        conn_note_fault(c, &c->task.err);
+        note_fault(c, &c->task.err);
     give_back(c, &g->state.save, true);
 }
 
@@ -324,7 +337,8 @@ struct states_result generation_state_result(const struct generation *g)
                                   .loaded_depth = t->from.depth,
                                   .saved = t->stored ? g->request.state.save : NULL,
                                   .saved_depth = t->to.depth,
-                                  .saved_bytes = t->to.bytes};
+                                  .saved_bytes = t->to.bytes,
+                                  .fault = t->fault.code ? &t->fault : NULL};
 }
 
 void generation_state_free(struct conn *c)

@@ -36,6 +36,7 @@ struct generation_state {          /* zeroed: nothing is loaded or saved */
     bool open;
     bool arrived;                  /* the engine has room for what is loaded */
     bool stored;                   /* the object is written */
+    struct err fault;              /* why it is not; code 0: nothing went wrong */
     struct engine_object from, to; /* loaded; saved */
     struct history said;           /* owns; the conversation that `load` names */
     bool resume;                   /* the prompt is all of it */
@@ -64,11 +65,12 @@ int generation_state_prepare(struct conn *c, struct err *err);
 /* EVENT_LOAD: reads the object into the lease and returns it. Faults: conn.fault. */
 void generation_state_load(struct conn *c, struct engine_lease *lease);
 
-/* EVENT_FINISH, with or without a lease. */
+/* EVENT_FINISH, with or without a lease. What keeps a state from being saved is a fault of
+ * the state, not of the answer. */
 void generation_state_finish(struct conn *c, const struct event *ev);
 
 /* After the last event. True: a task writes the state; its `done` calls
- * generation_state_saved; faults are conn.fault. False: there is nothing to write. */
+ * generation_state_saved. False: there is nothing to write, or it cannot be. */
 bool generation_state_save(struct conn *c, void (*done)(struct task *task));
 void generation_state_saved(struct conn *c);
 

@@ -16,10 +16,12 @@ static const uint64_t DISCARD_BYTES = 64u << 20;
 
 /* ---- faults ----------------------------------------------------------------- */
 
-/* Logs what clients do not see. */
-static void log_fault(const struct conn *c, const struct err *err)
+void conn_log_fault(const struct conn *c, const struct err *err)
 {
     struct buf id = {0}, text = {0};
+    int status = problem_of(err->code)->status;
+    if (status != 500 && status != 507)
+        return;
     buf_json_string(&id, c->request_id, strlen(c->request_id));
     buf_json_string(&text, err->text, strlen(err->text));
     if (!id.failed && !text.failed)
@@ -30,8 +32,7 @@ static void log_fault(const struct conn *c, const struct err *err)
 
 void conn_fail(struct conn *c, const struct err *err)
 {
-    if (problem_of(err->code)->status == 500)
-        log_fault(c, err);
+    conn_log_fault(c, err);
     c->server->metrics.states_rejected += err->code == ERR_CONFLICT;
     if (!c->replied) {
         reply_error(c, err);

@@ -119,6 +119,9 @@ struct conn *conn_of_task(struct task *task);
  * Only the first answer counts. */
 void conn_fail(struct conn *c, const struct err *err);
 
+/* Logs a fault that is no client's: 500 or 507. */
+void conn_log_fault(const struct conn *c, const struct err *err);
+
 /* Sets conn.fault unless there is one: the first fault is the one that is answered. */
 void conn_note_fault(struct conn *c, const struct err *err);
 

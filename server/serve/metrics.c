@@ -11,8 +11,8 @@
 #define SSMD_VERSION "unknown"
 #endif
 
-static const int codes[] = {200, 201, 204, 400, 401, 404, 405, 408, 409,
-                            413, 414, 415, 429, 431, 499, 500, 503, 505};
+static const int codes[] = {200, 201, 204, 400, 401, 404, 405, 408, 409, 413,
+                            414, 415, 429, 431, 499, 500, 503, 505, 507};
 enum { N_CODES = sizeof codes / sizeof *codes };
 
 static const double bounds[METRICS_BOUNDS] = {

@@ -67,7 +67,7 @@ void disk_cache_remove(const struct object_store *s,
                        const struct disk_cache_place *place);
 
 /* The directory of a place, made if need be, its names durable: the caller's descriptor,
- * or -ERR_IO. *name: the file's, within the place. */
+ * or -ERR_IO, -ERR_STORAGE. *name: the file's, within the place. */
 int disk_cache_make_group(const struct object_store *s,
                           const struct disk_cache_place *place, const char **name,
                           struct err *err);

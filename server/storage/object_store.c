@@ -20,7 +20,8 @@ enum { FIND_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC };
 
 int object_store_io_error(struct err *err, const char *what)
 {
-    return err_set(err, ERR_IO, "state directory: %s: %s", what, strerror(errno));
+    return err_set(err, err_of_errno(errno), "state directory: %s: %s", what,
+                   strerror(errno));
 }
 
 /* ---- tenants ---------------------------------------------------------------- */

@@ -57,7 +57,7 @@ void object_store_close(struct object_store *s); /* accepts one that did not ope
 int object_store_read(const struct object_store *s, const char *tenant, const char *name,
                       uint64_t *bytes, struct err *err);
 
-/* ERR_NOT_FOUND, ERR_IO. */
+/* ERR_NOT_FOUND, ERR_IO, ERR_STORAGE. */
 int object_store_remove(const struct object_store *s, const char *tenant,
                         const char *name, struct err *err);
 
@@ -90,7 +90,7 @@ int object_store_find_file(int dir_fd, const char *name, struct stat *st,
                            struct err *err);
 
 /* For object_writer.c. The tenant's directory, made if need be: the caller's descriptor,
- * or -ERR_IO. Whether a file's name can be an object's. What a file of that name takes:
+ * or -ERR_IO, -ERR_STORAGE. Whether a file's name can be an object's. What a file of that name takes:
  * n 0: there is none, or what is there is no file. */
 int object_store_make_tenant(const struct object_store *s, const char *tenant,
                              struct err *err);
@@ -98,6 +98,6 @@ bool object_store_is_object(const char *name);
 struct ledger_use object_store_use_of(int dir_fd, const char *name);
 
 int object_store_io_error(struct err *err,
-                          const char *what); /* what and errno; -ERR_IO */
+                          const char *what); /* what and errno; -ERR_IO, -ERR_STORAGE */
 
 #endif

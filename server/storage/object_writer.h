@@ -30,7 +30,7 @@ struct object_writer {
 };
 
 /* Makes the temporary; d->fd is to be filled with `bytes` bytes. ERR_TOO_LARGE,
- * ERR_QUOTA, ERR_IO, ERR_MEMORY; nothing is left then. */
+ * ERR_QUOTA, ERR_IO, ERR_STORAGE, ERR_MEMORY; nothing is left then. */
 int object_writer_begin(const struct object_store *s, struct object_writer *d,
                         const char *tenant, const char *name, uint64_t bytes,
                         struct err *err);
@@ -40,7 +40,7 @@ int object_writer_begin_prefix(const struct object_store *s, struct object_write
                                const struct disk_cache_place *place, uint64_t bytes,
                                struct err *err);
 
-/* Makes it the object of its name. ERR_IO, then it is abandoned; only when the very last
+/* Makes it the object of its name. ERR_IO, ERR_STORAGE, then it is abandoned; only when the very last
  * write, the directory's, fails is the object there all the same: it may or may not
  * outlive a crash. ERR_QUOTA: a persisted prefix that was evicted meanwhile. */
 int object_writer_commit(struct object_writer *d, bool *replaced, struct err *err);

@@ -21,7 +21,7 @@ static void every_code_has_its_status(void **state)
         [ERR_URI] = 414,       [ERR_MEDIA] = 415,       [ERR_BUSY] = 429,
         [ERR_HEADERS] = 431,   [ERR_UNAVAILABLE] = 503, [ERR_IO] = 500,
         [ERR_FORMAT] = 500,    [ERR_MEMORY] = 500,      [ERR_INTERNAL] = 500,
-        [ERR_QUOTA] = 413,     [ERR_COMPLEX] = 413,
+        [ERR_QUOTA] = 413,     [ERR_COMPLEX] = 413,     [ERR_STORAGE] = 507,
     };
     for (int i = 0; i < ERR_N_CODES; i++) {
         const struct problem *p = problem_of((enum err_code)i);

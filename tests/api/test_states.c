@@ -62,6 +62,16 @@ static void only_what_happened_is_reported(void **state)
     states_put_result(
         &(struct states_result){.saved = "b", .saved_depth = 4, .saved_bytes = 5}, &out);
     json_same("{\"saved\":{\"name\":\"b\",\"depth\":4,\"bytes\":5}}", out.data, out.len);
+    struct err err;
+    err_param(&err, ERR_STORAGE, "state.save", "no room");
+    struct states_result failed = {.loaded = "a", .loaded_depth = 3, .fault = &err};
+    buf_reset(&out);
+    states_put_result(&failed, &out);
+    json_same(
+        "{\"loaded\":{\"name\":\"a\",\"depth\":3},\"error\":{\"message\":\"no room\","
+        "\"type\":\"server_error\",\"param\":\"state.save\","
+        "\"code\":\"storage_full\"}}",
+        out.data, out.len);
     buf_free(&out);
 }
 

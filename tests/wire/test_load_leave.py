@@ -247,7 +247,7 @@ class Faults(Case):
             time.sleep(1.1)
             fds = d.metric(FDS)
             status, _, answer = d.complete(prompt="hello", state={"save": "a"})
-            self.assertEqual(status, 500, answer)
+            self.assertEqual((status, answer["state"]["error"]["code"]), (200, "storage_full"))
             self.nothing_held(d, fds, set())
 
     def test_an_object_that_is_replaced_or_gone_stays_what_was_found(self):

@@ -418,11 +418,16 @@ class Refused(Case):
                         ("--state-total-bytes", size + size // 2),
                         ("--state-max-object-bytes", size - 1)):
             with self.subTest(flag), self.daemon(flag, n) as d:
-                self.refused(d.complete(prompt="x", max_tokens=12, state={"save": "b"}), 413,
-                             "state_quota_exceeded", "state.save")
+                want = d.complete(prompt="x", max_tokens=12)[2]["choices"][0]
+                status, _, answer = d.complete(prompt="x", max_tokens=12, state={"save": "b"})
+                error = answer["state"].pop("error")
+                self.assertEqual((status, answer["state"]), (200, {}))
+                self.assertEqual(answer["choices"][0]["text"], want["text"])
+                self.assertEqual((error["code"], error["param"]),
+                                 ("state_quota_exceeded", "state.save"))
                 s = answers.stream(d, {"prompt": "x", "max_tokens": 12, "state": {"save": "b"}})
-                self.assertIn("state_quota_exceeded", s.events[-1])
-                self.assertNotIn("[DONE]", s.events)
+                self.assertIn("state_quota_exceeded", s.events[-2])
+                self.assertEqual(s.events[-1], "[DONE]")
                 self.assertEqual(os.listdir(os.path.join(self.dir, "t-")), ["a"])
                 self.idle(d)
                 self.assertEqual(d.metric(OPS % "save"), 0)

@@ -58,7 +58,7 @@ class Case(unittest.TestCase):
         self.assertEqual(got, status, body)
         error = json.loads(body)["error"]
         self.assertEqual((error["code"], error["type"]),
-                         (code, "server_error" if status == 500 else "invalid_request_error"))
+                         (code, "server_error" if status >= 500 else "invalid_request_error"))
         self.assertNotIn(self.temp.name, error["message"])
         return error
 
@@ -391,13 +391,13 @@ class Bounds(Case):
         size = 1 << 20
         big = objects.make(TOKENS, slot=size)
         with self.daemon(env={"FAKE_SLOT_BYTES": str(size)}, preexec=small_files) as d:
-            self.refused(put(d, "a", big), 500, None)
+            self.refused(put(d, "a", big), 507, "storage_full")
             self.assertEqual(self.files(), [])
             self.assertEqual(d.call("GET", "/livez")[0], 200)
             self.assertEqual(len(d.events("fault", 1)), 1)
 
     @unittest.skipUnless(os.getuid() == 0, "only root may become somebody else")
-    def test_a_disk_that_is_read_only(self):
+    def test_a_directory_that_may_not_be_written(self):
         def nobody():
             os.setgid(65534)
             os.setuid(65534)

@@ -3,6 +3,7 @@
 #include "engine/base/err.h"
 #include "engine/base/utf8.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -46,11 +47,22 @@ static void long_texts_end_on_a_whole_character(void **state)
     }
 }
 
+static void a_disk_that_takes_nothing_has_a_code(void **state)
+{
+    (void)state;
+    static const int full[] = {ENOSPC, EDQUOT, EROFS, EFBIG}, other[] = {EIO, EACCES, 0};
+    for (size_t i = 0; i < sizeof full / sizeof *full; i++)
+        assert_int_equal(err_of_errno(full[i]), ERR_STORAGE);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        assert_int_equal(err_of_errno(other[i]), ERR_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_param_and_text_are_set),
         cmocka_unit_test(long_texts_end_on_a_whole_character),
+        cmocka_unit_test(a_disk_that_takes_nothing_has_a_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

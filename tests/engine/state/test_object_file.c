@@ -185,13 +185,13 @@ static void a_truncated_body_is_detected(void **state)
     close(fd);
 }
 
-static void a_disk_fault_is_an_io_error(void **state)
+static void a_disk_fault_has_its_code(void **state)
 {
     (void)state;
     struct err err;
     int fd = open("/dev/full", O_RDWR);
     assert_true(fd >= 0);
-    assert_int_equal(save(fd, &err), -ERR_IO);
+    assert_int_equal(save(fd, &err), -ERR_STORAGE);
     close(fd);
     fd = temp_file();
     assert_int_equal(save(fd, &err), 0);
@@ -229,7 +229,7 @@ int main(void)
         cmocka_unit_test(every_flipped_bit_of_a_file_is_detected),
         cmocka_unit_test(every_wrong_length_is_detected),
         cmocka_unit_test(a_truncated_body_is_detected),
-        cmocka_unit_test(a_disk_fault_is_an_io_error),
+        cmocka_unit_test(a_disk_fault_has_its_code),
         cmocka_unit_test(out_of_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

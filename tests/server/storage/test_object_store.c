@@ -582,7 +582,7 @@ static void a_disk_that_refuses_is_an_error_and_leaves_nothing(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(put("", "a", "old", &err), 0);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_int_equal(object_writer_begin(&s, &d, "", "a", 1001, &err), -ERR_IO);
+    assert_int_equal(object_writer_begin(&s, &d, "", "a", 1001, &err), -ERR_STORAGE);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(count("t-"), 1);
     assert_string_equal(get("", "a"), "old");
