@@ -165,6 +165,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                                 .checkpoint_interval = o->checkpoint_interval,
                                 .step_rows = o->step_rows,
                                 .n_threads = o->n_threads,
+                                .wide_wait_ns = o->wide_wait_ns,
                                 .speculate = o->speculate,
                                 .emit = o->emit,
                                 .emit_arg = o->emit_arg};
@@ -377,8 +378,10 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
     if (rc)
         return rc;
     score_end(&e->score, &e->runner); /* its slot and pages are requests' now */
-    sched_push(&e->runner.sched, q);
-    return 0;
+    rc = sched_push(&e->runner.sched, q, err);
+    if (rc)
+        request_free(q);
+    return rc;
 }
 
 void engine_cancel(struct engine *e, uint64_t id, enum finish_reason why)

@@ -39,6 +39,9 @@ struct engine_options {
     size_t checkpoint_bytes; /* they take no more, and have as much; 0 = choose */
     int checkpoint_interval; /* one every so many tokens of a long prompt; 0 = none */
     int step_rows;           /* row budget of a step; 0 = 256 */
+    uint64_t
+        wide_wait_ns; /* how long what fits may be admitted before a request that does
+                            * not fit yet; 0 = never */
     enum engine_speculate speculate;
     bool no_tokenizer;    /* do not load tokenizer.json; encode and decode then fail */
     engine_emit_fn *emit; /* may be NULL when nothing is submitted */

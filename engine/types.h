@@ -88,7 +88,7 @@ struct gen_params {
     size_t n_stops;
     const int32_t *stop_ids;
     size_t n_stop_ids;
-    int priority; /* smaller runs first; equal: order of arrival */
+    int priority; /* smaller is admitted first, whoever asks; equal ones take turns */
 };
 
 struct engine_request {
@@ -98,6 +98,11 @@ struct engine_request {
     /* Stored prefixes are shared by requests of the same tenant and salt. NULL = "". */
     const char *tenant, *cache_salt;
     bool no_cache; /* neither reads nor writes the prefix cache */
+    /* Who asks, for turns: numbers that tell the tenant's client addresses and the
+     * connections of one apart, and the tenant's share of the tokens, where 0 is 1. No
+     * answer depends on them. */
+    uint64_t client, connection;
+    int share;
     /* Depths at which a checkpoint is worth its bytes (where turns of a chat begin),
      * ascending, each above 0 and at most n_ids; borrowed until submit returns. */
     const int32_t *turns;

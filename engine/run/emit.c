@@ -198,6 +198,7 @@ bool emit_sampled(struct runner *r, struct seq *s)
         return false;
     }
     s->tokens[s->n_tokens++] = id;
+    sched_charge(&r->sched, q, 1);
     if (!q->first_ns)
         q->first_ns = r->now_ns;
     if (is_end(q, id)) {

@@ -146,6 +146,7 @@ static void begin(struct runner *r, struct request *q, int depth)
     q->seqs[0].state = SEQ_PREFILL;
     q->found_bytes = depth ? q->state_bytes : 0;
     q->loading = NULL;
+    sched_charge(&r->sched, q, q->n_state - depth); /* what admission left out */
     reuse_loaded(&r->reuse, q, depth);
     emit_start(r, q);
 }

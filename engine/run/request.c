@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/run/request.h"
 
+#include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/run/lease.h"
 
@@ -47,6 +48,10 @@ static int copy_prefix(struct request *r, const struct engine_request *from,
     memcpy(key, tenant, n);
     memcpy(key + n, salt, n_salt);
     r->key = (struct radix_key){key, n + n_salt, n};
+    r->asker = (struct asker){.tenant = hash_bytes(tenant, n),
+                              .client = from->client,
+                              .connection = from->connection,
+                              .share = from->share > 0 ? from->share : 1};
     r->n_turns = (int)from->n_turns;
     r->reuse = !from->no_cache && !from->synthetic_tokens && !from->state_tokens;
     r->cut = r->n_prompt;
@@ -112,6 +117,7 @@ int request_new(struct request **out, const struct engine_request *from,
         return err_set(err, ERR_MEMORY, "out of memory for a request");
     arena_init(&r->arena);
     list_init(&r->link);
+    list_init(&r->turn);
     r->id = from->id;
     r->n_synthetic = from->synthetic_tokens;
     r->n_prompt = r->n_synthetic + (int)from->n_ids;

@@ -17,9 +17,22 @@
 #include "engine/state/prefix.h"
 #include "engine/types.h"
 
+struct flow;
+
+/* Who asks: flows.h. */
+struct asker {
+    uint64_t tenant, client, connection;
+    int share; /* of the tenant, > 0 */
+};
+
 struct request {
-    struct list link;   /* in the scheduler's waiting or running list */
-    struct arena arena; /* owns everything below and this struct's arrays */
+    struct list link; /* in the scheduler's waiting or running list */
+    struct list turn; /* among the requests of its connection that wait */
+    struct asker asker;
+    struct flow *flow;   /* borrows: the connection's, until the request ends */
+    int64_t least_pages; /* to begin, however much of it is cached */
+    uint64_t tried;      /* the last pass of admission that found no room for it */
+    struct arena arena;  /* owns everything below and this struct's arrays */
     uint64_t id;
     struct gen_params gen;     /* pointers into the arena */
     int n_prompt, n_synthetic; /* tokens of the prompt; the first of them, with made-up

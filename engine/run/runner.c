@@ -59,7 +59,7 @@ static int open_state(struct runner *r, const struct runner_options *o, struct e
                               .row_floats = m->hp.hidden_size,
                               .interval = o->checkpoint_interval,
                               .vocab = r->vocab.vocab};
-    sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows);
+    sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows, o->wide_wait_ns);
     int rc =
         slots_open(&r->slots, p->n_slots + p->n_checkpoints, runner_slot_bytes(m), err);
     if (rc == 0)
@@ -154,6 +154,7 @@ void runner_close(struct runner *r)
         free_requests(r, &r->sched.waiting);
         free_requests(r, &r->sched.running);
     }
+    sched_close(&r->sched);
     prefix_close(&r->prefix);
     expect_all_back(r);
     for (int i = 0; r->samplers && i < r->n_threads; i++)
@@ -213,21 +214,10 @@ static void begin(void *arg, struct request *q)
     emit_start(arg, q);
 }
 
-static void stamp_new(struct runner *r)
-{
-    struct list *n = r->sched.waiting.next;
-    for (; n != &r->sched.waiting; n = n->next) {
-        struct request *q = LIST_OF(n, struct request, link);
-        if (!q->submit_ns)
-            q->submit_ns = r->now_ns;
-    }
-}
-
 int runner_step(struct runner *r, uint64_t now_ns)
 {
     r->now_ns = now_ns;
-    stamp_new(r);
-    sched_admit(&r->sched, begin, r);
+    sched_admit(&r->sched, now_ns, begin, r);
     int n_ready = output_run_ready(r);
     r->last_rows = n_ready + speculate_plan(r, sched_plan(&r->sched));
     if (r->last_rows == n_ready) {

@@ -1,42 +1,59 @@
 /*
  * The scheduler: admission of waiting requests, and the rows that each sequence gets in a
- * step. Owns the two lists, not the requests. Engine thread only.
+ * step. Owns the two lists and the flows, not the requests. Engine thread only.
  *
  * A request is admitted when slots and pages can hold its worst case, for which
  * checkpoints are evicted; then it always finishes. Requests are admitted by priority,
- * then by arrival; the first that does not fit blocks those behind it, so that small
- * requests cannot starve a large one. In a step every decoding sequence gets one row (and
- * those that it recomputes: speculate.h); the rest of the row budget is divided evenly
- * among prompts in prefill: a long prompt delays a stream by one step at most, and the
- * prefill of a new request starts at once.
+ * then by turns (flows.h). One that does not fit lets those behind it pass that do, until
+ * it has waited for wide_wait: from then on nothing behind it is admitted before it, so
+ * that all slots and pages that become free are kept for it.
+ *
+ * In a step every decoding sequence gets one row (and those that it recomputes:
+ * speculate.h); the rest of the row budget is divided among prompts in prefill, evenly
+ * between tenants by their shares, then addresses, then connections, then prompts. A long
+ * prompt delays a stream by one step at most, the prefill of a new request starts at
+ * once, and a connection with many prompts leaves the others their rows.
+ *
+ * The subtle point: a request that may fit costs a search for its prefix when it does
+ * not, so that a step tries few of them. No answer depends on any of this.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_RUN_SCHED_H
 #define ENGINE_RUN_SCHED_H
 
+#include "engine/run/flows.h"
 #include "engine/run/request.h"
 #include "engine/run/reuse.h"
 
 struct sched {
-    struct list waiting, running; /* of struct request */
+    struct list waiting, running; /* of struct request, by arrival and by admission */
+    struct flows flows;           /* of both */
     int n_waiting, n_running;     /* requests */
     int n_seqs, max_seqs;         /* sequences that hold a slot */
     struct reuse *reuse;          /* borrows from the runner */
     int step_rows;                /* > max_seqs */
+    uint64_t wide_wait_ns;
+    uint64_t n_passes; /* of admission */
 };
 
-void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows);
+void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows,
+                uint64_t wide_wait_ns);
+void sched_close(struct sched *s); /* the lists are empty; accepts zeroed */
 
-/* Queues a request behind those of its priority. The list holds it until sched_remove. */
-void sched_push(struct sched *s, struct request *r);
+/* Queues a request, which the lists hold until sched_remove. ERR_MEMORY: they do not. */
+int sched_push(struct sched *s, struct request *r, struct err *err);
 void sched_remove(struct sched *s, struct request *r);
 struct request *sched_find(const struct sched *s,
                            uint64_t id); /* NULL: no such request */
 
-/* Admits waiting requests while the pools can hold them; calls fn for each. */
+/* Admits waiting requests while the pools can hold them; calls fn for each. Their
+ * submit_ns is set. */
 typedef void sched_admit_fn(void *arg, struct request *r);
-void sched_admit(struct sched *s, sched_admit_fn *fn, void *arg);
+void sched_admit(struct sched *s, uint64_t now_ns, sched_admit_fn *fn, void *arg);
+
+/* Counts tokens that are computed for a request: its prompt is counted at admission. */
+void sched_charge(struct sched *s, const struct request *r, int n_tokens);
 
 /* Sets n_rows of every running sequence; returns their sum. */
 int sched_plan(struct sched *s);

@@ -128,6 +128,8 @@ static const struct option_row rows[] = {
      "requests that may wait; beyond it 429"},
     {"queue_timeout", SECONDS(queue_timeout_s), "30", REQUESTS, "S",
      "longest wait for slots and pages, then 429; 0: no limit"},
+    {"wide_wait", SECONDS(wide_wait_s), "2", REQUESTS, "S",
+     "how long requests that fit may pass one that does not; 0: never"},
     {"request_timeout", SECONDS(request_timeout_s), "600", REQUESTS, "S",
      "from arrival to the last byte; 0: no limit"},
     {"stream_buffer_bytes", BYTES(stream_buffer_bytes, 1024, 0x1p30), "256KiB", REQUESTS, "SIZE",
@@ -476,5 +478,6 @@ void config_engine_options(const struct config *cfg, struct engine_options *o)
         .checkpoint_interval = cfg->checkpoint_interval,
         .speculate = cfg->speculate,
         .step_rows = cfg->step_rows,
+        .wide_wait_ns = (uint64_t)(cfg->wide_wait_s * 1e9),
     };
 }

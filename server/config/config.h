@@ -63,6 +63,7 @@ struct config {
 
     /* a request's life */
     int queue_limit;          /* requests that may wait: beyond, 429 */
+    double wide_wait_s;       /* what fits may pass what does not; 0 = never */
     double queue_timeout_s;   /* a request may wait this long for the budget: 429; 0 = no
                                  limit */
     double request_timeout_s; /* from arrival to the last byte; 0 = no limit */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/generation.h"
 
+#include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "server/routes/generation_metrics.h"
 #include "server/serve/reply.h"
@@ -128,15 +129,23 @@ static int step_encode(struct conn *c, struct err *err)
     return texts ? conn_start_task(c, encode, err) : CONN_NEXT;
 }
 
+/* The numbers of the client's address and connection mean no more than that others have
+ * others. A priority is no better than the key may ask for: 0 without keys. */
 static struct engine_request request_of(const struct conn *c, size_t i)
 {
     const struct generation *g = c->priv;
+    const struct keys_limits *limits = &c->tenant->limits;
     struct engine_request r = {.id = g->jobs[i].id,
                                .ids = g->jobs[i].ids,
                                .n_ids = g->jobs[i].n_ids,
                                .tenant = c->tenant->name,
                                .cache_salt = g->request.cache_salt,
+                               .client = hash_bytes(&c->client, sizeof c->client),
+                               .connection = (uintptr_t)c->call->sock,
+                               .share = limits->share,
                                .gen = *g->request.gen};
+    if (r.gen.priority < limits->priority)
+        r.gen.priority = limits->priority;
     r.gen.first_choice = (int)i * r.gen.n;
     generation_state_ask(c, &r);
     return r;

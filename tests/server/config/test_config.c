@@ -458,6 +458,24 @@ static void a_shape_stands_alone(void **state)
     config_free(&cfg);
 }
 
+static void a_wait_in_seconds_is_the_engines_in_nanoseconds(void **state)
+{
+    (void)state;
+    struct config cfg;
+    struct err err;
+    struct engine_options o;
+    struct start plain = {NULL, {NULL}, {"--model=b", NULL}},
+                 set = {NULL, {NULL}, {"--model=b", "--wide-wait=0.5", NULL}};
+    assert_int_equal(load(&cfg, &plain, &err), 0);
+    config_engine_options(&cfg, &o);
+    assert_int_equal(o.wide_wait_ns, 2000000000);
+    config_free(&cfg);
+    assert_int_equal(load(&cfg, &set, &err), 0);
+    config_engine_options(&cfg, &o);
+    assert_int_equal(o.wide_wait_ns, 500000000);
+    config_free(&cfg);
+}
+
 static void persistence_needs_a_place_and_something_to_keep(void **state)
 {
     (void)state;
@@ -497,6 +515,7 @@ int main(void)
         cmocka_unit_test(a_command_has_its_own_flags_and_keys),
         cmocka_unit_test(served_name_follows_the_folder),
         cmocka_unit_test(a_shape_stands_alone),
+        cmocka_unit_test(a_wait_in_seconds_is_the_engines_in_nanoseconds),
         cmocka_unit_test(persistence_needs_a_place_and_something_to_keep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is served next, with the engine itself: its own tests measure shares; here is what the
+server passes to it. Requests end in the order in which they were admitted, one at a time."""
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import wire
+
+
+class Fairness(unittest.TestCase):
+    def ask(self, d, name, key=None, **fields):
+        """Sends a completion; its connection."""
+        s = d.connect()
+        self.addCleanup(s.close)
+        body = {"prompt": "a", "max_tokens": 8, "ignore_eos": True, **fields}
+        head = "X-Request-Id: %s\r\n" % name
+        if key:
+            head += "Authorization: Bearer %s\r\n" % key
+        s.sendall(wire.request("POST", "/v1/completions", json.dumps(body), head))
+        return s
+
+    def order(self, d, first, queue):
+        """The names of requests in the order in which they ended. `first` runs until all of
+        `queue` wait, in this order."""
+        s = self.ask(d, **first, max_tokens=3500, stream=True)
+        wire.read_until(s, b"data:")
+        for n, one in enumerate(queue, 1):
+            self.ask(d, **one)
+            d.wait_metric("ssmd_requests_waiting", lambda v: v == n)
+        s.close()
+        lines = d.events("request", least=len(queue), status=200, stream=False)
+        return [x["id"] for x in lines if x["id"] in [one["name"] for one in queue]]
+
+    def test_priorities_are_clamped_without_keys(self):
+        with wire.Daemon("--max-seqs", 1) as d:
+            queue = [{"name": "later", "priority": 3}, {"name": "plain"},
+                     {"name": "urgent", "priority": -2147483648}]
+            self.assertEqual(self.order(d, {"name": "first"}, queue),
+                             ["plain", "urgent", "later"])
+
+    def test_priorities_are_clamped_to_the_key(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".keys") as keys:
+            keys.write("a:a\nops:o priority=-10\nbatch:b priority=10\n")
+            keys.flush()
+            with wire.Daemon("--max-seqs", 1, "--api-keys-file", keys.name) as d:
+                queue = [{"name": "batch", "key": "b", "priority": -5},
+                         {"name": "a", "key": "a", "priority": -5},
+                         {"name": "ops", "key": "o", "priority": -5}]
+                self.assertEqual(self.order(d, {"name": "first", "key": "a"}, queue),
+                                 ["ops", "a", "batch"])
+
+    def test_what_fits_passes_a_wide_request(self):
+        for wait, order in ((1000, ["small", "wide"]), (0, ["wide", "small"])):
+            with self.subTest(wide_wait=wait), \
+                    wire.Daemon("--max-seqs", 4, "--wide-wait", wait) as d:
+                s = self.ask(d, "first", max_tokens=3500, stream=True)
+                wire.read_until(s, b"data:")
+                self.ask(d, "wide", n=4)
+                d.wait_metric("ssmd_requests_waiting", lambda v: v == 1)
+                small = self.ask(d, "small")
+                if wait:
+                    wire.read_until(small, b"\r\n\r\n")
+                    self.assertEqual(d.metric("ssmd_requests_waiting"), 1)
+                else:
+                    d.wait_metric("ssmd_requests_waiting", lambda v: v == 2)
+                s.close()
+                lines = d.events("request", least=2, status=200, stream=False)
+                self.assertEqual([x["id"] for x in lines
+                                  if x["id"] in ("small", "wide")], order)
+
+
+if __name__ == "__main__":
+    wire.main()
