@@ -5,19 +5,19 @@
 #include <string.h>
 
 static const struct api_endpoint endpoints[] = {
-    {"POST", "/v1/completions", API_COMPLETIONS, false},
-    {"GET", "/v1/models", API_MODELS, false},
-    {"GET", "/v1/models/{id}", API_MODEL, false},
-    {"POST", "/tokenize", API_TOKENIZE, false},
-    {"POST", "/detokenize", API_DETOKENIZE, false},
-    {"GET", "/v1/states", API_STATES, false},
-    {"GET", "/v1/states/{id}", API_STATE_GET, false},
-    {"PUT", "/v1/states/{id}", API_STATE_PUT, false},
-    {"DELETE", "/v1/states/{id}", API_STATE_DELETE, false},
-    {"GET", "/livez", API_LIVEZ, true},
-    {"GET", "/readyz", API_READYZ, true},
-    {"GET", "/health", API_READYZ, true},
-    {"GET", "/metrics", API_METRICS, true},
+    {"POST", "/v1/completions", API_COMPLETIONS, false, true},
+    {"GET", "/v1/models", API_MODELS, false, true},
+    {"GET", "/v1/models/{id}", API_MODEL, false, true},
+    {"POST", "/tokenize", API_TOKENIZE, false, false},
+    {"POST", "/detokenize", API_DETOKENIZE, false, false},
+    {"GET", "/v1/states", API_STATES, false, false},
+    {"GET", "/v1/states/{id}", API_STATE_GET, false, false},
+    {"PUT", "/v1/states/{id}", API_STATE_PUT, false, false},
+    {"DELETE", "/v1/states/{id}", API_STATE_DELETE, false, false},
+    {"GET", "/livez", API_LIVEZ, true, false},
+    {"GET", "/readyz", API_READYZ, true, false},
+    {"GET", "/health", API_READYZ, true, false},
+    {"GET", "/metrics", API_METRICS, true, false},
 };
 
 enum { N_ENDPOINTS = sizeof endpoints / sizeof endpoints[0] };
@@ -28,14 +28,14 @@ const struct api_endpoint *api_endpoint_at(size_t i)
 }
 
 /* Compares a path with a template; on a match with {id}, tells what it stands for. */
-static bool matches(struct api_route *out, const struct api_endpoint *e, const char *path,
-                    size_t len)
+static bool fits(struct api_route *out, const struct api_endpoint *e,
+                 const char *template, const char *path, size_t len)
 {
-    const char *brace = strchr(e->path, '{');
-    size_t fixed = brace ? (size_t)(brace - e->path) : strlen(e->path);
+    const char *brace = strchr(template, '{');
+    size_t fixed = brace ? (size_t)(brace - template) : strlen(template);
     if (brace ? len <= fixed : len != fixed)
         return false;
-    if (memcmp(path, e->path, fixed) != 0)
+    if (memcmp(path, template, fixed) != 0)
         return false;
     *out = (struct api_route){.endpoint = e};
     if (brace) {
@@ -43,6 +43,14 @@ static bool matches(struct api_route *out, const struct api_endpoint *e, const c
         out->arg_len = len - fixed;
     }
     return true;
+}
+
+/* Base URLs come with and without the version. */
+static bool matches(struct api_route *out, const struct api_endpoint *e, const char *path,
+                    size_t len)
+{
+    return fits(out, e, e->path, path, len) ||
+           (e->bare && fits(out, e, e->path + sizeof "/v1" - 1, path, len));
 }
 
 static bool answers(const struct api_endpoint *e, const char *method)

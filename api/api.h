@@ -25,7 +25,9 @@ _Static_assert(API_MAX_BEST_OF <= API_MAX_N, "candidates are choices of the engi
 /* What a request is checked against. Constant while the server runs; strings are
  * borrowed. */
 struct api_limits {
-    const char *served_name;   /* the only model id that is accepted */
+    const char *served_name; /* the model's id, in answers to requests that name none */
+    const char *const *other_names; /* [n_other_names]: ids that are accepted as well */
+    size_t n_other_names;
     int vocab_size;            /* ids are 0..vocab_size-1 */
     int context_tokens;        /* prompt + max_tokens of one sequence */
     bool has_tokenizer;        /* without one, prompts are ids */
@@ -61,6 +63,7 @@ struct api_endpoint {
                        * also the endpoint's name in metrics and logs */
     enum api_kind kind;
     bool open; /* needs no key */
+    bool bare; /* also found without the leading /v1, under the same name */
 };
 
 /* A path found in the table. */

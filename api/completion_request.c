@@ -77,6 +77,8 @@ static const struct field fields[] = {
     {"state", FIELD_OTHER, AT(req.state), .read = states_read_request},
     {"response_format", FIELD_OTHER, .read = read_response_format},
     {"tool_choice", FIELD_OTHER, .read = read_tool_choice},
+    {"messages", FIELD_REFUSED,
+     .why = "chat is for /v1/chat/completions, which this server does not have yet"},
     {"tools", FIELD_REFUSED, .why = "tools are not called here"},
     {"suffix", FIELD_REFUSED, .why = "this model cannot infill"},
     {"prompt_logprobs", FIELD_REFUSED, .why = "ask for `echo` with `logprobs`"},

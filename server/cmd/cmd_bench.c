@@ -229,7 +229,7 @@ static int print(const struct bench_report *r, bool json, struct err *err)
 
 static int bench(struct bench *b, const char *const *values, struct err *err)
 {
-    struct bench_report r = {.shape = b->cfg->served_name,
+    struct bench_report r = {.shape = b->cfg->served_name.items[0],
                              .plan = &b->plan,
                              .limits = &b->limits,
                              .info = &b->info};

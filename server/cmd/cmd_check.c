@@ -16,9 +16,11 @@ static double mib(size_t bytes)
 static void print_model(const struct config *cfg, const struct engine_info *in)
 {
     printf("configuration  %s\n", cfg->file[0] ? cfg->file : "defaults");
-    printf("model          %s%s (served as \"%s\")\n",
-           cfg->shape[0] ? "random weights of " : "",
-           cfg->shape[0] ? cfg->shape : cfg->model, cfg->served_name);
+    printf("model          %s%s (served as ", cfg->shape[0] ? "random weights of " : "",
+           cfg->shape[0] ? cfg->shape : cfg->model);
+    for (size_t i = 0; i < cfg->served_name.n; i++)
+        printf("%s\"%s\"", i ? ", " : "", cfg->served_name.items[i]);
+    printf(")\n");
     printf("architecture   %s: %d layers of width %d\n", in->arch, in->n_layers,
            in->hidden_size);
     printf("parameters     %.2f million\n", (double)in->n_params / 1e6);

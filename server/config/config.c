@@ -74,8 +74,8 @@ static const struct option_row rows[] = {
      "model folder; without it the embedded model"},
     {"context", INT(context, 0, 1 << 24), "0", MODEL, "N",
      "longest prompt plus answer, in tokens; 0: the model's limit"},
-    {"served_name", TEXT(served_name, 0, 200), "", SERVED, "NAME",
-     "model id in the API; default: the folder's name"},
+    {"served_name", LIST(served_name, 200), "", SERVED, "A,B",
+     "model ids in the API, the first in answers; default: the folder's name"},
 
     {"shape", TEXT(shape, 0, 4000), "", MODEL, "FILE",
      "serve random weights of this config.json (benchmarks)"},
@@ -376,8 +376,11 @@ static int default_name(struct config *cfg, struct err *err)
     size_t len = strlen(name);
     if (cfg->shape[0] && len > 5 && strcmp(name + len - 5, ".json") == 0)
         len -= 5;
-    cfg->served_name = arena_strdup(&cfg->arena, name, len);
-    return cfg->served_name ? 0 : err_set(err, ERR_MEMORY, "out of memory");
+    const char **items = arena_alloc(&cfg->arena, sizeof *items);
+    if (!items || !(items[0] = arena_strdup(&cfg->arena, name, len)))
+        return err_set(err, ERR_MEMORY, "out of memory");
+    cfg->served_name = (struct option_list){items, 1};
+    return 0;
 }
 
 /* Values that no row refuses by itself, but that contradict each other. */
@@ -414,7 +417,7 @@ static int settle(struct config *cfg, struct err *err)
     int rc = check_together(cfg, err);
     if (rc == 0 && !cfg->model[0] && !cfg->shape[0])
         rc = default_model(cfg, err);
-    if (rc == 0 && !cfg->served_name[0])
+    if (rc == 0 && cfg->served_name.n == 0)
         rc = default_name(cfg, err);
     return rc;
 }

@@ -33,10 +33,9 @@ struct config_input;
 /* Strings are never NULL: "" means not set. All of them are owned by `arena`. */
 struct config {
     /* the model and how it is computed */
-    const char *model; /* folder; "" after config_load only with a shape */
-    const char
-        *served_name;  /* never "" after config_load: the folder's name by default */
-    const char *cpu;   /* "auto" or a kernel set */
+    const char *model;              /* folder; "" after config_load only with a shape */
+    struct option_list served_name; /* never empty after config_load: the folder's name */
+    const char *cpu;                /* "auto" or a kernel set */
     const char *shape; /* "" = none; else the model is this shape with random weights */
     enum engine_math math;
     enum engine_weights weights;

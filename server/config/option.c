@@ -82,7 +82,7 @@ static void expectation(const struct option_row *row, struct buf *b)
         for (size_t i = 0; row->names[i]; i++)
             buf_printf(b, "%s\"%s\"", i ? ", " : "", row->names[i]);
     } else if (row->type == OPTION_LIST) {
-        buf_puts(b, "an array of strings");
+        buf_puts(b, "strings, as an array or separated by commas");
     } else if (row->type == OPTION_STRING) {
         buf_printf(b, row->min > 0 ? "a string of %.0f to %.0f bytes" : "a string",
                    row->min, row->max);
@@ -306,8 +306,7 @@ static int set_json_value(const struct reader *r, const struct option_row *row,
     char text[40];
     if (kind == JK_ARRAY && row->type == OPTION_LIST)
         return set_json_list(r, row, v);
-    if (kind == JK_STRING && row->type != OPTION_INT && row->type != OPTION_SECONDS &&
-        row->type != OPTION_LIST) {
+    if (kind == JK_STRING && row->type != OPTION_INT && row->type != OPTION_SECONDS) {
         size_t len;
         const char *s = json_as_string(v, &len);
         if (strlen(s) != len)

@@ -52,11 +52,13 @@ static int open_answer(struct generation *g, const struct server *server, struct
     int n = snprintf(id, sizeof id, "cmpl-");
     for (size_t i = 0; i < sizeof x; i++, n += 2)
         snprintf(id + n, sizeof id - (size_t)n, "%02x", x[i]);
-    struct completion_response_head head = {.id = id,
-                                            .created = time(NULL),
-                                            .model = server->cfg->served_name,
-                                            .piece = token_bytes,
-                                            .piece_arg = (void *)(uintptr_t)engine};
+    const char *asked = c->request.model;
+    struct completion_response_head head = {
+        .id = id,
+        .created = time(NULL),
+        .model = asked ? asked : server->model.limits.served_name,
+        .piece = token_bytes,
+        .piece_arg = (void *)(uintptr_t)engine};
     int rc = completion_response_open(&c->response, &c->request, &head, err);
     for (size_t i = 0; !rc && i < g->n_jobs; i++)
         completion_response_prompt(c->response, i, g->jobs[i].ids, g->jobs[i].n_ids);

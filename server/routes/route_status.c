@@ -53,7 +53,7 @@ static int step_metrics(struct conn *c, struct err *err)
         .draining = server->phase >= SERVER_GRACE,
         .vllm_names = server->cfg->metrics_alias == CONFIG_ALIAS_VLLM,
         .stream_buffer_bytes = unread_bytes(server),
-        .served_name = server->cfg->served_name,
+        .served_name = server->model.limits.served_name,
         .info = bridge_engine(server->model.bridge)
                     ? engine_info(bridge_engine(server->model.bridge))
                     : NULL};

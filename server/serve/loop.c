@@ -82,7 +82,7 @@ static void report_ready(const struct loop *l)
              http_port(l->server.http), (double)(server_now() - l->start_ns) / 1e6, page);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\nssmd serves %s. Try it in a browser: %s\n",
-                l->server.cfg->served_name, page);
+                l->server.model.limits.served_name, page);
 }
 
 static void loaded(struct loop *l)
@@ -451,7 +451,9 @@ static void init(struct loop *l, const struct config *cfg, server_routes_fn *rou
     server->routes = routes;
     server->uv = &l->uv;
     server->budget.limit = REQUEST_BODIES * cfg->max_body_bytes;
-    server->model.limits.served_name = cfg->served_name;
+    server->model.limits.served_name = cfg->served_name.items[0];
+    server->model.limits.other_names = cfg->served_name.items + 1;
+    server->model.limits.n_other_names = cfg->served_name.n - 1;
     server->model.admit.queue_limit = cfg->queue_limit;
     server->model.created = time(NULL);
 }

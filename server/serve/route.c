@@ -84,10 +84,9 @@ static size_t encoded_slash(const char *s, size_t len)
 }
 
 /* An encoded slash is data: it may stand in what {id} takes, nowhere before. */
-static bool slash_misplaced(const struct api_route *found, size_t slash)
+static bool slash_misplaced(const struct api_route *found, const char *path, size_t slash)
 {
-    return slash != SIZE_MAX &&
-           (!found->arg || slash < strcspn(found->endpoint->path, "{"));
+    return slash != SIZE_MAX && (!found->arg || slash < (size_t)(found->arg - path));
 }
 
 static int find_api(struct route *out, const char *method, size_t slash, struct err *err)
@@ -95,7 +94,7 @@ static int find_api(struct route *out, const char *method, size_t slash, struct 
     struct api_route found;
     bool options = strcmp(method, "OPTIONS") == 0;
     int rc = api_find(&found, method, out->path, out->path_len, err);
-    if (found.endpoint && slash_misplaced(&found, slash))
+    if (found.endpoint && slash_misplaced(&found, out->path, slash))
         return err_set(err, ERR_NOT_FOUND, "there is no such route");
     if (found.endpoint)
         out->label = label_of(found.endpoint->path);

@@ -55,12 +55,50 @@ static void the_id_is_the_rest_of_the_path(void **state)
     assert_int_equal(find(&r, "GET", "/v1/models/"), -ERR_NOT_FOUND);
 }
 
+static void base_urls_without_a_version_find_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *path;
+        enum api_kind kind;
+    } cases[] = {{"POST", "/completions", API_COMPLETIONS},
+                 {"GET", "/models", API_MODELS},
+                 {"HEAD", "/models/org/name", API_MODEL}};
+    struct api_route r, full;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[64] = "/v1";
+        strcat(path, cases[i].path);
+        assert_int_equal(find(&r, cases[i].method, cases[i].path), 0);
+        assert_int_equal(find(&full, cases[i].method, path), 0);
+        assert_int_equal(r.endpoint->kind, cases[i].kind);
+        assert_ptr_equal(r.endpoint, full.endpoint);
+        assert_int_equal(r.arg_len, full.arg_len);
+    }
+    assert_string_equal(r.arg, "org/name");
+    struct buf b = {0};
+    assert_int_equal(find(&r, "GET", "/completions"), -ERR_METHOD);
+    api_allow("/completions", 12, &b);
+    assert_string_equal(b.data, "POST, OPTIONS");
+    buf_free(&b);
+}
+
 static void other_paths_are_not_found(void **state)
 {
     (void)state;
-    static const char *const paths[] = {
-        "",       "/", "/v1", "/v1/model", "/livez/", "/v1/completions/", "/v1//models",
-        "/LIVEZ", "*"};
+    static const char *const paths[] = {"",
+                                        "/",
+                                        "/v1",
+                                        "/v1/model",
+                                        "/livez/",
+                                        "/v1/completions/",
+                                        "/v1//models",
+                                        "/LIVEZ",
+                                        "*",
+                                        "/v1/livez",
+                                        "/states",
+                                        "/states/x",
+                                        "/models/",
+                                        "/v1/v1/models"};
     struct api_route r;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         assert_int_equal(find(&r, "GET", paths[i]), -ERR_NOT_FOUND);
@@ -100,6 +138,7 @@ int main(void)
         cmocka_unit_test(every_endpoint_is_found),
         cmocka_unit_test(only_probes_and_metrics_are_open),
         cmocka_unit_test(the_id_is_the_rest_of_the_path),
+        cmocka_unit_test(base_urls_without_a_version_find_the_same),
         cmocka_unit_test(other_paths_are_not_found),
         cmocka_unit_test(a_wrong_method_says_which_are_allowed),
     };

@@ -173,6 +173,18 @@ static void the_model_must_be_the_served_one(void **state)
     expect_error("{\"model\":\"tiny\\u0000\",\"prompt\":\"x\"}", ERR_ARGUMENT, "model");
 }
 
+static void chat_is_sent_to_its_own_route(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+        "{\"prompt\":\"x\",\"messages\":[{}]}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct err err = expect_error(bodies[i], ERR_UNSUPPORTED, "messages");
+        assert_non_null(strstr(err.text, "/v1/chat/completions"));
+    }
+}
+
 static void switches_and_names_land(void **state)
 {
     (void)state;
@@ -180,7 +192,7 @@ static void switches_and_names_land(void **state)
     expect_ok(&r,
               "{\"prompt\":\"x\",\"stream\":true,\"stream_options\":{\"include_usage\":"
               "true,\"other\":1},\"echo\":true,\"return_token_ids\":true,\"user\":\"u\","
-              "\"cache_salt\":\"s\",\"unknown\":[1],\"messages\":[],\"logprobs\":0}");
+              "\"cache_salt\":\"s\",\"unknown\":[1],\"message\":[],\"logprobs\":0}");
     assert_true(r.stream && r.include_usage && r.echo && r.return_token_ids);
     assert_string_equal(r.user, "u");
     assert_string_equal(r.cache_salt, "s");
@@ -392,6 +404,7 @@ int main(void)
         cmocka_unit_test(other_prompts_are_refused),
         cmocka_unit_test(without_a_tokenizer_prompts_are_ids),
         cmocka_unit_test(the_model_must_be_the_served_one),
+        cmocka_unit_test(chat_is_sent_to_its_own_route),
         cmocka_unit_test(switches_and_names_land),
         cmocka_unit_test(names_are_bounded),
         cmocka_unit_test(fields_that_exclude_each_other),

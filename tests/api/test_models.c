@@ -42,11 +42,39 @@ static void one_model_is_found_by_its_whole_id(void **state)
     buf_free(&b);
 }
 
+static void every_served_name_is_a_model(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"b", "org/c"};
+    const struct api_limits several = {.served_name = "a",
+                                       .other_names = others,
+                                       .n_other_names = 2,
+                                       .context_tokens = 64};
+    static const char *const ids[] = {"a", "b", "org/c"};
+    struct buf all = {0}, one = {0}, list = {0};
+    buf_puts(&all, "{\"object\":\"list\",\"data\":[");
+    for (size_t i = 0; i < 3; i++) {
+        struct err err;
+        buf_reset(&one);
+        assert_int_equal(models_one(&several, 7, ids[i], strlen(ids[i]), &one, &err), 0);
+        buf_printf(&all, "%s%s", i ? "," : "", one.data);
+        assert_non_null(strstr(one.data, ids[i]));
+    }
+    buf_puts(&all, "]}");
+    models_list(&several, 7, &list);
+    json_same(all.data, list.data, list.len);
+    assert_int_equal(models_check(&several, "org/", 4, &(struct err){0}), -ERR_MODEL);
+    buf_free(&all);
+    buf_free(&one);
+    buf_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_list_holds_the_model),
         cmocka_unit_test(one_model_is_found_by_its_whole_id),
+        cmocka_unit_test(every_served_name_is_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,7 +191,7 @@ class PlaceTest(CliCase):
                                   stdout=subprocess.PIPE, check=True, timeout=program.LIMIT)
             config = json.loads(done.stdout)
             self.assertEqual(config["model"], str(there / model_path))
-            self.assertEqual(config["served_name"], "default")
+            self.assertEqual(config["served_name"], ["default"])
 
     def test_checkout(self):
         self.found("build/ssmd", "models/default")

@@ -123,7 +123,9 @@ class Stream(unittest.TestCase):
         s.close()
 
     def test_head(self):
-        for path in ("/", "/livez", "/readyz", "/health", "/metrics", "/v1/models"):
+        models = json.loads(self.d.call("GET", "/v1/models")[2])["data"]
+        for path in ("/", "/livez", "/readyz", "/health", "/metrics", "/v1/models", "/models",
+                     "/v1/models/" + models[0]["id"], "/models/" + models[0]["id"]):
             status, head, body = self.d.call("HEAD", path)
             self.assertEqual((status, body), (200, b""))
             self.assertGreater(int(head["content-length"]), 0)
