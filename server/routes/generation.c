@@ -171,6 +171,7 @@ static int step_check(struct conn *c, struct err *err)
 {
     struct generation *g = c->priv;
     int rc = conn_task_failed(c, err);
+    metrics_disk(&c->server->metrics, DISK_READ, rc); /* of generation_state_find */
     if (rc)
         return rc;
     g->jobs = mem_zalloc(g->n_jobs, sizeof *g->jobs);

@@ -161,6 +161,7 @@ void generation_state_recalled(struct conn *c)
     struct generation_state *t = &g->state;
     if (t->place.depth == 0 || c->task.rc == 0)
         return;
+    metrics_disk(&c->server->metrics, DISK_READ, c->task.rc);
     forget(c);
     t->from = (struct engine_object){0};
     t->place.depth = 0;
@@ -216,6 +217,7 @@ static void was_read(struct task *task)
 {
     struct conn *c = conn_of_task(task);
     struct generation *g = c->priv;
+    metrics_disk(&c->server->metrics, DISK_READ, task->rc);
     if (task->rc == 0)
         c->server->metrics.states_loaded++;
     else if (g->state.place.depth)
@@ -320,6 +322,7 @@ bool generation_state_save(struct conn *c, void (*done)(struct task *task))
 void generation_state_saved(struct conn *c)
 {
     struct generation *g = c->priv;
+    metrics_disk(&c->server->metrics, DISK_WRITE, c->task.rc);
     g->state.stored = c->task.rc == 0;
     if (g->state.stored)
         c->server->metrics.states_saved++;

@@ -66,6 +66,7 @@ static int step_list(struct conn *c, struct err *err)
 static int step_listed(struct conn *c, struct err *err)
 {
     int rc = conn_task_failed(c, err);
+    metrics_disk(&c->server->metrics, DISK_LIST, rc);
     if (rc)
         return rc;
     reply_json(c, &c->task.out);
@@ -91,6 +92,7 @@ static int step_remove(struct conn *c, struct err *err)
 static int step_removed(struct conn *c, struct err *err)
 {
     int rc = conn_task_failed(c, err);
+    metrics_disk(&c->server->metrics, DISK_DELETE, rc);
     if (rc)
         return rc;
     struct http_reply r = {.status = 204};

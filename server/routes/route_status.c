@@ -58,6 +58,10 @@ static int step_metrics(struct conn *c, struct err *err)
                     ? engine_info(bridge_engine(server->model.bridge))
                     : NULL};
     bridge_stats(server->model.bridge, &now.stats);
+    if (server->storage) {
+        now.states = object_store_sums(server->storage);
+        now.states_limit = server->cfg->state_total_bytes;
+    }
     if (server_now() - server->process_ns > PROCESS_NS) {
         /* Counting ten thousand descriptors takes milliseconds. */
         process_stats(&server->process);

@@ -188,6 +188,7 @@ static bool full(const struct route_transfer *t)
 static void wrote(struct task *task)
 {
     struct conn *c = conn_of_task(task);
+    metrics_disk(&c->server->metrics, DISK_WRITE, task->rc);
     if (!c->call || c->replied) {
         conn_release(c);
         return;
@@ -265,6 +266,7 @@ static int step_stored(struct conn *c, struct err *err)
     const struct route_transfer *t = c->priv;
     char name[OBJECT_STORE_NAME_BYTES];
     int rc = conn_task_failed(c, err);
+    metrics_disk(&c->server->metrics, DISK_WRITE, rc);
     if (rc)
         return rc;
     route_states_name(c, name);
@@ -317,6 +319,7 @@ static void was_read(struct task *task)
 {
     struct conn *c = conn_of_task(task);
     struct route_transfer *t = c->priv;
+    metrics_disk(&c->server->metrics, DISK_READ, task->rc);
     t->failed = t->failed || task->rc;
     if (c->call)
         http_wake(c->call);
@@ -360,6 +363,7 @@ static int step_open(struct conn *c, struct err *err)
 static int step_send(struct conn *c, struct err *err)
 {
     int rc = conn_task_failed(c, err);
+    metrics_disk(&c->server->metrics, DISK_READ, rc);
     if (rc)
         return rc;
     const struct route_transfer *t = c->priv;

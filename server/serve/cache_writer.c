@@ -57,6 +57,7 @@ static int walk(struct task *w) /* worker */
 
 static void walked(struct task *w)
 {
+    metrics_disk(&server_of_walk(w)->metrics, DISK_LIST, w->rc);
     if (w->rc)
         log_text(LOG_WARN, "state_walk", w->err.text);
 }
@@ -138,6 +139,7 @@ static void release(struct server *server)
 
 static void written(struct task *w)
 {
+    metrics_disk(&server_of_write(w)->metrics, DISK_WRITE, w->rc);
     if (w->rc && w->rc != -ERR_QUOTA)
         log_text(LOG_WARN, "checkpoint_not_kept", w->err.text);
     release(server_of_write(w));

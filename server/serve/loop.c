@@ -231,6 +231,17 @@ static void notify(void *arg) /* any thread */
     uv_async_send(&((struct loop *)arg)->wake);
 }
 
+/* Who has words for the state directory has an account there from now on. */
+static int limit_states(struct server *server, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; server->storage && i < server->tenants.n && !rc; i++) {
+        const struct tenant *t = server->tenants.list[i];
+        rc = object_store_limit(server->storage, t->name, t->limits.state_bytes, err);
+    }
+    return rc;
+}
+
 /* Reads the configuration anew and takes from it what may change while serving: the keys
  * and the log level. Whatever is broken, what is in force stays. */
 static void reload(struct loop *l)
@@ -243,6 +254,8 @@ static void reload(struct loop *l)
         rc = keys_open(&keys, fresh.api_keys_file, fresh.api_key, &err);
     if (!rc)
         rc = tenant_table_update(&l->server.tenants, keys, server_now(), &err);
+    if (!rc)
+        rc = limit_states(&l->server, &err);
     if (rc) {
         keys_close(keys);
         log_text(LOG_ERROR, "reload", err.text);
@@ -376,6 +389,8 @@ static int open_all(struct loop *l, struct err *err)
         rc = open_keys(l, err);
     if (!rc)
         rc = open_states(l, err);
+    if (!rc)
+        rc = limit_states(&l->server, err);
     if (!rc)
         rc = open_http(l, err);
     if (rc)

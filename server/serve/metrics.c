@@ -32,6 +32,11 @@ static const char *const lost[ENGINE_MISS_N] = {
 static const char *const checkpoint_ops[] = {"create", "hit",  "evict",
                                              "save",   "load", "reject"};
 
+static const char *const disk_ops[DISK_N] = {[DISK_READ] = "read",
+                                             [DISK_WRITE] = "write",
+                                             [DISK_DELETE] = "delete",
+                                             [DISK_LIST] = "list"};
+
 static const struct {
     const char *name, *help;
 } timings[TIMING_N] = {
@@ -68,6 +73,11 @@ void metrics_time(struct metrics *m, enum metrics_timing which, double seconds)
     h->bucket[i]++;
     h->n++;
     h->sum += seconds;
+}
+
+void metrics_disk(struct metrics *m, enum metrics_disk op, int rc)
+{
+    m->disk_errors[op] += rc == -ERR_IO || rc == -ERR_STORAGE;
 }
 
 /* ---- writing ---------------------------------------------------------------- */
@@ -199,6 +209,29 @@ static void write_prefixes(const struct metrics *m, const struct metrics_now *no
         labelled(out, "ssmd_checkpoints_total", "op", checkpoint_ops[i], ops[i]);
 }
 
+static void by_kind(struct buf *out, const char *name, const char *help, uint64_t client,
+                    uint64_t persisted)
+{
+    family(out, name, "gauge", help);
+    labelled(out, name, "kind", "client", client);
+    labelled(out, name, "kind", "persisted", persisted);
+}
+
+static void write_state_dir(const struct metrics *m, const struct metrics_now *now,
+                            struct buf *out)
+{
+    static const char errors[] = "ssmd_state_dir_errors_total";
+    const struct ledger_use *c = &now->states.clients, *p = &now->states.persisted;
+    by_kind(out, "ssmd_state_dir_bytes", "Bytes under state.dir.", c->bytes, p->bytes);
+    by_kind(out, "ssmd_state_dir_objects", "Files under state.dir.", c->n, p->n);
+    by_kind(out, "ssmd_state_dir_limit_bytes",
+            "state.total_bytes, which both kinds share; 0: no limit.", now->states_limit,
+            now->states_limit);
+    family(out, errors, "counter", "Faults of the disk under state.dir.");
+    for (int i = 0; i < DISK_N; i++)
+        labelled(out, errors, "op", disk_ops[i], m->disk_errors[i]);
+}
+
 static void write_speculation(const struct metrics_now *now, struct buf *out)
 {
     static const char name[] = "ssmd_speculated_tokens_total";
@@ -302,6 +335,7 @@ void metrics_page(const struct metrics *m, const struct metrics_now *now, struct
     write_gauges(now, out);
     write_counters(m, out);
     write_prefixes(m, now, out);
+    write_state_dir(m, now, out);
     write_speculation(now, out);
     for (int i = 0; i < TIMING_N; i++)
         histogram(out, timings[i].name, timings[i].help,

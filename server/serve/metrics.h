@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "server/serve/bridge.h"
 #include "server/serve/process.h"
+#include "server/storage/ledger.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,9 @@ enum metrics_rejected {
     REJECTED_RUNNING, /* of a tenant */
     REJECTED_N
 };
+
+/* What is done with the state directory. */
+enum metrics_disk { DISK_READ, DISK_WRITE, DISK_DELETE, DISK_LIST, DISK_N };
 
 enum metrics_timing {
     TIMING_FIRST_TOKEN,
@@ -52,6 +56,7 @@ struct metrics { /* zeroed = nothing counted */
     uint64_t rejected[REJECTED_N];
     uint64_t prompt_tokens, cached_tokens, generated_tokens, unknown_fields;
     uint64_t states_saved, states_loaded, states_rejected; /* objects */
+    uint64_t disk_errors[DISK_N];
     struct histogram timing[TIMING_N];
 };
 
@@ -62,6 +67,8 @@ struct metrics_now {
     uint64_t stream_buffer_bytes;
     const char *served_name;
     const struct engine_info *info; /* NULL while loading */
+    struct ledger_sums states;
+    uint64_t states_limit; /* bytes of all of them; 0: no limit */
     struct bridge_stats stats;
     struct process_stats process;
 };
@@ -69,6 +76,10 @@ struct metrics_now {
 /* label: route_find's. An unknown code counts as 500. 499 = the client left first. */
 void metrics_http(struct metrics *m, unsigned label, int code);
 void metrics_time(struct metrics *m, enum metrics_timing which, double seconds);
+
+/* Counts rc if the operating system was at fault (ERR_IO, ERR_STORAGE), not the client. */
+void metrics_disk(struct metrics *m, enum metrics_disk op, int rc);
+
 void metrics_page(const struct metrics *m, const struct metrics_now *now,
                   struct buf *out);
 

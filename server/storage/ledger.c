@@ -14,7 +14,7 @@ struct ledger {
     struct ledger_account **accounts;   /* owns both levels; [n] */
     size_t n, cap;
     struct strmap names; /* of accounts */
-    struct ledger_use clients, persisted;
+    struct ledger_sums sums;
     struct heap order; /* of all persisted prefixes */
     uint64_t clock, walks, walked_ns;
 };
@@ -176,7 +176,7 @@ bool ledger_enter(struct ledger *l, struct ledger_account *a, struct ledger_entr
     entry->of_all = entry->of_account = (struct heap_node){0};
     heap_insert(&l->order, &entry->of_all);
     heap_insert(&a->order, &entry->of_account);
-    add(&l->persisted, entry->bytes, 1);
+    add(&l->sums.persisted, entry->bytes, 1);
     add(&a->persisted, entry->bytes, 1);
     l->clock = entry->used > l->clock ? entry->used : l->clock;
     return true;
@@ -189,7 +189,7 @@ void ledger_leave(struct ledger *l, struct ledger_entry *entry)
         return;
     heap_remove(&l->order, &entry->of_all);
     heap_remove(&a->order, &entry->of_account);
-    take(&l->persisted, entry->bytes, 1);
+    take(&l->sums.persisted, entry->bytes, 1);
     take(&a->persisted, entry->bytes, 1);
     entry->account = NULL;
 }
@@ -222,15 +222,25 @@ static bool exceeds(uint64_t used, uint64_t limit)
     return limit && used > limit;
 }
 
+static uint64_t limit_of(const struct ledger *l, const struct ledger_account *a)
+{
+    return a->limit_bytes ? a->limit_bytes : l->limits->tenant_bytes;
+}
+
+struct ledger_sums ledger_sums(const struct ledger *l)
+{
+    return l->sums;
+}
+
 /* Evicts until what clients have and what is left of the prefixes is within the limits. */
 static struct ledger_entry *give_way(struct ledger *l, struct ledger_account *a,
                                      uint64_t own, uint64_t all)
 {
     struct ledger_entry *evicted = NULL, *e = NULL;
     for (;; evicted = e) {
-        if (exceeds(own + a->persisted.bytes, l->limits->tenant_bytes))
+        if (exceeds(own + a->persisted.bytes, limit_of(l, a)))
             e = evict_oldest(l, a);
-        else if (exceeds(all + l->persisted.bytes, l->limits->total_bytes))
+        else if (exceeds(all + l->sums.persisted.bytes, l->limits->total_bytes))
             e = evict_oldest(l, NULL);
         else
             return evicted;
@@ -251,7 +261,7 @@ int ledger_reserve(struct ledger *l, struct ledger_account *a, uint64_t bytes,
                    struct ledger_use replaced, struct ledger_entry **evicted,
                    struct err *err)
 {
-    struct ledger_use own = a->clients, all = l->clients;
+    struct ledger_use own = a->clients, all = l->sums.clients;
     add(&own, bytes, 1);
     add(&all, bytes, 1);
     take(&own, replaced.bytes, replaced.n);
@@ -260,13 +270,13 @@ int ledger_reserve(struct ledger *l, struct ledger_account *a, uint64_t bytes,
     if (own.n > LEDGER_TENANT_OBJECTS)
         return err_set(err, ERR_QUOTA, "state objects: a tenant has at most %d",
                        LEDGER_TENANT_OBJECTS);
-    if (exceeds(own.bytes, l->limits->tenant_bytes))
-        return refuse(own.bytes, l->limits->tenant_bytes, "your quota", err);
+    if (exceeds(own.bytes, limit_of(l, a)))
+        return refuse(own.bytes, limit_of(l, a), "your quota", err);
     if (exceeds(all.bytes, l->limits->total_bytes))
         return refuse(all.bytes, l->limits->total_bytes, "the server's quota", err);
     *evicted = give_way(l, a, own.bytes, all.bytes);
     add(&a->clients, bytes, 1);
-    add(&l->clients, bytes, 1);
+    add(&l->sums.clients, bytes, 1);
     add(&a->writing, bytes, 1);
     return 0;
 }
@@ -274,7 +284,7 @@ int ledger_reserve(struct ledger *l, struct ledger_account *a, uint64_t bytes,
 void ledger_removed(struct ledger *l, struct ledger_account *a, uint64_t bytes)
 {
     take(&a->clients, bytes, 1);
-    take(&l->clients, bytes, 1);
+    take(&l->sums.clients, bytes, 1);
 }
 
 void ledger_release(struct ledger *l, struct ledger_account *a, uint64_t bytes)
@@ -294,8 +304,8 @@ void ledger_settle(struct ledger *l, struct ledger_account *a, uint64_t bytes,
 void ledger_found(struct ledger *l, struct ledger_account *a, struct ledger_use found)
 {
     add(&found, a->writing.bytes, a->writing.n);
-    take(&l->clients, a->clients.bytes, a->clients.n);
-    add(&l->clients, found.bytes, found.n);
+    take(&l->sums.clients, a->clients.bytes, a->clients.n);
+    add(&l->sums.clients, found.bytes, found.n);
     a->clients = found;
 }
 
@@ -303,14 +313,15 @@ int ledger_reserve_entry(struct ledger *l, struct ledger_account *a,
                          struct ledger_entry *entry, struct ledger_entry **evicted,
                          struct err *err)
 {
-    uint64_t own = a->clients.bytes + entry->bytes, all = l->clients.bytes + entry->bytes;
+    uint64_t own = a->clients.bytes + entry->bytes,
+             all = l->sums.clients.bytes + entry->bytes;
     *evicted = NULL;
-    if (exceeds(own, l->limits->tenant_bytes) || exceeds(all, l->limits->total_bytes))
+    if (exceeds(own, limit_of(l, a)) || exceeds(all, l->limits->total_bytes))
         return err_set(err, ERR_QUOTA,
                        "clients' objects leave no room for a persisted prefix");
     entry->used = l->clock + 1;
     if (!ledger_enter(l, a, entry))
         return err_set(err, ERR_MEMORY, "out of memory for a persisted prefix");
-    *evicted = give_way(l, a, a->clients.bytes, l->clients.bytes);
+    *evicted = give_way(l, a, a->clients.bytes, l->sums.clients.bytes);
     return 0;
 }

@@ -39,8 +39,13 @@ struct ledger_use {
     size_t n;
 };
 
-struct ledger_account { /* of a tenant; it stays where it is until ledger_close */
-    char *name;         /* owns: of the tenant's directories, behind their prefix */
+struct ledger_sums { /* of all tenants */
+    struct ledger_use clients, persisted;
+};
+
+struct ledger_account {   /* of a tenant; it stays where it is until ledger_close */
+    char *name;           /* owns: of the tenant's directories, behind their prefix */
+    uint64_t limit_bytes; /* 0: ledger_limits.tenant_bytes */
     struct ledger_use clients, persisted;  /* with what is being written */
     struct ledger_use writing;             /* of the clients' */
     struct heap order;                     /* of its persisted prefixes */
@@ -78,6 +83,8 @@ struct ledger_account *ledger_account_at(const struct ledger *l, size_t i);
  * `lock` itself. It has come to a directory. */
 uint64_t ledger_begin_walk(struct ledger *l, uint64_t now_ns, uint64_t gap_ns);
 void ledger_walked(struct ledger_account *a, bool persisted, uint64_t number);
+
+struct ledger_sums ledger_sums(const struct ledger *l);
 
 /* A client's object of so many bytes in the place of one of `replaced` bytes (n 0: of
  * none). *evicted: entries that gave way; their files are the caller's to remove. ERR_QUOTA,

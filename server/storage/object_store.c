@@ -171,6 +171,29 @@ void object_store_close(struct object_store *s)
     *s = (struct object_store){.fd = -1};
 }
 
+/* ---- limits and sums -------------------------------------------------------- */
+
+int object_store_limit(const struct object_store *s, const char *tenant, uint64_t bytes,
+                       struct err *err)
+{
+    char dir[OBJECT_STORE_DIR_BYTES];
+    tenant_dir(dir, tenant);
+    ledger_lock(s->ledger);
+    struct ledger_account *a = ledger_account(s->ledger, dir + 2);
+    if (a)
+        a->limit_bytes = bytes;
+    ledger_unlock(s->ledger);
+    return a ? 0 : err_set(err, ERR_MEMORY, "out of memory for the ledger of state.dir");
+}
+
+struct ledger_sums object_store_sums(const struct object_store *s)
+{
+    ledger_lock(s->ledger);
+    struct ledger_sums sums = ledger_sums(s->ledger);
+    ledger_unlock(s->ledger);
+    return sums;
+}
+
 /* ---- reading ---------------------------------------------------------------- */
 
 /* A regular file's descriptor; anything else is not there. */

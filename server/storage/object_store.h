@@ -12,8 +12,8 @@
  * Several processes may share DIR. What others do there enters this one's ledger when the
  * directory is walked: at open, once in a while, and before a quota refuses anything.
  *
- * Everything here blocks on the disk: uv workers only, but for open and close. A struct
- * store is constant while it is open; what changes behind it is the ledger's.
+ * Everything here blocks on the disk (uv workers only) but for open, close and what says that
+ * it does not. A struct object_store is constant while it is open; what changes behind it is the ledger's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -51,6 +51,14 @@ struct object_store {
 int object_store_open(struct object_store *s, const struct object_store_options *o,
                       struct err *err);
 void object_store_close(struct object_store *s); /* accepts one that did not open */
+
+/* A tenant's own limit in the place of limits.tenant_bytes; 0: it has none. What is beyond a
+ * lower one stays, and nothing is added to it. In memory alone, any thread. ERR_MEMORY. */
+int object_store_limit(const struct object_store *s, const char *tenant, uint64_t bytes,
+                       struct err *err);
+
+/* What lies there, with what is being written. In memory alone, any thread. */
+struct ledger_sums object_store_sums(const struct object_store *s);
 
 /* Opens an object for reading: a descriptor, the caller's to close, or ERR_NOT_FOUND,
  * ERR_IO. bytes may be NULL. */

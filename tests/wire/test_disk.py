@@ -18,6 +18,7 @@ import wire
 TOKENS = [104, 101, 108, 108, 111] * 7
 SLOT = 1 << 20
 ENV = {"FAKE_SLOT_BYTES": str(SLOT)}
+ERRORS = 'ssmd_state_dir_errors_total{op="%s"}'
 NO_MOUNTS = "this user may not mount anything"
 
 
@@ -71,6 +72,9 @@ class Full(Case):
             self.refused(self.put(d, "a"))  # the old one stays until the new one is there
             self.assertEqual(d.call("GET", "/v1/states/a")[2], self.big)
             self.answered(d)
+            self.assertEqual([d.metric(ERRORS % op) for op in ("read", "write", "delete", "list")],
+                             [0, 4, 0, 0])
+            self.assertEqual(d.metric('ssmd_state_dir_bytes{kind="client"}'), 2 * len(self.big))
             listed = json.loads(d.call("GET", "/v1/states")[2])["data"]
             self.assertEqual([o["name"] for o in listed], ["a", "b"])
             self.assertEqual(d.call("DELETE", "/v1/states/b")[0], 204)
@@ -87,6 +91,8 @@ class Full(Case):
             self.refused(self.put(d, "b"))
             self.refused(d.call("DELETE", "/v1/states/a"))
             self.answered(d)
+            self.assertEqual([d.metric(ERRORS % op) for op in ("read", "write", "delete", "list")],
+                             [0, 4, 1, 0])
             status, _, answer = d.complete(prompt="hello" * 7 + "x", state={"load": "a", "save": "a"})
             self.assertEqual((status, answer["state"]["loaded"]["name"]), (200, "a"))
             self.full(answer["state"]["error"], "state.save")

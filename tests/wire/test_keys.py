@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the words of the keys file limit, over HTTP. FAKE_STEP_US makes answers last."""
+import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import objects
 import wire
+
+TOKENS = [104, 101, 108, 108, 111] * 7
 
 
 def bearer(key):
@@ -102,6 +108,33 @@ class Words(unittest.TestCase):
                                         headers=bearer("a"))[0], 200)
             self.assertEqual(d.complete(prompt=["a", "b", "c"], max_tokens=1,
                                         headers=bearer("b"))[0], 200)
+
+    def test_state_bytes(self):
+        """In the place of state.tenant_bytes, larger or smaller, and anew with SIGHUP."""
+        one = {t: objects.make(TOKENS, tenant=t) for t in "abc"}
+        n = len(one["a"])
+
+        def put(d, tenant, name):
+            status, _, body = d.call("PUT", "/v1/states/" + name, one[tenant],
+                                     headers=bearer(tenant))
+            if status == 413:
+                self.assertEqual(json.loads(body)["error"]["code"], "state_quota_exceeded")
+            return status
+
+        self.write("a:a state_bytes=%d" % (2 * n), "b:b state_bytes=1", "c:c")
+        with self.daemon("--state-dir", os.path.join(self.temp.name, "states"),
+                         "--state-tenant-bytes", n) as d:
+            self.assertEqual([put(d, "a", x) for x in "xyz"], [201, 201, 413])
+            self.assertEqual([put(d, "b", "x"), put(d, "c", "x"), put(d, "c", "y")],
+                             [413, 201, 413])
+            status, _, answer = d.complete(state={"save": "s"}, headers=bearer("b"))
+            self.assertEqual((status, answer["state"]["error"]["code"]),
+                             (200, "state_quota_exceeded"))
+            self.read_anew(d, "a:a", "b:b state_bytes=%d" % n, "c:c state_bytes=%d" % (3 * n))
+            self.assertEqual([put(d, "a", "z"), put(d, "b", "x"), put(d, "c", "y")],
+                             [413, 201, 201])
+            self.assertEqual(d.metric('ssmd_state_dir_bytes{kind="client"}'), 5 * n)
+            self.assertEqual(d.metric('ssmd_state_dir_objects{kind="client"}'), 5)
 
     def test_bad_words_end_the_start_and_not_the_service(self):
         bad = ("alice:s3cret speed=3", "alice:s3cret rate=x", "alice:s3cret rate=1 rate=1",

@@ -13,10 +13,11 @@ import wire
 
 GAUGES = """requests_running requests_waiting cache_usage_ratio cache_config_info kv_pages_used
 kv_pages_limit state_slots_used state_slots_limit checkpoint_bytes ready draining
-open_connections stream_buffer_bytes model_info build_info""".split()
+open_connections stream_buffer_bytes model_info build_info
+state_dir_bytes state_dir_objects state_dir_limit_bytes""".split()
 COUNTERS = """http_requests_total requests_finished_total requests_rejected_total
 prompt_tokens_total prompt_tokens_cached_total generation_tokens_total unknown_fields_total
-prefix_lost_tokens_total checkpoints_total""".split()
+prefix_lost_tokens_total checkpoints_total state_dir_errors_total""".split()
 HISTOGRAMS = """time_to_first_token_seconds inter_token_seconds request_seconds queue_seconds
 prefill_seconds decode_seconds step_seconds step_rows""".split()
 

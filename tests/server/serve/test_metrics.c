@@ -91,6 +91,33 @@ static void prefixes_are_what_the_engine_counted(void **state)
     has("ssmd_prefix_lost_tokens_total{why=\"retokenised\"} 14\n");
 }
 
+static void the_state_directory_has_sums_and_faults(void **state)
+{
+    (void)state;
+    write_page();
+    has("ssmd_state_dir_bytes{kind=\"client\"} 0\n");
+    has("ssmd_state_dir_errors_total{op=\"list\"} 0\n");
+    now.states = (struct ledger_sums){{1000, 2}, {3000, 4}};
+    now.states_limit = 5000;
+    metrics_disk(&m, DISK_READ, -ERR_NOT_FOUND); /* the client's, or nobody's */
+    metrics_disk(&m, DISK_READ, 0);
+    metrics_disk(&m, DISK_WRITE, -ERR_QUOTA);
+    metrics_disk(&m, DISK_WRITE, -ERR_IO);
+    metrics_disk(&m, DISK_WRITE, -ERR_STORAGE);
+    metrics_disk(&m, DISK_DELETE, -ERR_IO);
+    write_page();
+    has("ssmd_state_dir_bytes{kind=\"client\"} 1000\n");
+    has("ssmd_state_dir_bytes{kind=\"persisted\"} 3000\n");
+    has("ssmd_state_dir_objects{kind=\"client\"} 2\n");
+    has("ssmd_state_dir_objects{kind=\"persisted\"} 4\n");
+    has("ssmd_state_dir_limit_bytes{kind=\"client\"} 5000\n");
+    has("ssmd_state_dir_limit_bytes{kind=\"persisted\"} 5000\n");
+    has("ssmd_state_dir_errors_total{op=\"read\"} 0\n");
+    has("ssmd_state_dir_errors_total{op=\"write\"} 2\n");
+    has("ssmd_state_dir_errors_total{op=\"delete\"} 1\n");
+    has("ssmd_state_dir_errors_total{op=\"list\"} 0\n");
+}
+
 static void labels_are_escaped_and_bounded(void **state)
 {
     (void)state;
@@ -126,6 +153,7 @@ int main(void)
         cmocka_unit_test_setup(buckets_are_cumulative, fresh),
         cmocka_unit_test_setup(ratio_is_the_larger_one, fresh),
         cmocka_unit_test_setup(prefixes_are_what_the_engine_counted, fresh),
+        cmocka_unit_test_setup(the_state_directory_has_sums_and_faults, fresh),
         cmocka_unit_test_setup(labels_are_escaped_and_bounded, fresh),
         cmocka_unit_test_setup(alias_is_off_by_default, fresh),
     };

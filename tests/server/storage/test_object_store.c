@@ -371,6 +371,50 @@ static void prefixes_give_way_to_objects(void **state)
     }
 }
 
+static void a_tenant_may_have_its_own_limit(void **state)
+{
+    (void)state;
+    struct err err;
+    s.o.limits.tenant_bytes = 20;
+    assert_int_equal(object_store_limit(&s, "large.", 100, &err), 0);
+    assert_int_equal(object_store_limit(&s, "small", 10, &err), 0);
+    assert_int_equal(put("large.", "a", "0123456789012345678901234", &err), 0);
+    assert_int_equal(put("small", "a", "01234567890", &err), -ERR_QUOTA);
+    assert_non_null(strstr(err.text, "quota is 10 "));
+    assert_int_equal(put("other", "a", "012345678901234567890", &err), -ERR_QUOTA);
+    assert_int_equal(put("other", "a", "01234567890123456789", &err), 0);
+    assert_int_equal(put_prefix(&s, "large.", 3, 75), 0); /* 25 and 75 are full */
+    assert_int_equal(put_prefix(&s, "small", 3, 11), -ERR_QUOTA);
+    assert_int_equal(put("large.", "b", "0", &err), 0);
+    assert_int_equal(find_prefix(&s, "large."), 0); /* its own gave way, for its own */
+    assert_int_equal(object_store_limit(&s, "large.", 30, &err), 0);
+    assert_string_equal(get("large.", "a"), "0123456789012345678901234"); /* it stays */
+    assert_int_equal(put("large.", "c", "01234", &err), -ERR_QUOTA);
+    assert_int_equal(object_store_limit(&s, "large.", 0, &err), 0);
+    assert_int_equal(put("large.", "b", "", &err), -ERR_QUOTA); /* 25 of 20 */
+}
+
+static void sums_are_of_all_tenants(void **state)
+{
+    (void)state;
+    struct err err;
+    struct object_writer d;
+    assert_int_equal(put("a", "x", "0123456789", &err), 0);
+    assert_int_equal(put("b", "x", "01234", &err), 0);
+    assert_int_equal(put_prefix(&s, "a", 3, 50), 0);
+    assert_int_equal(object_writer_begin(&s, &d, "b", "y", 100, &err), 0);
+    struct ledger_sums sums = object_store_sums(&s);
+    assert_int_equal(sums.clients.bytes, 115); /* with what is being written */
+    assert_int_equal(sums.clients.n, 3);
+    assert_int_equal(sums.persisted.bytes, 50);
+    assert_int_equal(sums.persisted.n, 1);
+    object_writer_abandon(&d);
+    assert_int_equal(object_store_remove(&s, "a", "x", &err), 0);
+    sums = object_store_sums(&s);
+    assert_int_equal(sums.clients.bytes, 5);
+    assert_int_equal(sums.clients.n, 1);
+}
+
 static void a_prefix_that_is_being_written_gives_way(void **state)
 {
     (void)state;
@@ -622,6 +666,8 @@ int main(void)
         TEST(a_list_is_in_the_order_of_names),
         TEST(quotas_hold_with_what_is_being_written),
         TEST(prefixes_give_way_to_objects),
+        TEST(a_tenant_may_have_its_own_limit),
+        TEST(sums_are_of_all_tenants),
         TEST(a_prefix_that_is_being_written_gives_way),
         TEST(what_others_did_is_seen_by_a_walk),
         TEST(a_directory_that_is_gone_counts_no_more),
