@@ -168,6 +168,8 @@ static const struct option_row rows[] = {
 
     {"log_level", CHOICE(log_level, level_names), "info", TELLING, "LEVEL",
      "error, warn, info or debug"},
+    {"access_log", CHOICE(access_log, switch_names), "on", TELLING, "WHEN",
+     "on: a line for each request; off: for those that failed"},
     {"metrics_alias", CHOICE(metrics_alias, alias_names), "", TELLING, "NAME",
      "vllm: also emit metrics under vLLM's names"},
 };

@@ -92,6 +92,7 @@ struct config {
 
     /* what the process tells */
     enum log_level log_level;
+    int access_log; /* 1 = a line for each request; 0 = for those that failed */
     enum config_alias metrics_alias;
 
     /* not keys */

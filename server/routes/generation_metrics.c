@@ -32,7 +32,9 @@ void generation_metrics_finish(struct conn *c, const struct event *ev)
 {
     const struct generation *g = c->priv;
     struct metrics *m = &c->server->metrics;
-    m->finished[ev->reason < FINISH_N ? ev->reason : FINISH_ERROR]++;
+    enum finish_reason why = ev->reason < FINISH_N ? ev->reason : FINISH_ERROR;
+    m->finished[why]++;
+    c->usage.finished |= 1u << why;
     int silent = ev->n_generated - g->choices[ev->choice].n_tokens;
     if (silent > 0) { /* an end token, and what a stop string swallowed */
         m->generated_tokens += (uint64_t)silent;

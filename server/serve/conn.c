@@ -5,6 +5,7 @@
 #include "api/problem.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "server/serve/access_log.h"
 #include "server/serve/reply.h"
 #include "server/serve/request_head.h"
 
@@ -315,46 +316,6 @@ static void done(void *owner, bool sent)
     conn_release(c);
 }
 
-static bool is_probe(const struct conn *c)
-{
-    return c->route.kind == ROUTE_API && c->route.open;
-}
-
-static double ms_between(uint64_t from, uint64_t to)
-{
-    return from && to > from ? (double)(to - from) / 1e6 : 0;
-}
-
-static void log_request(const struct conn *c)
-{
-    enum log_level level = is_probe(c) ? LOG_DEBUG : LOG_INFO;
-    if (!log_enabled(level))
-        return;
-    struct buf id = {0}, tenant = {0};
-    char client[ADDRESS_TEXT];
-    address_print(&c->client, client);
-    buf_json_string(&id, c->request_id, strlen(c->request_id));
-    buf_json_string(&tenant, c->tenant->name, strlen(c->tenant->name));
-    if (!id.failed && !tenant.failed)
-        log_line(
-            level, "request",
-            "\"id\":%s,\"route\":\"%s\",\"status\":%d,\"sent\":%s,\"stream\":%s,"
-            "\"client\":\"%s\",\"tenant\":%s,\"bytes_in\":%llu,\"bytes_out\":%llu,\"prompt_tokens\":%llu,"
-            "\"cached_tokens\":%llu,\"generated_tokens\":%llu,\"queue_ms\":%.3f,"
-            "\"first_token_ms\":%.3f,"
-            "\"total_ms\":%.3f",
-            id.data, route_label(c->route.label), c->status, c->sent ? "true" : "false",
-            c->stream.open ? "true" : "false", client, tenant.data,
-            (unsigned long long)c->body_bytes,
-            (unsigned long long)(c->answer_bytes + c->stream.sent_bytes),
-            (unsigned long long)c->usage.prompt_tokens,
-            (unsigned long long)c->usage.cached_tokens,
-            (unsigned long long)c->usage.generated_tokens, (double)c->queue_ns / 1e6,
-            ms_between(c->began_ns, c->first_ns), ms_between(c->began_ns, server_now()));
-    buf_free(&id);
-    buf_free(&tenant);
-}
-
 void conn_release(struct conn *c)
 {
     if (c->call || c->task.active || c->pending)
@@ -365,7 +326,7 @@ void conn_release(struct conn *c)
         c->status = 499;
         metrics_http(&c->server->metrics, c->route.label, 499);
     }
-    log_request(c);
+    access_log_write(c);
     list_remove(&c->at);
     if (c->priv)
         c->ops->free(c);

@@ -61,9 +61,10 @@ struct route_ops {
     void (*free)(struct conn *c); /* frees priv */
 };
 
-/* Tokens, for the log. */
+/* Tokens, and how choices ended, for the log. */
 struct conn_usage {
     uint64_t prompt_tokens, cached_tokens, generated_tokens;
+    unsigned finished; /* one bit for each enum finish_reason that occurred */
 };
 
 struct conn {

@@ -54,6 +54,11 @@ static const struct {
 
 /* ---- counting --------------------------------------------------------------- */
 
+const char *metrics_reason(enum finish_reason why)
+{
+    return reasons[why];
+}
+
 void metrics_http(struct metrics *m, unsigned label, int code)
 {
     int i = 0;

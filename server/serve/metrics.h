@@ -73,6 +73,9 @@ struct metrics_now {
     struct process_stats process;
 };
 
+/* The word of ssmd_requests_finished_total{reason} for it. */
+const char *metrics_reason(enum finish_reason why);
+
 /* label: route_find's. An unknown code counts as 500. 499 = the client left first. */
 void metrics_http(struct metrics *m, unsigned label, int code);
 void metrics_time(struct metrics *m, enum metrics_timing which, double seconds);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The request log: whose request a line is."""
+"""The request log: whose request a line is, how it ended, and which requests have one."""
 import subprocess
 import unittest
 
@@ -13,6 +13,58 @@ def clients(daemon, *headers):
     for i, head in enumerate(headers):
         daemon.call("GET", "/v1/models", headers={"X-Request-Id": "r%d" % i, **head})
     return [daemon.events("request", 1, id="r%d" % i)[0]["client"] for i in range(len(headers))]
+
+
+def request_line(daemon, name):
+    return daemon.events("request", 1, id=name)[0]
+
+
+class Reasons(unittest.TestCase):
+    def test_how_the_choices_ended(self):
+        letters = list(range(97, 123))
+        with wire.Daemon("--request-timeout", 1,
+                         env={"FAKE_POISON": "33", "FAKE_STEP_US": "2000"}) as d:
+            for name, want, body in (
+                    ("length", "length", {"n": 2}),
+                    ("stop", "stop", {"stop_token_ids": letters}),
+                    ("error", "error", {"prompt": "!"}),
+                    ("timeout", "timeout", {"max_tokens": 4000}),
+                    ("none", None, {"max_tokens": -1})):
+                d.complete(headers={"X-Request-Id": name}, **body)
+                self.assertEqual(request_line(d, name)["finish_reason"], want)
+            d.call("GET", "/v1/models", headers={"X-Request-Id": "models"})
+            self.assertIsNone(request_line(d, "models")["finish_reason"])
+            s = d.open_stream(max_tokens=4000)
+            wire.read_until(s, b"data:")
+            s.close()
+            self.assertEqual(d.events("request", 1, sent=False)[0]["finish_reason"], "abort")
+
+
+class Switch(unittest.TestCase):
+    def test_off_leaves_what_failed(self):
+        with wire.Daemon("--access-log", "off", "--log-level", "debug",
+                         env={"FAKE_POISON": "33"}) as d:
+            def call(name, method, path, body=None):
+                d.call(method, path, body, {"X-Request-Id": name})
+            call("good", "GET", "/v1/models")
+            call("completion", "POST", "/v1/completions", {"prompt": "a", "max_tokens": 2})
+            call("probe", "GET", "/readyz")
+            call("lost", "GET", "/nowhere")
+            call("fault", "POST", "/v1/completions", {"prompt": "!"})
+            s = d.open_stream(prompt="!")
+            wire.read_all_from(s)
+            d.events("request", 3)
+            call("last", "GET", "/nowhere")
+            d.events("request", 1, id="last")
+            found = d.events("request")
+            self.assertEqual([x["status"] for x in found], [404, 500, 200, 404])
+            self.assertEqual(found[2]["finish_reason"], "error")
+
+    def test_on_has_a_line_for_each(self):
+        with wire.Daemon() as d:
+            for name in ("a", "b"):
+                d.call("GET", "/v1/models", headers={"X-Request-Id": name})
+                self.assertEqual(request_line(d, name)["status"], 200)
 
 
 class Client(unittest.TestCase):
