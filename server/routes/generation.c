@@ -29,7 +29,7 @@ void generation_free(struct conn *c)
     struct generation *g = c->priv;
     c->tenant->admitted -= g->admitted;
     for (; g->admitted > 0; g->admitted--)
-        admit_ended(&c->server->model.admit, false, 0, server_now());
+        admit_drop(&c->server->model.admit);
     generation_state_free(c);
     for (size_t i = 0; g->prompts && i < g->n_jobs; i++)
         ids_free(&g->prompts[i].ids);
@@ -159,8 +159,9 @@ static int check_job(struct conn *c, size_t i, struct err *err)
     g->jobs[i] = (struct job){.conn = c,
                               .ids = ids->n ? ids->data : p->ids,
                               .n_ids = ids->n ? ids->n : p->n_ids,
-                              .n_choices = g->request.gen->n,
                               .choices_left = g->request.gen->n};
+    g->jobs[i].asks = (struct admit_job){(int)g->jobs[i].n_ids, g->request.gen->n,
+                                         g->request.gen->max_tokens};
     if (g->jobs[i].n_ids == 0)
         return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
     struct engine_request r = request_of(c, i);
@@ -231,6 +232,7 @@ static int step_submit(struct conn *c, struct err *err)
             generation_cancel(c, FINISH_ABORT);
             return rc;
         }
+        admit_queue(&server->model.admit, &j->asks);
         g->n_submitted++;
         c->pending++;
         g->admitted--;
@@ -323,7 +325,11 @@ static void finish(struct conn *c)
 static void end_job(struct conn *c, struct job *j)
 {
     const struct generation *g = c->priv;
-    admit_ended(&c->server->model.admit, j->started, j->n_choices, server_now());
+    struct admit *admit = &c->server->model.admit;
+    if (j->started)
+        admit_end(admit, &j->asks, j->n_generated);
+    else
+        admit_leave(admit, &j->asks);
     c->tenant->admitted--;
     job_remove(&c->server->jobs, j);
     c->pending--;
@@ -346,7 +352,7 @@ static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
     struct generation *g = c->priv;
     j->started = true;
-    admit_started(&c->server->model.admit, j->n_choices);
+    admit_start(&c->server->model.admit, &j->asks, ev->n_cached);
     tenant_charge(c->tenant, (int)j->n_ids - ev->n_cached, server_now());
     generation_metrics_hit(c, ev);
     if (g->started)
@@ -366,6 +372,8 @@ static void on_finish(struct conn *c, struct job *j, const struct event *ev)
         g->failed = true;
         g->why = ev->reason;
     }
+    bool whole = ev->reason == FINISH_STOP || ev->reason == FINISH_LENGTH;
+    j->n_generated = whole && j->n_generated >= 0 ? j->n_generated + ev->n_generated : -1;
     if (--j->choices_left == 0)
         generation_metrics_prompt(c, ev);
 }

@@ -1,11 +1,15 @@
-/* The queue's limit. The drain rate is an exponential average over RATE_SECONDS.
+/* The queue's limit, its tokens, and how fast they drain.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/admit.h"
 
 #include <math.h>
 
-static const double RATE_SECONDS = 10;
-enum { RETRY_MIN = 1, RETRY_MAX = 30, RETRY_UNKNOWN = 5 };
+static const double RATE_SECONDS = 10, /* older rows weigh less than half */
+    JOBS = 64;                         /* the same of jobs */
+enum { ANSWER_UNKNOWN = 256, RETRY_MIN = 1, RETRY_MAX = 30 };
+static const double SPREAD = 1.2; /* RETRY_MAX / SPREAD is the most before it is spread */
+
+/* ---- the limit ---------------------------------------------------------------- */
 
 static bool has_room(const struct admit *a, int n)
 {
@@ -24,35 +28,91 @@ int admit_take(struct admit *a, int n, struct err *err)
     return 0;
 }
 
-void admit_started(struct admit *a, int n_seqs)
+void admit_drop(struct admit *a)
 {
     a->waiting--;
+}
+
+/* ---- jobs on their way -------------------------------------------------------- */
+
+static void count(struct admit *a, const struct admit_job *j, int sign)
+{
+    int size = 0;
+    while (size < ADMIT_SIZES - 1 && j->max_tokens >> size)
+        size++;
+    a->n_queued += sign;
+    a->prompt_tokens += sign * j->n_prompt;
+    a->answers[size].n += sign * j->n_choices;
+    a->answers[size].tokens += sign * (double)j->n_choices * j->max_tokens;
+}
+
+static void add(struct admit_share *s, double part, double whole, double keep)
+{
+    s->part = keep * s->part + part;
+    s->whole = keep * s->whole + whole;
+}
+
+void admit_queue(struct admit *a, const struct admit_job *j)
+{
+    count(a, j, 1);
+}
+
+void admit_leave(struct admit *a, const struct admit_job *j)
+{
+    count(a, j, -1);
+    a->waiting--;
+}
+
+void admit_start(struct admit *a, const struct admit_job *j, int n_cached)
+{
+    admit_leave(a, j);
     a->running++;
-    a->seqs += n_seqs;
+    a->seqs += j->n_choices;
+    add(&a->uncached, j->n_prompt - n_cached, j->n_prompt, exp(-1 / JOBS));
 }
 
-static double rate_now(const struct admit *a, uint64_t now_ns)
+void admit_end(struct admit *a, const struct admit_job *j, int n_generated)
 {
-    double seconds = now_ns > a->rate_ns ? (double)(now_ns - a->rate_ns) / 1e9 : 0;
-    return a->rate * exp(-seconds / RATE_SECONDS);
+    a->running--;
+    a->seqs -= j->n_choices;
+    if (n_generated >= 0)
+        add(&a->answer, n_generated, j->n_choices, exp(-1 / JOBS));
 }
 
-void admit_ended(struct admit *a, bool started, int n_seqs, uint64_t now_ns)
+/* ---- the drain ---------------------------------------------------------------- */
+
+/* Rows come in steps, which may be long: time counts when they have come. */
+void admit_measure(struct admit *a, double rows, uint64_t now_ns)
 {
-    if (started) {
-        a->running--;
-        a->seqs -= n_seqs;
-    } else {
-        a->waiting--;
+    bool waits = a->waiting > 0;
+    if (a->rows_ns && waits && rows == a->rows)
+        return;
+    if (a->rows_ns && waits && now_ns > a->rows_ns) {
+        double seconds = (double)(now_ns - a->rows_ns) / 1e9;
+        add(&a->rate, rows - a->rows, seconds, exp(-seconds / RATE_SECONDS));
     }
-    a->rate = rate_now(a, now_ns) + 1 / RATE_SECONDS;
-    a->rate_ns = now_ns;
+    a->rows = rows;
+    a->rows_ns = waits ? now_ns : 0;
 }
 
-int admit_retry_after(const struct admit *a, uint64_t now_ns)
+static double share_of(const struct admit_share *s, double unknown)
 {
-    if (!a->rate_ns)
-        return RETRY_UNKNOWN; /* nothing has ended yet */
-    double seconds = ceil((a->waiting + 1) / fmax(rate_now(a, now_ns), 1e-3));
-    return (int)fmin(fmax(seconds, RETRY_MIN), RETRY_MAX);
+    return s->whole > 0 ? s->part / s->whole : unknown;
+}
+
+static double queued_tokens(const struct admit *a)
+{
+    double mean = share_of(&a->answer, ANSWER_UNKNOWN);
+    double tokens = a->prompt_tokens * share_of(&a->uncached, 1);
+    for (int i = 0; i < ADMIT_SIZES; i++)
+        tokens += fmin(a->answers[i].tokens, a->answers[i].n * mean);
+    return a->n_queued > 0 ? tokens * a->waiting / a->n_queued : 0;
+}
+
+int admit_retry_after(const struct admit *a, double chance)
+{
+    double rate = share_of(&a->rate, 0);
+    double seconds = rate > 0 ? queued_tokens(a) / rate : RETRY_MIN;
+    seconds = fmin(fmax(seconds, RETRY_MIN), RETRY_MAX / SPREAD);
+    return (int)(seconds + chance * (1 + (SPREAD - 1) * seconds));
 }

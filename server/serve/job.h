@@ -9,6 +9,7 @@
 #define SERVER_SERVE_JOB_H
 
 #include "engine/base/err.h"
+#include "server/serve/admit.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +22,9 @@ struct job {
     struct conn *conn;  /* borrows; a conn outlives its jobs */
     const int32_t *ids; /* borrows: the conn's */
     size_t n_ids;
-    int n_choices, choices_left;
+    struct admit_job asks;
+    int choices_left;
+    int n_generated; /* by choices that ended; -1: one was cut short */
     bool started, paused;
     uint64_t submit_ns;
 };

@@ -212,6 +212,9 @@ static void drain_for_tick(struct loop *l)
     bridge_stats(model->bridge, &now);
     model->drained_steps = now.engine.steps;
     drain(l);
+    double rows = now.steps.sum_rows -
+                  (double)(now.engine.tokens_proposed - now.engine.tokens_accepted);
+    admit_measure(&model->admit, rows, server_now());
 }
 
 static void on_tick(uv_timer_t *t)

@@ -3,6 +3,7 @@
 #include "server/serve/reply.h"
 
 #include "api/problem.h"
+#include "engine/base/hash.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,17 @@ struct refusal {
     struct buf allow; /* owns */
 };
 
+/* Requests that are refused together do not all come back together. */
+static int retry_after(const struct conn *c, int status)
+{
+    uint64_t x = hash_bytes(c->request_id, strlen(c->request_id));
+    if (status == 503)
+        return 1;
+    if (c->retry_after_s)
+        return c->retry_after_s;
+    return admit_retry_after(&c->server->model.admit, (double)(x >> 11) * 0x1p-53);
+}
+
 static void put_refusal(struct conn *c, const struct err *err, struct refusal *f)
 {
     const struct problem *p = problem_of(err->code);
@@ -91,11 +103,7 @@ static void put_refusal(struct conn *c, const struct err *err, struct refusal *f
     problem_body(err, &f->reply.body);
     http_field(&f->reply, "Content-Type", "application/json");
     if (p->retry_after) {
-        int seconds = p->status == 503 ? 1
-                      : c->retry_after_s
-                          ? c->retry_after_s
-                          : admit_retry_after(&c->server->model.admit, server_now());
-        snprintf(f->retry, sizeof f->retry, "%d", seconds);
+        snprintf(f->retry, sizeof f->retry, "%d", retry_after(c, p->status));
         http_field(&f->reply, "Retry-After", f->retry);
     }
     if (p->challenge)
