@@ -85,6 +85,13 @@ void mem_sparse(void *p, size_t size)
         madvise(p, size / MEM_HUGE * MEM_HUGE, MADV_NOHUGEPAGE);
 }
 
+void mem_few_arenas(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10); /* fixed: it would grow with what is freed */
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 void mem_trim(void)
 {
     malloc_trim(0);

@@ -32,6 +32,10 @@ void mem_forget(void *p, size_t size);
 /* A large block that is touched little by little: what is untouched takes no memory. */
 void mem_sparse(void *p, size_t size);
 
+/* At the start of a process that is to give back what it frees: two arenas for all its
+ * threads, and large blocks as mappings of their own, which end when they are freed. */
+void mem_few_arenas(void);
+
 /* Gives what was freed back to the system, on every thread; takes milliseconds. */
 void mem_trim(void);
 

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/base/mem.h"
 #include "server/cmd/bash_completion.h"
 #include "server/cmd/bus_error.h"
 #include "server/cmd/cmd.h"
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
     const struct command *serve = command_table(&n_commands);
     signal(SIGPIPE, SIG_IGN);
     bus_error_install();
+    mem_few_arenas();
     if (argc < 2)
         return run(serve, argv + argc);
     const char *first = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];

@@ -5,13 +5,12 @@
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "server/routes/generation_metrics.h"
+#include "server/routes/request_body.h"
 #include "server/serve/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
-
-enum { PARSE_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of the loop */
 
 int generation_new(struct conn *c, size_t bytes, const struct generation_codec *codec,
                    struct err *err)
@@ -44,26 +43,21 @@ static int parse(struct task *task) /* loop or worker */
 {
     struct conn *c = conn_of_task(task);
     struct generation *g = c->priv;
-    return g->codec->parse(g, &c->server->model.limits, c->body.data ? c->body.data : "",
-                           c->body.len, &task->err);
+    return g->codec->parse(g, &c->server->model.limits, request_body_text(c), c->body.len,
+                           &task->err);
 }
 
 static int step_parse(struct conn *c, struct err *err)
 {
-    if (c->body.len > PARSE_HERE_BYTES)
-        return conn_start_task(c, parse, err);
-    c->task.rc = parse(&c->task);
-    return CONN_NEXT;
+    return request_body_parse(c, parse, err);
 }
 
 static int step_parsed(struct conn *c, struct err *err)
 {
     struct generation *g = c->priv;
-    conn_drop_body(c);
-    int rc = conn_task_failed(c, err);
+    int rc = request_body_parsed(c, g->request.n_unknown_fields, g->request.bytes, err);
     if (rc)
         return rc;
-    c->server->metrics.unknown_fields += g->request.n_unknown_fields;
     g->n_jobs = g->request.prompts->n;
     return CONN_NEXT;
 }
@@ -113,6 +107,7 @@ static int encode(struct task *task) /* worker */
 static int step_encode(struct conn *c, struct err *err)
 {
     struct generation *g = c->priv;
+    size_t text_bytes = 0;
     bool texts = false;
     g->prompts = mem_zalloc(g->n_jobs, sizeof *g->prompts);
     if (!g->prompts)
@@ -121,12 +116,12 @@ static int step_encode(struct conn *c, struct err *err)
         g->prompts[i].text = g->request.prompts->list[i].text;
         g->prompts[i].len = g->request.prompts->list[i].text_len;
         texts = texts || g->prompts[i].text;
+        text_bytes += g->prompts[i].len;
     }
-    if (g->request.state.load) {
-        c->task.limit = &c->server->disk_limit;
-        return conn_start_task(c, generation_state_find, err);
-    }
-    return texts ? conn_start_task(c, encode, err) : CONN_NEXT;
+    if (g->request.state.load)
+        return conn_start_task(c, &c->server->disk_limit, generation_state_find, err);
+    struct task_limit *limit = request_body_limit(c->server, text_bytes);
+    return texts ? conn_start_task(c, limit, encode, err) : CONN_NEXT;
 }
 
 /* The numbers of the client's address and connection mean no more than that others have
@@ -168,11 +163,22 @@ static int check_job(struct conn *c, size_t i, struct err *err)
     return engine_check(bridge_engine(c->server->model.bridge), &r, err);
 }
 
+static int charge_ids(struct conn *c, struct err *err)
+{
+    const struct generation *g = c->priv;
+    size_t bytes = 0;
+    for (size_t i = 0; i < g->n_jobs; i++)
+        bytes += g->prompts[i].ids.cap * sizeof *g->prompts[i].ids.data;
+    return conn_charge(c, bytes, err);
+}
+
 static int step_check(struct conn *c, struct err *err)
 {
     struct generation *g = c->priv;
     int rc = conn_task_failed(c, err);
     metrics_disk(&c->server->metrics, DISK_READ, rc); /* of generation_state_find */
+    if (!rc)
+        rc = charge_ids(c, err);
     if (rc)
         return rc;
     g->jobs = mem_zalloc(g->n_jobs, sizeof *g->jobs);
@@ -189,8 +195,7 @@ static int step_recall(struct conn *c, struct err *err)
 {
     if (!generation_state_recall(c))
         return CONN_NEXT;
-    c->task.limit = &c->server->disk_limit;
-    int rc = conn_start_task(c, generation_state_reopen, err);
+    int rc = conn_start_task(c, &c->server->disk_limit, generation_state_reopen, err);
     if (rc < 0) /* without a worker the prompt is computed */
         c->task.rc = rc;
     return rc < 0 ? CONN_NEXT : rc;

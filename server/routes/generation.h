@@ -46,6 +46,7 @@ struct generation_request {
     const char *cache_salt; /* NULL: none */
     struct states_request state;
     size_t n_unknown_fields;
+    size_t bytes; /* of all that it borrows */
     bool has_seed, stream;
 };
 

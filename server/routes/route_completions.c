@@ -31,6 +31,7 @@ static int parse(struct generation *g, const struct api_limits *limits, const ch
                                              .cache_salt = r->cache_salt,
                                              .state = r->state,
                                              .n_unknown_fields = r->n_unknown_fields,
+                                             .bytes = r->arena.used_bytes,
                                              .has_seed = r->has_seed,
                                              .stream = r->stream};
     return rc;

@@ -59,8 +59,7 @@ static int list_objects(struct task *task) /* worker */
 
 static int step_list(struct conn *c, struct err *err)
 {
-    c->task.limit = &c->server->disk_limit;
-    return conn_start_task(c, list_objects, err);
+    return conn_start_task(c, &c->server->disk_limit, list_objects, err);
 }
 
 static int step_listed(struct conn *c, struct err *err)
@@ -85,8 +84,7 @@ static int remove_object(struct task *task) /* worker */
 
 static int step_remove(struct conn *c, struct err *err)
 {
-    c->task.limit = &c->server->disk_limit;
-    return conn_start_task(c, remove_object, err);
+    return conn_start_task(c, &c->server->disk_limit, remove_object, err);
 }
 
 static int step_removed(struct conn *c, struct err *err)

@@ -258,7 +258,7 @@ static int finish_put(struct task *task) /* worker */
 static int step_finish(struct conn *c, struct err *err)
 {
     int rc = conn_task_failed(c, err);
-    return rc ? rc : conn_start_task(c, finish_put, err);
+    return rc ? rc : conn_start_task(c, &c->server->disk_limit, finish_put, err);
 }
 
 static int step_stored(struct conn *c, struct err *err)
@@ -357,7 +357,7 @@ static int step_open(struct conn *c, struct err *err)
     int rc = make(c, err);
     if (rc == 0)
         rc = take_buffers(c, err);
-    return rc ? rc : conn_start_task(c, open_object, err);
+    return rc ? rc : conn_start_task(c, &c->server->disk_limit, open_object, err);
 }
 
 static int step_send(struct conn *c, struct err *err)

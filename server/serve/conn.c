@@ -102,6 +102,7 @@ int conn_charge(struct conn *c, size_t bytes, struct err *err)
 void conn_discharge(struct conn *c, size_t bytes)
 {
     budget_give(&c->server->budget, bytes);
+    c->server->trimmer.freed_bytes += bytes;
     c->charged -= bytes;
 }
 
@@ -259,8 +260,10 @@ static void task_done(struct task *task)
         conn_advance(c);
 }
 
-int conn_start_task(struct conn *c, task_fn *run, struct err *err)
+int conn_start_task(struct conn *c, struct task_limit *limit, task_fn *run,
+                    struct err *err)
 {
+    c->task.limit = limit;
     c->task.e = bridge_engine(c->server->model.bridge);
     c->task.done = task_done;
     int rc = task_start(&c->task, run, c->server->uv, err);

@@ -108,9 +108,11 @@ extern const struct http_owner conn_owner;
 /* Runs steps until one waits or the answer is given. */
 void conn_advance(struct conn *c);
 
-/* Has a worker run `run` for the conn; conn_advance follows, whose next step asks
- * conn_task_failed first. CONN_WAIT or, with nothing started, -code. */
-int conn_start_task(struct conn *c, task_fn *run, struct err *err);
+/* Has a worker run `run` for the conn, within limit unless that is NULL; conn_advance
+ * follows, whose next step asks conn_task_failed first. CONN_WAIT or, with nothing
+ * started, -code. */
+int conn_start_task(struct conn *c, struct task_limit *limit, task_fn *run,
+                    struct err *err);
 int conn_task_failed(const struct conn *c, struct err *err);
 
 /* The conn whose task it is. */

@@ -226,6 +226,7 @@ static void on_tick(uv_timer_t *t)
     drain_for_tick(l);
     reaper_tick(&l->server, now);
     cache_writer_tick(&l->server, now);
+    trimmer_tick(&l->server.trimmer, &l->uv, now);
     move_on(l, now);
 }
 
@@ -357,7 +358,7 @@ static int open_states(struct loop *l, struct err *err)
     if (!cfg->state_dir[0])
         return 0;
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* a slow disk leaves some for tokenising */
-    task_limit_init(&l->server.disk_limit);
+    task_limit_init(&l->server.disk_limit, 0);
     int rc = object_store_open(&l->directory, &o, err);
     if (rc == 0)
         l->server.storage = &l->directory;
@@ -424,7 +425,7 @@ static bool encoding(const struct loop *l)
     for (const struct list *n = l->server.conns.next; n != &l->server.conns; n = n->next)
         if (LIST_OF(n, struct conn, at)->task.active)
             return true;
-    return cache_writer_active(&l->server);
+    return cache_writer_active(&l->server) || l->server.trimmer.task.active;
 }
 
 /* After the engine is gone nothing is owed to the conns that are left. */
@@ -468,6 +469,7 @@ static void init(struct loop *l, const struct config *cfg, server_routes_fn *rou
     server->cfg = cfg;
     server->routes = routes;
     server->uv = &l->uv;
+    task_limit_init(&server->large_limit, 1);
     server->budget.limit = REQUEST_BODIES * cfg->max_body_bytes;
     server->model.limits.served_name = cfg->served_name.items[0];
     server->model.limits.other_names = cfg->served_name.items + 1;

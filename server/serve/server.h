@@ -23,6 +23,7 @@
 #include "server/serve/metrics.h"
 #include "server/serve/task.h"
 #include "server/serve/tenant.h"
+#include "server/serve/trimmer.h"
 #include "server/storage/object_store.h"
 
 enum server_phase {
@@ -58,14 +59,16 @@ struct server {
     struct keys *keys;
     struct address_list trusted; /* proxies whose X-Forwarded-For counts */
     struct tenant_table tenants;
-    struct object_store *storage; /* NULL: states are not kept */
-    struct task_limit disk_limit; /* for all tasks that touch `storage` */
+    struct object_store *storage;  /* NULL: states are not kept */
+    struct task_limit disk_limit;  /* for all tasks that touch `storage` */
+    struct task_limit large_limit; /* for reading large bodies and texts: one at a time */
     struct cache_writer cache_writer;
     struct served_model model;
     struct metrics metrics;
     struct job_table jobs;
     struct list conns;    /* every struct conn */
     struct budget budget; /* of everything before admission */
+    struct trimmer trimmer;
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */
     enum server_phase phase;

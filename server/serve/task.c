@@ -19,11 +19,11 @@ static void work(uv_work_t *req) /* worker */
 
 enum { UV_WORKERS = 4 }; /* without UV_THREADPOOL_SIZE */
 
-void task_limit_init(struct task_limit *limit)
+void task_limit_init(struct task_limit *limit, int most)
 {
     const char *size = getenv("UV_THREADPOOL_SIZE");
     int n = size ? atoi(size) : UV_WORKERS;
-    *limit = (struct task_limit){.most = n > 2 ? n - 2 : 1};
+    *limit = (struct task_limit){.most = most ? most : n > 2 ? n - 2 : 1};
     list_init(&limit->waiting);
 }
 

@@ -29,8 +29,8 @@ struct task_limit {
     int running, most;
 };
 
-/* All workers of uv's pool but two, and at least one. */
-void task_limit_init(struct task_limit *limit);
+/* most 0: all workers of uv's pool but two, and at least one. */
+void task_limit_init(struct task_limit *limit, int most);
 
 struct task {
     uv_work_t work;

@@ -51,7 +51,7 @@ static int set_up(void **state)
     (void)state;
     n_done = n_begun = n_at_once = n_most = 0;
     sem_init(&disk, 0, 0);
-    task_limit_init(&limit);
+    task_limit_init(&limit, 0);
     for (int i = 0; i < N; i++)
         tasks[i] = (struct task){.done = done, .limit = &limit};
     alarm(30); /* who waits for ever has failed */
@@ -127,11 +127,11 @@ static void a_limit_leaves_two_workers_if_there_are_more(void **state)
     } cases[] = {{"0", 1}, {"1", 1}, {"2", 1}, {"3", 1}, {"4", 2}, {"8", 6}, {"x", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         setenv("UV_THREADPOOL_SIZE", cases[i].size, 1);
-        task_limit_init(&limit);
+        task_limit_init(&limit, 0);
         assert_int_equal(limit.most, cases[i].most);
     }
     unsetenv("UV_THREADPOOL_SIZE");
-    task_limit_init(&limit);
+    task_limit_init(&limit, 0);
     assert_int_equal(limit.most, 2);
 }
 
