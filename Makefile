@@ -135,8 +135,9 @@ CHECK_BIN := $(B)/tests/kernels/check_kernels
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-build deps-quick deps-test run demo test test-quick suite suite-quick unit check bench asan ubsan tsan fuzz \
-        fuzz-bin check-kernels bench-kernels check-arm layers lint docs format image-test install \
+.PHONY: all deps deps-build deps-quick deps-test run demo test test-quick suite suite-quick unit \
+        check bench bench-wire bench-overload bench-connections asan ubsan tsan fuzz fuzz-bin \
+        check-kernels bench-kernels check-arm layers lint docs format image-test install \
         uninstall clean help FORCE
 
 # A make within make, silent about directories, with as many jobs as there are processors.
@@ -286,6 +287,18 @@ bench: deps-build ## tokens/s of the shapes beside the machine's limits, and the
 	@$(PYTHON) tests/bench/rounds.py --ssmd build/ssmd --out build/bench $(ARGS)
 	@$(PYTHON) tests/bench/plot.py build/bench tests/bench/plots
 
+bench-wire: deps-build ## every attack beside a stream, judged: gaps, probes, memory (ARGS=)
+	$(SUBMAKE) all
+	@$(PYTHON) tests/bench/bench_wire.py --ssmd build/ssmd $(ARGS)
+
+bench-overload: deps-test ## a minute at 3 times the capacity, alone and behind HAProxy, judged
+	$(SUBMAKE) all
+	@$(PYTHON) tests/bench/bench_overload.py --ssmd build/ssmd $(ARGS)
+
+bench-connections: deps-build ## memory and latencies of 10,000 connections and 1,000 streams
+	$(SUBMAKE) all
+	@$(PYTHON) tests/bench/bench_connections.py --ssmd build/ssmd $(ARGS)
+
 check-kernels: deps-build ## every kernel set of this processor against the C set, bit for bit
 	$(SUBMAKE) build/release/tests/kernels/check_kernels
 	@build/release/tests/kernels/check_kernels $(ARGS)
@@ -361,4 +374,4 @@ clean: ## remove build/
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | \
-	    awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	    awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
