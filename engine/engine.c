@@ -150,6 +150,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         .budget = o->memory_bytes,
         .fixed = model_weights_bytes(m) + e->vocab_bytes + scratch,
         .later = scratch,
+        .reserved = o->reserved_bytes,
     };
     int rc = memory_plan_make(&plan, &ask, memory_plan_available(), err);
     if (rc == 0)

@@ -34,8 +34,9 @@ struct engine_options {
     /* Budget of slots + pages, stored prefixes included; 0 = enough for max_seqs full
      * contexts, at most half of what the machine or cgroup has free. */
     size_t memory_bytes;
-    int max_seqs;      /* sequences that run together; 0 = 64 */
-    bool prefix_cache; /* keep the states of prefixes in what is free of the budget */
+    size_t reserved_bytes; /* what the machine or cgroup must have free beside all this */
+    int max_seqs;          /* sequences that run together; 0 = 64 */
+    bool prefix_cache;     /* keep the states of prefixes in what is free of the budget */
     size_t checkpoint_bytes; /* they take no more, and have as much; 0 = choose */
     int checkpoint_interval; /* one every so many tokens of a long prompt; 0 = none */
     int step_rows;           /* row budget of a step; 0 = 256 */

@@ -115,15 +115,24 @@ static size_t memory_left(const char *dir, size_t limit, size_t used)
     return limit > used ? limit - used : 1;
 }
 
+static size_t limit_version2(const char *dir)
+{
+    return read_bytes(dir, "memory.max");
+}
+
+static size_t limit_version1(const char *dir)
+{
+    return read_bytes(dir, "memory.limit_in_bytes");
+}
+
 static size_t memory_version2(const char *dir)
 {
-    return memory_left(dir, read_bytes(dir, "memory.max"),
-                       read_bytes(dir, "memory.current"));
+    return memory_left(dir, limit_version2(dir), read_bytes(dir, "memory.current"));
 }
 
 static size_t memory_version1(const char *dir)
 {
-    return memory_left(dir, read_bytes(dir, "memory.limit_in_bytes"),
+    return memory_left(dir, limit_version1(dir),
                        read_bytes(dir, "memory.usage_in_bytes"));
 }
 
@@ -195,6 +204,12 @@ int cgroup_cpus(const char *membership, const char *mount)
     static const struct controller cpu = {"cpu", cpus_version1, cpus_version2};
     size_t n = least_limit(&cpu, membership, mount);
     return n == SIZE_MAX ? 0 : (int)n;
+}
+
+size_t cgroup_memory_limit(const char *membership, const char *mount)
+{
+    static const struct controller memory = {"memory", limit_version1, limit_version2};
+    return least_limit(&memory, membership, mount);
 }
 
 size_t cgroup_memory(const char *membership, const char *mount)

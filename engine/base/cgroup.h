@@ -17,6 +17,9 @@
 /* The quota in processors, rounded up; 0 without one. */
 int cgroup_cpus(const char *membership, const char *mount);
 
+/* The memory limit in bytes; SIZE_MAX without one. */
+size_t cgroup_memory_limit(const char *membership, const char *mount);
+
 /* Bytes below the memory limit, cached pages of files counted as free, and at least 1;
  * SIZE_MAX without a limit. */
 size_t cgroup_memory(const char *membership, const char *mount);

@@ -106,6 +106,18 @@ static int refuse(const struct memory_plan_ask *ask, const struct costs *c, size
         mib(ask->checkpoints), mib(budget), ask->checkpoints ? ", checkpoint_bytes" : "");
 }
 
+static int refuse_machine(const struct memory_plan_ask *ask, const struct costs *c,
+                          size_t available, struct err *err)
+{
+    return err_param(
+        err, ERR_BUDGET, "memory_bytes",
+        "memory plan: expected at least %zu MiB (%zu for slots, one page and checkpoints, "
+        "%zu of scratch, %zu for requests), found %zu MiB available on this machine or in "
+        "this cgroup; lower max_seqs, request_bytes or max_body_bytes",
+        mib(sum(sum(c->least, ask->later), ask->reserved)), mib(c->least),
+        mib(ask->later), mib(ask->reserved), mib(available));
+}
+
 /* Out of what they were given, else what is left when every sequence has its pages, but
  * at least a quarter. */
 static size_t checkpoint_share(const struct memory_plan_ask *ask, const struct costs *c,
@@ -136,17 +148,20 @@ int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
                      size_t available, struct err *err)
 {
     struct costs c = costs_of(ask);
-    size_t want = wanted(ask, &c);
+    size_t want = wanted(ask, &c), taken = sum(ask->later, ask->reserved);
+    if (available && available < sum(taken, c.least))
+        return refuse_machine(ask, &c, available, err);
     if (available)
-        available = available > ask->later ? available - ask->later : 1;
+        available -= taken;
     size_t half = available ? available / 2 : want;
     size_t budget = ask->budget ? ask->budget : smaller(want, half);
     if (available && ask->budget && budget > available)
         return err_param(
             err, ERR_BUDGET, "memory_bytes",
             "memory plan: %zu MiB for slots and pages exceed the %zu MiB that "
-            "this machine or cgroup has available beside %zu MiB of weights, tokenizer and scratch",
-            mib(budget), mib(available), mib(ask->fixed));
+            "this machine or cgroup has available beside %zu MiB of weights, tokenizer and "
+            "scratch and %zu MiB for requests",
+            mib(budget), mib(available), mib(ask->fixed), mib(ask->reserved));
     if (budget < c.least)
         return refuse(ask, &c, budget, err);
     size_t extra = smaller(count_checkpoints(ask, &c, budget), MOST_CHECKPOINTS);

@@ -24,6 +24,7 @@ struct memory_plan_ask {
     size_t checkpoints; /* bytes of budget for them; 0 = choose */
     size_t fixed;       /* weights, tokenizer and scratch, for the message */
     size_t later;       /* of these, bytes that are not taken yet */
+    size_t reserved;    /* what must stay free beside the engine */
 };
 
 struct memory_plan {
@@ -40,8 +41,8 @@ struct memory_plan {
 size_t memory_plan_available(void);
 
 /* ERR_BUDGET with all figures when slots, one page and given checkpoints do not fit, or
- * when a given budget exceeds what the machine has. available: as memory_plan_available says, 0
- * = do not check. */
+ * when a given budget exceeds what the machine has beside `reserved`. available: as
+ * memory_plan_available says, 0 = do not check. */
 int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
                      size_t available, struct err *err);
 

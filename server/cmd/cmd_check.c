@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "server/cmd/cmd.h"
+#include "server/serve/request_memory.h"
 
 #include <stdio.h>
 
@@ -40,7 +41,8 @@ static void print_model(const struct config *cfg, const struct engine_info *in)
         printf("no begin id\n");
 }
 
-static void print_plan(const struct config *cfg, const struct engine_info *in)
+static void print_plan(const struct config *cfg, const struct engine_info *in,
+                       const struct request_memory *m)
 {
     size_t slots = (size_t)in->n_slots * in->slot_bytes;
     size_t checkpoints = (size_t)in->n_checkpoints * in->slot_bytes;
@@ -59,7 +61,10 @@ static void print_plan(const struct config *cfg, const struct engine_info *in)
     printf("index          %.1f MiB\n", mib(in->index_bytes));
     printf("scratch        %.1f MiB\n", mib(in->scratch_bytes));
     printf("tokenizer      %.1f MiB\n", mib(in->tokenizer_bytes));
-    printf("memory         %.1f MiB in all\n", mib(in->planned_bytes));
+    printf("requests       %.1f MiB, and %.1f MiB to read a large one\n",
+           mib(m->limit_bytes), mib(m->work_bytes));
+    printf("memory         %.1f MiB in all\n",
+           mib(in->planned_bytes + request_memory_reserved(m)));
 }
 
 int cmd_check(const struct config *cfg)
@@ -67,12 +72,16 @@ int cmd_check(const struct config *cfg)
     struct engine_options o;
     struct engine *e = NULL;
     struct err err = {0};
+    struct request_memory requests;
+    if (request_memory_plan(&requests, cfg, &err) != 0)
+        return cmd_fail(CMD_USAGE, &err);
     config_engine_options(cfg, &o);
+    o.reserved_bytes = request_memory_reserved(&requests);
     if (engine_open(&e, &o, &err) != 0)
         return cmd_fail(CMD_USAGE, &err);
     const struct engine_info *in = engine_info(e);
     print_model(cfg, in);
-    print_plan(cfg, in);
+    print_plan(cfg, in, &requests);
     engine_close(e);
     return fflush(stdout) == 0 ? CMD_OK : CMD_FAILED;
 }

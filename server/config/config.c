@@ -115,6 +115,8 @@ static const struct option_row rows[] = {
      "above it accepting pauses; 0: what RLIMIT_NOFILE allows"},
     {"max_body_bytes", BYTES(max_body_bytes, 1, 0x1p30), "4MiB", LISTENING, "SIZE",
      "larger request bodies get 413"},
+    {"request_bytes", BYTES(request_bytes, 0, 0x1p46), "0", LISTENING, "SIZE",
+     "requests before admission; beyond it 429; 0: an eighth of memory"},
     {"max_header_bytes", BYTES(max_header_bytes, 256, 32768), "16KiB", LISTENING, "SIZE",
      "larger header blocks get 431"},
     {"max_uri_bytes", BYTES(max_uri_bytes, 64, 16384), "8KiB", LISTENING, "SIZE",

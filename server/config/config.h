@@ -56,6 +56,8 @@ struct config {
     int port;            /* 0 = any free port (printed in the "listening" log line) */
     int max_connections; /* 0 = min(10000, RLIMIT_NOFILE - 64) */
     size_t max_body_bytes, max_header_bytes, max_uri_bytes;
+    size_t
+        request_bytes; /* of all requests before admission; 0 = by the process's limit */
     double keepalive_idle_s; /* an idle connection is closed after this */
     double
         body_timeout_s; /* headers and body must have arrived: else 408; 0 = no limit */

@@ -41,6 +41,13 @@ static uint64_t unread_bytes(const struct server *server)
     return sum;
 }
 
+/* What is kept for a tree is used while one is built. */
+static uint64_t request_bytes(const struct server *server)
+{
+    return server->budget.used +
+           (server->large_limit.running ? server->memory.tree_bytes : 0);
+}
+
 static int step_metrics(struct conn *c, struct err *err)
 {
     struct server *server = c->server;
@@ -53,6 +60,8 @@ static int step_metrics(struct conn *c, struct err *err)
         .draining = server->phase >= SERVER_GRACE,
         .vllm_names = server->cfg->metrics_alias == CONFIG_ALIAS_VLLM,
         .stream_buffer_bytes = unread_bytes(server),
+        .request_bytes_used = request_bytes(server),
+        .request_bytes_limit = server->memory.limit_bytes,
         .served_name = server->model.limits.served_name,
         .info = bridge_engine(server->model.bridge)
                     ? engine_info(bridge_engine(server->model.bridge))

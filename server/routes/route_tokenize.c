@@ -91,6 +91,8 @@ static int step_decode(struct conn *c, struct err *err)
 static int step_answer(struct conn *c, struct err *err)
 {
     int rc = conn_task_failed(c, err);
+    if (!rc)
+        rc = conn_charge(c, c->task.out.cap, err);
     if (rc)
         return rc;
     reply_json(c, &c->task.out);

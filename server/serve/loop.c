@@ -21,7 +21,6 @@
 
 enum { N_SIGNALS = 3 };
 enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
-enum { REQUEST_BODIES = 64 }; /* of the largest size: the budget before admission */
 enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
 static const double ABORT_SECONDS = 2, ARRIVAL_SECONDS = 1;
 
@@ -51,18 +50,19 @@ static void enter(struct loop *l, enum server_phase phase)
         uv_stop(&l->uv);
 }
 
-static void log_plan(const struct engine_info *i)
+static void log_plan(const struct engine_info *i, const struct request_memory *m)
 {
     log_line(
         LOG_INFO, "memory",
         "\"weights_bytes\":%zu,\"slots\":%d,\"checkpoint_slots\":%d,\"slot_bytes\":%zu,\"pages\":%d,"
         "\"page_bytes\":%zu,\"page_tokens\":%d,\"scratch_bytes\":%zu,\"tokenizer_bytes\":%zu,"
-        "\"index_bytes\":%zu,\"planned_bytes\":%zu,"
+        "\"index_bytes\":%zu,\"request_bytes\":%zu,\"work_bytes\":%zu,\"planned_bytes\":%zu,"
         "\"context_tokens\":%d,\"longest_tokens\":%d,\"max_seqs\":%d,\"threads\":%d,\"cpu\":\"%s\"",
         i->weights_bytes, i->n_slots, i->n_checkpoints, i->slot_bytes, i->n_pages,
         i->page_bytes, i->page_tokens, i->scratch_bytes, i->tokenizer_bytes,
-        i->index_bytes, i->planned_bytes, i->context_tokens, i->longest_tokens,
-        i->max_seqs, i->n_threads, i->cpu);
+        i->index_bytes, m->limit_bytes, m->work_bytes,
+        i->planned_bytes + request_memory_reserved(m), i->context_tokens,
+        i->longest_tokens, i->max_seqs, i->n_threads, i->cpu);
     if (strcmp(i->cpu, "c") == 0)
         log_line(LOG_WARN, "cpu_slow",
                  "\"cpu\":\"c\",\"note\":\"kernels without vector instructions are about "
@@ -97,7 +97,7 @@ static void loaded(struct loop *l)
         (size_t)(l->server.cfg->queue_limit + i->max_seqs);
     l->server.model.limits.max_choices = MAX_CHOICES;
     l->server.model.limits.max_answer_tokens = MAX_ANSWER_TOKENS;
-    log_plan(i);
+    log_plan(i, &l->server.memory);
     enter(l, SERVER_SERVING);
     report_ready(l);
     process_notify("READY=1");
@@ -324,6 +324,7 @@ static int open_bridge(struct loop *l, struct err *err)
     struct bridge_options o = {
         .max_text_bytes = l->server.cfg->max_body_bytes, .notify = notify, .arg = l};
     config_engine_options(l->server.cfg, &o.engine);
+    o.engine.reserved_bytes = request_memory_reserved(&l->server.memory);
     return bridge_open(&l->server.model.bridge, &o, err);
 }
 
@@ -386,9 +387,20 @@ static int open_keys(struct loop *l, struct err *err)
               : tenant_table_update(&server->tenants, server->keys, server_now(), err);
 }
 
+static int open_memory(struct loop *l, struct err *err)
+{
+    struct request_memory *m = &l->server.memory;
+    int rc = request_memory_plan(m, l->server.cfg, err);
+    if (!rc)
+        l->server.budget.limit = m->limit_bytes - m->tree_bytes;
+    return rc;
+}
+
 static int open_all(struct loop *l, struct err *err)
 {
-    int rc = open_trusted(l, err);
+    int rc = open_memory(l, err);
+    if (!rc)
+        rc = open_trusted(l, err);
     if (!rc)
         rc = open_keys(l, err);
     if (!rc)
@@ -470,7 +482,6 @@ static void init(struct loop *l, const struct config *cfg, server_routes_fn *rou
     server->routes = routes;
     server->uv = &l->uv;
     task_limit_init(&server->large_limit, 1);
-    server->budget.limit = REQUEST_BODIES * cfg->max_body_bytes;
     server->model.limits.served_name = cfg->served_name.items[0];
     server->model.limits.other_names = cfg->served_name.items + 1;
     server->model.limits.n_other_names = cfg->served_name.n - 1;

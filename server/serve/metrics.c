@@ -307,6 +307,10 @@ static void write_gauges(const struct metrics_now *now, struct buf *out)
     gauge(out, "ssmd_open_connections", "Client sockets.", now->connections);
     gauge(out, "ssmd_stream_buffer_bytes", "Bytes that clients have not read yet.",
           (double)now->stream_buffer_bytes);
+    gauge(out, "ssmd_request_bytes_used", "Bytes that requests hold before admission.",
+          (double)now->request_bytes_used);
+    gauge(out, "ssmd_request_bytes_limit", "Bytes that they may hold.",
+          (double)now->request_bytes_limit);
     write_info(now, out);
 }
 

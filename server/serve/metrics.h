@@ -64,7 +64,7 @@ struct metrics { /* zeroed = nothing counted */
 struct metrics_now {
     int running, waiting, connections;
     bool ready, draining, vllm_names;
-    uint64_t stream_buffer_bytes;
+    uint64_t stream_buffer_bytes, request_bytes_used, request_bytes_limit;
     const char *served_name;
     const struct engine_info *info; /* NULL while loading */
     struct ledger_sums states;

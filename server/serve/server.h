@@ -21,6 +21,7 @@
 #include "server/serve/job.h"
 #include "server/serve/keys.h"
 #include "server/serve/metrics.h"
+#include "server/serve/request_memory.h"
 #include "server/serve/task.h"
 #include "server/serve/tenant.h"
 #include "server/serve/trimmer.h"
@@ -67,7 +68,8 @@ struct server {
     struct metrics metrics;
     struct job_table jobs;
     struct list conns;    /* every struct conn */
-    struct budget budget; /* of everything before admission */
+    struct budget budget; /* of everything before admission but trees */
+    struct request_memory memory;
     struct trimmer trimmer;
     struct process_stats process;
     uint64_t process_ns; /* when `process` was read */

@@ -262,6 +262,20 @@ class CheckTest(CliCase):
             self.refused("check", "--model", other.path,
                          says=["model_type", f'"{kind}"', "TransXSSM, pha or llama"])
 
+    def test_a_budget_that_holds_no_body(self):
+        words = ("--model", self.folder(TINY).path, "--request-bytes", "1MiB")
+        self.refused("check", *words, says=["request_bytes", "max_body_bytes (4194304)", "1048576"])
+        done = program.run("serve", "--port", "0", *words)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("request_bytes", done.stderr.decode())
+        self.accepted("check", *words, "--max-body-bytes", "10000")
+        self.refused("check", "--model", self.folder(TINY).path, "--max-body-bytes", "1GiB",
+                     says=["request_bytes"])
+
+    def test_requests_that_leave_no_room_for_an_engine(self):
+        self.refused("check", "--model", self.folder(TINY).path, "--request-bytes", "32TiB",
+                     says=["memory plan", "33554560 for requests", "request_bytes"])
+
     def test_an_engine_that_cannot_be(self):
         self.refused("check", "--model", self.folder(TINY).path, "--memory-bytes", "1",
                      says=["memory"])

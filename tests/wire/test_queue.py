@@ -95,7 +95,9 @@ class Queue(unittest.TestCase):
 
     def test_bodies_under_way_are_bounded(self):
         """Many large bodies that never end do not fill the memory."""
-        with wire.Daemon("--max-body-bytes", 10000) as d:
+        with wire.Daemon("--max-body-bytes", 10000, "--request-bytes", 600000) as d:
+            self.assertEqual(d.metric("ssmd_request_bytes_limit"), 600000)
+            empty = d.metric("ssmd_request_bytes_used")
             held = []
             for _ in range(80):
                 s = d.connect()
@@ -105,10 +107,15 @@ class Queue(unittest.TestCase):
             d.wait_metric("ssmd_open_connections", lambda v: v >= 80)
             held[-1].sendall(b" " * 999)
             self.assertIn(b" 429 ", wire.read_until(held[-1], b"\r\n\r\n"))
+            m = d.metrics()
+            self.assertGreaterEqual(m['ssmd_requests_rejected_total{reason="memory"}'], 1)
+            self.assertGreater(m["ssmd_request_bytes_used"], 40 * 9000)
+            self.assertLessEqual(m["ssmd_request_bytes_used"], 600000)
             self.assertEqual(d.complete()[0], 200)
             for s in held:
                 s.close()
             d.wait_metric("ssmd_open_connections", lambda v: v <= 1)
+            d.wait_metric("ssmd_request_bytes_used", lambda v: v <= empty + 4096)
             self.assertEqual(d.complete()[0], 200)
 
     def test_beyond_the_budget(self):

@@ -119,6 +119,24 @@ static void every_group_above_this_one_binds(void **state)
     assert_int_equal(group_left(), 4000);
 }
 
+static void a_limit_is_found_whatever_is_used(void **state)
+{
+    (void)state;
+    char membership[100];
+    snprintf(membership, sizeof membership, "%s/cgroup", dir);
+    assert_true(cgroup_memory_limit(membership, dir) == SIZE_MAX);
+    put("cgroup", "0::/a\n5:memory:/x\n");
+    put("a/memory.max", "max\n");
+    assert_true(cgroup_memory_limit(membership, dir) == SIZE_MAX);
+    put("a/memory.max", "1000\n");
+    put("a/memory.current", "990\n");
+    assert_int_equal(cgroup_memory_limit(membership, dir), 1000);
+    put("memory.max", "900\n");
+    assert_int_equal(cgroup_memory_limit(membership, dir), 900);
+    put("memory/x/memory.limit_in_bytes", "800\n");
+    assert_int_equal(cgroup_memory_limit(membership, dir), 800);
+}
+
 static void cached_files_are_not_taken_memory(void **state)
 {
     (void)state;
@@ -163,6 +181,7 @@ int main(void)
         IN_A_FOLDER(quotas_bind_from_every_group_above),
         IN_A_FOLDER(quotas_of_the_older_cgroups),
         IN_A_FOLDER(every_group_above_this_one_binds),
+        IN_A_FOLDER(a_limit_is_found_whatever_is_used),
         IN_A_FOLDER(cached_files_are_not_taken_memory),
         IN_A_FOLDER(the_older_cgroups_count_too),
         IN_A_FOLDER(without_a_membership_the_root_binds),

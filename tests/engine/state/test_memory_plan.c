@@ -87,6 +87,32 @@ static void what_does_not_fit_is_refused_with_figures(void **state)
     assert_int_equal(memory_plan_make(&p, &ask, 2 * MIB, &err), -ERR_BUDGET);
 }
 
+static void what_requests_need_stays_free(void **state)
+{
+    struct memory_plan_ask ask = ask_of(0);
+    struct memory_plan p;
+    struct err err = {0};
+    (void)state;
+    ask.later = 2 * MIB;
+    ask.reserved = 8 * MIB;
+    assert_int_equal(memory_plan_make(&p, &ask, 22 * MIB, NULL), 0);
+    assert_int_equal(p.n_pages, 8); /* half of 12 MiB - 4 MiB of slots */
+    ask.budget = 13 * MIB;
+    assert_int_equal(memory_plan_make(&p, &ask, 22 * MIB, &err), -ERR_BUDGET);
+    assert_non_null(strstr(err.text, "13 MiB"));
+    assert_non_null(strstr(err.text, "12 MiB"));
+    assert_non_null(strstr(err.text, "8 MiB for requests"));
+    ask.budget = 0; /* 4 slots of a MiB and a page, 2, 8 */
+    assert_int_equal(memory_plan_make(&p, &ask, 14 * MIB, &err), -ERR_BUDGET);
+    assert_non_null(strstr(err.text, "at least 15 MiB"));
+    assert_non_null(strstr(err.text, "8 for requests"));
+    assert_non_null(strstr(err.text, "found 14 MiB"));
+    assert_non_null(strstr(err.text, "request_bytes"));
+    ask.reserved = SIZE_MAX;
+    assert_int_equal(memory_plan_make(&p, &ask, 14 * MIB, &err), -ERR_BUDGET);
+    assert_int_equal(memory_plan_make(&p, &ask, 0, &err), 0); /* not known: not checked */
+}
+
 static void a_model_without_attention_needs_no_pages(void **state)
 {
     struct memory_plan_ask ask = ask_of(4 * MIB);
@@ -237,6 +263,7 @@ int main(void)
         cmocka_unit_test(without_a_budget_at_most_half_of_free_memory_is_used),
         cmocka_unit_test(a_budget_is_spent_on_slots_then_pages),
         cmocka_unit_test(what_does_not_fit_is_refused_with_figures),
+        cmocka_unit_test(what_requests_need_stays_free),
         cmocka_unit_test(a_model_without_attention_needs_no_pages),
         cmocka_unit_test(checkpoints_have_a_share),
         cmocka_unit_test(checkpoints_of_a_model_without_pages_are_slots),
