@@ -98,6 +98,9 @@ struct engine_request {
     /* Stored prefixes are shared by requests of the same tenant and salt. NULL = "". */
     const char *tenant, *cache_salt;
     bool no_cache; /* neither reads nor writes the prefix cache */
+    /* Of the tenant's checkpoints, of which it evicts its own when they are more; 0: no limit
+     * but that of all. Each request says it anew. */
+    size_t checkpoint_bytes;
     /* Who asks, for turns: numbers that tell the tenant's client addresses and the
      * connections of one apart, and the tenant's share of the tokens, where 0 is 1. No
      * answer depends on them. */

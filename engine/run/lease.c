@@ -91,6 +91,7 @@ struct engine_lease *lease_at_end(struct runner *r, struct seq *s, enum finish_r
     hand_out(r, l, s, s->n_run);
     copy_history(&l->said, s);
     l->keep = reuse_wants(&r->reuse, s);
+    l->checkpoint_bytes = s->req->checkpoint_bytes;
     l->slot = s->slot;
     s->slot = -1;
     return l;
@@ -170,7 +171,7 @@ static void give_up(struct runner *r, struct request *q)
 static void settle(struct runner *r, struct engine_lease *l)
 {
     struct prefix_path path = {
-        {l->key, l->key_len, l->tenant_len}, l->said.ids, l->depth};
+        {l->key, l->key_len, l->tenant_len}, l->said.ids, l->depth, l->checkpoint_bytes};
     if (l->keep && r->reuse.prefix &&
         prefix_adopt(r->reuse.prefix, &path, PREFIX_ANSWER, l->slot, l->table))
         l->slot = -1;

@@ -30,13 +30,14 @@ struct seq;
 struct engine_lease {
     struct list at;    /* in runner.leased while it is out */
     struct request *q; /* to load: who waits for it; NULL: it ended, or this is to save */
-    bool keep;         /* becomes a checkpoint when it comes back */
-    int32_t slot;      /* the lease's own, or -1: the sequence's */
-    char *constant;    /* [slot_bytes]: that slot's bytes */
-    char *pool;        /* the pages' */
-    int32_t *table;    /* [n_pages]; owns a reference to each */
-    struct history said; /* to save; borrows the lease's memory */
-    char *key;           /* [key_len] of the request, and a NUL */
+    bool keep;         /* becomes a checkpoint when it comes back, within */
+    size_t checkpoint_bytes; /* the request's limit */
+    int32_t slot;            /* the lease's own, or -1: the sequence's */
+    char *constant;          /* [slot_bytes]: that slot's bytes */
+    char *pool;              /* the pages' */
+    int32_t *table;          /* [n_pages]; owns a reference to each */
+    struct history said;     /* to save; borrows the lease's memory */
+    char *key;               /* [key_len] of the request, and a NUL */
     size_t key_len, tenant_len;
     int depth, n_pages;
 };

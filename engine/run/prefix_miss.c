@@ -77,7 +77,8 @@ void prefix_miss_count(const struct prefix *p, const struct vocab *vocab,
                        const struct request *r, const struct prefix_match *m,
                        uint64_t *missed)
 {
-    struct prefix_path path = {r->key, r->seqs[0].tokens, r->n_prompt};
+    struct prefix_path path = {
+        .key = r->key, .tokens = r->seqs[0].tokens, .n = r->n_prompt};
     int at = r->n_cached;
     at = count(&missed[ENGINE_MISS_SALT], at, prefix_elsewhere(p, &path));
     at = count(&missed[ENGINE_MISS_EVICTED], at, m->evicted);

@@ -52,6 +52,7 @@ static int copy_prefix(struct request *r, const struct engine_request *from,
                               .client = from->client,
                               .connection = from->connection,
                               .share = from->share > 0 ? from->share : 1};
+    r->checkpoint_bytes = from->checkpoint_bytes;
     r->n_turns = (int)from->n_turns;
     r->reuse = !from->no_cache && !from->synthetic_tokens && !from->state_tokens;
     r->cut = r->n_prompt;

@@ -45,7 +45,8 @@ struct request {
     /* prefix cache: reuse.c */
     bool reuse; /* may start from a checkpoint, and leaves some */
     struct radix_key key;
-    int32_t *turns; /* [n_turns] depths to take a checkpoint at, ascending */
+    size_t checkpoint_bytes; /* limit of the tenant's checkpoints; 0: none */
+    int32_t *turns;          /* [n_turns] depths to take a checkpoint at, ascending */
     int n_turns;
     int n_cached;       /* tokens of the prompt that are not computed */
     int n_found;        /* depth of the state that was found */

@@ -19,7 +19,7 @@ float *reuse_row(const struct reuse *u, int32_t slot)
 
 static struct prefix_path path_of(const struct seq *s, int n)
 {
-    return (struct prefix_path){s->req->key, s->tokens, n};
+    return (struct prefix_path){s->req->key, s->tokens, n, s->req->checkpoint_bytes};
 }
 
 /* ---- depths of checkpoints ---------------------------------------------------- */

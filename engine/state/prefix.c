@@ -4,6 +4,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/state/prefix_order.h"
+#include "engine/state/prefix_tenant.h"
 
 #include <math.h>
 #include <string.h>
@@ -26,7 +27,7 @@ int prefix_open(struct prefix *p, const struct prefix_options *o, struct slots *
                          .cap_bytes = o->cap_bytes ? o->cap_bytes : SIZE_MAX,
                          .any_depth = o->any_depth};
     p->checkpoints = mem_alloc((size_t)slots->n * sizeof *p->checkpoints);
-    if (!p->checkpoints || !prefix_order_open(p)) {
+    if (!p->checkpoints || !prefix_order_open(p) || !prefix_tenant_open(p)) {
         prefix_close(p);
         return err_set(err, ERR_MEMORY, "out of memory for %d checkpoints", slots->n);
     }
@@ -46,6 +47,7 @@ void prefix_close(struct prefix *p)
         prefix_clear(p);
     radix_close(&p->radix);
     heap_free(&p->order);
+    prefix_tenant_close(p);
     mem_free(p->checkpoints);
     *p = (struct prefix){0};
 }
@@ -71,7 +73,8 @@ int prefix_nodes(int n_slots, int n_pages, int context)
 
 size_t prefix_slot_bytes(bool paged)
 {
-    return sizeof(struct checkpoint) + sizeof(struct heap_node *) + radix_root_bytes() +
+    return sizeof(struct checkpoint) + sizeof(struct heap_node *) +
+           sizeof(struct prefix_tenant) + radix_root_bytes() +
            (size_t)slot_nodes(paged) * radix_node_bytes();
 }
 
@@ -224,27 +227,26 @@ static void forget(struct prefix *p, int32_t slot)
     p->radix.nodes[node].slot = NONE;
     p->n--;
     prefix_order_leave(p, slot);
-    radix_unpin(&p->radix, node);
+    prefix_tenant_leave(p, slot, radix_unpin(&p->radix, node));
     prefix_order_refresh(p, p->checkpoints[slot].above);
 }
 
-static void evict(struct prefix *p, int32_t slot)
+/* False: there is nothing to evict. */
+static bool evict(struct prefix *p, int32_t slot)
 {
+    if (slot == NONE)
+        return false;
+    p->inflation = fmax(p->inflation, p->checkpoints[slot].priority);
     p->radix.nodes[p->checkpoints[slot].node].evicted = true;
     forget(p, slot);
     slots_drop(p->slots, slot);
     p->counts.evicted++;
+    return true;
 }
 
-/* False: there is nothing to evict. */
 static bool evict_one(struct prefix *p)
 {
-    int32_t slot = prefix_order_first(p);
-    if (slot == NONE)
-        return false;
-    p->inflation = fmax(p->inflation, p->checkpoints[slot].priority);
-    evict(p, slot);
-    return true;
+    return evict(p, prefix_order_first(p));
 }
 
 void prefix_trim(struct prefix *p)
@@ -313,17 +315,34 @@ bool prefix_full(const struct prefix *p)
     return p->slots->n_free == 0 || is_over_cap(p);
 }
 
+static bool is_at_limit(const struct prefix *p, const struct prefix_path *path)
+{
+    return prefix_tenant_exceeds(p, path, p->slots->slot_bytes);
+}
+
+/* Evicts for a checkpoint of this path: the tenant's own while it is at its limit. */
+static bool evict_for(struct prefix *p, const struct prefix_path *path)
+{
+    bool own = is_at_limit(p, path);
+    return evict(p, own ? prefix_tenant_first(p, path) : prefix_order_first(p));
+}
+
+static void unpin(struct prefix *p, const struct prefix_path *path, int32_t node)
+{
+    prefix_tenant_give_up(p, &path->key, radix_unpin(&p->radix, node));
+}
+
 /* The pinned end of the path; -1: a checkpoint is there already, or there is no node. */
 static int32_t pin_end(struct prefix *p, const struct prefix_path *path)
 {
     struct radix *x = &p->radix;
     int32_t node = radix_pin(x, &path->key, path->tokens, path->n);
-    while (node == NONE && evict_one(p))
+    while (node == NONE && evict_for(p, path))
         node = radix_pin(x, &path->key, path->tokens, path->n);
     if (node == NONE || x->nodes[node].slot == NONE)
         return node;
     int32_t slot = x->nodes[node].slot;
-    radix_unpin(x, node);
+    unpin(p, path, node);
     prefix_order_use(p, slot);
     return NONE;
 }
@@ -332,10 +351,12 @@ static int32_t pin_end(struct prefix *p, const struct prefix_path *path)
 static int32_t claim(struct prefix *p, const struct prefix_path *path,
                      bool (*lacks_room)(const struct prefix *p))
 {
+    if (path->limit_bytes && prefix_state_bytes(p, path->n) > path->limit_bytes)
+        return NONE;
     int32_t node = pin_end(p, path);
-    while (node != NONE && lacks_room(p))
-        if (!evict_one(p)) {
-            radix_unpin(&p->radix, node);
+    while (node != NONE && (is_at_limit(p, path) || lacks_room(p)))
+        if (!evict_for(p, path)) {
+            unpin(p, path, node);
             return NONE;
         }
     return node;
@@ -363,19 +384,35 @@ static void pass_on(struct prefix *p, const struct checkpoint *c)
     }
 }
 
-static void enter(struct prefix *p, const struct checkpoint *c, int32_t slot,
-                  const int32_t *table)
+/* Its pages are counted now. By itself it is within the limit, unless its path holds two
+ * pages for the same tokens (radix_attach). */
+static void trim_tenant(struct prefix *p, const struct prefix_path *path, int32_t slot)
+{
+    if (!prefix_tenant_exceeds(p, path, 0))
+        return;
+    prefix_order_exempt(p, slot, true);
+    while (prefix_tenant_exceeds(p, path, 0) && evict(p, prefix_tenant_first(p, path)))
+        ;
+    prefix_order_exempt(p, slot, false);
+    if (prefix_tenant_exceeds(p, path, 0))
+        evict(p, slot);
+}
+
+static void enter(struct prefix *p, const struct checkpoint *c,
+                  const struct prefix_path *path, int32_t slot, const int32_t *table)
 {
     struct radix_node *node = &p->radix.nodes[c->node];
     p->checkpoints[slot] = *c;
     node->slot = slot;
     node->evicted = false;
-    radix_attach(&p->radix, c->node, table);
+    int n_pages = radix_attach(&p->radix, c->node, table);
     p->n++;
     p->counts.created++;
+    prefix_tenant_enter(p, slot, &path->key, n_pages);
     prefix_order_enter(p, slot);
     if (c->kind == PREFIX_ANSWER)
         pass_on(p, &p->checkpoints[slot]);
+    trim_tenant(p, path, slot);
 }
 
 bool prefix_insert_copy(struct prefix *p, const struct prefix_path *path,
@@ -384,7 +421,7 @@ bool prefix_insert_copy(struct prefix *p, const struct prefix_path *path,
     struct checkpoint c = {.depth = path->n, .kind = kind};
     c.node = claim(p, path, prefix_full);
     if (c.node != NONE)
-        enter(p, &c, slots_dup(p->slots, slot), table);
+        enter(p, &c, path, slots_dup(p->slots, slot), table);
     return c.node != NONE;
 }
 
@@ -394,6 +431,6 @@ bool prefix_adopt(struct prefix *p, const struct prefix_path *path, enum prefix_
     struct checkpoint c = {.depth = path->n, .kind = kind};
     c.node = claim(p, path, is_over_cap);
     if (c.node != NONE)
-        enter(p, &c, slot, table);
+        enter(p, &c, path, slot, table);
     return c.node != NONE;
 }

@@ -18,6 +18,7 @@
 #define ENGINE_STATE_PREFIX_H
 
 #include "engine/base/heap.h"
+#include "engine/base/list.h"
 #include "engine/state/radix.h"
 #include "engine/state/slots.h"
 
@@ -39,6 +40,8 @@ struct checkpoint { /* of a slot */
     enum prefix_kind kind;
     bool persisted;         /* a copy of it went out */
     struct heap_node place; /* in prefix.order */
+    int32_t tenant;         /* in prefix.tenants, */
+    struct list of_tenant;  /* in its list */
     double base, priority;  /* prefix_order.h; the lowest priority is evicted first, */
     uint64_t used;          /* of equal ones the longest unused: prefix.n_uses then */
 };
@@ -52,11 +55,13 @@ struct prefix {
     struct checkpoint *checkpoints; /* owns; [slots->n] */
     struct slots *slots;            /* borrow */
     struct pages *pages;
-    size_t cap_bytes;  /* checkpoints take no more */
-    bool any_depth;    /* the constant part is empty */
-    int n;             /* checkpoints */
-    struct heap order; /* checkpoint.place of all that may be evicted now */
-    double inflation;  /* priority of the last one that was evicted */
+    size_t cap_bytes;              /* checkpoints take no more */
+    bool any_depth;                /* the constant part is empty */
+    int n;                         /* checkpoints */
+    struct prefix_tenant *tenants; /* owns; [slots->n], of which the first n_tenants */
+    int n_tenants;                 /* were ever taken: prefix_tenant.h */
+    struct heap order;             /* checkpoint.place of all that may be evicted now */
+    double inflation;              /* priority of the last one that was evicted */
     uint64_t n_uses;
     struct prefix_counts counts;
 };
@@ -86,6 +91,7 @@ struct prefix_path {
     struct radix_key key;
     const int32_t *tokens; /* [n] */
     int n;
+    size_t limit_bytes; /* of the tenant's checkpoints; 0: none of its own */
 };
 
 struct prefix_match {
@@ -119,6 +125,9 @@ void prefix_hit(struct prefix *p, const struct prefix_match *m);
 int32_t prefix_persist_next(const struct prefix *p, bool all);
 
 /* ---- inserting -------------------------------------------------------------- */
+
+/* A tenant at its limit makes room by its own checkpoints, and a state that is larger than
+ * the limit is not stored: what others have stored does not depend on it. */
 
 /* Stores a copy of the slot as the state after path->n tokens, whose pages are in table.
  * False: one is there already, or nothing can make room for it. */

@@ -185,16 +185,26 @@ static void pin_one(struct radix *x, int32_t node)
         radix_ghosts_remove(x, node);
 }
 
-static void unpin_one(struct radix *x, int32_t node)
+/* Returns 1 when no node holds the page any more, else 0. */
+static int let(struct radix *x, int32_t page)
+{
+    pages_let(x->pages, page);
+    return x->pages->held[page] == 0;
+}
+
+/* Returns how many pages less the tree holds. */
+static int unpin_one(struct radix *x, int32_t node)
 {
     struct radix_node *d = &x->nodes[node];
+    int n = 0;
     assert(d->live > 0);
     if (--d->live)
-        return;
+        return 0;
     if (d->page != NONE)
-        pages_let(x->pages, d->page);
+        n = let(x, d->page);
     d->page = NONE;
     radix_ghosts_add_newest(x, node);
+    return n;
 }
 
 /* ---- roots ------------------------------------------------------------------ */
@@ -314,30 +324,35 @@ int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *t
     return at;
 }
 
-void radix_attach(struct radix *x, int32_t node, const int32_t *table)
+int radix_attach(struct radix *x, int32_t node, const int32_t *table)
 {
     struct radix_node *d = &x->nodes[node];
     int fresh = NONE; /* place in the table of what the node below was given */
+    int n = 0;
     if (x->pages->page_bytes == 0)
-        return;
+        return 0;
     for (; d->parent >= 0; d = &x->nodes[d->parent]) {
         int i = d->start / PAGE_TOKENS;
         int32_t old = d->page;
         if (old != NONE && i != fresh)
-            return;
+            break;
         d->page = table[fresh = i];
+        n += x->pages->held[d->page] == 0;
         pages_hold(x->pages, d->page);
         if (old != NONE)
-            pages_let(x->pages, old);
+            n -= let(x, old);
     }
+    return n;
 }
 
-void radix_unpin(struct radix *x, int32_t node)
+int radix_unpin(struct radix *x, int32_t node)
 {
+    int n = 0;
     for (int32_t parent; node >= 0; node = parent) {
         parent = x->nodes[node].parent;
-        unpin_one(x, node);
+        n += unpin_one(x, node);
     }
+    return n;
 }
 
 void radix_table(const struct radix *x, int32_t node, int32_t *table)

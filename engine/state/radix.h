@@ -88,15 +88,17 @@ int32_t radix_pin(struct radix *x, const struct radix_key *key, const int32_t *t
                   int n);
 
 /* Gives each node of a pinned path that has none its page out of a sequence's table, and
- * those above within the same page that one for theirs: it begins with the same rows. */
-void radix_attach(struct radix *x, int32_t node, const int32_t *table);
+ * those above within the same page that one for theirs: it begins with the same rows.
+ * Returns how many pages more the tree holds. */
+int radix_attach(struct radix *x, int32_t node, const int32_t *table);
 
 /* The node behind `at` in a walk over the subtree of `top`, parents first; what is below
  * `at` is left out unless `below`. -1: the walk is over. */
 int32_t radix_next(const struct radix *x, int32_t top, int32_t at, bool below);
 
-/* Takes back what radix_pin counted. Nodes that are ghosts now let go of their pages. */
-void radix_unpin(struct radix *x, int32_t node);
+/* Takes back what radix_pin counted. Nodes that are ghosts now let go of their pages.
+ * Returns how many pages less the tree holds. */
+int radix_unpin(struct radix *x, int32_t node);
 
 /* Writes the tokens of the path that ends in the node; whose it is. */
 void radix_path(const struct radix *x, int32_t node, int32_t *tokens);

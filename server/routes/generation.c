@@ -138,6 +138,7 @@ static struct engine_request request_of(const struct conn *c, size_t i)
                                .client = hash_bytes(&c->client, sizeof c->client),
                                .connection = (uintptr_t)c->call->sock,
                                .share = limits->share,
+                               .checkpoint_bytes = limits->checkpoint_bytes,
                                .gen = *g->request.gen};
     if (r.gen.priority < limits->priority)
         r.gen.priority = limits->priority;

@@ -63,7 +63,7 @@ static void converse(int i)
     int32_t ids[TOKENS], table[TOKENS / PAGE_TOKENS];
     for (int t = 0; t < TOKENS; t++)
         ids[t] = t < SHARED ? i % TOPICS : i;
-    struct prefix_path path = {{"", 1, 1}, ids, TOKENS};
+    struct prefix_path path = {.key = {"", 1, 1}, .tokens = ids, .n = TOKENS};
     if (!prefix_room(&prefix, 1, TOKENS / PAGE_TOKENS, -1))
         die("no room");
     int32_t slot = slots_take(&slots);

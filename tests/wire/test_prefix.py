@@ -4,6 +4,7 @@ the answer, its head and /metrics tell of it, and that a hit says what a miss sa
 import os
 import random
 import re
+import signal
 import sys
 import tempfile
 import unittest
@@ -184,6 +185,32 @@ class Tenants(Case):
             return cached(self.ask(prompt, {"Authorization": "Bearer " + key})[0])
         self.assertEqual([by(k) for k in ("one", "three", "two", "three", "one")],
                          [0, 0, 40, 40, 40])
+
+
+class TenantBytes(Case):
+    def test_a_tenant_at_its_limit_evicts_its_own(self):
+        """checkpoint_bytes of the keys file, anew with SIGHUP."""
+        by = {k: {"Authorization": "Bearer " + k} for k in ("one", "three")}
+        prompts = [ids(self.rng, 40) for _ in range(9)]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "keys")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("a:one\nb:three\n")
+            with wire.Daemon("--api-keys-file", path) as d:
+                def reused(k, prompt):
+                    return cached(self.ask(prompt, by[k], d=d, max_tokens=0, echo=True)[0])
+
+                self.assertEqual([reused("three", p) for p in prompts[:2]], [0, 0])
+                size = self.ask(prompts[0], by["three"], d=d, max_tokens=0, echo=True)[1][2]
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write("a:one checkpoint_bytes=%d\nb:three\n" % (3 * size + size // 2))
+                d.signal(signal.SIGHUP)
+                d.wait_line("reload")
+                self.assertEqual([reused("one", p) for p in prompts], [0] * 9)
+                self.assertEqual([reused("one", p) for p in prompts[-3:]], [40] * 3)
+                self.assertEqual(d.metric('ssmd_checkpoints_total{op="evict"}'), 6)
+                self.assertEqual(reused("one", prompts[0]), 0)
+                self.assertEqual([reused("three", p) for p in prompts[:2]], [40, 40])
 
 
 class Little(Case):
