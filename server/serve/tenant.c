@@ -97,6 +97,13 @@ static int32_t find(const struct tenant_table *t, const char *name)
     return strmap_get(&t->names, name, strlen(name), -1);
 }
 
+struct tenant *tenant_find(const struct tenant_table *t, const char *name)
+{
+    int32_t i = find(t, name);
+    assert(i >= 0);
+    return t->list[i];
+}
+
 static bool reserve(struct tenant_table *t)
 {
     if (t->n < t->cap)
@@ -134,18 +141,7 @@ int tenant_table_update(struct tenant_table *t, const struct keys *keys, uint64_
             rc = add(t, k->name, err);
     if (rc)
         return rc;
-    for (size_t i = 0; i < t->n; i++) {
-        const struct keys_tenant *k = keys_tenants(keys);
-        while (k && strcmp(k->name, t->list[i]->name) != 0)
-            k = k->next;
-        set_limits(t->list[i], k ? &k->limits : &keys_no_limits, now_ns);
-    }
+    for (const struct keys_tenant *k = keys_tenants(keys); k; k = k->next)
+        set_limits(tenant_find(t, k->name), &k->limits, now_ns);
     return 0;
-}
-
-struct tenant *tenant_find(const struct tenant_table *t, const char *name)
-{
-    int32_t i = find(t, name);
-    assert(i >= 0);
-    return t->list[i];
 }

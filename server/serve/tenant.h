@@ -42,9 +42,9 @@ struct tenant_table {
 int tenant_table_open(struct tenant_table *t, struct err *err); /* ERR_MEMORY */
 void tenant_table_close(struct tenant_table *t);                /* accepts zeroed */
 
-/* Adds the tenants of keys that are new and gives all of them their limits. A new bucket is
- * full, another one keeps its tokens or its debt. Tenants that keys does not name have no limits, and
- * no key. ERR_MEMORY, and no limit has changed. */
+/* Adds the tenants of keys that are new and sets the limits of all of them. A new bucket is
+ * full, another one keeps its tokens or its debt. Tenants that keys does not name have no
+ * key any more and keep what they have. ERR_MEMORY, and no limit has changed. */
 int tenant_table_update(struct tenant_table *t, const struct keys *keys, uint64_t now_ns,
                         struct err *err);
 

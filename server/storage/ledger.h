@@ -1,13 +1,14 @@
 /*
- * The ledger: how many bytes lie under state.dir, of clients' objects and of persisted
- * prefixes, each tenant's and all together; what is being written counts from its
- * reservation on. No save walks the directory for its quota.
+ * The ledger: the bytes and the number of clients' objects and of persisted prefixes under
+ * state.dir, for each tenant and in all. What is being written counts from its reservation
+ * on. No save walks the directory for its quota.
  *
- * Clients' objects come first: a reservation for one evicts the longest unused persisted
- * prefixes, the tenant's where its quota is the matter, else anybody's; one for a prefix
- * evicts older prefixes and never an object. With either the sum stays within both
- * quotas. What other daemons do in the directory is seen when it is walked (object_scan.h):
- * in a tenant's own objects at the next save, elsewhere within a minute.
+ * A reservation for a client's object evicts the least recently used persisted prefixes: the
+ * tenant's own where its quota is exceeded, any tenant's where the total is. A reservation
+ * for a prefix evicts older prefixes and never an object. After either the sum is within
+ * both quotas, unless a quota was lowered: then nothing is added. Changes by other daemons
+ * are counted when the directory is walked (object_scan.h): in a tenant's own objects at
+ * the next save, elsewhere within a minute.
  *
  * Any thread. Two mutexes, always taken in this order: `files` around a rename, a removal
  * or the walk of a tenant's directory, so that ledger and directory change together
@@ -79,36 +80,38 @@ void ledger_unlock(struct ledger *l);
 struct ledger_account *ledger_account(struct ledger *l, const char *name);
 struct ledger_account *ledger_account_at(const struct ledger *l, size_t i);
 
-/* A walk begins: its number, from 1 on; 0: the last one began less than so long ago. Takes
- * `lock` itself. It has come to a directory. */
+/* Begins a walk and returns its number, from 1 on; 0: the last one began less than gap_ns
+ * ago. Takes `lock` itself. ledger_walked notes that the walk has read the account's
+ * directory of that kind. */
 uint64_t ledger_begin_walk(struct ledger *l, uint64_t now_ns, uint64_t gap_ns);
 void ledger_walked(struct ledger_account *a, bool persisted, uint64_t number);
 
 struct ledger_sums ledger_sums(const struct ledger *l);
 
-/* A client's object of so many bytes in the place of one of `replaced` bytes (n 0: of
- * none). *evicted: entries that gave way; their files are the caller's to remove. ERR_QUOTA,
- * and nothing has changed. */
+/* Reserves room for a client's object that replaces one of `replaced` bytes (n 0: none).
+ * *evicted: the entries that were evicted; the caller removes their files. ERR_QUOTA, and
+ * nothing has changed. */
 int ledger_reserve(struct ledger *l, struct ledger_account *a, uint64_t bytes,
                    struct ledger_use replaced, struct ledger_entry **evicted,
                    struct err *err);
 
-/* It is there now, and what it replaced is not; or it is given up. */
+/* Ends a reservation: the object has its name now, and what it replaced is gone; or it was
+ * given up. */
 void ledger_settle(struct ledger *l, struct ledger_account *a, uint64_t bytes,
                    struct ledger_use replaced);
 void ledger_release(struct ledger *l, struct ledger_account *a, uint64_t bytes);
 
-/* An object was removed; a walk found so much, but for what this process writes. */
+/* An object was removed. A walk found `found` besides what this process is writing. */
 void ledger_removed(struct ledger *l, struct ledger_account *a, uint64_t bytes);
 void ledger_found(struct ledger *l, struct ledger_account *a, struct ledger_use found);
 
-/* Enters a prefix of entry->bytes that is going to be written, as the last that was used.
- * ERR_QUOTA, ERR_MEMORY, and nothing has changed. */
+/* Enters a prefix of entry->bytes that will be written, as the most recently used one.
+ * *evicted as above. ERR_QUOTA, ERR_MEMORY, and nothing has changed. */
 int ledger_reserve_entry(struct ledger *l, struct ledger_account *a,
                          struct ledger_entry *entry, struct ledger_entry **evicted,
                          struct err *err);
 
-/* Enters one that is there, last used when entry->used says. False: out of memory. */
+/* Enters a prefix that has its file, last used at entry->used. False: out of memory. */
 bool ledger_enter(struct ledger *l, struct ledger_account *a, struct ledger_entry *entry);
 void ledger_leave(struct ledger *l, struct ledger_entry *entry); /* accepts one evicted */
 void ledger_touch(struct ledger *l, struct ledger_entry *entry); /* it was used now */

@@ -1,14 +1,14 @@
 /*
  * Writing a state object into the store: whole and durable under its name, or nothing.
  *
- * Room is reserved in the ledger first, so that quotas hold with all that is being
- * written; persisted prefixes are evicted for clients' objects. Then a temporary of the
+ * Room is reserved in the ledger first, so that the quotas hold whatever is being written;
+ * persisted prefixes are evicted for clients' objects. Then a temporary of the
  * final size is made. The object appears by a rename, after its bytes and before its
- * directory were synced: a crash leaves the old object or none. The writer holds a lock
+ * directory is synced: a crash leaves the old object or none. The writer holds a lock
  * on its temporary; one without is stale (a walk of the store removes it).
  *
- * Blocks on the disk: uv workers only. One owner. The subtle point: an object that is
- * replaced does not count against the one that replaces it, while both are there.
+ * Blocks on the disk: uv workers only. One owner. The subtle point: while both exist, an
+ * object that is being replaced does not count against the quota of its replacement.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

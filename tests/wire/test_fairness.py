@@ -53,6 +53,15 @@ class Fairness(unittest.TestCase):
                 self.assertEqual(self.order(d, {"name": "first", "key": "a"}, queue),
                                  ["ops", "a", "batch"])
 
+    def test_shares_are_the_keys(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".keys") as keys:
+            keys.write("a:a share=3\nb:b\nc:c\n")
+            keys.flush()
+            with wire.Daemon("--max-seqs", 1, "--api-keys-file", keys.name) as d:
+                queue = [{"name": "%s%d" % (key, i), "key": key} for i in range(4) for key in "ba"]
+                order = self.order(d, {"name": "first", "key": "c"}, queue)
+                self.assertEqual(sorted(name[0] for name in order[:4]), ["a", "a", "a", "b"])
+
     def test_what_fits_passes_a_wide_request(self):
         for wait, order in ((1000, ["small", "wide"]), (0, ["wide", "small"])):
             with self.subTest(wide_wait=wait), \

@@ -109,8 +109,9 @@ static void reading_the_file_anew_loses_no_count(void **state)
     tenant_charge(b, 51, 6 * SECOND);
     assert_int_equal(retry_after(b, 6 * SECOND), 1);
     assert_int_equal(read_keys("c:m\n", 6 * SECOND), 0); /* without a and b */
-    assert_int_equal(a->limits.rate, 0);
     assert_int_equal(a->admitted, 2);
+    assert_int_equal(read_keys("a:k rate=10\n", 6 * SECOND), 0); /* and with it again */
+    assert_int_equal(retry_after(a, 6 * SECOND), 50);
 }
 
 static void without_memory_no_limit_changes(void **state)
