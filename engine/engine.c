@@ -166,6 +166,7 @@ static int open_runner(struct engine *e, const struct engine_options *o,
                                 .checkpoint_interval = o->checkpoint_interval,
                                 .step_rows = o->step_rows,
                                 .n_threads = o->n_threads,
+                                .max_waiting = o->max_waiting,
                                 .wide_wait_ns = o->wide_wait_ns,
                                 .speculate = o->speculate,
                                 .emit = o->emit,
@@ -382,6 +383,9 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
     rc = sched_push(&e->runner.sched, q, err);
     if (rc)
         request_free(q);
+    struct request *over = rc ? NULL : sched_excess(&e->runner.sched, q);
+    if (over)
+        emit_busy(&e->runner, over);
     return rc;
 }
 

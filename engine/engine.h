@@ -40,9 +40,9 @@ struct engine_options {
     size_t checkpoint_bytes; /* they take no more, and have as much; 0 = choose */
     int checkpoint_interval; /* one every so many tokens of a long prompt; 0 = none */
     int step_rows;           /* row budget of a step; 0 = 256 */
-    uint64_t
-        wide_wait_ns; /* how long what fits may be admitted before a request that does
-                            * not fit yet; 0 = never */
+    int max_waiting; /* requests, beyond those that free sequences will take; 0 = any */
+    /* How long what fits may be admitted before a request that does not yet; 0 = never. */
+    uint64_t wide_wait_ns;
     enum engine_speculate speculate;
     bool no_tokenizer;    /* do not load tokenizer.json; encode and decode then fail */
     engine_emit_fn *emit; /* may be NULL when nothing is submitted */
@@ -113,7 +113,8 @@ const char *engine_piece(const struct engine *e, int32_t id, size_t *len);
 /* ---- requests --------------------------------------------------------------- */
 
 /* Checks the request and queues it: 0, or ERR_ARGUMENT (id outside the vocabulary),
- * ERR_CONTEXT, ERR_BUDGET (worst case beyond the whole budget), ERR_MEMORY. */
+ * ERR_CONTEXT, ERR_BUDGET (worst case beyond the whole budget), ERR_MEMORY. Where too many
+ * wait then, one of them gives way, this one or another: EVENT_BUSY. */
 int engine_submit(struct engine *e, const struct engine_request *r, struct err *err);
 
 /* The same checks without submitting; any thread. ERR_CONTEXT, ERR_BUDGET, ERR_ARGUMENT.

@@ -135,6 +135,7 @@ struct engine_request {
 /* ---- events ----------------------------------------------------------------- */
 
 enum event_kind {
+    EVENT_BUSY,   /* too many wait, and this request has given way: it is gone */
     EVENT_LOAD,   /* admitted, waits for its state, which is leased to be loaded */
     EVENT_START,  /* admitted, and its state is there; once per request */
     EVENT_PROMPT, /* one prompt token with its log-probability; in order, choice 0 only */
@@ -185,8 +186,8 @@ struct event {
     uint64_t submit_ns, admit_ns, prefill_ns, first_ns, now_ns;
 };
 
-/* Called inside engine_step, engine_cancel and engine_lease_release, on the engine
- * thread. The event and all it points to are borrowed until the call returns. Must not
+/* Called inside engine_submit, engine_step, engine_cancel and engine_lease_release, on the
+ * engine thread. The event and all it points to are borrowed until the call returns. Must not
  * call back into the engine. */
 typedef void engine_emit_fn(void *arg, const struct event *ev);
 

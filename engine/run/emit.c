@@ -45,6 +45,15 @@ void emit_load(struct runner *r, struct request *q, struct engine_lease *state)
     r->emit(r->emit_arg, &ev);
 }
 
+void emit_busy(struct runner *r, struct request *q)
+{
+    struct event ev = event_of(r, &q->seqs[0], EVENT_BUSY);
+    r->emit(r->emit_arg, &ev);
+    flows_refuse(q);
+    sched_remove(&r->sched, q);
+    request_free(q);
+}
+
 void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out)
 {
     struct event ev = event_of(r, s, EVENT_PROMPT);

@@ -13,6 +13,9 @@
 void emit_start(struct runner *r, struct request *q);
 void emit_load(struct runner *r, struct request *q, struct engine_lease *state);
 
+/* Frees a request that waits. */
+void emit_busy(struct runner *r, struct request *q);
+
 /* The prompt's token t with its log-probability (out NULL: the first one has none). */
 void emit_prompt(struct runner *r, struct seq *s, int t, const struct sample_out *out);
 

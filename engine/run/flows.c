@@ -51,9 +51,10 @@ void flows_close(struct flows *fs)
         free_below(fs, &fs->root);
 }
 
-static bool has_caught_up(const struct flow *f)
+static bool is_done(const struct flows *fs, const struct flow *f)
 {
-    return f->n_live == 0 && f->served <= f->up->least;
+    bool returns = f->refused && fs->n_turns - f->turn <= FLOWS_TURNS;
+    return f->n_live == 0 && f->served <= f->up->least && !returns;
 }
 
 /* Frees what has no request from a connection upwards, unless it is to be remembered. */
@@ -62,7 +63,7 @@ static void retire(struct flows *fs, struct flow *f)
     for (struct flow *up; f->up && f->n_live == 0; f = up) {
         up = f->up;
         fs->n_idle++;
-        if (has_caught_up(f) || fs->n_idle > FLOWS_IDLE)
+        if (is_done(fs, f) || fs->n_idle > FLOWS_IDLE)
             free_idle(fs, f);
     }
 }
@@ -92,7 +93,7 @@ static struct flow *find_below(struct flows *fs, struct flow *up, uint64_t key)
         next = n->next;
         if (FLOW(n)->key == key)
             found = FLOW(n);
-        else if (has_caught_up(FLOW(n)))
+        else if (is_done(fs, FLOW(n)))
             free_idle(fs, FLOW(n));
     }
     return found;
@@ -118,7 +119,8 @@ static void begin_waiting(struct flows *fs, struct flow *f)
         if (f->n_waiting++ > 0)
             continue;
         f->served = fmax(f->served, f->up->least);
-        f->turn = ++fs->n_turns;
+        if (!f->refused)
+            f->turn = ++fs->n_turns;
     }
     f->n_live++;
     f->n_waiting++;
@@ -173,6 +175,41 @@ bool flows_before(const struct flow *a, const struct flow *b)
     return is_next(a, b);
 }
 
+static struct request *last_of(const struct flow *f)
+{
+    return REQUEST(f->waiting.prev);
+}
+
+/* Siblings. */
+static bool yields(const struct flow *a, const struct flow *b)
+{
+    double p = a->n_waiting / a->share, q = b->n_waiting / b->share;
+    return p != q ? p > q : is_next(b, a);
+}
+
+static bool yields_to(const struct flow *a, const struct flow *b)
+{
+    int p = last_of(a)->gen.priority, q = last_of(b)->gen.priority;
+    if (p != q)
+        return p > q;
+    while (a->up != b->up) {
+        a = a->up;
+        b = b->up;
+    }
+    return yields(a, b);
+}
+
+struct request *flows_last(const struct flows *fs)
+{
+    const struct flow *last = NULL;
+    for (const struct list *n = fs->ready.next; n != &fs->ready; n = n->next) {
+        const struct flow *f = LIST_OF(n, struct flow, ready);
+        if (!last || yields_to(f, last))
+            last = f;
+    }
+    return last ? last_of(last) : NULL;
+}
+
 static void end_waiting(struct flows *fs, struct request *r)
 {
     struct flow *f = r->flow;
@@ -199,8 +236,15 @@ void flows_admit(struct flows *fs, struct request *r)
     for (struct flow *f = r->flow; f->up; f = f->up) {
         f->up->least = fmax(f->up->least, least_waiting(f->up));
         f->turn = ++fs->n_turns;
+        f->refused = false;
     }
     end_waiting(fs, r);
+}
+
+void flows_refuse(struct request *r)
+{
+    for (struct flow *f = r->flow; f; f = f->up)
+        f->refused = true;
 }
 
 void flows_leave(struct flows *fs, struct request *r)

@@ -16,7 +16,9 @@
  * The subtle point: only what is computed while requests wait is charged, and all is
  * forgotten once none does, for nobody was kept waiting then. Until then a flow that has
  * no request left remains as long as it was served more than those that wait, so that
- * asking one at a time hides nothing; at most FLOWS_IDLE of them remain.
+ * asking one at a time hides nothing. One that was refused remains with the time of its
+ * turn, for FLOWS_TURNS turns, so that who comes again is before equal ones who were served
+ * in the meantime. At most FLOWS_IDLE of both kinds remain.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,7 +27,7 @@
 
 #include "engine/run/request.h"
 
-enum { FLOWS_IDLE = 1024 };
+enum { FLOWS_IDLE = 1024, FLOWS_TURNS = 16384 };
 
 struct flow {
     struct list at;        /* in up->below */
@@ -34,13 +36,13 @@ struct flow {
     uint64_t key;          /* among its siblings */
     int n_live, n_waiting; /* requests of it and of those below */
     double share;
-    double served; /* tokens per share */
-    double least;  /* of those below that wait, when one was last admitted */
-    uint64_t turn; /* when it began to wait or was last admitted from */
-    struct list
-        waiting;       /* a connection's requests; its place in flows.ready while there */
-    struct list ready; /* are any */
-    double sharing;    /* shares below it that divide a step's prefill: sched.c */
+    double served;       /* tokens per share */
+    double least;        /* of those below that wait, when one was last admitted */
+    uint64_t turn;       /* when it began to wait or was last admitted from */
+    bool refused;        /* since it was last admitted from: it keeps its turn */
+    struct list waiting; /* of a connection: requests */
+    struct list ready;   /* in flows.ready, while there are any */
+    double sharing;      /* shares below it that divide a step's prefill: sched.c */
 };
 
 struct flows {
@@ -62,11 +64,21 @@ void flows_admit(struct flows *fs, struct request *r);
 /* It has ended, admitted or not; its flow may be freed. */
 void flows_leave(struct flows *fs, struct request *r);
 
+/* It will be refused: flows_leave follows. */
+void flows_refuse(struct request *r);
+
 /* So many tokens are computed for it. */
 void flows_charge(struct flows *fs, const struct request *r, int n_tokens);
 
 /* The request that a connection of flows.ready has next. */
 struct request *flows_first(const struct flow *f);
+
+/* The request that gives way when too many wait; NULL: none waits. It is of the greatest
+ * priority, then of the tenant that has the most requests waiting per share, or was served
+ * most where these are equal, then of its address and its connection by the same rule, the
+ * latest. So those who ask for much do not keep those out of the queue who ask for
+ * little, nor those who were served those who were not. */
+struct request *flows_last(const struct flows *fs);
 
 /* Whether the first request of a comes before that of b. */
 bool flows_before(const struct flow *a, const struct flow *b);

@@ -59,7 +59,9 @@ static int open_state(struct runner *r, const struct runner_options *o, struct e
                               .row_floats = m->hp.hidden_size,
                               .interval = o->checkpoint_interval,
                               .vocab = r->vocab.vocab};
-    sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows, o->wide_wait_ns);
+    sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows);
+    r->sched.max_waiting = o->max_waiting;
+    r->sched.wide_wait_ns = o->wide_wait_ns;
     int rc =
         slots_open(&r->slots, p->n_slots + p->n_checkpoints, runner_slot_bytes(m), err);
     if (rc == 0)

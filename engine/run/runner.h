@@ -48,6 +48,7 @@ struct runner_options {
     size_t checkpoint_bytes;
     int checkpoint_interval;
     int step_rows, n_threads;
+    int max_waiting;
     uint64_t wide_wait_ns;
     enum engine_speculate speculate;
     engine_emit_fn *emit;

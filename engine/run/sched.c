@@ -7,13 +7,9 @@
 /* Requests that looked as if they fitted and did not, in one step. */
 enum { MAX_TRIES = 16 };
 
-void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows,
-                uint64_t wide_wait_ns)
+void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows)
 {
-    *s = (struct sched){.reuse = reuse,
-                        .max_seqs = max_seqs,
-                        .step_rows = step_rows,
-                        .wide_wait_ns = wide_wait_ns};
+    *s = (struct sched){.reuse = reuse, .max_seqs = max_seqs, .step_rows = step_rows};
     list_init(&s->waiting);
     list_init(&s->running);
     flows_init(&s->flows);
@@ -44,6 +40,16 @@ int sched_push(struct sched *s, struct request *r, struct err *err)
     list_push(&s->waiting, &r->link);
     s->n_waiting++;
     return 0;
+}
+
+struct request *sched_excess(const struct sched *s, struct request *newest)
+{
+    if (!s->max_waiting || s->n_waiting <= s->max_waiting + s->max_seqs - s->n_seqs)
+        return NULL;
+    struct request *r = flows_last(&s->flows);
+    if (r->flow->n_live == r->flow->n_waiting)
+        return r;
+    return r->flow == newest->flow ? newest : NULL;
 }
 
 void sched_remove(struct sched *s, struct request *r)

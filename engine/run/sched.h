@@ -33,12 +33,13 @@ struct sched {
     int n_seqs, max_seqs;         /* sequences that hold a slot */
     struct reuse *reuse;          /* borrows from the runner */
     int step_rows;                /* > max_seqs */
+    int max_waiting;              /* beyond what free sequences will take; 0: any */
     uint64_t wide_wait_ns;
     uint64_t n_passes; /* of admission */
 };
 
-void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows,
-                uint64_t wide_wait_ns);
+/* No bound on those that wait, and none passes another, until these are set. */
+void sched_init(struct sched *s, struct reuse *reuse, int max_seqs, int step_rows);
 void sched_close(struct sched *s); /* the lists are empty; accepts zeroed */
 
 /* Queues a request, which the lists hold until sched_remove. ERR_MEMORY: they do not. */
@@ -46,6 +47,11 @@ int sched_push(struct sched *s, struct request *r, struct err *err);
 void sched_remove(struct sched *s, struct request *r);
 struct request *sched_find(const struct sched *s,
                            uint64_t id); /* NULL: no such request */
+
+/* The request that gives way to the newest, or that one itself, if too many wait now;
+ * NULL: they are not too many, or the one whose turn is last (flows_last) is of a
+ * connection with requests that run, and what was computed of them would be lost. */
+struct request *sched_excess(const struct sched *s, struct request *newest);
 
 /* Admits waiting requests while the pools can hold them; calls fn for each. Their
  * submit_ns is set. */

@@ -485,6 +485,7 @@ void config_engine_options(const struct config *cfg, struct engine_options *o)
         .checkpoint_interval = cfg->checkpoint_interval,
         .speculate = cfg->speculate,
         .step_rows = cfg->step_rows,
+        .max_waiting = cfg->queue_limit,
         .wide_wait_ns = (uint64_t)(cfg->wide_wait_s * 1e9),
     };
 }

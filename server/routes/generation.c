@@ -47,9 +47,17 @@ static int parse(struct task *task) /* loop or worker */
                            &task->err);
 }
 
+static int note_full(struct conn *c, int rc)
+{
+    c->server->metrics.rejected[REJECTED_QUEUE_FULL] += rc != 0;
+    return rc;
+}
+
+/* While the queue is full no body is worth parsing. */
 static int step_parse(struct conn *c, struct err *err)
 {
-    return request_body_parse(c, parse, err);
+    int rc = note_full(c, admit_check(&c->server->model.admit, 1, err));
+    return rc ? rc : request_body_parse(c, parse, err);
 }
 
 static int step_parsed(struct conn *c, struct err *err)
@@ -81,11 +89,9 @@ static int step_admit(struct conn *c, struct err *err)
     int n = (int)g->n_jobs, rc = check_tenant(c, n, err);
     if (rc)
         return rc;
-    rc = admit_take(&c->server->model.admit, n, err);
-    if (rc) {
-        c->server->metrics.rejected[REJECTED_QUEUE_FULL]++;
+    rc = note_full(c, admit_take(&c->server->model.admit, n, err));
+    if (rc)
         return rc;
-    }
     g->admitted = n;
     c->tenant->admitted += n;
     return CONN_NEXT;
@@ -354,6 +360,15 @@ void generation_refused(struct conn *c, struct job *j, const struct err *err)
     end_job(c, j);
 }
 
+/* The request has given way to another: the queue is full for it. */
+static void on_busy(struct conn *c, struct job *j)
+{
+    struct err err;
+    err_set(&err, ERR_BUSY, "the queue is full; retry later");
+    c->server->metrics.rejected[REJECTED_QUEUE_FULL] += !c->fault.code;
+    generation_refused(c, j, &err);
+}
+
 static void on_start(struct conn *c, struct job *j, const struct event *ev)
 {
     struct generation *g = c->priv;
@@ -427,6 +442,10 @@ static void feed(struct conn *c, const struct event *ev)
 
 void generation_event(struct conn *c, struct job *j, const struct event *ev)
 {
+    if (ev->kind == EVENT_BUSY) {
+        on_busy(c, j);
+        return;
+    }
     if (ev->kind == EVENT_START)
         on_start(c, j, ev);
     else if (ev->kind == EVENT_TOKEN)

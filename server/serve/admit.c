@@ -4,8 +4,9 @@
 
 #include <math.h>
 
-static const double RATE_SECONDS = 10, /* older rows weigh less than half */
-    JOBS = 64;                         /* the same of jobs */
+static const double RATE_SECONDS = 5, /* older rows weigh less than half */
+    JOBS = 64;                        /* the same of jobs */
+enum { AHEAD = 4 /* part of the queue that may be on its way to the engine */ };
 enum { ANSWER_UNKNOWN = 256, RETRY_MIN = 1, RETRY_MAX = 30 };
 static const double SPREAD = 1.2; /* RETRY_MAX / SPREAD is the most before it is spread */
 
@@ -16,16 +17,22 @@ static bool has_room(const struct admit *a, int n)
     if (a->waiting + a->running == 0)
         return true;
     int spare = a->max_seqs > a->seqs ? a->max_seqs - a->seqs : 0;
-    return a->waiting + n <= a->queue_limit + spare;
+    return a->waiting + n <= a->queue_limit + a->queue_limit / AHEAD + spare;
+}
+
+int admit_check(const struct admit *a, int n, struct err *err)
+{
+    return has_room(a, n)
+               ? 0
+               : err_set(err, ERR_BUSY,
+                         "the queue is full: %d requests wait; retry later", a->waiting);
 }
 
 int admit_take(struct admit *a, int n, struct err *err)
 {
-    if (!has_room(a, n))
-        return err_set(err, ERR_BUSY, "the queue is full: %d of %d wait; retry later",
-                       a->waiting, a->queue_limit);
-    a->waiting += n;
-    return 0;
+    int rc = admit_check(a, n, err);
+    a->waiting += rc ? 0 : n;
+    return rc;
 }
 
 void admit_drop(struct admit *a)

@@ -1,8 +1,10 @@
 /*
  * The queue's limit, and Retry-After for requests beyond it. Loop thread.
  *
- * The unit is a job, the engine's request for one prompt. The queue is full when more
- * jobs would wait than queue_limit beyond what free sequences will take at once.
+ * The unit is a job, the engine's request for one prompt. At most queue_limit jobs wait
+ * beyond what free sequences will take at once. Which of more give way the engine decides
+ * (engine/run/flows.h), so that a quarter more are let through to it; beyond that a
+ * request is refused before its prompt is made into tokens.
  *
  * Retry-After is how long the queue, as it is, will take to drain: its tokens over the
  * rows a second that the engine ran while jobs waited. A job's tokens are its prompt, less
@@ -54,8 +56,11 @@ struct admit {
     uint64_t rows_ns;        /* when they had last changed or jobs began to wait */
 };
 
-/* Takes n jobs, or ERR_BUSY without a change. With nothing queued or running, any n is
+/* Whether n jobs would be taken: 0 or ERR_BUSY. With nothing queued or running, any n is
  * admitted. */
+int admit_check(const struct admit *a, int n, struct err *err);
+
+/* Takes n jobs, or ERR_BUSY without a change. */
 int admit_take(struct admit *a, int n, struct err *err);
 
 /* A job that was taken will never be queued. */

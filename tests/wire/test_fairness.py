@@ -3,6 +3,7 @@
 server passes to it. Requests end in the order in which they were admitted, one at a time."""
 import json
 import os
+import socket
 import sys
 import tempfile
 import unittest
@@ -12,9 +13,9 @@ import wire
 
 
 class Fairness(unittest.TestCase):
-    def ask(self, d, name, key=None, **fields):
+    def ask(self, d, name, key=None, address="127.0.0.1", **fields):
         """Sends a completion; its connection."""
-        s = d.connect()
+        s = socket.create_connection(("127.0.0.1", d.port), wire.LIMIT, (address, 0))
         self.addCleanup(s.close)
         body = {"prompt": "a", "max_tokens": 8, "ignore_eos": True, **fields}
         head = "X-Request-Id: %s\r\n" % name
@@ -80,6 +81,24 @@ class Fairness(unittest.TestCase):
                 lines = d.events("request", least=2, status=200, stream=False)
                 self.assertEqual([x["id"] for x in lines
                                   if x["id"] in ("small", "wide")], order)
+
+    def test_a_flood_leaves_places_in_the_queue(self):
+        """Who floods the queue is refused in favour of another address, at once."""
+        with wire.Daemon("--max-seqs", 1, "--queue-limit", 4) as d:
+            first = self.ask(d, "first", max_tokens=3500, stream=True)
+            wire.read_until(first, b"data:")
+            flood = []
+            for n in range(1, 5):
+                flood.append(self.ask(d, "flood-%d" % n))
+                d.wait_metric("ssmd_requests_waiting", lambda v: v == n)
+            self.ask(d, "other", address="127.0.0.9")
+            answer = wire.read_until(flood[-1], b"}}").decode()
+            self.assertIn(" 429 ", answer)
+            self.assertIn("Retry-After: ", answer)
+            self.assertEqual(d.metric('ssmd_requests_rejected_total{reason="queue_full"}'), 1)
+            first.close()
+            lines = d.events("request", least=4, status=200, stream=False)
+            self.assertEqual([x["id"] for x in lines][:2], ["other", "flood-1"])
 
 
 if __name__ == "__main__":
