@@ -213,6 +213,22 @@ class TenantBytes(Case):
                 self.assertEqual([reused("three", p) for p in prompts[:2]], [40, 40])
 
 
+class TenantRate(Case):
+    def test_cached_tokens_are_not_charged(self):
+        """rate of the keys file: a thousand tokens are free, of which the same 400 take 400."""
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as f:
+            f.write("a:one rate=100\n")
+            f.flush()
+            by = {"Authorization": "Bearer one"}
+            with wire.Daemon("--api-keys-file", f.name) as d:
+                prompt = ids(self.rng, 400)
+                for i in range(8):
+                    self.assertEqual(cached(self.ask(prompt, by, d=d, max_tokens=1)[0]),
+                                     400 if i else 0)
+                self.ask(ids(self.rng, 3000), by, d=d, max_tokens=1)
+                self.assertEqual(d.complete(headers=by)[0], 429)
+
+
 class Little(Case):
     """Memory for a handful of states: they come and go, answers stay what they are."""
     flags = ("--max-seqs", 4, "--context", 512, "--memory-bytes", "24MiB")
