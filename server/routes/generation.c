@@ -12,10 +12,20 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+static int check_rate(struct conn *c, struct err *err)
+{
+    int rc = tenant_check_rate(c->tenant, server_now(), &c->retry_after_s, err);
+    c->server->metrics.rejected[REJECTED_RATE] += rc != 0;
+    return rc;
+}
+
 int generation_new(struct conn *c, size_t bytes, const struct generation_codec *codec,
                    struct err *err)
 {
-    struct generation *g = mem_zalloc(1, bytes);
+    int rc = check_rate(c, err); /* before the body is read and parsed */
+    struct generation *g = rc ? NULL : mem_zalloc(1, bytes);
+    if (rc)
+        return rc;
     if (!g)
         return err_set(err, ERR_MEMORY, "out of memory for a request");
     g->codec = codec;
@@ -70,16 +80,14 @@ static int step_parsed(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
+/* The rate again: heads may come while there is no debt, and their bodies later. */
 static int check_tenant(struct conn *c, int n_jobs, struct err *err)
 {
-    uint64_t *rejected = c->server->metrics.rejected;
-    int rc = tenant_check_rate(c->tenant, server_now(), &c->retry_after_s, err);
-    if (rc) {
-        rejected[REJECTED_RATE]++;
+    int rc = check_rate(c, err);
+    if (rc)
         return rc;
-    }
     rc = tenant_check_running(c->tenant, n_jobs, err);
-    rejected[REJECTED_RUNNING] += rc == -ERR_BUSY;
+    c->server->metrics.rejected[REJECTED_RUNNING] += rc == -ERR_BUSY;
     return rc;
 }
 

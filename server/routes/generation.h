@@ -87,7 +87,8 @@ struct generation {
     enum finish_reason why;
 };
 
-/* Allocates an endpoint's struct of `bytes`, zeroed, as conn.priv. ERR_MEMORY. */
+/* Allocates an endpoint's struct of `bytes`, zeroed, as conn.priv. ERR_MEMORY; ERR_BUSY while
+ * the tenant is over its rate. */
 int generation_new(struct conn *c, size_t bytes, const struct generation_codec *codec,
                    struct err *err);
 

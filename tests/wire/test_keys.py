@@ -77,6 +77,25 @@ class Words(unittest.TestCase):
             self.read_anew(d, "slow:a", "other:b")
             self.assertEqual(d.complete(headers=bearer("a"))[0], 200)
 
+    def test_rate_before_and_after_the_body(self):
+        """A request over the rate is refused by its head; a head that came before is, too."""
+        self.write("slow:a rate=1")
+        with self.daemon() as d:
+            body = b'{"prompt":"hello","max_tokens":1}'
+            head = (b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\n"
+                    b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body))
+            early = d.connect()
+            self.addCleanup(early.close)
+            early.sendall(head + b"\r\n" + body[:5])
+            d.wait_metric("ssmd_open_connections", lambda n: n >= 1)
+            self.assertEqual(d.complete(max_tokens=60, headers=bearer("a"))[0], 200)
+            early.sendall(body[5:])
+            wire.read_until(early, b"HTTP/1.1 429 ")
+            late = d.connect()
+            self.addCleanup(late.close)
+            late.sendall(head + b"Expect: 100-continue\r\n\r\n")
+            wire.read_until(late, b"HTTP/1.1 429 ")
+
     def test_rate_counts_what_is_generated(self):
         self.write("slow:a rate=1")
         with self.daemon() as d:
