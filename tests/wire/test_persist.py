@@ -388,7 +388,8 @@ class Bounds(Case):
                     self.assertEqual(answer["state"]["saved"]["name"], "a%d" % i)
                     self.assertLessEqual(self.bytes_there(), quota)
                 self.assertEqual(len(json.loads(d.call("GET", "/v1/states")[2])["data"]), 3)
-                self.assertEqual(self.save(d, "a3", 20)[0], 413)
+                error = self.save(d, "a3", 20)[1]["state"]["error"]
+                self.assertEqual(error["code"], "state_quota_exceeded")
                 self.settled()
                 self.assertLessEqual(self.bytes_there(), quota)
                 self.idle(d)
