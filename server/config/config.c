@@ -149,7 +149,7 @@ static const struct option_row rows[] = {
      "a loop this late ends the process, a step is not ready; 0: off"},
 
     {"api_keys_file", TEXT(api_keys_file, 0, 4000), "", ACCESS, "FILE",
-     "file of tenant:key lines with their limits; without keys none is required"},
+     "file of tenant:key lines with limits; without keys none is required"},
     {"api_key", SECRET(api_key, 1000), "", ACCESS, "KEY",
      "one more key; prefer SSMD_API_KEY: flags show in ps"},
     {"cors_allow_origins", LIST(cors_allow_origins, 1000), "", ACCESS, "A,B",
