@@ -55,6 +55,7 @@ struct config {
     const char *host;
     int port;            /* 0 = any free port (printed in the "listening" log line) */
     int max_connections; /* 0 = min(10000, RLIMIT_NOFILE - 64) */
+    int connections_per_address; /* 0 = no limit */
     size_t max_body_bytes, max_header_bytes, max_uri_bytes;
     size_t
         request_bytes; /* of all requests before admission; 0 = by the process's limit */

@@ -1,119 +1,154 @@
-/* Header checks and percent-decoding. Pure.
+/* One byte at a time through what is not content.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/framing.h"
 
-#include <string.h>
-#include <strings.h>
+enum { MAX_CHUNK_LINE = 256, MAX_TRAILERS = 8192, MAX_SIZE_BITS = 60 };
 
-static bool token_char(unsigned char c)
+void framing_open(struct framing *f, bool chunked, uint64_t content_length)
 {
-    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-        return true;
-    return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
-}
-
-static bool is_token(const struct http_header *h)
-{
-    for (size_t i = 0; i < h->name_len; i++)
-        if (!token_char((unsigned char)h->name[i]))
-            return false;
-    return h->name_len > 0;
-}
-
-static bool plain_value(const struct http_header *h)
-{
-    for (size_t i = 0; i < h->value_len; i++) {
-        unsigned char c = (unsigned char)h->value[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
-
-static bool named(const struct http_header *h, const char *name)
-{
-    return h->name_len == strlen(name) && strncasecmp(h->name, name, h->name_len) == 0;
-}
-
-/* The library ends values at the first NUL. A header's bytes and what follows are apart
- * by its line end (one or two bytes, zeroed by the library), before the block's end by
- * two of them; more, or anything else in between, was hidden behind a NUL. */
-static bool hides_bytes(const struct http_header *h, const char *next, int max_gap)
-{
-    const char *stop = h->value + h->value_len;
-    const char *p = stop;
-    while (p < next && *p == '\0')
-        p++;
-    return p != next || next - stop > max_gap;
-}
-
-struct seen {
-    int lengths, codings, hosts;
-};
-
-static int check_one(const struct http_header *h, struct seen *seen, struct err *err)
-{
-    if (!is_token(h))
-        return err_set(err, ERR_ARGUMENT, "a header's name is not a token");
-    if (!plain_value(h))
-        return err_set(err, ERR_ARGUMENT, "a header's value has a control character");
-    seen->hosts += named(h, "host");
-    seen->lengths += named(h, "content-length");
-    if (!named(h, "transfer-encoding"))
-        return 0;
-    seen->codings++;
-    if (h->value_len != 7 || strncasecmp(h->value, "chunked", 7) != 0)
-        return err_set(err, ERR_ARGUMENT, "Transfer-Encoding may only be chunked");
-    return 0;
-}
-
-int framing_check(const struct http_header *headers, size_t n, const char *end,
-                  struct err *err)
-{
-    struct seen seen = {0};
-    for (size_t i = 0; i < n; i++) {
-        int rc = check_one(&headers[i], &seen, err);
-        if (rc)
-            return rc;
-        bool last = i + 1 == n;
-        const char *next = last ? end : headers[i + 1].name;
-        if (end && hides_bytes(&headers[i], next, last ? 4 : 2))
-            return err_set(err, ERR_ARGUMENT, "a header has a NUL or a folded line");
-    }
-    if (seen.lengths > 1)
-        return err_set(err, ERR_ARGUMENT, "more than one Content-Length");
-    if (seen.codings > 1)
-        return err_set(err, ERR_ARGUMENT, "more than one Transfer-Encoding");
-    if (seen.hosts > 1)
-        return err_set(err, ERR_ARGUMENT, "more than one Host");
-    if (seen.lengths && seen.codings)
-        return err_set(err, ERR_ARGUMENT, "Content-Length beside Transfer-Encoding");
-    return 0;
+    *f = (struct framing){.chunked = chunked, .left = chunked ? 0 : content_length};
+    if (chunked)
+        f->place = FRAMING_SIZE;
+    else if (content_length == 0)
+        f->place = FRAMING_DONE;
 }
 
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-ssize_t framing_unescape(const char *from, size_t len, char *to)
+static int bad_chunk(struct err *err)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)from[i];
-        if (c == '%') {
-            if (i + 2 >= len || hex(from[i + 1]) < 0 || hex(from[i + 2]) < 0)
-                return -1;
-            c = (unsigned char)(hex(from[i + 1]) * 16 + hex(from[i + 2]));
-            i += 2;
-        }
-        if (c < 0x20 || c == 0x7f)
-            return -1;
-        to[n++] = (char)c;
+    return err_set(err, ERR_ARGUMENT, "the body is not well chunked");
+}
+
+/* The chunk's line has ended. */
+static void enter_chunk(struct framing *f)
+{
+    f->place = f->left ? FRAMING_CONTENT : FRAMING_TRAILERS;
+    f->line = f->column = 0;
+    f->cr = false;
+}
+
+/* A line feed ends the line; a carriage return stands before one only. */
+static int end_of_line(struct framing *f, char c, struct err *err)
+{
+    if (c == '\n')
+        return 1;
+    if (f->cr || c != '\r')
+        return bad_chunk(err);
+    f->cr = true;
+    return 0;
+}
+
+static int take_size(struct framing *f, char c, struct err *err)
+{
+    int digit = hex(c);
+    if (digit >= 0 && !f->cr) {
+        if (f->left >> (MAX_SIZE_BITS - 4))
+            return err_set(err, ERR_TOO_LARGE, "a chunk's size is beyond any limit");
+        f->left = f->left << 4 | (unsigned)digit;
+        return 0;
     }
-    return (ssize_t)n;
+    if (f->line == 1) /* no digit at all */
+        return bad_chunk(err);
+    if (!f->cr && (c == ';' || c == ' ' || c == '\t')) {
+        f->place = FRAMING_EXTENSION;
+        return 0;
+    }
+    int rc = end_of_line(f, c, err);
+    if (rc > 0)
+        enter_chunk(f);
+    return rc < 0 ? rc : 0;
+}
+
+static int take_extension(struct framing *f, char c, struct err *err)
+{
+    if (c == '\n') {
+        enter_chunk(f);
+        return 0;
+    }
+    if (f->cr || (unsigned char)c == 0x7f ||
+        ((unsigned char)c < 0x20 && c != '\t' && c != '\r'))
+        return bad_chunk(err);
+    f->cr = c == '\r';
+    return 0;
+}
+
+static int take_chunk_end(struct framing *f, char c, struct err *err)
+{
+    int rc = end_of_line(f, c, err);
+    if (rc > 0) {
+        f->place = FRAMING_SIZE;
+        f->line = 0;
+        f->cr = false;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* Trailers are dropped; an empty line ends them and the body. */
+static int take_trailer(struct framing *f, char c, struct err *err)
+{
+    if (c == '\n') {
+        if (f->column == 0)
+            f->place = FRAMING_DONE;
+        f->column = 0;
+        f->cr = false;
+        return 0;
+    }
+    if (f->cr)
+        return bad_chunk(err);
+    f->cr = c == '\r';
+    f->column += c != '\r';
+    return 0;
+}
+
+static int take(struct framing *f, char c, struct err *err)
+{
+    f->line++;
+    if (f->place == FRAMING_TRAILERS) {
+        if (f->line > MAX_TRAILERS)
+            return err_set(err, ERR_HEADERS, "the trailers have more than %d bytes",
+                           MAX_TRAILERS);
+        return take_trailer(f, c, err);
+    }
+    if (f->line > MAX_CHUNK_LINE)
+        return err_set(err, ERR_ARGUMENT, "a chunk's line has more than %d bytes",
+                       MAX_CHUNK_LINE);
+    if (f->place == FRAMING_SIZE)
+        return take_size(f, c, err);
+    return f->place == FRAMING_EXTENSION ? take_extension(f, c, err)
+                                         : take_chunk_end(f, c, err);
+}
+
+ssize_t framing_read(struct framing *f, const char *data, size_t len, struct err *err)
+{
+    size_t i = 0;
+    while (i < len && f->place != FRAMING_CONTENT && f->place != FRAMING_DONE) {
+        int rc = take(f, data[i++], err);
+        if (rc)
+            return rc;
+    }
+    return (ssize_t)i;
+}
+
+size_t framing_content(const struct framing *f, size_t len)
+{
+    if (f->place != FRAMING_CONTENT)
+        return 0;
+    return f->left < len ? (size_t)f->left : len;
+}
+
+void framing_took(struct framing *f, size_t bytes)
+{
+    f->left -= bytes;
+    if (f->left > 0)
+        return;
+    f->place = f->chunked ? FRAMING_CHUNK_END : FRAMING_DONE;
+    f->line = 0;
+    f->cr = false;
 }

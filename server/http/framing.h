@@ -1,9 +1,10 @@
 /*
- * What a request's header fields may look like beyond what the HTTP library checks. Pure
- * functions; any thread. Refuses what lets two parties see two different requests in the
- * same bytes: a name that is no token (space before the colon), two Content-Length, two
- * Host, Content-Length beside Transfer-Encoding, codings other than chunked, NUL in a
- * value.
+ * The framing of a request's body: by length, or chunked (RFC 9112, sections 6 and 7.1).
+ *
+ * The caller alternates: framing_read reads framing and says by `left` how many bytes of
+ * content come next; framing_took counts those that were used. What is not content is
+ * bounded: a chunk's line and all trailers have a limit, so that bytes which are progress
+ * of nothing end the request. Pure functions; any thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,15 +12,47 @@
 #define SERVER_HTTP_FRAMING_H
 
 #include "engine/base/err.h"
-#include "server/http/http.h"
 
-/* ERR_ARGUMENT with the reason. `end` is one past the last byte of the header block that
- * the headers point into; NULL skips the check for hidden bytes between them. */
-int framing_check(const struct http_header *headers, size_t n, const char *end,
-                  struct err *err);
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-/* Decodes %XX in a path; `to` has room for len bytes. Answers the
- * decoded length, or -1 for a broken escape or a control character, NUL included. */
-ssize_t framing_unescape(const char *from, size_t len, char *to);
+enum framing_place {
+    FRAMING_CONTENT,   /* `left` bytes of it come next */
+    FRAMING_SIZE,      /* in a chunk's size */
+    FRAMING_EXTENSION, /* behind it, on the same line */
+    FRAMING_CHUNK_END, /* in the line end behind a chunk */
+    FRAMING_TRAILERS,
+    FRAMING_DONE
+};
+
+struct framing {
+    enum framing_place place;
+    bool chunked;
+    bool cr;         /* the last byte was a carriage return */
+    unsigned line;   /* bytes of this chunk's line, or of the trailers, so far */
+    unsigned column; /* bytes of this trailer */
+    uint64_t left;   /* content; in FRAMING_SIZE the size so far */
+};
+
+/* content_length is unused when chunked. */
+void framing_open(struct framing *f, bool chunked, uint64_t content_length);
+
+/* Reads framing from data up to the next content: how many bytes it took, or -code:
+ * ERR_ARGUMENT for a bad chunk, ERR_TOO_LARGE for a size beyond 60 bits, ERR_HEADERS for
+ * long trailers. */
+ssize_t framing_read(struct framing *f, const char *data, size_t len, struct err *err);
+
+/* How many bytes of content come next, at most len. */
+size_t framing_content(const struct framing *f, size_t len);
+
+/* Counts content that was used. */
+void framing_took(struct framing *f, size_t bytes);
+
+static inline bool framing_done(const struct framing *f)
+{
+    return f->place == FRAMING_DONE;
+}
 
 #endif

@@ -55,7 +55,7 @@ static int step_metrics(struct conn *c, struct err *err)
     struct metrics_now now = {
         .running = server->model.admit.running,
         .waiting = server->model.admit.waiting,
-        .connections = http_connections(server->http),
+        .http = http_counts(server->http),
         .ready = server_ready(server, NULL) == 0,
         .draining = server->phase >= SERVER_GRACE,
         .vllm_names = server->cfg->metrics_alias == CONFIG_ALIAS_VLLM,

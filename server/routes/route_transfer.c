@@ -202,7 +202,7 @@ static void wrote(struct task *task)
     if (rc == 0 && full(c->priv))
         rc = hand_over(c, &err);
     if (rc)
-        conn_refuse(c, &err);
+        conn_fail(c, &err);
     http_wake(c->call);
 }
 
@@ -223,7 +223,7 @@ static ssize_t take(struct conn *c, const char *data, size_t len)
     struct err err;
     size_t taken = 0;
     if (!t->has_buffers && take_buffers(c, &err)) {
-        conn_refuse(c, &err);
+        conn_fail(c, &err);
         return (ssize_t)len;
     }
     while (taken < len && !(full(t) && c->task.active)) {

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-static const uint64_t DISCARD_BYTES = 64u << 20;
-
 /* ---- faults ----------------------------------------------------------------- */
 
 void conn_log_fault(const struct conn *c, const struct err *err)
@@ -126,42 +124,29 @@ static int collect(struct conn *c, const char *data, size_t len, struct err *err
     return rc;
 }
 
-void conn_refuse(struct conn *c, const struct err *err)
-{
-    c->refused = true;
-    c->refused_at = c->body_bytes;
-    c->refused_ns = server_now();
-    c->fault = *err;
-    conn_drop_body(c);
-}
-
 static int check_head(struct conn *c, struct err *err)
 {
     int rc = request_head_check(c, err);
     return rc == 0 && c->ops->accept ? c->ops->accept(c, err) : rc;
 }
 
-static void head(void *owner, const struct err *fault)
+static void head(void *owner)
 {
     struct conn *c = owner;
     struct err err;
     take_id(c);
     request_head_client(c);
-    if (fault) {
-        conn_refuse(c, fault);
-        c->fault.code = ERR_ARGUMENT;
-        reply_error(c, &c->fault);
-        return;
-    }
-    if (check_head(c, &err) == 0) {
-        c->step = c->ops->steps;
-        return;
-    }
-    conn_refuse(c, &err);
-    if (c->call->expects_continue && c->call->has_body) {
-        http_refuse_now(c->call); /* the client waits for leave to send: say no */
+    if (check_head(c, &err))
         conn_fail(c, &err);
-    }
+    else
+        c->step = c->ops->steps;
+}
+
+static void fault(void *owner, const struct err *err)
+{
+    struct conn *c = owner;
+    conn_drop_body(c);
+    conn_fail(c, err);
 }
 
 /* ---- the body and the steps ------------------------------------------------- */
@@ -171,60 +156,34 @@ bool conn_uploads(const struct conn *c)
     return c->ops->body == BODY_OBJECT && c->priv;
 }
 
-static ssize_t discard(struct conn *c, size_t len)
+/* The body is not wanted: what it held is given back, and the rest is dropped. */
+static ssize_t refuse(struct conn *c, size_t len, const struct err *err)
 {
-    c->body_bytes += len;
-    if (c->body_bytes - c->refused_at <= DISCARD_BYTES)
-        return (ssize_t)len;
-    if (!c->replied)
-        reply_abort(c, &c->fault);
-    return -1;
-}
-
-static ssize_t upload(struct conn *c, const char *data, size_t len)
-{
-    struct err err;
-    if (c->body_bytes + len > request_head_body_limit(c)) {
-        request_head_too_large(c, &err);
-        conn_refuse(c, &err);
-        return discard(c, len);
-    }
-    ssize_t n = c->ops->take(c, data, len);
-    c->body_bytes += n > 0 ? (uint64_t)n : 0;
-    return n;
+    conn_drop_body(c);
+    conn_fail(c, err);
+    return (ssize_t)len;
 }
 
 static ssize_t body(void *owner, const char *data, size_t len)
 {
     struct conn *c = owner;
     struct err err;
-    if (c->refused || c->replied)
-        return discard(c, len);
-    if (conn_uploads(c))
-        return upload(c, data, len);
-    c->body_bytes += len;
-    if (c->body_bytes > request_head_body_limit(c)) {
+    if (c->body_bytes + len > request_head_body_limit(c)) {
         request_head_too_large(c, &err);
-        conn_refuse(c, &err);
-        return (ssize_t)len;
+        return refuse(c, len, &err);
     }
-    if (c->ops->body == BODY_NONE)
-        return (ssize_t)len;
-    if (collect(c, data, len, &err))
-        conn_refuse(c, &err);
-    return (ssize_t)len;
+    ssize_t n = conn_uploads(c) ? c->ops->take(c, data, len) : (ssize_t)len;
+    c->body_bytes += n > 0 ? (uint64_t)n : 0;
+    if (c->ops->body == BODY_JSON && collect(c, data, len, &err))
+        return refuse(c, len, &err);
+    return n;
 }
 
 static void end(void *owner)
 {
     struct conn *c = owner;
     c->whole = true;
-    if (c->replied)
-        return;
-    if (c->refused)
-        conn_fail(c, &c->fault);
-    else
-        conn_advance(c);
+    conn_advance(c);
 }
 
 void conn_advance(struct conn *c)
@@ -290,8 +249,8 @@ static void *begin(void *arg, struct http_call *call)
     c->call = call;
     c->ops = &none;
     c->tenant = &server->tenants.anyone;
-    c->began_ns = server_now();
-    address_of_peer(&c->client, call->sock->fd);
+    c->began_ns = call->began_ns;
+    c->client = call->peer;
     c->route.label = route_labels() - 1;
     draw_id(c);
     list_push(&server->conns, &c->at);
@@ -307,11 +266,6 @@ static ssize_t read_answer(void *owner, char *to, size_t max)
 static void done(void *owner, bool sent)
 {
     struct conn *c = owner;
-    if (!c->replied && c->call->status) { /* the library has refused it by itself */
-        c->replied = true;
-        c->status = (int)c->call->status;
-        metrics_http(&c->server->metrics, c->route.label, c->status);
-    }
     c->call = NULL;
     c->sent = sent;
     task_cancel(&c->task);
@@ -343,6 +297,7 @@ void conn_release(struct conn *c)
 
 const struct http_owner conn_owner = {.begin = begin,
                                       .head = head,
+                                      .fault = fault,
                                       .body = body,
                                       .end = end,
                                       .read = read_answer,

@@ -5,8 +5,7 @@
  * A conn knows no endpoint: what differs is a row of struct route_ops and the route's own
  * `priv`. It lives until HTTP is done with its call, no task of it is active, the engine
  * has answered for each of its jobs and the route lets it go: tasks and jobs borrow from
- * it. A fault at any step ends in conn_fail. The subtle point: a refused request's body
- * is read to its end before the answer, or the client would see a reset instead.
+ * it. A fault at any step ends in conn_fail.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -83,7 +82,6 @@ struct conn {
     struct task task;            /* of whatever step waits for a worker */
     size_t pending;              /* jobs that the engine has not answered for */
 
-    bool refused; /* `fault` is the answer once the body has been read */
     bool whole;   /* the body is in */
     bool replied; /* an answer or a stream's head was sent */
     bool sent;    /* all of the answer */
@@ -93,12 +91,10 @@ struct conn {
     struct stream stream;
 
     int status;
-    int retry_after_s; /* of a refusal; 0: as the queue says */
-    uint64_t began_ns, refused_ns, answered_ns, first_ns; /* first_ns: the first token */
-    uint64_t queue_ns;                                    /* how long its jobs waited */
+    int retry_after_s;                        /* of a refusal; 0: as the queue says */
+    uint64_t began_ns, answered_ns, first_ns; /* first_ns: the first token */
+    uint64_t queue_ns;                        /* how long its jobs waited */
     uint64_t body_bytes, answer_bytes;
-    uint64_t refused_at; /* body_bytes when the request was refused or answered */
-    uint64_t seen_bytes; /* body_bytes at the reaper's last tick */
     struct conn_usage usage;
 };
 
@@ -127,9 +123,6 @@ void conn_log_fault(const struct conn *c, const struct err *err);
 
 /* Sets conn.fault unless there is one: the first fault is the one that is answered. */
 void conn_note_fault(struct conn *c, const struct err *err);
-
-/* The body is read to its end and dropped, then err is the answer. */
-void conn_refuse(struct conn *c, const struct err *err);
 
 /* Ends the jobs of a conn, if it has any. */
 void conn_cancel(struct conn *c, enum finish_reason why);

@@ -13,6 +13,7 @@
 #include "server/serve/watchdog.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct loop {
     struct server server; /* what connections may touch; the rest is private */
     uv_loop_t uv;
     uv_async_t wake;
+    atomic_ullong woken_ns; /* when the wake-up that has not run yet was sent; 0: none */
     uv_timer_t tick;
     uv_signal_t signals[N_SIGNALS];
     bool handles_open;
@@ -109,7 +111,7 @@ static bool busy(const struct loop *l, uint64_t now_ns)
          n = n->next) {
         const struct conn *c = LIST_OF(n, struct conn, at);
         bool young = (double)(now_ns - c->began_ns) / 1e9 < ARRIVAL_SECONDS;
-        if (c->whole || conn_uploads(c) || young)
+        if (c->whole || c->replied || conn_uploads(c) || young)
             return true;
     }
     return false;
@@ -189,6 +191,10 @@ static void drain(struct loop *l)
 static void on_wake(uv_async_t *a)
 {
     struct loop *l = a->data;
+    uint64_t woken_ns = atomic_exchange(&l->woken_ns, 0);
+    if (woken_ns)
+        metrics_time(&l->server.metrics, TIMING_LOOP_DELAY,
+                     (double)(server_now() - woken_ns) / 1e9);
     if (l->server.phase == SERVER_OVER)
         return;
     switch (bridge_state(l->server.model.bridge, &l->fault)) {
@@ -232,7 +238,10 @@ static void on_tick(uv_timer_t *t)
 
 static void notify(void *arg) /* any thread */
 {
-    uv_async_send(&((struct loop *)arg)->wake);
+    struct loop *l = arg;
+    unsigned long long none = 0;
+    atomic_compare_exchange_strong(&l->woken_ns, &none, server_now());
+    uv_async_send(&l->wake);
 }
 
 /* Who has words for the state directory has an account there from now on. */
@@ -310,12 +319,18 @@ static int open_http(struct loop *l, struct err *err)
     int n = max_connections(l->server.cfg, err);
     if (n < 0)
         return n;
-    struct http_options o = {.host = l->server.cfg->host,
-                             .port = l->server.cfg->port,
-                             .max_connections = n,
-                             .keepalive_idle_s = l->server.cfg->keepalive_idle_s,
-                             .owner = &conn_owner,
-                             .owner_arg = &l->server};
+    struct http_options o = {
+        .host = l->server.cfg->host,
+        .port = l->server.cfg->port,
+        .max_connections = n,
+        .per_address = l->server.cfg->connections_per_address,
+        .trusted = &l->server.trusted,
+        .limits = {l->server.cfg->max_uri_bytes, l->server.cfg->max_header_bytes},
+        .keepalive_idle_s = l->server.cfg->keepalive_idle_s,
+        .head_timeout_s = l->server.cfg->body_timeout_s,
+        .budget = &l->server.budget,
+        .owner = &conn_owner,
+        .owner_arg = &l->server};
     return http_open(&l->server.http, &l->uv, &o, err);
 }
 

@@ -22,7 +22,7 @@ static const double bounds[METRICS_BOUNDS] = {
 static const char *const reasons[FINISH_N] = {"stop",    "length", "abort",
                                               "timeout", "error",  "drain"};
 static const char *const rejections[REJECTED_N] = {
-    "queue_full", "queue_timeout", "memory", "loading",
+    "queue_full", "queue_timeout", "memory", "connections", "loading",
     "draining",   "engine",        "rate",   "running"};
 static const char *const lost[ENGINE_MISS_N] = {
     [ENGINE_MISS_NO_CHECKPOINT] = "no_checkpoint",
@@ -50,6 +50,9 @@ static const struct {
                       "From submission to admission by the engine."},
     [TIMING_PREFILL] = {"ssmd_prefill_seconds", "From admission to the prompt's end."},
     [TIMING_DECODE] = {"ssmd_decode_seconds", "From the prompt's end to the last token."},
+    [TIMING_LOOP_DELAY] =
+        {"ssmd_loop_delay_seconds",
+         "From the engine's wake-up of the event loop to its callback."},
 };
 
 /* ---- counting --------------------------------------------------------------- */
@@ -285,6 +288,16 @@ static void write_info(const struct metrics_now *now, struct buf *out)
     label(out, "compiler", __VERSION__, "} 1\n");
 }
 
+static void write_sockets(const struct http_counts *h, struct buf *out)
+{
+    gauge(out, "ssmd_open_connections", "Client sockets.", h->connections);
+    counter(out, "ssmd_refused_connections_total",
+            "Connections that were ended unanswered to make room, or for lack of it.",
+            (double)h->refused_connections);
+    counter(out, "ssmd_http_library_refusals_total",
+            "Answers that the HTTP library gave by itself.", (double)h->library_refusals);
+}
+
 static void write_gauges(const struct metrics_now *now, struct buf *out)
 {
     const struct engine_info *i = now->info;
@@ -304,7 +317,7 @@ static void write_gauges(const struct metrics_now *now, struct buf *out)
           "1 when the model is loaded, the engine steps and no drain has begun.",
           now->ready);
     gauge(out, "ssmd_draining", "1 after SIGTERM.", now->draining);
-    gauge(out, "ssmd_open_connections", "Client sockets.", now->connections);
+    write_sockets(&now->http, out);
     gauge(out, "ssmd_stream_buffer_bytes", "Bytes that clients have not read yet.",
           (double)now->stream_buffer_bytes);
     gauge(out, "ssmd_request_bytes_used", "Bytes that requests hold before admission.",

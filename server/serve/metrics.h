@@ -11,6 +11,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/engine.h"
+#include "server/http/http.h"
 #include "server/serve/bridge.h"
 #include "server/serve/process.h"
 #include "server/storage/ledger.h"
@@ -24,6 +25,7 @@ enum metrics_rejected {
     REJECTED_QUEUE_FULL,
     REJECTED_QUEUE_TIMEOUT,
     REJECTED_MEMORY,
+    REJECTED_CONNECTIONS,
     REJECTED_LOADING,
     REJECTED_DRAINING,
     REJECTED_ENGINE,
@@ -42,6 +44,7 @@ enum metrics_timing {
     TIMING_QUEUE,
     TIMING_PREFILL,
     TIMING_DECODE,
+    TIMING_LOOP_DELAY,
     TIMING_N
 };
 
@@ -62,7 +65,8 @@ struct metrics { /* zeroed = nothing counted */
 
 /* What is true at the moment of a scrape. */
 struct metrics_now {
-    int running, waiting, connections;
+    int running, waiting;
+    struct http_counts http;
     bool ready, draining, vllm_names;
     uint64_t stream_buffer_bytes, request_bytes_used, request_bytes_limit;
     const char *served_name;

@@ -1,7 +1,6 @@
 /*
- * Deadlines and hang-ups. A sleeping socket is in no event set, so all sockets with work
- * on them are polled, many in one call; a client that shut down its sending side counts
- * as gone.
+ * Deadlines and hang-ups. A client that shut down its sending side counts as gone while
+ * its request is worked on.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,12 +8,8 @@
 
 #include "api/sse.h"
 #include "server/serve/conn.h"
-#include "server/serve/reply.h"
 
-#include <poll.h>
-
-enum { POLL_BATCH = 256 };
-static const double DISCARD_SECONDS = 5, OBJECT_BYTES_S = 64 * 1024; /* at the least */
+static const double OBJECT_BYTES_S = 64 * 1024; /* at the least */
 
 /* ---- requests, and objects, that do not become whole -------------------------- */
 
@@ -30,72 +25,17 @@ static void check_arrival(struct conn *c, uint64_t now_ns)
     double limit_s =
         conn_uploads(c) ? reaper_object_seconds(cfg, c->body_bytes) : cfg->body_timeout_s;
     struct err err;
-    if (c->whole || c->replied || !c->call)
+    if (c->whole || c->replied || !c->call ||
+        !server_expired(c->began_ns, now_ns, limit_s))
         return;
-    if (c->refused) {
-        if (server_expired(c->refused_ns, now_ns, DISCARD_SECONDS))
-            reply_abort(c, &c->fault);
-    } else if (server_expired(c->began_ns, now_ns, limit_s)) {
-        err_set(&err, ERR_TIMEOUT, "the request was not complete within %g seconds",
-                limit_s);
-        reply_abort(c, &err);
-    }
+    err_set(&err, ERR_TIMEOUT, "the request was not complete within %g seconds", limit_s);
+    conn_fail(c, &err);
 }
 
-struct sweep {
-    struct server *server;
-    uint64_t now_ns;
-};
-
-/* A request line that never ends is not seen as a call. */
-static void check_sock(void *arg, struct http_sock *sock)
+static void check_gone(struct conn *c)
 {
-    const struct sweep *s = arg;
-    const struct config *cfg = s->server->cfg;
-    if (!sock->call && cfg->body_timeout_s > 0 && cfg->keepalive_idle_s > 0 &&
-        server_expired(sock->idle_ns, s->now_ns,
-                       cfg->keepalive_idle_s + cfg->body_timeout_s))
-        http_shut(sock, "", 0);
-}
-
-/* ---- clients that left ------------------------------------------------------ */
-
-static void poll_batch(struct conn **conns, struct pollfd *fds, nfds_t n)
-{
-    if (n == 0 || poll(fds, n, 0) <= 0)
-        return;
-    for (nfds_t i = 0; i < n; i++)
-        if (fds[i].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL))
-            http_cut(conns[i]->call);
-}
-
-/* A client that closes in the middle of an upload may do so unnoticed: its last bytes and
- * its end come as one event, of which the library reads the bytes only. */
-static bool halted(struct conn *c)
-{
-    bool moved = c->body_bytes != c->seen_bytes;
-    c->seen_bytes = c->body_bytes;
-    return conn_uploads(c) && !c->whole && !moved && !c->task.active;
-}
-
-static void find_gone(struct server *server)
-{
-    struct conn *conns[POLL_BATCH];
-    struct pollfd fds[POLL_BATCH];
-    nfds_t n = 0;
-    for (struct list *at = server->conns.next; at != &server->conns; at = at->next) {
-        struct conn *c = LIST_OF(at, struct conn, at);
-        bool busy = c->whole && (c->task.active || c->pending);
-        if (!c->call || !(busy || halted(c)))
-            continue;
-        conns[n] = c;
-        fds[n++] = (struct pollfd){.fd = c->call->sock->fd, .events = POLLRDHUP};
-        if (n == POLL_BATCH) {
-            poll_batch(conns, fds, n);
-            n = 0;
-        }
-    }
-    poll_batch(conns, fds, n);
+    if (c->call && c->call->left && c->whole && (c->task.active || c->pending))
+        http_cut(c->call);
 }
 
 /* ---- requests under way ----------------------------------------------------- */
@@ -127,7 +67,7 @@ void reaper_tick(struct server *server, uint64_t now_ns)
         if (c->priv && c->ops->tick)
             c->ops->tick(c, now_ns);
         check_stream(c, now_ns);
+        check_gone(c);
     }
-    find_gone(server);
-    http_each_sock(server->http, check_sock, &(struct sweep){server, now_ns});
+    http_tick(server->http, now_ns);
 }

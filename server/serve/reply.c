@@ -46,7 +46,6 @@ void reply_send(struct conn *c, struct http_reply *r)
     c->status = r->status;
     c->answered_ns = server_now();
     c->answer_bytes = r->body.len;
-    c->refused_at = c->body_bytes;
     metrics_http(&c->server->metrics, c->route.label, r->status);
     if (!c->call) {
         buf_free(&r->body);
@@ -54,8 +53,7 @@ void reply_send(struct conn *c, struct http_reply *r)
     }
     http_field(r, "X-Request-Id", c->request_id);
     add_cors(c, r);
-    if (c->server->phase >= SERVER_GRACE)
-        http_field(r, "Connection", "close");
+    r->close = r->close || c->server->phase >= SERVER_GRACE;
     http_reply(c->call, r);
 }
 
@@ -119,34 +117,7 @@ void reply_error(struct conn *c, const struct err *err)
 {
     struct refusal f;
     put_refusal(c, err, &f);
-    if (problem_of(err->code)->close && c->server->phase < SERVER_GRACE)
-        http_field(&f.reply, "Connection", "close");
+    f.reply.close = problem_of(err->code)->close;
     reply_send(c, &f.reply);
     buf_free(&f.allow);
-}
-
-void reply_abort(struct conn *c, const struct err *err)
-{
-    struct refusal f;
-    struct buf out = {0};
-    put_refusal(c, err, &f);
-    struct http_reply *r = &f.reply;
-    http_field(r, "Connection", "close");
-    http_field(r, "X-Request-Id", c->request_id);
-    add_cors(c, r);
-    buf_printf(&out, "HTTP/1.1 %d %s\r\n", r->status, http_phrase(r->status));
-    for (size_t i = 0; i < r->n_fields; i++)
-        buf_printf(&out, "%s: %s\r\n", r->fields[i].name, r->fields[i].value);
-    buf_printf(&out, "Content-Length: %zu\r\n\r\n", r->body.len);
-    buf_put(&out, r->body.data, r->body.len);
-    c->replied = true;
-    c->status = r->status;
-    c->server->metrics.states_rejected += err->code == ERR_CONFLICT;
-    metrics_http(&c->server->metrics, c->route.label, r->status);
-    bool whole = !out.failed && !r->body.failed;
-    http_shut(c->call->sock, whole ? out.data : "", whole ? out.len : 0);
-    http_cut(c->call);
-    buf_free(&r->body);
-    buf_free(&f.allow);
-    buf_free(&out);
 }

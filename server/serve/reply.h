@@ -23,8 +23,4 @@ void reply_stream(struct conn *c, struct http_reply *r);
 /* The status and JSON body of an error. */
 void reply_error(struct conn *c, const struct err *err);
 
-/* Writes err straight onto the socket of a request that does not become whole, and closes
- * it. */
-void reply_abort(struct conn *c, const struct err *err);
-
 #endif

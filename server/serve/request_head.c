@@ -8,26 +8,27 @@
 #include <string.h>
 #include <strings.h>
 
-static int check_sizes(struct conn *c, struct err *err)
+/* Beyond max_connections, or what one address may have. */
+static int check_rank(struct conn *c, struct err *err)
 {
-    const struct config *cfg = c->server->cfg;
-    if (c->call->target_len > cfg->max_uri_bytes)
-        return err_set(err, ERR_URI, "the URI has %zu bytes, the limit is %zu",
-                       c->call->target_len, cfg->max_uri_bytes);
-    if (c->call->header_bytes > cfg->max_header_bytes + c->call->target_len)
-        return err_set(
-            err, ERR_HEADERS, "the header block has %zu bytes, the limit is %zu",
-            c->call->header_bytes - c->call->target_len, cfg->max_header_bytes);
-    return 0;
+    bool excess = c->call->rank == HTTP_EXCESS;
+    if (c->route.open && !excess)
+        return 0;
+    if (c->call->rank == HTTP_ORDINARY)
+        return conn_charge(c, 0, err); /* nothing new once the budget is used up */
+    c->server->metrics.rejected[REJECTED_CONNECTIONS]++;
+    return excess ? err_set(err, ERR_BUSY, "too many connections from this address")
+                  : err_set(err, ERR_UNAVAILABLE, "too many connections");
 }
 
 static int check_route(struct conn *c, struct err *err)
 {
-    c->path = mem_alloc(c->call->target_len + 1);
+    const struct head *head = &c->call->head;
+    c->path = mem_alloc(head->target_len + 1);
     if (!c->path)
         return err_set(err, ERR_MEMORY, "out of memory");
-    int rc = route_find(&c->route, c->call->method, c->call->target, c->call->target_len,
-                        c->path, err);
+    int rc =
+        route_find(&c->route, head->method, head->target, head->target_len, c->path, err);
     if (rc == 0)
         c->ops = c->server->routes(&c->route);
     return rc;
@@ -59,10 +60,18 @@ static int check_media(struct conn *c, struct err *err)
 {
     if (c->ops->body == BODY_NONE)
         return 0;
-    const struct http_header *coding = http_header(c->call, "content-encoding");
-    if (coding && strcasecmp(coding->value, "identity") != 0)
-        return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
-    const struct http_header *type = http_header(c->call, "content-type");
+    const struct head *head = &c->call->head;
+    int types = 0;
+    for (size_t i = 0; i < head->n_headers; i++) {
+        const struct http_header *h = &head->headers[i];
+        types += strcasecmp(h->name, "content-type") == 0;
+        if (strcasecmp(h->name, "content-encoding") == 0 &&
+            strcasecmp(h->value, "identity") != 0)
+            return err_set(err, ERR_MEDIA, "Content-Encoding is not supported");
+    }
+    if (types > 1)
+        return err_set(err, ERR_MEDIA, "more than one Content-Type");
+    const struct http_header *type = head_header(head, "content-type");
     if (c->ops->body == BODY_JSON && !is_json(type))
         return err_set(err, ERR_MEDIA,
                        "Content-Type must be application/json, not %.100s",
@@ -91,8 +100,7 @@ static int check_own(struct conn *c, struct err *err)
 
 static int check_length(struct conn *c, struct err *err)
 {
-    uint64_t n = c->call->content_length;
-    return n != UINT64_MAX && n > request_head_body_limit(c)
+    return c->call->head.content_length > request_head_body_limit(c)
                ? request_head_too_large(c, err)
                : 0;
 }
@@ -101,10 +109,9 @@ void request_head_client(struct conn *c)
 {
     static const char name[] = "x-forwarded-for";
     const struct address_list *trusted = &c->server->trusted;
-    for (size_t i = c->call->n_headers; i > 0; i--) {
-        const struct http_header *h = &c->call->headers[i - 1];
-        if (h->name_len == sizeof name - 1 &&
-            strncasecmp(h->name, name, h->name_len) == 0 &&
+    for (size_t i = c->call->head.n_headers; i > 0; i--) {
+        const struct http_header *h = &c->call->head.headers[i - 1];
+        if (strcasecmp(h->name, name) == 0 &&
             address_forwarded(&c->client, trusted, h->value, h->value_len))
             return;
     }
@@ -127,7 +134,7 @@ static int check_phase(struct conn *c, struct err *err)
 int request_head_check(struct conn *c, struct err *err)
 {
     static int (*const checks[])(struct conn *, struct err *) = {
-        check_sizes,  check_route, check_key,  check_own,
+        check_route,  check_rank,  check_key,  check_own,
         check_length, check_media, check_phase};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         int rc = checks[i](c, err);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/route.h"
 
-#include "server/http/framing.h"
+#include "server/http/head.h"
 
 #include <string.h>
 #include <strings.h>
@@ -136,7 +136,7 @@ int route_find(struct route *out, const char *method, const char *target, size_t
         return 0;
     }
     find_path(&target, &len);
-    ssize_t n = framing_unescape(target, len, path);
+    ssize_t n = head_unescape(target, len, path);
     if (n < 0)
         return err_set(err, ERR_ARGUMENT,
                        "the path has a broken escape or a control character");

@@ -17,9 +17,10 @@ open_connections stream_buffer_bytes request_bytes_used request_bytes_limit mode
 state_dir_bytes state_dir_objects state_dir_limit_bytes""".split()
 COUNTERS = """http_requests_total requests_finished_total requests_rejected_total
 prompt_tokens_total prompt_tokens_cached_total generation_tokens_total unknown_fields_total
+http_library_refusals_total refused_connections_total
 prefix_lost_tokens_total checkpoints_total state_dir_errors_total""".split()
 HISTOGRAMS = """time_to_first_token_seconds inter_token_seconds request_seconds queue_seconds
-prefill_seconds decode_seconds step_seconds step_rows""".split()
+prefill_seconds decode_seconds step_seconds step_rows loop_delay_seconds""".split()
 
 
 class Metrics(unittest.TestCase):

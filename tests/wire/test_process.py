@@ -288,21 +288,56 @@ class Keys(unittest.TestCase):
 
 
 class Limits(unittest.TestCase):
-    def test_accepting_pauses(self):
-        """Past max_connections nothing spins or breaks; who waits is served later."""
+    def test_idle_connections_make_room(self):
+        """At max_connections the longest idle one ends, and the new one is served."""
         with wire.Daemon("--max-connections", 8) as d:
             held = [d.connect() for _ in range(8)]
-            time.sleep(0.3)
+            d.wait_metric("ssmd_open_connections", lambda v: v == 8)  # the scrape took a place
+            self.assertEqual(held[0].recv(1), b"")
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            for s in held:
+                s.close()
+
+    def test_a_full_server_answers_probes(self):
+        """With a request on every connection: open routes are served, others get 503."""
+        with wire.Daemon("--max-connections", 8, env={"FAKE_STEP_US": "20000"}) as d:
+            held = [d.open_stream(max_tokens=3000) for _ in range(8)]
+            d.wait_metric("ssmd_requests_running", lambda v: v == 8)
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            self.assertEqual(d.call("GET", "/v1/models")[0], 503)
+            self.assertEqual(d.metric('ssmd_requests_rejected_total{reason="connections"}'), 1)
+            self.assertEqual(d.metric("ssmd_requests_running"), 8)
+            for s in held:
+                s.close()
+
+    def test_accepting_pauses(self):
+        """Past the reserve places nothing spins or breaks; who waits is served later."""
+        with wire.Daemon("--max-connections", 8, env={"FAKE_STEP_US": "20000"}) as d:
+            held = [d.open_stream(max_tokens=3000) for _ in range(8)]
+            d.wait_metric("ssmd_requests_running", lambda v: v == 8)
+            silent = [d.connect() for _ in range(16)]  # for a second each
             late = d.connect()
             late.sendall(wire.request("GET", "/livez", extra="Connection: close\r\n"))
-            late.settimeout(0.5)
-            with self.assertRaises(TimeoutError):
-                late.recv(1)
             self.idle(d)
-            for s in held[:4]:
-                s.close()
-            late.settimeout(wire.LIMIT)
             self.assertEqual(wire.statuses(wire.read_all(late)), [200])
+            for s in held + silent:
+                s.close()
+
+    def test_connections_of_one_address(self):
+        with wire.Daemon("--connections-per-address", 4) as d:
+            held = [d.connect() for _ in range(3)]
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            held.append(d.connect())
+            data = d.raw(wire.request("GET", "/livez"))  # the fifth
+            self.assertEqual(wire.statuses(data), [429])
+            self.assertIn(b"too many connections from this address", data)
+            held.pop().close()
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
+            for s in held:
+                s.close()
+        with wire.Daemon("--connections-per-address", 4, "--trusted-peers", "127.0.0.1") as d:
+            held = [d.connect() for _ in range(20)]
+            self.assertEqual(d.call("GET", "/livez")[0], 200)
             for s in held:
                 s.close()
 
