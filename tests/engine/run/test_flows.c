@@ -148,6 +148,51 @@ static void free_slots_cost_nothing(void **state)
     drive_close(&d);
 }
 
+/* Both are charged for their answers alone, once their prompts are cached. */
+static void cached_tokens_cost_nothing(void **state)
+{
+    static const struct guest guests[] = {{"a", .n_prompt = 128, .max_tokens = 4},
+                                          {"b", .n_prompt = 8, .max_tokens = 4}};
+    struct engine_options o = guests_options();
+    struct serving s;
+    (void)state;
+    o.prefix_cache = true;
+    serving_open(&s, guests, 2, &o);
+    serving_closed_loop(&s, (int[]){8, 8}, 400);
+    assert_true(serving_fairness(&s) > 0.98);
+    drive_close(&s.d);
+}
+
+/* A persisted prefix that cannot be read is computed after all. */
+static void what_was_not_loaded_is_charged(void **state)
+{
+    static const struct guest b = {"b", .n_prompt = 4, .max_tokens = 4},
+                              a = {"a", .n_prompt = 4, .max_tokens = 4};
+    struct engine_options o = guests_options();
+    struct engine_request r = {.id = 1,
+                               .ids = guests_ids,
+                               .n_ids = 104,
+                               .tenant = "a",
+                               .persisted_tokens = 100,
+                               .persisted_bytes = 1,
+                               .gen = drive_greedy(4)};
+    struct drive d;
+    struct err err;
+    (void)state;
+    o.max_seqs = 1;
+    o.prefix_cache = true;
+    drive_open(&d, &o);
+    assert_int_equal(engine_submit(d.e, &r, &err), 0);
+    guest_ask(&d, 2, &b);
+    guest_ask(&d, 3, &b);
+    guest_ask(&d, 4, &a);
+    drive_step(&d);
+    engine_lease_release(d.e, drive_state(&d, 1, EVENT_LOAD), false);
+    drive_run(&d);
+    guests_expect_order(&d, (uint64_t[]){1, 2, 3, 4}, 4);
+    drive_close(&d);
+}
+
 /* Who comes late has no credit for what others were served before. */
 static void a_newcomer_begins_beside_the_others(void **state)
 {
@@ -303,6 +348,8 @@ int main(void)
         cmocka_unit_test(asking_one_at_a_time_hides_nothing),
         cmocka_unit_test(one_request_beside_a_thousand),
         cmocka_unit_test(free_slots_cost_nothing),
+        cmocka_unit_test(cached_tokens_cost_nothing),
+        cmocka_unit_test(what_was_not_loaded_is_charged),
         cmocka_unit_test(a_newcomer_begins_beside_the_others),
         cmocka_unit_test(an_empty_queue_forgets),
         cmocka_unit_test(equal_ones_alternate),

@@ -5,20 +5,25 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tests/lib/guests.h"
+#include "tests/lib/warm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-static void open_with_pages(struct drive *d, size_t n_pages)
+static void open_with_pages(struct drive *d, int n_pages, bool prefix_cache)
 {
     struct engine_options o = guests_options();
     drive_open(d, &o);
     const struct engine_info *info = engine_info(d->e);
-    o.memory_bytes = GUESTS_SEQS * info->slot_bytes + n_pages * info->page_bytes;
+    o.memory_bytes = GUESTS_SEQS * info->slot_bytes + (size_t)n_pages * info->page_bytes;
     drive_close(d);
+    if (prefix_cache)
+        o.memory_bytes = warm_bytes(&o, GUESTS_SEQS, n_pages);
+    o.prefix_cache = prefix_cache;
     drive_open(d, &o);
+    assert_int_equal(engine_info(d->e)->n_pages, n_pages);
 }
 
 /* ---- wide requests ------------------------------------------------------------ */
@@ -103,7 +108,7 @@ static void passing_and_keeping_hold_for_pages(void **state)
                                      .max_tokens = GUESTS_PAGE - 1};
     struct drive d;
     (void)state;
-    open_with_pages(&d, 10);
+    open_with_pages(&d, 10, false);
     guest_ask(&d, 1, &half);
     guest_ask(&d, 2, &all);
     guests_step_at(&d, GUESTS_SECOND);
@@ -119,6 +124,36 @@ static void passing_and_keeping_hold_for_pages(void **state)
     drive_run(&d);
     assert_true(guest_ended(&d, 4));
     drive_close(&d);
+}
+
+/* Many that need more pages than are free; with a cache they might need fewer, and each
+ * costs a try. */
+static void many_that_do_not_fit_are_passed(void **state)
+{
+    static const struct guest half = {.n_prompt = GUESTS_PAGE,
+                                      .max_tokens = 4 * GUESTS_PAGE},
+                              one = {.client = 2,
+                                     .n_prompt = 1,
+                                     .max_tokens = GUESTS_PAGE - 1};
+    struct guest large = {
+        .client = 1, .n_prompt = 7 * GUESTS_PAGE, .max_tokens = GUESTS_PAGE};
+    (void)state;
+    for (int cached = 0; cached < 2; cached++) {
+        uint64_t last = cached ? 10 : 40;
+        struct drive d;
+        open_with_pages(&d, 10, cached);
+        guest_ask(&d, 1, &half);
+        guests_step_at(&d, GUESTS_SECOND);
+        for (uint64_t id = 2; id < last; id++) {
+            large.connection = id;
+            guest_ask(&d, id, &large);
+        }
+        guest_ask(&d, last, &one);
+        guests_step_at(&d, GUESTS_SECOND + 1);
+        assert_true(guest_started(&d, last));
+        guests_expect_order(&d, (uint64_t[]){1, last}, 2);
+        drive_close(&d);
+    }
 }
 
 /* It is not its age that puts a request first: turns are kept. */
@@ -194,6 +229,7 @@ int main(void)
         cmocka_unit_test(slots_are_kept_for_a_wide_request_that_has_waited),
         cmocka_unit_test(without_wide_wait_nothing_passes),
         cmocka_unit_test(passing_and_keeping_hold_for_pages),
+        cmocka_unit_test(many_that_do_not_fit_are_passed),
         cmocka_unit_test(an_old_request_does_not_keep_those_before_it_waiting),
         cmocka_unit_test(a_connection_with_many_prompts_leaves_others_their_rows),
         cmocka_unit_test(rows_follow_shares),
