@@ -6,7 +6,7 @@
 
 static const double RATE_SECONDS = 5, /* older rows weigh less than half */
     JOBS = 64;                        /* the same of jobs */
-enum { AHEAD = 4 /* part of the queue that may be on its way to the engine */ };
+enum { AHEAD = 64 }; /* jobs beyond the limit that the engine has to choose among */
 enum { ANSWER_UNKNOWN = 256, RETRY_MIN = 1, RETRY_MAX = 30 };
 static const double SPREAD = 1.2; /* RETRY_MAX / SPREAD is the most before it is spread */
 
@@ -17,7 +17,8 @@ static bool has_room(const struct admit *a, int n)
     if (a->waiting + a->running == 0)
         return true;
     int spare = a->max_seqs > a->seqs ? a->max_seqs - a->seqs : 0;
-    return a->waiting + n <= a->queue_limit + a->queue_limit / AHEAD + spare;
+    int quarter = a->queue_limit / 4, ahead = quarter < AHEAD ? quarter : AHEAD;
+    return a->waiting + n <= a->queue_limit + ahead + spare;
 }
 
 int admit_check(const struct admit *a, int n, struct err *err)

@@ -3,8 +3,9 @@
  *
  * The unit is a job, the engine's request for one prompt. At most queue_limit jobs wait
  * beyond what free sequences will take at once. Which of more give way the engine decides
- * (engine/run/flows.h), so that a quarter more are let through to it; beyond that a
- * request is refused before its prompt is made into tokens.
+ * (engine/run/flows.h), so that a quarter more, at most 64, are let through to it.
+ * Beyond these a request is refused before its body is parsed, and costs the engine
+ * nothing.
  *
  * Retry-After is how long the queue, as it is, will take to drain: its tokens over the
  * rows a second that the engine ran while jobs waited. A job's tokens are its prompt, less

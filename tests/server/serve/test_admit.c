@@ -52,6 +52,22 @@ static void full_counts_free_sequences(void **state)
     assert_int_equal(a.seqs, 0);
 }
 
+/* The engine chooses among some more than the limit. */
+static void some_go_ahead_of_the_limit(void **state)
+{
+    static const int limits[] = {0, 3, 4, 100, 256, 10000},
+                     ahead[] = {0, 0, 1, 25, 64, 64};
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct admit a = {
+            .queue_limit = limits[i], .max_seqs = 1, .running = 1, .seqs = 1};
+        struct err err;
+        assert_int_equal(admit_check(&a, limits[i] + ahead[i], &err), 0);
+        assert_int_equal(admit_check(&a, limits[i] + ahead[i] + 1, &err), -ERR_BUSY);
+        assert_int_equal(a.waiting, 0);
+    }
+}
+
 static void overcommitted_sequences_do_not_shrink_the_queue(void **state)
 {
     (void)state;
@@ -383,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(with_nothing_queued_any_number_is_admitted),
         cmocka_unit_test(full_counts_free_sequences),
+        cmocka_unit_test(some_go_ahead_of_the_limit),
         cmocka_unit_test(overcommitted_sequences_do_not_shrink_the_queue),
         cmocka_unit_test(nothing_measured_is_a_second),
         cmocka_unit_test(a_first_burst_that_drains_in_a_second),
