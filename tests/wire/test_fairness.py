@@ -100,6 +100,19 @@ class Fairness(unittest.TestCase):
             lines = d.events("request", least=4, status=200, stream=False)
             self.assertEqual([x["id"] for x in lines][:2], ["other", "flood-1"])
 
+    def test_who_waits_too_long_costs_nothing(self):
+        """No row of a prompt is computed that is refused for its time in the queue."""
+        with wire.Daemon("--max-seqs", 1, "--queue-timeout", 0.3, "--speculate", "off") as d:
+            first = self.ask(d, "first", max_tokens=3500, stream=True)
+            wire.read_until(first, b"data:")
+            names = "ssmd_step_rows_sum", "ssmd_generation_tokens_total"
+            before = [d.metric(name) for name in names]
+            late = [self.ask(d, "late-%d" % n, prompt="word " * 1000) for n in range(5)]
+            for s in late:
+                self.assertIn(b" 429 ", wire.read_until(s, b"\r\n\r\n"))
+            rows, tokens = [d.metric(name) - n for name, n in zip(names, before)]
+            self.assertLess(abs(rows - tokens), 500)  # read one after the other
+
 
 if __name__ == "__main__":
     wire.main()
