@@ -5,7 +5,6 @@ that its memory comes back.
 
     test_json.py --ssmd build/test/ssmd --model models/default
 """
-import http.client
 import json
 import os
 import random
@@ -19,8 +18,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire
 
 MIB = 1 << 20
-DOCUMENTS = 3000
+DOCUMENTS, PIPELINED = 4000, 50
 ROUTES = ("/v1/completions", "/tokenize", "/detokenize")
+
+
+def post(body):
+    return (b"POST /detokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
 class Refused(ValueError):
@@ -94,17 +98,16 @@ class Grammar(unittest.TestCase):
 
     def test_as_another_reader_reads_it(self):
         r = random.Random(9)
-        c = http.client.HTTPConnection("127.0.0.1", self.d.port, timeout=wire.LIMIT)
         accepted = 0
-        for i in range(DOCUMENTS):
-            body = document(r)
-            expected = python_accepts(body)
-            c.request("POST", ROUTES[1 + i % 2], body, {"Content-Type": "application/json"})
-            answer = c.getresponse()
-            said = answer.read()
-            self.assertEqual(answer.status, 200 if expected else 400, (body, said))
-            accepted += expected
-        c.close()
+        with self.d.connect() as s, s.makefile("rb") as answers:
+            for _ in range(DOCUMENTS // PIPELINED):
+                bodies = [document(r) for _ in range(PIPELINED)]
+                s.sendall(b"".join(map(post, bodies)))
+                for body in bodies:
+                    expected = python_accepts(body)
+                    status, _, said = wire.read_response(answers)
+                    self.assertEqual(status, 200 if expected else 400, (body, said))
+                    accepted += expected
         self.assertGreater(accepted, DOCUMENTS // 5)
         self.assertLess(accepted, DOCUMENTS * 4 // 5)
 
@@ -156,21 +159,22 @@ class Memory(unittest.TestCase):
     """Six large bodies at once, a stream beside them."""
 
     def setUp(self):
-        self.d = wire.Daemon("--threads", 1)
+        self.d = wire.Daemon("--threads", 1, "--max-seqs", 4, "--memory-bytes", 8 * MIB)
         self.over = threading.Event()
         self.gap = self.peak = 0
+        self.streamed = False
 
     def tearDown(self):
         self.d.stop()
 
     def stream(self):
         while not self.over.is_set():
-            with self.d.open_stream(max_tokens=1000) as s:
-                last = time.monotonic()
-                while not self.over.is_set() and s.recv(65536):
-                    now = time.monotonic()
-                    self.gap = max(self.gap, now - last)
-                    last = now
+            with self.d.open_stream(max_tokens=700) as s:
+                piece, last = b" ", time.monotonic()
+                while not self.over.is_set() and piece and b"[DONE]" not in piece:
+                    piece, now = s.recv(65536), time.monotonic()
+                    self.gap, last = max(self.gap, now - last), now
+                    self.streamed = self.streamed or b"data: " in piece
 
     def watch(self):
         while not self.over.is_set():
@@ -192,29 +196,54 @@ class Memory(unittest.TestCase):
             t.join()
         return set(found)
 
-    def check(self, statuses, route, body, most):
+    def begin(self):
         if sanitized(self.d.proc.pid):
             self.skipTest("a sanitizer keeps what is freed")
         self.d.complete()
-        before = anonymous(self.d.proc.pid)
-        self.assertEqual(self.together(route, body), statuses)
-        self.assertLess(self.gap, 2)
-        self.assertLess(self.peak - before, most)
+        return anonymous(self.d.proc.pid)
+
+    def comes_back(self, before):
         end = time.monotonic() + 2
         while (left := anonymous(self.d.proc.pid) - before) > 16 * MIB and time.monotonic() < end:
             time.sleep(0.05)
         self.assertLess(left, 16 * MIB)
 
-    def test_values_of_an_unknown_field(self):
-        body = '{"prompt":"a","x":[%s]}' % ",".join(["{}"] * 1300000)
-        self.check({413}, "/v1/completions", body, 96 * MIB)
+    def check(self, status, body, most):
+        before = self.begin()
+        self.assertEqual(self.together("/v1/completions", body.encode()), {status})
+        self.assertTrue(self.streamed)
+        self.assertLess(self.gap, 2)
+        self.assertLess(self.peak - before, most)
+        self.comes_back(before)
 
-    def test_names(self):
-        body = '{"prompt":"a","max_tokens":1,"x":{%s}}' % ",".join('"%x":0' % i for i in range(380000))
-        self.check({200}, "/v1/completions", body, 128 * MIB)
+    def test_values_of_an_unknown_field(self):
+        self.check(413, '{"prompt":"a","x":[%s]}' % ",".join(["{}"] * 1300000), 96 * MIB)
+
+    def test_names_of_a_known_field(self):
+        names = ",".join('"%06d":0' % i for i in range(340000))
+        self.check(400, '{"prompt":"a","logit_bias":{%s}}' % names, 112 * MIB)
 
     def test_text(self):
-        self.check({400}, "/v1/completions", '{"prompt":"%s"}' % ("a b " * 500000), 128 * MIB)
+        self.check(400, '{"prompt":"%s"}' % ("\u00e9" * 1000000), 128 * MIB)
+
+    def test_bodies_that_never_end(self):
+        """Their memory is in pieces; some of them stay and hold the rest of the heap up."""
+        before = self.begin()
+        held = []
+        for _ in range(600):
+            s = self.d.connect()
+            s.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 61000\r\n"
+                      b"Content-Type: application/json\r\n\r\n" + b" " * 60000)
+            held.append(s)
+        self.d.wait_metric("ssmd_request_bytes_used", lambda v: v >= 600 * 60000)
+        self.assertGreater(anonymous(self.d.proc.pid) - before, 32 * MIB)
+        for i, s in enumerate(held):
+            if i % 60:
+                s.close()
+        self.d.wait_metric("ssmd_open_connections", lambda v: v <= 20)
+        self.comes_back(before)
+        for s in held:
+            s.close()
 
 
 if __name__ == "__main__":
