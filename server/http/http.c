@@ -20,6 +20,7 @@
 
 enum {
     RESERVE_PLACES = 16,
+    ROOM_FOR_WRITERS = 4,     /* sockets ended in a tick in which none can be opened */
     ACCEPT_AT_ONCE = 64,      /* in one turn of the loop */
     UNSENT_BYTES = 32 * 1024, /* that the kernel takes of an answer beyond the window */
 };
@@ -153,7 +154,9 @@ void http_tick(struct http *h, uint64_t now_ns)
                 break;
         }
     }
-    http_writers_tick(h->writers);
+    if (!http_writers_tick(h->writers))
+        for (int i = 0; i < ROOM_FOR_WRITERS && make_room(h); i++)
+            continue;
     listen_again(h, true);
 }
 

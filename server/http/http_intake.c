@@ -10,7 +10,10 @@
 
 #include "engine/base/mem.h"
 
-enum { SMALL_HEAD = 4096 }; /* is read whatever the budget says: probes are answered */
+enum {
+    SMALL_HEAD = 4096, /* is read whatever the budget says: probes are answered */
+    BLANK_BYTES = 4    /* of line ends before a request */
+};
 
 /* ---- calls ------------------------------------------------------------------ */
 
@@ -33,6 +36,7 @@ static struct http_call *open_call(struct http_sock *s)
     s->call = call;
     s->deaf = s->written = s->resting = s->invited = false;
     s->dropped = 0;
+    s->blanks = 0;
     call->owner = s->h->owner.begin(s->h->o.owner_arg, call);
     return call;
 }
@@ -142,7 +146,8 @@ static size_t take_head(struct http_sock *s, const char *data, size_t len)
 {
     struct err err;
     if (s->state == SOCK_IDLE) {
-        if (*data == '\r' || *data == '\n') /* clients may end a body by a line (2.2) */
+        bool line_end = *data == '\r' || *data == '\n';
+        if (line_end && s->blanks++ < BLANK_BYTES) /* clients may send some (2.2) */
             return 1;
         http_sock_enter(s, SOCK_HEAD);
         s->scan = (struct head_scan){0};

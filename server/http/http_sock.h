@@ -46,6 +46,7 @@ struct http_sock {
     size_t taken;   /* of out */
     size_t charged; /* bytes, in the budget */
     uint64_t dropped;
+    unsigned blanks; /* line ends before a request */
     bool cut, woken; /* marked: to be closed; the owner takes body again */
     bool invited;    /* the client was asked for the body */
     bool resting;    /* the owner takes no body now */

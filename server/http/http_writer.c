@@ -167,6 +167,12 @@ static struct http_writer *get_writer(struct http_writers *ws)
     return open_writer(ws);
 }
 
+static void put_back(struct http_writer *w)
+{
+    list_push(&w->ws->spare, &w->at);
+    w->ws->n_spare++;
+}
+
 /* ---- calls ------------------------------------------------------------------ */
 
 /* The library's request: no part of the client's. */
@@ -200,15 +206,6 @@ void http_writer_start(struct http_writers *ws, struct http_call *call)
         list_push(&ws->waiting, &call->at);
 }
 
-void http_writers_tick(struct http_writers *ws)
-{
-    for (; ws->least_spare > 0; ws->least_spare--) {
-        ws->n_spare--;
-        let_go(LIST_OF(list_pop(&ws->spare), struct http_writer, at));
-    }
-    ws->least_spare = ws->n_spare;
-}
-
 static void start_waiting(struct http_writers *ws)
 {
     while (!list_empty(&ws->waiting)) {
@@ -217,6 +214,17 @@ static void start_waiting(struct http_writers *ws)
             return;
         start(w, LIST_OF(list_pop(&ws->waiting), struct http_call, at));
     }
+}
+
+bool http_writers_tick(struct http_writers *ws)
+{
+    for (; ws->least_spare > 0 && ws->n_spare > 1; ws->least_spare--) {
+        ws->n_spare--;
+        let_go(LIST_OF(list_pop(&ws->spare), struct http_writer, at));
+    }
+    ws->least_spare = ws->n_spare;
+    start_waiting(ws);
+    return list_empty(&ws->waiting);
 }
 
 /* The call has all its bytes; a connection that the library keeps is used again. */
@@ -230,8 +238,7 @@ static void finish(struct http_writer *w)
     list_remove(&w->at);
     if (good && !w->ended && w->connection && ws->n_spare < SPARE_WRITERS &&
         !call->close) {
-        list_push(&ws->spare, &w->at);
-        ws->n_spare++;
+        put_back(w);
     } else {
         let_go(w);
     }
@@ -471,6 +478,9 @@ int http_writers_open(struct http_writers **out, struct uv_loop_s *loop,
     ws->soon.data = ws->poll.data = ws;
     ws->n_handles = 2;
     uv_poll_start(&ws->poll, UV_READABLE, poll_fired);
+    struct http_writer *first = open_writer(ws);
+    if (first)
+        put_back(first);
     *out = ws;
     return 0;
 }

@@ -30,8 +30,9 @@ int http_writers_open(struct http_writers **out, struct uv_loop_s *loop,
 /* No call has a writer any more. The loop must run for handles to close. */
 void http_writers_close(struct http_writers *ws);
 
-/* Closes writers that have not been needed since the last tick. */
-void http_writers_tick(struct http_writers *ws);
+/* Closes writers that have not been needed since the last tick, but for one. False: calls
+ * wait, for lack of memory or descriptors. */
+bool http_writers_tick(struct http_writers *ws);
 
 /* Answers given by the library without having asked for ours. */
 uint64_t http_writers_refusals(const struct http_writers *ws);

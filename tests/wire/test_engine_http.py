@@ -206,7 +206,7 @@ class Leaving(Model):
             s.close()
         self.nothing_held()
         self.d.wait_metric("ssmd_open_connections", lambda v: v <= 1)
-        self.d.wait_metric("process_open_fds", lambda v: v <= fds + 3)
+        self.d.wait_metric("process_open_fds", lambda v: v <= fds + 1)
         self.assertEqual(self.d.metric("ssmd_stream_buffer_bytes"), 0)
         self.assertEqual(answers.whole(self.complete(prompt="a"))[0],
                          answers.whole(self.complete(prompt="a"))[0])

@@ -64,7 +64,7 @@ class Case(unittest.TestCase):
             time.sleep(0.01)
         self.assertLessEqual(set(self.files()), files)
         time.sleep(1.1)  # the count is a second old at most
-        d.wait_metric(FDS, lambda v: v <= fds + 2)  # a pair may be kept to write the next answer
+        d.wait_metric(FDS, lambda v: v <= fds)
 
     def begin(self, d, **fields):
         return d.open_stream(stream=fields.pop("stream", False), max_tokens=4, **fields)

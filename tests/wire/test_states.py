@@ -501,7 +501,7 @@ class Leaving(Case):
                 self.wait_files([])
             self.assertEqual(names(d), [])
             time.sleep(1.2)
-            d.wait_metric(FDS, lambda v: v <= fds + 2)
+            d.wait_metric(FDS, lambda v: v <= fds)
 
     def test_in_the_middle_of_an_answer(self):
         body = self.big()
@@ -515,7 +515,7 @@ class Leaving(Case):
                 s.recv(1000)
                 s.close()
             time.sleep(1.2)
-            d.wait_metric(FDS, lambda v: v <= fds + 2)
+            d.wait_metric(FDS, lambda v: v <= fds)
             self.assertEqual(get(d, "a")[2], body)
 
     def test_who_reads_too_slowly_is_cut(self):
