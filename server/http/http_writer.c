@@ -6,6 +6,8 @@
  * The subtle points: an answer is queued at the library's second call, because one queued
  * at the first ends the connection. A stream without bytes is suspended, after which
  * nothing of it is on its way; so `active` writers are those that are not suspended.
+ * A reader never returns an error, after which the library may forget a connection that
+ * has an older one beside it (0.9.75): a broken stream is ended from our side.
  * A writer is freed when both of its ends are closed.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -379,14 +381,16 @@ static ssize_t read_stream(void *arg, uint64_t at, char *to, size_t max)
     (void)at;
     const struct http_source *source = arg;
     struct http_call *call = source->call;
-    if (!call)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (!call) {
+        *to = '\n'; /* our end is closed: the write fails and ends the connection */
+        return 1;
+    }
     ssize_t n = source->read(call->owner, to, max);
     if (n > 0)
         return n;
-    if (n < 0)
-        return n == -1 ? MHD_CONTENT_READER_END_OF_STREAM
-                       : MHD_CONTENT_READER_END_WITH_ERROR;
+    if (n == -1)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    call->writer->ended = n < 0;
     call->writer->suspended = true;
     MHD_suspend_connection(call->writer->connection);
     return 0;
