@@ -150,7 +150,7 @@ static struct engine_request request_of(const struct conn *c, size_t i)
                                .tenant = c->tenant->name,
                                .cache_salt = g->request.cache_salt,
                                .client = hash_bytes(&c->client, sizeof c->client),
-                               .connection = c->call->connection,
+                               .connection = c->connection,
                                .share = limits->share,
                                .checkpoint_bytes = limits->checkpoint_bytes,
                                .gen = *g->request.gen};

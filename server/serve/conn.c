@@ -251,6 +251,7 @@ static void *begin(void *arg, struct http_call *call)
     c->tenant = &server->tenants.anyone;
     c->began_ns = call->began_ns;
     c->client = call->peer;
+    c->connection = call->connection;
     c->route.label = route_labels() - 1;
     draw_id(c);
     list_push(&server->conns, &c->at);

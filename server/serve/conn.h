@@ -75,6 +75,7 @@ struct conn {
     struct tenant *tenant; /* the server's; never NULL */
     char request_id[CONN_ID_BYTES];
     struct address client; /* the peer, or whom a trusted peer forwards for */
+    uint64_t connection;   /* http_call's number of it */
 
     const struct route_ops *ops; /* never NULL; an empty row until the path is known */
     void *priv;                  /* the route's; freed by ops->free */

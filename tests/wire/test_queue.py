@@ -111,6 +111,9 @@ class Queue(unittest.TestCase):
             self.assertGreaterEqual(m['ssmd_requests_rejected_total{reason="memory"}'], 1)
             self.assertGreater(m["ssmd_request_bytes_used"], 40 * 9000)
             self.assertLessEqual(m["ssmd_request_bytes_used"], 600000)
+            for s in held[:20]:
+                s.close()
+            d.wait_metric("ssmd_request_bytes_used", lambda v: v < 550000)
             self.assertEqual(d.complete()[0], 200)
             for s in held:
                 s.close()
