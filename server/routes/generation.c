@@ -132,9 +132,10 @@ static int step_encode(struct conn *c, struct err *err)
         texts = texts || g->prompts[i].text;
         text_bytes += g->prompts[i].len;
     }
-    if (g->request.state.load)
-        return conn_start_task(c, &c->server->disk_limit, generation_state_find, err);
     struct task_limit *limit = request_body_limit(c->server, text_bytes);
+    if (g->request.state.load) /* tokenises, too, once it has found the state */
+        return conn_start_task(c, limit ? limit : &c->server->disk_limit,
+                               generation_state_find, err);
     return texts ? conn_start_task(c, limit, encode, err) : CONN_NEXT;
 }
 
