@@ -105,9 +105,12 @@ def connect(d, address=None, rcvbuf=None):
 def exchange(d, pieces, limit=LIMIT, address=None, silent=3):
     """Sends the pieces (bytes, or seconds to wait) while reading; the Reply once the connection
     ended, stayed silent for `silent` seconds after an answer, or `limit` seconds are over."""
-    s = connect(d, address)
-    s.setblocking(False)
     began = time.monotonic()
+    try:
+        s = connect(d, address)
+    except OSError:
+        return Reply(b"", time.monotonic() - began, True)
+    s.setblocking(False)
     poll, pieces = select.poll(), iter(pieces)
     out, until, got, first, closed, heard = b"", began, b"", None, False, None
     while not closed and time.monotonic() < began + limit:
