@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests" / "wire"))
 import attacks
 import crowds
 import wire
+from beside import anonymous
 
 FLAGS = ("--max-seqs", 16, "--memory-bytes", "128MiB", "--body-timeout", 5)
 ATTACKERS, READERS = 6, 4
@@ -104,6 +105,7 @@ def text_of(d, body):
 class Siege:
     def __init__(self, d, expected, seconds):
         self.d, self.expected, self.until = d, expected, time.monotonic() + seconds
+        self.most = 0
         self.streams, self.played, self.wrong = collections.Counter(), collections.Counter(), []
 
     def going(self):
@@ -138,8 +140,11 @@ class Siege:
         threads = [threading.Thread(target=f, args=(i,), daemon=True) for f, i in jobs]
         for t in threads:
             t.start()
+        while self.going():
+            time.sleep(0.05)
+            self.most = max(self.most, anonymous(self.d.proc.pid))
         for t in threads:
-            t.join(120)
+            t.join(60)
 
 
 def besieged(args, group):
@@ -148,8 +153,8 @@ def besieged(args, group):
         siege.run()
         alive = d.proc.poll() is None
         answers = alive and d.complete(timeout=60)[0] == 200
-        print("peak %s MB of the cgroup; streams by status %s, answers to attackers %s"
-              % (int(group.read("peak") or 0) // 1000000, dict(siege.streams),
+        print("peak %s MB of the cgroup, %d MB anonymous; streams by status %s, answers to attackers %s"
+              % (int(group.read("peak") or 0) // 1000000, siege.most // 1000000, dict(siege.streams),
                  dict(siege.played)))
         failed = [] if alive else ["the daemon ended by %s" % d.proc.returncode]
         if alive and not answers:

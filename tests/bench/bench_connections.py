@@ -122,7 +122,7 @@ def measure(name, make, n, flags, judge_bytes, probe_ms):
             live, done = latencies(d, attacks.get()), None
             if make is not streams:
                 done = latencies(d, attacks.completion(), 100)
-            left = still_open(socks) if make is not streams else n
+            left = still_open(socks) if make is not streams else read_streams(socks, 90)[1]
         finally:
             for s in socks:
                 s.close()
@@ -132,9 +132,9 @@ def measure(name, make, n, flags, judge_bytes, probe_ms):
     print("| %d %s | %.1f | %.1f | %.1f | %.1f / %.1f | %s |%s" % (
         n, name, more / 1e6, more / n / 1000, after / 1e6, *live,
         "%.1f / %.1f" % done if done else "",
-        " %d begun, %d ended" % begun if begun else ""), flush=True)
+        " %d of them begun after 5 s, %d ended" % begun if begun else ""), flush=True)
     checks = {"%.0f bytes each" % (more / n): not judge_bytes or more <= judge_bytes * n,
-              "%d of %d are open" % (left, n): left == n,
+              "%d of %d %s" % (left, n, "ended" if make is streams else "are open"): left == n,
               "/livez p99 %.1f ms" % live[1]: live[1] <= probe_ms}
     return ["%d %s: %s" % (n, name, what) for what, good in checks.items() if not good]
 

@@ -133,18 +133,21 @@ def busy_at_the_limit(d):
 
 
 def no_descriptor(d):
-    """No file can be opened for a second; then all is as before."""
-    kept = connect(d)
-    time.sleep(0.2)
-    old = resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, (8, old[1]))
-    try:
-        with held(d, 30, get()):
-            time.sleep(1)
-            kept.sendall(get())
-            data = wire.read_all(kept)
-    finally:
-        resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, old)
+    """Silent ones take every descriptor that is left; one that is not idle longest asks."""
+    with held(d, 30):
+        kept = connect(d)
+        time.sleep(0.2)
+        old = resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE)
+        most = 1 + max(int(x) for x in os.listdir("/proc/%d/fd" % d.proc.pid))
+        resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, (most + 10, old[1]))
+        try:
+            with held(d, 30):
+                time.sleep(0.5)
+                kept.sendall(get())
+                data = wire.read_all(kept)
+        finally:
+            resource.prlimit(d.proc.pid, resource.RLIMIT_NOFILE, old)
+            kept.close()
     return [Reply(data, 0, True), exchange(d, [get()]), exchange(d, [completion()])]
 
 
@@ -169,17 +172,17 @@ def opens_and_aborts(d):
 def unread(d):
     """40 that read nothing: their answers are held back at stream_buffer_bytes, so none ends."""
     with held(d, 40, lambda i: streamed(500, prompt="r%d" % i, logprobs=5), rcvbuf=4096):
-        tokens, until, same, most = -1, time.monotonic() + 25, 0, 0
-        while time.monotonic() < until and same < 3:
-            time.sleep(0.3)
+        until, seen, left = time.monotonic() + 25, [0], 40
+        while left >= 40 and time.monotonic() < until and (
+                not seen[-1] or len(seen) < 8 or len(set(seen[-8:])) > 1):  # held back for 2 s
+            time.sleep(0.25)
             m = metrics(d)
-            most = max(most, m.get("ssmd_stream_buffer_bytes", 0))
-            now = m.get("ssmd_requests_running")
-            same, tokens = same + (now == tokens), now
-        if tokens < 40:
-            return bad("%d of 40 still run: the kernel's buffers took the rest" % tokens)
-        if most > 40 * (2 * 16384 + 16384):
-            return bad("%d bytes wait in streams" % most)
+            seen.append(m.get("ssmd_stream_buffer_bytes", 0))
+            left = m.get("ssmd_requests_running", 0) + m.get("ssmd_requests_waiting", 0)
+        if left < 40:
+            return bad("the kernel's buffers took whole answers: %d of 40 still run" % left)
+        if max(seen) > 40 * 3 * 16384:
+            return bad("%d bytes wait in streams" % max(seen))
         return [exchange(d, [completion()])]
 
 
@@ -215,11 +218,12 @@ def all_rows():
                  ("--max-connections", 64))
     yield Attack("busy ones at max_connections", busy_at_the_limit, (200, 429, 503), 2,
                  ("--max-connections", 64, "--max-seqs", 80), fills=True)
-    yield Attack("no descriptors", no_descriptor, (200,), 2)
+    yield Attack("no descriptors", no_descriptor, (200, 503), 2)
     yield Attack("400 idle and half-closed", idlers, (200,), 1)
     yield Attack("10,000 opens and aborts", opens_and_aborts, (200,), 2)
     yield Attack("40 readers that read nothing", unread, (200,), 2,
-                 ("--stream-buffer-bytes", 16384, "--max-seqs", 48))
+                 ("--stream-buffer-bytes", 16384, "--max-seqs", 48,
+                  "--memory-bytes", "256MiB"))
     if os.geteuid() == 0:
         yield Attack("24 that vanish", vanish, (200,), 2, ("--max-seqs", 16), fills=True)
     yield Attack("a flood of 150 requests", queue_flood, (200, 429), 8,
