@@ -82,8 +82,13 @@ class Cgroup:
                 time.sleep(0.1)
 
 
-def planned(args):
-    with wire.Daemon(*FLAGS) as d:
+def flags():
+    """A budget before admission of the smallest default, where there is one."""
+    return FLAGS + (("--request-bytes", "64MiB") if wire.knows("--request-bytes") else ())
+
+
+def planned():
+    with wire.Daemon(*flags()) as d:
         return d.wait_line("memory")["planned_bytes"]
 
 
@@ -148,7 +153,7 @@ class Siege:
 
 
 def besieged(args, group):
-    with wire.Daemon(*FLAGS, preexec=group.enter) as d:
+    with wire.Daemon(*flags(), preexec=group.enter) as d:
         siege = Siege(d, [text_of(d, b)[1] for b in BODIES], args.seconds)
         siege.run()
         alive = d.proc.poll() is None
@@ -175,7 +180,7 @@ def main():
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--slack", type=int, default=100000000)
     args = wire.ARGS = p.parse_args()
-    plan = planned(args)
+    plan = planned()
     group = Cgroup.make(plan + args.slack)
     if not group:
         return 0

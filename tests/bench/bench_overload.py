@@ -27,7 +27,6 @@ import pathlib
 import random
 import re
 import statistics
-import subprocess
 import sys
 import time
 import unittest
@@ -198,21 +197,17 @@ def one(args):
     return run("one replica", start, args, 1)[0]
 
 
-def trusts(args):
-    """The balancer's clients are told apart by X-Forwarded-For where the daemon knows it."""
-    known = subprocess.run([args.ssmd, "serve", "--help"], capture_output=True, text=True)
-    return ["--trusted-peers", "127.0.0.1"] if "--trusted-peers" in known.stdout else []
-
-
 def three(args):
     replicas.options.ssmd = pathlib.Path(args.ssmd).resolve()
     replicas.options.model = pathlib.Path(args.model).resolve()
+    # The balancer's clients are told apart by X-Forwarded-For, where the daemon knows it.
+    trusts = ["--trusted-peers", "127.0.0.1"] if wire.knows("--trusted-peers") else []
     downs = []
 
     @contextlib.contextmanager
     def start(flags):
         try:
-            daemons = replicas.start_replicas(3, FLAGS + trusts(args) + flags)
+            daemons = replicas.start_replicas(3, FLAGS + trusts + flags)
             balancer = replicas.Balancer([r.port for r in daemons])
             balancer.wait_all_checked()
             yield balancer.port

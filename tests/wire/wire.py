@@ -187,6 +187,12 @@ class Daemon:
             time.sleep(0.02)
 
 
+def knows(flag):
+    """Whether the program has this option, so that an older one can be measured beside it."""
+    done = subprocess.run([ARGS.ssmd, "serve", "--help"], capture_output=True, text=True)
+    return flag in done.stdout
+
+
 def request(method, path, body="", extra="", version="HTTP/1.1"):
     head = "%s %s %s\r\nHost: x\r\n%s" % (method, path, version, extra)
     if body:
