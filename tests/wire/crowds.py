@@ -60,6 +60,19 @@ def reset(s):
     s.close()
 
 
+def warm_up(d):
+    """Touches what is planned: slots, pages, the prefix cache."""
+    for turn in range(2):
+        together(16, lambda i: exchange(d, [completion(
+            prompt=("%d %d of the river " % (turn, i)) * 60, max_tokens=60)], limit=60))
+
+
+def planned(d):
+    """Bytes of the plan without the budgets before admission: what an idle daemon may hold."""
+    plan = d.wait_line("memory")
+    return plan["planned_bytes"] - plan.get("request_bytes", 0) - plan.get("work_bytes", 0)
+
+
 # ---- fairness ----------------------------------------------------------------------------
 
 def beside_a_wide_one(d):
@@ -74,7 +87,7 @@ def beside_a_wide_one(d):
 
 
 def wide_ends(d):
-    """The wide one is answered although small ones keep coming."""
+    """A wide one is answered although small ones keep coming."""
     ending = threading.Event()
 
     def small(_):
@@ -209,7 +222,7 @@ def short_keepalive(d):
 def all_rows():
     yield Attack("small ones beside a wide one", beside_a_wide_one, (200,), 1,
                  ("--max-seqs", 8), fills=True)
-    yield Attack("a wide one beside small ones", wide_ends, (200,), 5, ("--max-seqs", 8),
+    yield Attack("a wide one beside small ones", wide_ends, (200,), 5, ("--max-seqs", 9),
                  fills=True)
     yield Attack("priority -2147483648", starved, (200,), 2, ("--max-seqs", 4), fills=True)
     yield Attack("the first burst", first_burst, (200, 429), 5,
@@ -223,7 +236,7 @@ def all_rows():
     yield Attack("10,000 opens and aborts", opens_and_aborts, (200,), 2)
     yield Attack("40 readers that read nothing", unread, (200,), 2,
                  ("--stream-buffer-bytes", 16384, "--max-seqs", 48,
-                  "--memory-bytes", "256MiB"))
+                  "--memory-bytes", "256MiB"), fills=True)
     if os.geteuid() == 0:
         yield Attack("24 that vanish", vanish, (200,), 2, ("--max-seqs", 16), fills=True)
     yield Attack("a flood of 150 requests", queue_flood, (200, 429), 8,
