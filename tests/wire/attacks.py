@@ -338,10 +338,9 @@ def bodies():
 
 def clients():
     trickled = [b"POST /v1/comp"] + [x for c in b"letions" * 10 for x in (0.3, b"%c" % c)]
-    slow = ("--body-timeout", 2)
+    slow = ("--body-timeout", 2, "--keepalive-idle", 3)
     for name, pieces in (
             ("a request line that trickles", trickled), ("a request line that stops", [b"GET /li"]),
-            ("nothing but a line end", [b"\r\n"] + [0.3, b"\r\n"] * 30),
             ("a head that trickles", [head(b"X: y")[:-2]] + [0.3, b"A: b\r\n"] * 30),
             ("a head that stops", [head(b"X: y")[:-2]]),
             ("a body that trickles", [head(b"Content-Length: 500")] + [0.3, b" "] * 30),
@@ -349,8 +348,17 @@ def clients():
             ("a chunk size that stops", [chunked(b"1")]),
             ("a chunk that trickles", [chunked(b"ff\r\n")] + [0.3, b" "] * 30)):
         yield name, once(*pieces), (408,), 4, slow
+    yield ("line ends and nothing else", ended(*[b"\r\n", 0.3] * 30), (400, 408), 5, slow)
     yield "a head, then half closed", half_closed(b"GET /li"), (), 2
     yield "a body, then half closed", half_closed(head(b"Content-Length: 500") + b"{"), (), 2
+
+
+def ended(*pieces):
+    """The connection is ended, with an answer or without one."""
+    def send(d):
+        r = exchange(d, pieces)
+        return [] if r.closed and not r.answers else [r]
+    return send
 
 
 def half_closed(data):

@@ -230,10 +230,11 @@ def all_rows():
     yield Attack("idle ones at max_connections", idle_at_the_limit, (200,), 1,
                  ("--max-connections", 64))
     yield Attack("busy ones at max_connections", busy_at_the_limit, (200, 429, 503), 2,
-                 ("--max-connections", 64, "--max-seqs", 80), fills=True)
+                 ("--max-connections", 64, "--max-seqs", 80, "--memory-bytes", "128MiB"),
+                 fills=True)
     yield Attack("no descriptors", no_descriptor, (200, 503), 2)
     yield Attack("400 idle and half-closed", idlers, (200,), 1)
-    yield Attack("10,000 opens and aborts", opens_and_aborts, (200,), 2)
+    yield Attack("10,000 opens and aborts", opens_and_aborts, (200, 429), 2)
     yield Attack("40 readers that read nothing", unread, (200,), 2,
                  ("--stream-buffer-bytes", 16384, "--max-seqs", 48,
                   "--memory-bytes", "256MiB"), fills=True)

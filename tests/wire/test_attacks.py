@@ -15,6 +15,8 @@ import wire
 SLACK = 5             # times the seconds of the table, for busy machines and sanitizers
 GAP, MEMORY = 2000, 16 << 20  # ms a stream beside may stand, bytes over the plan that may stay
 DRAIN = 2
+LIMITS = ("idle ones at max_connections", "busy ones at max_connections", "no descriptors",
+          "400 idle and half-closed")
 
 
 def sanitized(pid):
@@ -76,7 +78,7 @@ class Slow(Rows):
                 out[i] = rows[i].send(d)
             attacks.together(len(rows), one)
             return []
-        self.play([attacks.Attack("slow clients", send, (), 4)], ("--body-timeout", 2))
+        self.play([attacks.Attack("slow clients", send, (), 4)], rows[0].flags)
         for i, attack in enumerate(rows):
             with self.subTest(attack=attack.name):
                 self.assertEqual(attacks.judge(attack, out[i], SLACK), [])
@@ -90,22 +92,13 @@ class Slow(Rows):
 
 
 class Crowds(Rows):
-    def each(self, *names):
-        for attack in crowds.all_rows():
-            if attack.name in names:
-                with self.subTest(name=attack.name):
-                    self.play([attack], attack.flags)
+    """Limits of connections; fairness has a file of its own, and readers that do not read too."""
 
     def test_limits_of_connections(self):
-        self.each("idle ones at max_connections", "busy ones at max_connections",
-                  "no descriptors", "400 idle and half-closed")
-
-    def test_fairness(self):
-        self.each("small ones beside a wide one", "a wide one beside small ones",
-                  "priority -2147483648", "the first burst")
-
-    def test_readers_that_read_nothing(self):
-        self.each("40 readers that read nothing")
+        for attack in crowds.all_rows():
+            if attack.name in LIMITS:
+                with self.subTest(name=attack.name):
+                    self.play([attack], attack.flags)
 
 
 class Parameters(unittest.TestCase):
