@@ -382,7 +382,7 @@ class Bounds(Case):
             self.assertEqual((status, head["content-length"]), (200, str(len(big))))
             self.assertTrue(body == big)
             time.sleep(1.1)
-            self.assertLess(d.metric(MEMORY) - before, 16 << 20)
+            self.assertLess(d.metric(MEMORY) - before, 48 << 20)
 
     def test_a_disk_that_is_full(self):
         def small_files():
