@@ -440,11 +440,13 @@ static void feed(struct conn *c, const struct event *ev)
     if (!c->call) { /* the client has left; events still count in metrics */
         stream_free(&c->stream);
         c->stream.open = true;
+        conn_count_unread(c, 0);
         return;
     }
     if (c->stream.out.len == before)
         return;
     c->stream.last_ns = now;
+    conn_count_unread(c, c->stream.out.cap);
     balance(c, now);
     http_wake(c->call);
 }

@@ -70,6 +70,8 @@ static int take_buffers(struct conn *c, struct err *err)
 {
     struct route_transfer *t = c->priv;
     int rc = check_room(c, err);
+    if (rc == 0)
+        rc = conn_charge(c, 2 * ROUTE_TRANSFER_BUFFER_BYTES, err);
     if (rc)
         return rc;
     t->has_buffers = true;

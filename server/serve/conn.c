@@ -104,6 +104,13 @@ void conn_discharge(struct conn *c, size_t bytes)
     c->charged -= bytes;
 }
 
+void conn_count_unread(struct conn *c, size_t bytes)
+{
+    budget_add(&c->server->budget, bytes);
+    budget_give(&c->server->budget, c->unread);
+    c->unread = bytes;
+}
+
 void conn_drop_body(struct conn *c)
 {
     conn_discharge(c, c->body_charged);
@@ -292,6 +299,7 @@ void conn_release(struct conn *c)
     stream_free(&c->stream);
     conn_drop_body(c);
     conn_discharge(c, c->charged);
+    conn_count_unread(c, 0);
     mem_free(c->path);
     mem_free(c);
 }

@@ -89,6 +89,7 @@ struct conn {
     struct err fault;
     struct buf body;
     size_t charged, body_charged; /* bytes, in server.budget; of these, the body's */
+    size_t unread;                /* bytes of the answer, in server.budget, too */
     struct stream stream;
 
     int status;
@@ -136,6 +137,10 @@ bool conn_uploads(const struct conn *c);
  * counted. What is left is given back when the conn is freed. */
 int conn_charge(struct conn *c, size_t bytes, struct err *err);
 void conn_discharge(struct conn *c, size_t bytes);
+
+/* Counts the bytes of the answer that are held for the client now, whether they fit in
+ * the budget or not: an answer is not refused any more. */
+void conn_count_unread(struct conn *c, size_t bytes);
 
 /* Frees the body once it is parsed. */
 void conn_drop_body(struct conn *c);

@@ -53,6 +53,7 @@ void reply_send(struct conn *c, struct http_reply *r)
     }
     http_field(r, "X-Request-Id", c->request_id);
     add_cors(c, r);
+    conn_count_unread(c, r->body.cap);
     r->close = r->close || c->server->phase >= SERVER_GRACE;
     http_reply(c->call, r);
 }
