@@ -34,15 +34,28 @@ static void enter_chunk(struct framing *f)
     f->cr = false;
 }
 
-/* A line feed ends the line; a carriage return stands before one only. */
+/* 1 at the end of a line, CRLF; 0 in it. */
 static int end_of_line(struct framing *f, char c, struct err *err)
 {
-    if (c == '\n')
+    if (f->cr && c == '\n')
         return 1;
     if (f->cr || c != '\r')
         return bad_chunk(err);
     f->cr = true;
     return 0;
+}
+
+/* Blanks, then an extension or the line's end. */
+static int take_blank(struct framing *f, char c, struct err *err)
+{
+    if (!f->cr && (c == ' ' || c == '\t' || c == ';')) {
+        f->place = c == ';' ? FRAMING_EXTENSION : FRAMING_BLANK;
+        return 0;
+    }
+    int rc = end_of_line(f, c, err);
+    if (rc > 0)
+        enter_chunk(f);
+    return rc < 0 ? rc : 0;
 }
 
 static int take_size(struct framing *f, char c, struct err *err)
@@ -56,19 +69,12 @@ static int take_size(struct framing *f, char c, struct err *err)
     }
     if (f->line == 1) /* no digit at all */
         return bad_chunk(err);
-    if (!f->cr && (c == ';' || c == ' ' || c == '\t')) {
-        f->place = FRAMING_EXTENSION;
-        return 0;
-    }
-    int rc = end_of_line(f, c, err);
-    if (rc > 0)
-        enter_chunk(f);
-    return rc < 0 ? rc : 0;
+    return take_blank(f, c, err);
 }
 
 static int take_extension(struct framing *f, char c, struct err *err)
 {
-    if (c == '\n') {
+    if (f->cr && c == '\n') {
         enter_chunk(f);
         return 0;
     }
@@ -119,10 +125,16 @@ static int take(struct framing *f, char c, struct err *err)
     if (f->line > MAX_CHUNK_LINE)
         return err_set(err, ERR_ARGUMENT, "a chunk's line has more than %d bytes",
                        MAX_CHUNK_LINE);
-    if (f->place == FRAMING_SIZE)
+    switch (f->place) {
+    case FRAMING_SIZE:
         return take_size(f, c, err);
-    return f->place == FRAMING_EXTENSION ? take_extension(f, c, err)
-                                         : take_chunk_end(f, c, err);
+    case FRAMING_BLANK:
+        return take_blank(f, c, err);
+    case FRAMING_EXTENSION:
+        return take_extension(f, c, err);
+    default:
+        return take_chunk_end(f, c, err);
+    }
 }
 
 ssize_t framing_read(struct framing *f, const char *data, size_t len, struct err *err)

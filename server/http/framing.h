@@ -4,7 +4,8 @@
  * The caller alternates: framing_read reads framing and says by `left` how many bytes of
  * content come next; framing_took counts those that were used. What is not content is
  * bounded: a chunk's line and all trailers have a limit, so that bytes which are progress
- * of nothing end the request. Pure functions; any thread.
+ * of nothing end the request. A chunk's line and a chunk end in CRLF: where a bare LF
+ * ended one, two readers could see two requests. Pure functions; any thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +22,8 @@
 enum framing_place {
     FRAMING_CONTENT,   /* `left` bytes of it come next */
     FRAMING_SIZE,      /* in a chunk's size */
-    FRAMING_EXTENSION, /* behind it, on the same line */
+    FRAMING_BLANK,     /* behind it, on the same line, */
+    FRAMING_EXTENSION, /* and behind its semicolon */
     FRAMING_CHUNK_END, /* in the line end behind a chunk */
     FRAMING_TRAILERS,
     FRAMING_DONE

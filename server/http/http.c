@@ -47,10 +47,12 @@ static bool silent(const struct http_sock *s)
     return recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-/* Ends the socket that has been idle for longest; false: none is idle. */
+/* Ends the socket that has been idle for longest, else one that has its answer and only
+ * lingers; false: there is neither. */
 static bool make_room(struct http *h)
 {
     const struct list *idle = &h->socks[SOCK_IDLE];
+    const struct list *linger = &h->socks[SOCK_LINGER];
     int looks = 0;
     for (struct list *n = idle->next; n != idle && looks < ACCEPT_AT_ONCE; n = n->next) {
         struct http_sock *s = LIST_OF(n, struct http_sock, at);
@@ -61,7 +63,10 @@ static bool make_room(struct http *h)
         h->refused_connections++;
         return true;
     }
-    return false;
+    if (list_empty(linger))
+        return false;
+    http_sock_close(LIST_OF(linger->next, struct http_sock, at));
+    return true;
 }
 
 /* Counts the address if it is to be counted; *rank becomes HTTP_EXCESS beyond its limit.

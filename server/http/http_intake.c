@@ -29,7 +29,6 @@ static struct http_call *open_call(struct http_sock *s)
                                .connection = s->serial,
                                .peer = s->peer,
                                .rank = s->rank,
-                               .left = s->ended,
                                .charged = sizeof *call};
     list_init(&call->at);
     budget_add(s->h->o.budget, call->charged);
@@ -172,6 +171,7 @@ static size_t take_content(struct http_sock *s, const char *data, size_t len)
         s->dropped += len;
         return len;
     }
+    s->resting = true; /* so that a wake-up inside counts */
     ssize_t n = s->h->owner.body(s->call->owner, data, len);
     if (n < 0) {
         s->cut = true;
@@ -208,7 +208,7 @@ static size_t take_body(struct http_sock *s, const char *data, size_t len)
         content = take_content(s, data + used, content);
         framing_took(&s->framing, content);
         used += content;
-    } else {
+    } else if (!s->call || s->call->replied) {
         s->dropped += used; /* framing alone is no progress of a dropped body */
     }
     if (!s->cut && framing_done(&s->framing))

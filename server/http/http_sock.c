@@ -25,10 +25,12 @@ static const double DROP_SECONDS = 5, RESERVE_SECONDS = 1, STALL_SECONDS = 60;
 
 void http_sock_enter(struct http_sock *s, enum http_sock_state state)
 {
+    struct list *all = &s->h->socks[state];
+    bool first = state == SOCK_IDLE && s->rank != HTTP_ORDINARY; /* has the least time */
     s->state = state;
     s->since_ns = uv_hrtime();
     list_remove(&s->at);
-    list_push(&s->h->socks[state], &s->at);
+    list_push_before(first ? all->next : all, &s->at);
 }
 
 static size_t pending(const struct http_sock *s)
@@ -107,8 +109,6 @@ void http_sock_linger(struct http_sock *s)
     buf_free(&s->in);
     http_sock_recharge(s);
     http_sock_enter(s, SOCK_LINGER);
-    if (s->ended)
-        http_sock_close(s);
 }
 
 /* ---- what comes ------------------------------------------------------------- */
@@ -136,23 +136,21 @@ static void read_some(struct http_sock *s)
 
 /* ---- answers ---------------------------------------------------------------- */
 
-/* The client has the answer. */
+/* The kernel has the answer. That the client ended is read once more, behind what it sent
+ * before: a socket closed with bytes unread would be reset, and the answer lost. */
 static void settle(struct http_sock *s)
 {
-    bool close = s->call->close, whole = s->state == SOCK_ANSWER, more = s->in.len > 0;
+    bool close = s->call->close, whole = s->state == SOCK_ANSWER;
     s->h->owner.done(s->call->owner, true);
     free_call(s);
-    s->written = false;
-    if (s->deaf || (close && (!whole || more))) {
+    s->written = s->ended = false;
+    if (s->deaf || close) {
         http_sock_linger(s);
-    } else if (close || (s->ended && !more)) {
-        http_sock_close(s);
     } else if (!whole) {
         http_sock_enter(s, SOCK_DRAIN);
     } else {
         http_sock_enter(s, SOCK_IDLE);
         http_intake_kept(s);
-        s->cut = s->cut || (s->ended && !s->call);
     }
 }
 
@@ -291,7 +289,7 @@ bool http_sock_tick(struct http_sock *s, uint64_t now_ns)
     else if (late || (pending(s) && over(s->moved_ns, now_ns, STALL_SECONDS)))
         s->cut = true;
     conclude(s);
-    return late || s->state != SOCK_IDLE;
+    return late || s->state != SOCK_IDLE || s->rank != HTTP_ORDINARY;
 }
 
 /* ---- opening ---------------------------------------------------------------- */

@@ -229,12 +229,21 @@ bool http_writers_tick(struct http_writers *ws)
     return list_empty(&ws->waiting);
 }
 
+/* The response reads nothing more of the call, though the library may hold it still. */
+static void detach(struct http_call *call)
+{
+    if (call->source)
+        call->source->call = NULL;
+    call->source = NULL;
+}
+
 /* The call has all its bytes; a connection that the library keeps is used again. */
 static void finish(struct http_writer *w)
 {
     struct http_writers *ws = w->ws;
     struct http_call *call = w->call;
     bool good = w->good;
+    detach(call);
     w->call = NULL;
     call->writer = NULL;
     list_remove(&w->at);
@@ -307,11 +316,9 @@ void http_writer_abort(struct http_call *call)
         call->writer = NULL;
         let_go(w);
     }
-    if (call->source)
-        call->source->call = NULL;
+    detach(call);
     if (call->response)
         MHD_destroy_response(call->response);
-    call->source = NULL;
     call->response = NULL;
 }
 

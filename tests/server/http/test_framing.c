@@ -70,8 +70,9 @@ static void by_length(void **state)
 static void in_chunks(void **state)
 {
     (void)state;
-    static const char text[] = "5\r\nhello\r\n00a;x=\"y\"\r\n0123456789\n1 \n!\r\n0\r\n"
-                               "Trailer: x\r\nA: b\n\r\nGET";
+    static const char text[] =
+        "5\r\nhello\r\n00a;x=\"y\"\r\n0123456789\r\n1 \t\r\n!\r\n0\r\n"
+        "Trailer: x\r\nA: b\n\r\nGET";
     for (size_t step = 1; step < sizeof text; step++)
         for (size_t most = 1; most < 11; most++) {
             struct reading r = read_all(chunked(), text, sizeof text - 1, step, most);
@@ -93,7 +94,8 @@ static void bad_chunks(void **state)
     static const char *const bad[] = {
         "-2\r\n",     "0x10\r\n", "\r\n",          "zz\r\n",      " 5\r\nhello",
         ";x\r\n",     "5\rx",     "5;a\rb\r\n",    "1\r\nab\r\n", "1\r\na\rb",
-        "5;\x01\r\n", "5_\r\n",   "0\r\na\rb\r\n", "5;\x7f\r\n"};
+        "5;\x01\r\n", "5_\r\n",   "0\r\na\rb\r\n", "5;\x7f\r\n",  "5\n",
+        "5;a\n",      "5 \n",     "1\r\na\n",      "5 6\r\n",     "5\t;\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(code(bad[i]), ERR_ARGUMENT);
     assert_int_equal(code("FFFFFFFFFFFFFFFF\r\n"), ERR_TOO_LARGE);
