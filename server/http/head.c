@@ -28,17 +28,15 @@ static int headers_too_large(size_t limit, struct err *err)
     return err_set(err, ERR_HEADERS, "the header block has more than %zu bytes", limit);
 }
 
-/* The lines so far, the one at `at` included. */
+/* The request line, or all headers, with the bytes up to `end`. */
 static int check_size(const struct head_scan *s, const struct head_limits *limits,
-                      struct err *err)
+                      size_t end, struct err *err)
 {
     if (s->headers)
-        return s->at - s->headers <= limits->headers
+        return end - s->headers <= limits->headers
                    ? 0
                    : headers_too_large(limits->headers, err);
-    return s->at - s->line <= limits->target + LINE_SPARE
-               ? 0
-               : uri_too_long(limits->target, err);
+    return end <= limits->target + LINE_SPARE ? 0 : uri_too_long(limits->target, err);
 }
 
 /* A line has ended at `end`, its line feed. True: the head ends with it. */
@@ -60,14 +58,14 @@ ssize_t head_find(struct head_scan *s, const struct head_limits *limits, const c
         return err_set(err, ERR_ARGUMENT, "this is no HTTP/1.1 request");
     while (s->at < len) {
         const char *lf = memchr(data + s->at, '\n', len - s->at);
-        bool last = lf && end_line(s, data, (size_t)(lf - data));
-        if (!lf)
-            s->at = len;
-        int rc = check_size(s, limits, err);
+        size_t end = lf ? (size_t)(lf - data) : len;
+        int rc = check_size(s, limits, end, err);
         if (rc)
             return rc;
-        if (last)
+        if (lf && end_line(s, data, end))
             return (ssize_t)s->at;
+        if (!lf)
+            s->at = len;
     }
     return 0;
 }
