@@ -169,6 +169,8 @@ static void sizes(void **state)
     assert_int_equal(code(text, (size_t)n), 0);
     n = snprintf(text, sizeof text, "GET /%0*d HTTP/1.1\r\nHost: x\r\n\r\n", 256, 0);
     assert_int_equal(code(text, (size_t)n), ERR_URI);
+    n = snprintf(text, sizeof text, "%0*d / HTTP/1.1\r\nHost: x\r\n\r\n", 400, 0);
+    assert_int_equal(code(text, (size_t)n), ERR_URI);
     n = snprintf(text, sizeof text, "GET /%0*d", 400, 0); /* before its end has come */
     assert_int_equal(code(text, (size_t)n), ERR_URI);
     n = snprintf(text, sizeof text, LINE "Host: x\r\nX: %0*d", 1024, 0);
