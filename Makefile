@@ -290,6 +290,7 @@ bench: deps-build ## tokens/s of the shapes beside the machine's limits, and the
 bench-wire: deps-build ## every attack beside a stream, judged: gaps, probes, memory (ARGS=)
 	$(SUBMAKE) all
 	@$(PYTHON) tests/bench/bench_wire.py --ssmd build/ssmd $(ARGS)
+	@$(PYTHON) tests/bench/bench_cgroup.py --ssmd build/ssmd
 
 bench-overload: deps-test ## a minute at 3 times the capacity, alone and behind HAProxy, judged
 	$(SUBMAKE) all
