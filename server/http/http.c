@@ -57,7 +57,7 @@ static bool make_room(struct http *h)
     for (struct list *n = idle->next; n != idle && looks < ACCEPT_AT_ONCE; n = n->next) {
         struct http_sock *s = LIST_OF(n, struct http_sock, at);
         looks++;
-        if (!silent(s))
+        if (s->rank != HTTP_ORDINARY || !silent(s)) /* others have a second */
             continue;
         http_sock_close(s);
         h->refused_connections++;
@@ -91,7 +91,7 @@ static void open_sock(struct http *h, int fd)
     struct http_peer *place;
     enum http_rank rank = HTTP_ORDINARY;
     int unsent = UNSENT_BYTES, one = 1;
-    if (h->n_socks >= h->o.max_connections && !make_room(h))
+    if (h->n_ordinary >= h->o.max_connections && !make_room(h))
         rank = HTTP_RESERVE;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);

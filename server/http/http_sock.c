@@ -101,6 +101,7 @@ void http_sock_close(struct http_sock *s)
     uv_close((uv_handle_t *)&s->poll, handle_closed);
     close(s->fd);
     h->n_socks--;
+    h->n_ordinary -= s->rank == HTTP_ORDINARY;
 }
 
 void http_sock_linger(struct http_sock *s)
@@ -329,6 +330,7 @@ bool http_sock_open(struct http *h, int fd, const struct address *peer,
     list_init(&s->at);
     list_init(&s->mark);
     h->n_socks++;
+    h->n_ordinary += rank == HTTP_ORDINARY;
     http_sock_enter(s, SOCK_IDLE);
     http_sock_recharge(s);
     watch(s);

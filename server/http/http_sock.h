@@ -66,7 +66,8 @@ struct http {
     uv_idle_t soon; /* active: sockets are marked */
     struct list socks[SOCK_N_STATES];
     struct list marked;
-    int listen_fd, port, n_socks, n_handles;
+    int listen_fd, port, n_handles;
+    int n_socks, n_ordinary; /* of any rank; HTTP_ORDINARY */
     bool listening, accepting, closing;
     uint64_t serial, refused_connections;
     char scratch[HTTP_SOCK_READ];

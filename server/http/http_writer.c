@@ -442,7 +442,8 @@ bool http_writer_respond(struct http_call *call, struct http_reply *r,
                          ssize_t (*read)(void *owner, char *to, size_t max))
 {
     struct MHD_Response *m = NULL;
-    if (r->stream)
+    bool head_only = strcmp(call->head.method, "HEAD") == 0 && !r->sized;
+    if (r->stream && !head_only) /* the library would end a head's stream by a chunk */
         m = stream_response(call, r, read);
     else if (!r->body.failed)
         m = body_response(r);

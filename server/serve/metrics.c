@@ -16,8 +16,8 @@ static const int codes[] = {200, 201, 204, 400, 401, 404, 405, 408, 409, 413,
 enum { N_CODES = sizeof codes / sizeof *codes };
 
 static const double bounds[METRICS_BOUNDS] = {
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
-    2.5,   5,      10,    20,   40,    80,   160, 320,  640, INFINITY};
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1,
+    2.5,   5,      10,    20,   40,   80,   160, 320,  640, INFINITY};
 
 static const char *const reasons[FINISH_N] = {"stop",    "length", "abort",
                                               "timeout", "error",  "drain"};

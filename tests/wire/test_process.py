@@ -310,6 +310,20 @@ class Limits(unittest.TestCase):
             for s in held:
                 s.close()
 
+    def test_a_silent_probe_opens_no_place(self):
+        """Who connects next takes neither the second of the one before nor a place for good."""
+        with wire.Daemon("--max-connections", 2, env={"FAKE_STEP_US": "20000"}) as d:
+            held = [d.open_stream(max_tokens=3000) for _ in range(2)]
+            d.wait_metric("ssmd_requests_running", lambda v: v == 2)
+            silent = d.connect()
+            self.assertEqual(d.complete()[0], 503)
+            silent.sendall(wire.request("GET", "/livez"))
+            self.assertEqual(wire.statuses(wire.read_all(silent)), [200])
+            for s in held:
+                s.close()
+            d.wait_metric("ssmd_requests_running", lambda v: v == 0)
+            self.assertEqual(d.complete()[0], 200)
+
     def test_accepting_pauses(self):
         """Past the reserve places nothing spins or breaks; who waits is served later."""
         with wire.Daemon("--max-connections", 8, env={"FAKE_STEP_US": "20000"}) as d:
