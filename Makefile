@@ -208,6 +208,8 @@ $(FUZZ_BIN): $(B)/%: $(B)/%.o $(B)/libssmd.a
 	$(call say,LINK)
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
+$(B)/tests/fuzz/fuzz_http: $(B)/tests/fuzz/works.o
+
 unit: $(UNIT_BIN)
 
 fuzz-bin: $(FUZZ_BIN)
