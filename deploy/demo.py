@@ -40,7 +40,8 @@ class Daemon:
         self.log = collections.deque(maxlen=20)
         self.process = subprocess.Popen(
             [args.ssmd, "serve", "--model", args.model, "--port", str(args.port),
-             "--state-dir", states], env=clean, stderr=subprocess.PIPE, text=True)
+             "--state-dir", states], env=clean, stderr=subprocess.PIPE, text=True,
+            start_new_session=True)  # Ctrl-C is the demo's, which then ends the daemon
         for line in self.process.stderr:
             self.log.append(line)
             event = json.loads(line) if line.startswith("{") else {}
