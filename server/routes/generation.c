@@ -337,6 +337,7 @@ static void finish(struct conn *c)
     } else if (c->stream.open && !c->stream.ended) {
         g->codec->close(g, &c->stream.out);
         c->stream.ended = true;
+        c->stream.last_ns = server_now();
         http_wake(c->call);
     } else if (!c->replied) {
         answer(c);

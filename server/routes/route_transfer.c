@@ -6,7 +6,6 @@
 #include "engine/base/mem.h"
 #include "engine/objects.h"
 #include "server/routes/route_states.h"
-#include "server/serve/reaper.h"
 #include "server/serve/reply.h"
 #include "server/storage/object_writer.h"
 
@@ -117,15 +116,6 @@ static void free_transfer(struct conn *c)
     mem_free(t->buffers[0].data);
     mem_free(t->buffers[1].data);
     mem_free(t);
-}
-
-/* Cuts a client that does not read its answer. */
-static void tick(struct conn *c, uint64_t now_ns)
-{
-    double limit_s = reaper_object_seconds(c->server->cfg, c->answer_bytes);
-    if (c->call && c->replied && !c->task.active &&
-        server_expired(c->answered_ns, now_ns, limit_s))
-        http_cut(c->call);
 }
 
 /* ---- PUT: the body into a file ---------------------------------------------- */
@@ -381,7 +371,6 @@ const struct route_ops route_transfer_get = {
     .steps = (conn_step_fn *const[]){step_open, step_send, NULL},
     .check = route_states_check,
     .read = read_object,
-    .tick = tick,
     .release = release,
     .free = free_transfer};
 const struct route_ops route_transfer_put = {
@@ -390,6 +379,5 @@ const struct route_ops route_transfer_put = {
     .check = route_states_check,
     .accept = accept_object,
     .take = take,
-    .tick = tick,
     .release = release,
     .free = free_transfer};

@@ -41,6 +41,7 @@ void conn_fail(struct conn *c, const struct err *err)
         return;
     c->ops->fail(c, err);
     c->stream.ended = true;
+    c->stream.last_ns = server_now();
     if (c->call)
         http_wake(c->call);
 }

@@ -9,21 +9,23 @@
 #include "api/sse.h"
 #include "server/serve/conn.h"
 
-static const double OBJECT_BYTES_S = 64 * 1024; /* at the least */
+static const double LEAST_BYTES_S = 64 * 1024; /* of objects and answers */
 
 /* ---- requests, and objects, that do not become whole -------------------------- */
 
-double reaper_object_seconds(const struct config *cfg, uint64_t bytes)
+/* How long so many bytes may be under way: body_timeout and their time at the least rate
+ * that is waited for; 0: for ever. */
+static double transfer_seconds(const struct config *cfg, uint64_t bytes)
 {
     double s = cfg->body_timeout_s;
-    return s > 0 ? s + (double)bytes / OBJECT_BYTES_S : 0;
+    return s > 0 ? s + (double)bytes / LEAST_BYTES_S : 0;
 }
 
 static void check_arrival(struct conn *c, uint64_t now_ns)
 {
     const struct config *cfg = c->server->cfg;
     double limit_s =
-        conn_uploads(c) ? reaper_object_seconds(cfg, c->body_bytes) : cfg->body_timeout_s;
+        conn_uploads(c) ? transfer_seconds(cfg, c->body_bytes) : cfg->body_timeout_s;
     struct err err;
     if (c->whole || c->replied || !c->call ||
         !server_expired(c->began_ns, now_ns, limit_s))
@@ -57,6 +59,19 @@ static void check_stream(struct conn *c, uint64_t now_ns)
     }
 }
 
+/* A client that reads a whole answer, or the end of a stream, slower than LEAST_BYTES_S
+ * is cut: a byte now and then would hold the answer's memory for ever. */
+static void check_reading(struct conn *c, uint64_t now_ns)
+{
+    const struct stream *s = &c->stream;
+    uint64_t bytes = s->open ? stream_pending(s) : c->answer_bytes;
+    uint64_t since_ns = s->open ? s->last_ns : c->answered_ns;
+    if (!c->call || !c->replied || c->task.active || (s->open && !s->ended))
+        return;
+    if (server_expired(since_ns, now_ns, transfer_seconds(c->server->cfg, bytes)))
+        http_cut(c->call);
+}
+
 void reaper_tick(struct server *server, uint64_t now_ns)
 {
     struct list *next;
@@ -67,6 +82,7 @@ void reaper_tick(struct server *server, uint64_t now_ns)
         if (c->priv && c->ops->tick)
             c->ops->tick(c, now_ns);
         check_stream(c, now_ns);
+        check_reading(c, now_ns);
         check_gone(c);
     }
     http_tick(server->http, now_ns);

@@ -41,6 +41,21 @@ class Ends(unittest.TestCase):
                     time.sleep(0.2)
                     self.assertEqual(wire.statuses(read_to_end(s)), [200] if close else [200, 200])
 
+    def test_who_reads_an_answer_too_slowly_is_cut(self):
+        """A byte now and then is no progress: the answer's memory comes back."""
+        with wire.Daemon("--body-timeout", 1, env={"FAKE_TOKEN_BYTES": "4000"}) as d:
+            fields = {"prompt": "a", "max_tokens": 50, "ignore_eos": True}
+            slow = [d.post(dict(fields, stream=stream), rcvbuf=4096) for stream in (False, True)]
+            end = time.monotonic() + 20  # TCP's own limit is 30 s without a window
+            while len(cut := d.events("request", route="/v1/completions")) < 2:
+                self.assertLess(time.monotonic(), end)
+                for s in slow:
+                    s.recv(10)
+                time.sleep(0.1)
+            self.assertEqual([r["sent"] for r in cut], [False, False])
+            for s in slow:
+                s.close()
+
     def test_excess_connections_have_a_second(self):
         """Though one that may stay has been idle for longer."""
         with wire.Daemon("--connections-per-address", 2) as d:
