@@ -91,7 +91,9 @@ static void open_sock(struct http *h, int fd)
     struct http_peer *place;
     enum http_rank rank = HTTP_ORDINARY;
     int unsent = UNSENT_BYTES, one = 1;
-    if (h->n_ordinary >= h->o.max_connections && !make_room(h))
+    if (h->n_ordinary >= h->o.max_connections)
+        make_room(h);
+    if (h->n_ordinary >= h->o.max_connections)
         rank = HTTP_RESERVE;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
