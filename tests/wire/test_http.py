@@ -5,6 +5,7 @@ Needs the stand-in engine: build/<variant>/ssmd-fake."""
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -55,6 +56,19 @@ class Ends(unittest.TestCase):
             self.assertEqual([r["sent"] for r in cut], [False, False])
             for s in slow:
                 s.close()
+
+    def test_kept_connections_end_with_their_answer_in_the_drain(self):
+        with wire.Daemon("--drain-grace", 20) as d:
+            s = d.connect()
+            kept = GET.replace(b"Connection: close\r\n", b"")
+            s.sendall(kept)
+            wire.read_until(s, b"\r\n\r\n")
+            d.signal(signal.SIGTERM)
+            d.wait_metric("ssmd_draining", lambda n: n == 1)
+            s.sendall(kept)
+            data = read_to_end(s)
+            self.assertIn(b"connection: close", data.lower())
+            self.assertEqual(d.stop(), 1)  # by its second signal
 
     def test_excess_connections_have_a_second(self):
         """Though one that may stay has been idle for longer."""

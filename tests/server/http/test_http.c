@@ -38,7 +38,9 @@ enum deed {
     STREAM_NOW, /* or all at once */
     SIZED,      /* of a known size */
     BROKEN,     /* a stream that breaks after a piece */
-    EVERYTHING  /* answers, wakes and cuts at once */
+    EVERYTHING, /* answers, wakes and cuts at once */
+    HOLD,       /* takes no body */
+    NEVER       /* never answers */
 };
 
 struct site {
@@ -47,7 +49,7 @@ struct site {
     struct http *http;
     struct budget budget;
     enum deed deed, other; /* of calls; `other` of every second one */
-    int begun, done, sent, faults, ended;
+    int begun, done, sent, faults, ended, descriptor;
     struct call *calls;
 };
 
@@ -133,6 +135,8 @@ static ssize_t body(void *owner, const char *data, size_t len)
         break;
     case NEGATIVE:
         return -1;
+    case HOLD:
+        return 0;
     case REST:
         if (len > 9)
             http_wake(c->http); /* inside: counts as well */
@@ -153,7 +157,7 @@ static void end(void *owner)
         http_cut(c->http);
     else if (c->deed == LATER)
         c->due = true;
-    else
+    else if (c->deed != NEVER)
         answer(c);
 }
 
@@ -225,11 +229,18 @@ static const struct http_owner owner = {.begin = begin,
                                         .read = read_stream,
                                         .done = done};
 
+static int next_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return fd;
+}
+
 static void open_site(struct site *site, int per_address)
 {
     static struct address_list nobody;
     struct err err;
-    *site = (struct site){.budget.limit = 1 << 20};
+    *site = (struct site){.budget.limit = 1 << 20, .descriptor = next_descriptor()};
     assert_int_equal(uv_loop_init(&site->loop), 0);
     struct http_options o = {.host = "127.0.0.1",
                              .max_connections = 8,
@@ -255,6 +266,7 @@ static void close_site(struct site *site)
     assert_int_equal(uv_loop_close(&site->loop), 0);
     assert_int_equal(site->budget.used, 0);
     assert_int_equal(site->begun, site->done);
+    assert_int_equal(next_descriptor(), site->descriptor);
 }
 
 static int dial(const struct site *site)
@@ -323,7 +335,7 @@ static void cut_anywhere(void **state)
 {
     (void)state;
     struct site site;
-    open_site(&site, 0);
+    open_site(&site, 4);
     for (int deed = WAIT; deed <= EVERYTHING; deed++)
         for (size_t i = 0; i < N_TEXTS; i++)
             for (size_t first = 1; first <= strlen(texts[i]); first += 7)
@@ -331,6 +343,7 @@ static void cut_anywhere(void **state)
                     site.deed = site.other = (enum deed)deed;
                     play(&site, texts[i], first, (enum leaving)how);
                 }
+    assert_true(site.sent > 1000); /* the address has not used up its connections */
     close_site(&site);
 }
 
@@ -363,8 +376,8 @@ static void closed_in_all_states(void **state)
                 int fd = dial(&site);
                 send(fd, texts[i], strlen(texts[i]) - (size_t)(n & 1), MSG_NOSIGNAL);
                 turns(&site, n);
-                close_site(&site);
                 close(fd);
+                close_site(&site);
             }
 }
 
@@ -396,6 +409,93 @@ static void together(void **state)
     close_site(&site);
 }
 
+/* ---- bounds ----------------------------------------------------------------------- */
+
+/* Sends text; the connection is there at `before` seconds, and ended at `after`. */
+static void ends_between(enum deed deed, const char *text, double before, double after)
+{
+    struct site site;
+    open_site(&site, 0);
+    site.deed = site.other = deed;
+    int fd = dial(&site);
+    send(fd, text, strlen(text), MSG_NOSIGNAL);
+    turns(&site, QUIET);
+    http_tick(site.http, uv_hrtime() + (uint64_t)(before * 1e9));
+    turns(&site, QUIET);
+    assert_int_equal(http_counts(site.http).connections, 1);
+    http_tick(site.http, uv_hrtime() + (uint64_t)(after * 1e9));
+    turns(&site, QUIET);
+    assert_int_equal(http_counts(site.http).connections, 0);
+    close(fd);
+    close_site(&site);
+}
+
+static void every_state_has_its_time(void **state)
+{
+    (void)state;
+    ends_between(WAIT, "", 29, 31);
+    ends_between(WAIT, texts[0], 29, 31);
+    ends_between(WAIT, texts[1], 4, 6); /* answered, and the client does not end */
+    ends_between(AT_HEAD, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", 4,
+                 6);
+    ends_between(WAIT, texts[6], 4, 6);
+}
+
+static void a_late_head_is_refused(void **state)
+{
+    (void)state;
+    struct site site;
+    open_site(&site, 0);
+    int fd = dial(&site);
+    send(fd, "GET /", 5, MSG_NOSIGNAL);
+    turns(&site, QUIET);
+    http_tick(site.http, uv_hrtime() + (uint64_t)9e9);
+    assert_int_equal(site.faults, 0);
+    http_tick(site.http, uv_hrtime() + (uint64_t)11e9);
+    assert_int_equal(site.faults, 1);
+    close(fd);
+    close_site(&site);
+}
+
+/* What the owner does not take stays with the kernel. */
+static void a_resting_upload_is_not_read(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n";
+    static const char zeros[65536];
+    struct site site;
+    open_site(&site, 0);
+    site.deed = HOLD;
+    int fd = dial(&site);
+    send(fd, text, sizeof text - 1, MSG_NOSIGNAL);
+    for (int i = 0; i < 32; i++) {
+        send(fd, zeros, sizeof zeros, MSG_NOSIGNAL | MSG_DONTWAIT);
+        turns(&site, 4);
+    }
+    assert_true(site.budget.used < 4 * sizeof zeros);
+    close(fd);
+    close_site(&site);
+}
+
+static void who_half_closes_has_left(void **state)
+{
+    (void)state;
+    struct site site;
+    open_site(&site, 0);
+    site.deed = NEVER;
+    int fd = dial(&site);
+    send(fd, texts[0], strlen(texts[0]), MSG_NOSIGNAL);
+    turns(&site, QUIET);
+    assert_false(site.calls->http->left);
+    shutdown(fd, SHUT_WR);
+    turns(&site, QUIET);
+    assert_non_null(site.calls);
+    assert_true(site.calls->http->left);
+    close(fd);
+    close_site(&site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +503,10 @@ int main(void)
         cmocka_unit_test(without_memory),
         cmocka_unit_test(together),
         cmocka_unit_test(closed_in_all_states),
+        cmocka_unit_test(every_state_has_its_time),
+        cmocka_unit_test(a_late_head_is_refused),
+        cmocka_unit_test(a_resting_upload_is_not_read),
+        cmocka_unit_test(who_half_closes_has_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
