@@ -12,6 +12,7 @@ import argparse
 import collections
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import os
 import pathlib
@@ -40,8 +41,7 @@ class Daemon:
         self.log = collections.deque(maxlen=20)
         self.process = subprocess.Popen(
             [args.ssmd, "serve", "--model", args.model, "--port", str(args.port),
-             "--state-dir", states], env=clean, stderr=subprocess.PIPE, text=True,
-            start_new_session=True)  # Ctrl-C is the demo's, which then ends the daemon
+             "--state-dir", states], env=clean, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             self.log.append(line)
             event = json.loads(line) if line.startswith("{") else {}
@@ -164,8 +164,20 @@ def main():
     return 0 if same and same_later else 1
 
 
+interrupted = threading.Event()
+
+
+def interrupt(*_):
+    """Ctrl-C reaches the daemon, too: what is asked of it after that fails."""
+    interrupted.set()
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupt)
     try:
         sys.exit(main())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError, http.client.HTTPException):
+        if not interrupted.is_set():
+            raise
         print()

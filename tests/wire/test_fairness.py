@@ -71,7 +71,7 @@ class Fairness(unittest.TestCase):
                 wire.read_until(s, b"data:")
                 self.ask(d, "wide", n=4)
                 d.wait_metric("ssmd_requests_waiting", lambda v: v == 1)
-                small = self.ask(d, "small")
+                small = self.ask(d, "small", max_tokens=200)  # is over after the wide one
                 if wait:
                     wire.read_until(small, b"\r\n\r\n")
                     self.assertEqual(d.metric("ssmd_requests_waiting"), 1)

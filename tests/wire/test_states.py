@@ -533,7 +533,7 @@ class Leaving(Case):
             while d.metric("ssmd_open_connections") > 1 and time.monotonic() < end:
                 slow[1].recv(512)  # the other one reads nothing
                 time.sleep(0.02)
-            self.assertEqual(d.metric("ssmd_open_connections"), 1)
+            d.wait_metric("ssmd_open_connections", lambda v: v == 1)
             cut = d.events("request", 2, route="/v1/states/{id}", status=200)
             self.assertEqual([r["sent"] for r in cut], [False, False])
             for s in slow:
