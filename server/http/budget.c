@@ -17,6 +17,13 @@ void budget_add(struct budget *b, size_t bytes)
     b->used += bytes;
 }
 
+void budget_recount(struct budget *b, size_t *held, size_t bytes)
+{
+    budget_add(b, bytes);
+    budget_give(b, *held);
+    *held = bytes;
+}
+
 void budget_give(struct budget *b, size_t bytes)
 {
     assert(bytes <= b->used);

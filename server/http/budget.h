@@ -21,6 +21,9 @@ bool budget_take(struct budget *b, size_t bytes);
 /* Counts bytes that are held already, whether they fit or not. */
 void budget_add(struct budget *b, size_t bytes);
 
+/* What was counted as *held bytes has become `bytes`, whether they fit or not. */
+void budget_recount(struct budget *b, size_t *held, size_t bytes);
+
 /* Gives back what was taken or added. */
 void budget_give(struct budget *b, size_t bytes);
 

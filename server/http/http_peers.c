@@ -1,10 +1,9 @@
-/* Lists in buckets, chosen by a keyed hash of the address.
+/* Lists in buckets, chosen by a hash of the address.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/http/http_peers.h"
 
+#include "engine/base/hash.h"
 #include "engine/base/mem.h"
-
-#include <stdint.h>
 
 void http_peers_init(struct http_peers *peers)
 {
@@ -12,19 +11,10 @@ void http_peers_init(struct http_peers *peers)
         list_init(&peers->buckets[i]);
 }
 
-/* FNV-1a. Whoever holds many addresses gains nothing by collisions: their number is that
- * of connections. */
-static unsigned bucket_of(const struct address *a)
-{
-    uint32_t h = 2166136261u;
-    for (int i = 0; i < ADDRESS_BYTES; i++)
-        h = (h ^ a->bytes[i]) * 16777619u;
-    return (h ^ h >> 16) % HTTP_PEERS_BUCKETS;
-}
-
 struct http_peer *http_peers_add(struct http_peers *peers, const struct address *address)
 {
-    struct list *bucket = &peers->buckets[bucket_of(address)];
+    struct list *bucket =
+        &peers->buckets[hash_bytes(address->bytes, ADDRESS_BYTES) % HTTP_PEERS_BUCKETS];
     for (struct list *n = bucket->next; n != bucket; n = n->next) {
         struct http_peer *p = LIST_OF(n, struct http_peer, at);
         if (address_same(&p->address, address)) {

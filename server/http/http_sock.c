@@ -40,10 +40,7 @@ static size_t pending(const struct http_sock *s)
 
 void http_sock_recharge(struct http_sock *s)
 {
-    size_t bytes = sizeof *s + s->in.cap + s->out.cap;
-    budget_add(s->h->o.budget, bytes);
-    budget_give(s->h->o.budget, s->charged);
-    s->charged = bytes;
+    budget_recount(s->h->o.budget, &s->charged, sizeof *s + s->in.cap + s->out.cap);
 }
 
 static void poll_fired(uv_poll_t *p, int status, int events);

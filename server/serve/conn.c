@@ -107,9 +107,7 @@ void conn_discharge(struct conn *c, size_t bytes)
 
 void conn_count_unread(struct conn *c, size_t bytes)
 {
-    budget_add(&c->server->budget, bytes);
-    budget_give(&c->server->budget, c->unread);
-    c->unread = bytes;
+    budget_recount(&c->server->budget, &c->unread, bytes);
 }
 
 void conn_drop_body(struct conn *c)

@@ -43,12 +43,27 @@ static void what_is_held_already_counts(void **state)
     assert_int_equal(b.used, 100);
 }
 
+static void a_recount_replaces(void **state)
+{
+    (void)state;
+    struct budget b = {.limit = 100};
+    size_t held = 0;
+    budget_recount(&b, &held, 150);
+    assert_int_equal(b.used, 150);
+    budget_recount(&b, &held, 20);
+    assert_int_equal(b.used, 20);
+    assert_int_equal(held, 20);
+    budget_recount(&b, &held, 0);
+    assert_int_equal(b.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_to_the_limit),
         cmocka_unit_test(huge_sums_do_not_wrap),
         cmocka_unit_test(what_is_held_already_counts),
+        cmocka_unit_test(a_recount_replaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
