@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { MAX_DROPPED = 64 << 20 };
-static const double DROP_SECONDS = 5, RESERVE_SECONDS = 1, STALL_SECONDS = 60;
+static const double DROP_SECONDS = 5, RESERVE_SECONDS = 1;
 
 /* ---- states and events ------------------------------------------------------ */
 
@@ -159,7 +159,6 @@ static void send_out(struct http_sock *s)
         s->cut = true;
     if (n <= 0)
         return;
-    s->moved_ns = uv_hrtime();
     s->taken += (size_t)n;
     if (pending(s) > 0)
         return;
@@ -190,7 +189,6 @@ bool http_sock_write(struct http_call *call, const char *data, size_t len)
     size_t sent = n > 0 ? (size_t)n : 0;
     if (sent == len)
         return true;
-    s->moved_ns = uv_hrtime();
     buf_put(&s->out, data + sent, len - sent);
     http_sock_recharge(s);
     if (s->out.failed)
@@ -284,7 +282,7 @@ bool http_sock_tick(struct http_sock *s, uint64_t now_ns)
     bool late = expired(s, now_ns);
     if (late && s->state == SOCK_HEAD)
         http_intake_late(s, s->rank ? RESERVE_SECONDS : s->h->o.head_timeout_s);
-    else if (late || (pending(s) && over(s->moved_ns, now_ns, STALL_SECONDS)))
+    else if (late)
         s->cut = true;
     conclude(s);
     return late || s->state != SOCK_IDLE || s->rank != HTTP_ORDINARY;

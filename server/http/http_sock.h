@@ -35,7 +35,6 @@ struct http_sock {
     enum http_sock_state state;
     enum http_rank rank;
     uint64_t serial, since_ns; /* since_ns: in this state */
-    uint64_t moved_ns;         /* when the client last took bytes */
     struct address peer;
     struct http_peer *place; /* NULL: not counted */
     struct http_call *call;  /* owns; NULL without */
