@@ -109,8 +109,8 @@ struct http_counts {
 };
 struct http_counts http_counts(const struct http *h);
 
-/* Ends idle sockets, requests whose head takes too long, and clients that send or read
- * nothing after they were refused. Call it some times a second. */
+/* Ends idle sockets, answers heads that take too long, and ends clients that were answered
+ * and neither stop sending nor end. Call it some times a second. */
 void http_tick(struct http *h, uint64_t now_ns);
 
 /* Ends every connection and frees all. Calls still open get their `done`; the loop must

@@ -19,18 +19,13 @@ LIMITS = ("idle ones at max_connections", "busy ones at max_connections", "no de
           "400 idle and half-closed")
 
 
-def sanitized(pid):
-    with open("/proc/%d/maps" % pid, encoding="utf-8") as f:
-        return any("san.so" in line for line in f)
-
-
 class Rows(unittest.TestCase):
     """Rows with the same flags, played on one daemon."""
 
     def play(self, rows, flags=()):
         with wire.Daemon("--memory-bytes", "64MiB", "--max-seqs", 16, "--drain-timeout", DRAIN,
                          *flags) as d:
-            slow = sanitized(d.proc.pid)
+            slow = wire.under_sanitizer(d.proc.pid)
             with beside.Beside(d) as seen:
                 time.sleep(0.5)
                 seen.mark()

@@ -145,16 +145,6 @@ class Weight(unittest.TestCase):
             self.assertIn("(524288 tokens)", json.loads(data)["error"]["message"])
 
 
-def anonymous(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) << 10 for line in f if line.startswith("RssAnon"))
-
-
-def sanitized(pid):
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
-        return re.search(r"lib[atu]\w*san\.so", f.read()) is not None
-
-
 class Memory(unittest.TestCase):
     """Six large bodies at once, a stream beside them."""
 
@@ -178,7 +168,7 @@ class Memory(unittest.TestCase):
 
     def watch(self):
         while not self.over.is_set():
-            self.peak = max(self.peak, anonymous(self.d.proc.pid))
+            self.peak = max(self.peak, wire.anonymous(self.d.proc.pid))
             time.sleep(0.005)
 
     def together(self, route, body, n=6):
@@ -197,14 +187,14 @@ class Memory(unittest.TestCase):
         return set(found)
 
     def begin(self):
-        if sanitized(self.d.proc.pid):
+        if wire.under_sanitizer(self.d.proc.pid):
             self.skipTest("a sanitizer keeps what is freed")
         self.d.complete()
-        return anonymous(self.d.proc.pid)
+        return wire.anonymous(self.d.proc.pid)
 
     def comes_back(self, before):
         end = time.monotonic() + 2
-        while (left := anonymous(self.d.proc.pid) - before) > 16 * MIB and time.monotonic() < end:
+        while (left := wire.anonymous(self.d.proc.pid) - before) > 16 * MIB and time.monotonic() < end:
             time.sleep(0.05)
         self.assertLess(left, 16 * MIB)
 
@@ -236,7 +226,7 @@ class Memory(unittest.TestCase):
                       b"Content-Type: application/json\r\n\r\n" + b" " * 60000)
             held.append(s)
         self.d.wait_metric("ssmd_request_bytes_used", lambda v: v >= 600 * 60000)
-        self.assertGreater(anonymous(self.d.proc.pid) - before, 32 * MIB)
+        self.assertGreater(wire.anonymous(self.d.proc.pid) - before, 32 * MIB)
         for i, s in enumerate(held):
             if i % 60:
                 s.close()

@@ -5,7 +5,6 @@
     test_memory.py --ssmd build/test/ssmd --model models/default
 """
 import concurrent.futures
-import re
 import unittest
 
 import wire
@@ -14,25 +13,14 @@ MIB = 1 << 20
 SLACK = 3 * MIB  # stacks, libraries, connections: what does not grow with the plan
 
 
-def anonymous(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) << 10 for line in f if line.startswith("RssAnon"))
-
-
-def under_sanitizer(pid):
-    """Whether the program maps a sanitizer's shadow: its runtime is a library of that name."""
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
-        return re.search(r"lib[atu]\w*san\.so", f.read()) is not None
-
-
 class Plan(unittest.TestCase):
     def test_resident_memory_is_what_was_planned(self):
         with wire.Daemon("--max-seqs", 8, "--memory-bytes", 16 * MIB, "--threads", 2) as d:
             plan = d.wait_line("memory")
-            if plan["weights_bytes"] < MIB or under_sanitizer(d.proc.pid):
+            if plan["weights_bytes"] < MIB or wire.under_sanitizer(d.proc.pid):
                 self.skipTest("no model, or a sanitizer's own memory beside it")
             idle = plan["weights_bytes"] + plan["tokenizer_bytes"] + plan["index_bytes"]
-            self.assertLess(anonymous(d.proc.pid), idle + SLACK)
+            self.assertLess(wire.anonymous(d.proc.pid), idle + SLACK)
 
             def ask(i):
                 return d.call("POST", "/v1/completions",
@@ -40,7 +28,7 @@ class Plan(unittest.TestCase):
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
                 self.assertEqual(set(pool.map(ask, range(24))), {200})
             engine = plan["planned_bytes"] - plan["request_bytes"] - plan["work_bytes"]
-            self.assertLess(anonymous(d.proc.pid), engine + SLACK)
+            self.assertLess(wire.anonymous(d.proc.pid), engine + SLACK)
 
 
 class Kernels(unittest.TestCase):

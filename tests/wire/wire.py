@@ -187,6 +187,18 @@ class Daemon:
             time.sleep(0.02)
 
 
+def anonymous(pid):
+    """Bytes of memory that are the process's own."""
+    with open("/proc/%d/status" % pid, encoding="ascii") as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith("RssAnon"))
+
+
+def under_sanitizer(pid):
+    """Whether the program maps a sanitizer's shadow: its runtime is a library of that name."""
+    with open("/proc/%d/maps" % pid, encoding="utf-8") as f:
+        return re.search(r"lib[atu]\w*san\.so", f.read()) is not None
+
+
 def knows(flag):
     """Whether the program has this option, so that an older one can be measured beside it."""
     done = subprocess.run([ARGS.ssmd, "serve", "--help"], capture_output=True, text=True)
