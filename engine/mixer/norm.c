@@ -12,6 +12,22 @@ int norm_bind(struct norm *m, const struct bind *b, const char *name, int n, dou
     return bind_vector(&m->w, b, name, n, err);
 }
 
+int norm_bind_one_plus(struct norm *m, const struct bind *b, const char *name, int n,
+                       double eps, struct err *err)
+{
+    int rc = norm_bind(m, b, name, n, eps, err);
+    if (rc)
+        return rc;
+    float *sum = arena_alloc(b->arena, (size_t)n * sizeof *sum);
+    if (!sum)
+        return err_set(err, ERR_MEMORY, "out of memory for tensor %s%.100s", b->prefix,
+                       name);
+    for (int i = 0; i < n; i++)
+        sum[i] = 1 + m->w[i];
+    m->w = sum;
+    return 0;
+}
+
 int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n,
                     double eps, struct err *err)
 {

@@ -16,6 +16,11 @@ struct norm {
 int norm_bind(struct norm *m, const struct bind *b, const char *name, int n, double eps,
               struct err *err);
 
+/* RMSNorm by 1 + w (Gemma's form): the weight of the file is w, and 1 + w, rounded once, is
+ * computed here. */
+int norm_bind_one_plus(struct norm *m, const struct bind *b, const char *name, int n,
+                       double eps, struct err *err);
+
 /* LayerNorm: prefix + name + ".weight" and ".bias". */
 int norm_bind_layer(struct norm *m, const struct bind *b, const char *name, int n,
                     double eps, struct err *err);
