@@ -41,7 +41,7 @@ static const char *const no_effect[] = {
 static const struct hparam_key common_keys[] = {
     COMMON("vocab_size", HP_INT, vocab_size, 1, 1 << 24, true),
     COMMON("hidden_size", HP_INT, hidden_size, 1, 1 << 20, true),
-    COMMON("num_hidden_layers", HP_INT, n_layers, 1, 4096, true),
+    COMMON("num_hidden_layers", HP_INT, n_layers, 1, HPARAMS_MAX_LAYERS, true),
     COMMON("num_attention_heads", HP_INT, n_heads, 1, 1 << 16, true),
     COMMON("num_key_value_heads", HP_INT, n_kv_heads, 1, 1 << 16, false),
     COMMON("head_dim", HP_INT, head_dim, 1, 1 << 16, false),

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HPARAMS_MAX_EOS = 16 };
+enum { HPARAMS_MAX_EOS = 16, HPARAMS_MAX_LAYERS = 4096 };
 
 enum rope_kind {
     ROPE_DEFAULT,

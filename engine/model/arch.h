@@ -15,12 +15,18 @@ struct arch {
     int (*build)(struct model *m, const struct bind *b, struct err *err);
 };
 
-extern const struct arch arch_transxssm, arch_pha, arch_llama;
+extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_gss_hybrid;
 
 /* NULL for a model_type that is not served. */
 const struct arch *arch_find(const char *model_type);
 
 /* 0, or ERR_FORMAT naming what is served. */
 int arch_served(const char *model_type, struct err *err);
+
+/* A key's array of layers, or none: whether it names layer i, and whether it names layers
+ * of the model only, each once. ERR_FORMAT with the key, expected and found. */
+bool arch_lists_layer(const struct json *list, int i);
+int arch_check_layers(const struct json *list, const char *key, int n_layers,
+                      struct err *err);
 
 #endif

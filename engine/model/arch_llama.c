@@ -4,23 +4,19 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/model/arch_llama.h"
+
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
-#include "engine/model/arch.h"
-
-struct llama {
-    bool attention_bias, mlp_bias;
-    const struct rope *rope;
-};
 
 static const struct hparam_key keys[] = {
-    {"attention_bias", HP_BOOL, offsetof(struct llama, attention_bias), 0, 0, NULL,
+    {"attention_bias", HP_BOOL, offsetof(struct llama_layer, attention_bias), 0, 0, NULL,
      false},
-    {"mlp_bias", HP_BOOL, offsetof(struct llama, mlp_bias), 0, 0, NULL, false},
+    {"mlp_bias", HP_BOOL, offsetof(struct llama_layer, mlp_bias), 0, 0, NULL, false},
 };
 
-static int build_layer(struct block *blk, const struct hparams *hp, const struct llama *p,
-                       const struct bind *b, struct err *err)
+int arch_llama_attn(struct branch *br, const struct hparams *hp,
+                    const struct llama_layer *p, const struct bind *b, struct err *err)
 {
     struct attn_spec attn = {
         .q = "self_attn.q_proj",
@@ -33,38 +29,59 @@ static int build_layer(struct block *blk, const struct hparams *hp, const struct
         .bias = p->attention_bias,
         .rope = p->rope,
     };
-    struct ffn_spec ffn = {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", hp->ffn_size,
-                           p->mlp_bias};
-    blk->kind = BLOCK_SERIAL;
-    blk->n_branches = 2;
-    blk->branches[0].mixer.kind = &mixer_attn;
-    blk->branches[1].mixer.kind = &mixer_ffn;
-    int rc = norm_bind(&blk->branches[0].norm, b, "input_layernorm.weight",
-                       b->hidden_size, hp->rms_eps, err);
-    if (rc == 0)
-        rc = mixer_attn.bind(&blk->branches[0].mixer, &attn, b, err);
-    if (rc == 0)
-        rc = norm_bind(&blk->branches[1].norm, b, "post_attention_layernorm.weight",
-                       b->hidden_size, hp->rms_eps, err);
-    return rc ? rc : mixer_ffn.bind(&blk->branches[1].mixer, &ffn, b, err);
+    br->mixer.kind = &mixer_attn;
+    int rc = norm_bind(&br->norm, b, "input_layernorm.weight", b->hidden_size,
+                       hp->rms_eps, err);
+    return rc ? rc : mixer_attn.bind(&br->mixer, &attn, b, err);
 }
 
-static int build(struct model *m, const struct bind *b, struct err *err)
+int arch_llama_ffn(struct branch *br, const struct hparams *hp,
+                   const struct llama_layer *p, const struct bind *b, struct err *err)
 {
-    struct llama p = {0};
-    int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, &p, err);
-    if (rc == 0)
-        rc = model_rope(m, &p.rope, m->hp.head_dim, false, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
+    struct ffn_spec ffn = {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", hp->ffn_size,
+                           p->mlp_bias};
+    br->mixer.kind = &mixer_ffn;
+    int rc = norm_bind(&br->norm, b, "post_attention_layernorm.weight", b->hidden_size,
+                       hp->rms_eps, err);
+    return rc ? rc : mixer_ffn.bind(&br->mixer, &ffn, b, err);
+}
+
+int arch_llama_layer(struct block *blk, const struct hparams *hp,
+                     const struct llama_layer *p, const struct bind *b, struct err *err)
+{
+    blk->kind = BLOCK_SERIAL;
+    blk->n_branches = 2;
+    int rc = arch_llama_attn(&blk->branches[0], hp, p, b, err);
+    return rc ? rc : arch_llama_ffn(&blk->branches[1], hp, p, b, err);
+}
+
+int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
+                     const void *arch, struct err *err)
+{
+    int rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
     for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);
+        struct bind under = bind_under(b, "model.layers.%d.", i);
+        rc = layer(m, i, arch, &under, err);
     }
     if (rc == 0)
         rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
                        m->hp.rms_eps, err);
     return rc ? rc : model_bind_head(m, b, "lm_head", false, err);
+}
+
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
+{
+    return arch_llama_layer(&m->blocks[i], &m->hp, arch, b, err);
+}
+
+static int build(struct model *m, const struct bind *b, struct err *err)
+{
+    struct llama_layer p = {0};
+    int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, &p, err);
+    if (rc == 0)
+        rc = model_rope(m, &p.rope, m->hp.head_dim, false, err);
+    return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
 const struct arch arch_llama = {"llama", build};

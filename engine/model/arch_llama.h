@@ -1,0 +1,35 @@
+/*
+ * Hugging Face's Llama layout, for the architectures that put layers of another kind
+ * among its own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef ENGINE_MODEL_ARCH_LLAMA_H
+#define ENGINE_MODEL_ARCH_LLAMA_H
+
+#include "engine/model/arch.h"
+
+struct llama_layer {
+    bool attention_bias, mlp_bias;
+    const struct rope *rope; /* of width head_dim; borrows for the model's life */
+};
+
+/* Binds one branch of a layer: input_layernorm and self_attn.*, or
+ * post_attention_layernorm and mlp.*; and the layer of both. */
+int arch_llama_attn(struct branch *br, const struct hparams *hp,
+                    const struct llama_layer *p, const struct bind *b, struct err *err);
+int arch_llama_ffn(struct branch *br, const struct hparams *hp,
+                   const struct llama_layer *p, const struct bind *b, struct err *err);
+int arch_llama_layer(struct block *blk, const struct hparams *hp,
+                     const struct llama_layer *p, const struct bind *b, struct err *err);
+
+/* Binds m->blocks[i] from the tensors under b, by what the architecture read. */
+typedef int arch_layer_fn(struct model *m, int i, const void *arch, const struct bind *b,
+                          struct err *err);
+
+/* Binds embedding, layers, final norm and head, the head untied where the config is
+ * silent. */
+int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
+                     const void *arch, struct err *err);
+
+#endif

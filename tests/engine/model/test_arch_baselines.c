@@ -1,0 +1,117 @@
+/*
+ * The papers' baselines: keys of config.json, defaults, what they ask of the tensors.
+ * Weights are random, so that a config alone decides.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "engine/mixer/gss.h"
+#include "engine/model/model.h"
+#include "tests/lib/model_maker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SIZES                                                                            \
+    "\"vocab_size\":11,\"hidden_size\":8,\"num_hidden_layers\":3,"                       \
+    "\"num_attention_heads\":2,\"intermediate_size\":6,\"max_position_embeddings\":32"
+
+static struct maker m;
+
+static int make(void **state)
+{
+    (void)state;
+    maker_open(&m);
+    return 0;
+}
+
+static int unmake(void **state)
+{
+    (void)state;
+    maker_close(&m);
+    return 0;
+}
+
+/* A model of the type and these members beside SIZES. */
+static int open_shape(struct model *model, const char *type, const char *more,
+                      struct err *err)
+{
+    static char path[1024];
+    char text[1024];
+    snprintf(text, sizeof text, "{\"model_type\":\"%s\"," SIZES "%s%s}", type,
+             *more ? "," : "", more);
+    maker_text(&m, "shape.json", text);
+    snprintf(path, sizeof path, "%s", maker_path(&m, "shape.json"));
+    return model_open(model, &(struct model_options){.shape = path}, err);
+}
+
+struct fault {
+    const char *more, *says[3];
+};
+
+static void expect_faults(const char *type, const struct fault *bad, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct model model;
+        struct err err = {0};
+        assert_int_equal(open_shape(&model, type, bad[i].more, &err), -ERR_FORMAT);
+        for (int k = 0; k < 3; k++)
+            if (!strstr(err.text, bad[i].says[k]))
+                fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].more, err.text,
+                         bad[i].says[k]);
+    }
+}
+
+static void gss_hybrid_keys_are_checked(void **state)
+{
+    static const struct fault bad[] = {
+        {"", {"config.json (gss_hybrid)", "attention_layers", "a value"}},
+        {"\"attention_layers\":1", {"attention_layers", "an array of integers", "1"}},
+        {"\"attention_layers\":[3]", {"attention_layers", "from 0 to 2", "found 3"}},
+        {"\"attention_layers\":[-1]", {"attention_layers", "from 0 to 2", "found -1"}},
+        {"\"attention_layers\":[1,0,1]", {"attention_layers", "once", "1 twice"}},
+        {"\"attention_layers\":[1.5]", {"attention_layers", "integers", "1.5"}},
+        {"\"attention_layers\":[],\"gss_state_size\":0",
+         {"gss_state_size", "from 1 to", "found 0"}},
+        {"\"attention_layers\":[],\"gss_kind\":\"dss\"",
+         {"config.json (gss_hybrid)", "gss_kind", "not a key"}},
+    };
+    (void)state;
+    expect_faults("gss_hybrid", bad, sizeof bad / sizeof *bad);
+}
+
+/* A GSS layer is one branch, with N = 512 and C = D/4 unless it is said. */
+static void gss_hybrid_layers_are_of_two_kinds(void **state)
+{
+    struct model model;
+    struct err err = {0};
+    (void)state;
+    if (open_shape(&model, "gss_hybrid", "\"attention_layers\":[2,0]", &err))
+        fail_msg("%s", err.text);
+    const struct block *b = model.blocks;
+    assert_int_equal(b[1].n_branches, 1);
+    assert_ptr_equal(b[1].branches[0].mixer.kind, &mixer_dss);
+    assert_int_equal(b[1].branches[0].mixer.need.fixed_bytes,
+                     512 * 2 * LANES * sizeof(float));
+    for (int i = 0; i <= 2; i += 2) {
+        assert_int_equal(b[i].n_branches, 2);
+        assert_ptr_equal(b[i].branches[0].mixer.kind, &mixer_attn);
+    }
+    model_close(&model);
+    if (open_shape(&model, "gss_hybrid", "\"attention_layers\":[]", &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(model.page_bytes, 0);
+    model_close(&model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gss_hybrid_keys_are_checked),
+        cmocka_unit_test(gss_hybrid_layers_are_of_two_kinds),
+    };
+    return cmocka_run_group_tests(tests, make, unmake);
+}
