@@ -187,6 +187,27 @@ struct dss_args {
     int n_rows, n_state, n_channels;
 };
 
+/* Gated delta rule of one head over n_rows tokens (Gated DeltaNet; arXiv 2412.06464,
+ * section 3.1), in place; for each value column p
+ *
+ *   r = Σ_i S[i][p] k[i]
+ *   u = beta * fmaf(-decay, r, v[p])
+ *   S[i][p] = fmaf(k[i], u, decay * S[i][p])
+ *   y[p] = Σ_i S[i][p] q[i]
+ *
+ * each sum in 2 chains of fmaf by i mod 2, from 0, joined s0 + s1. Here decay is what the
+ * paper calls α, after exp. The state lies in panels of 16 columns; what a last panel has
+ * beyond n_value is neither read nor written. y may be v. */
+struct gdn_args {
+    float *state;              /* [ceil(n_value / 16)][n_key][16] */
+    const float *q, *k;        /* row stride ld_qk, [n_key] */
+    const float *v;            /* row stride ld_v, [n_value] */
+    const float *decay, *beta; /* one value a row, stride ld_t */
+    float *y;                  /* row stride ld_y, [n_value] */
+    size_t ld_qk, ld_v, ld_t, ld_y;
+    int n_rows, n_key, n_value;
+};
+
 struct kernels {
     const char *name;
     void (*linear[DTYPE_N])(const struct linear_args *);
@@ -197,6 +218,7 @@ struct kernels {
     void (*ssd)(const struct ssd_args *);
     void (*gss)(const struct gss_args *);
     void (*dss)(const struct dss_args *);
+    void (*gdn)(const struct gdn_args *);
 
     /* y = w * (x * (1 / sqrt(Σx²/n + eps))), Σ by 16 partials; in place allowed. */
     void (*rmsnorm)(const float *x, const float *w, float eps, int n, float *y);

@@ -44,6 +44,9 @@ void mix_c_ssd(const struct ssd_args *a);
 void mix_c_gss(const struct gss_args *a);
 void mix_c_dss(const struct dss_args *a);
 
+/* gdn_c.c: the gated delta rule. */
+void gdn_c(const struct gdn_args *a);
+
 /* row_c.c: norms, reductions, rotary embedding. */
 float row_c_join(const float s[LANES]); /* the fixed tree over 16 partial sums */
 void row_c_rmsnorm(const float *x, const float *w, float eps, int n, float *y);

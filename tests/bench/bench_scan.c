@@ -19,6 +19,7 @@
 
 enum { ROUNDS = 9, LAYERS = 11, HEADS = 12, HEAD = 64, STATE = 64, MOST_SEQS = 64 };
 enum { TILE = HEAD * STATE, SLOT = LAYERS * HEADS * TILE, PREFILL = 256 };
+enum { WIDE_HEADS = HEADS / 4, WIDE_HEAD = 2 * HEAD };
 
 /* One thread's figures are of its processor time: neighbours disturb them less. */
 static clockid_t clock_used = CLOCK_MONOTONIC;
@@ -35,6 +36,7 @@ struct bench {
     const struct kernels *k;
     float *states;  /* [MOST_SEQS][SLOT] */
     float *x, *y;   /* rows */
+    float *small;   /* x / 64 */
     int seqs, rows; /* rows of each */
     int layer;
     struct peak peak; /* not open: nothing is read */
@@ -151,6 +153,43 @@ static void run_dss(struct bench *b)
         pool_run(b->pool, dss_task, b, b->seqs * 2 * HEADS / together(b, 2 * HEADS));
 }
 
+/* A head of 128 x 128: four tiles. k is so small that no state grows. */
+static void gdn(const struct bench *b, int task)
+{
+    size_t wide = HEADS * HEAD, row = (size_t)(task / WIDE_HEADS * b->rows);
+    size_t at = row * wide + (size_t)(task % WIDE_HEADS * WIDE_HEAD);
+    struct gdn_args a = {.state = state_of(b, task / WIDE_HEADS, task % WIDE_HEADS * 4),
+                         .q = b->x + at,
+                         .k = b->small + at,
+                         .v = b->x + at,
+                         .decay = b->x + row,
+                         .beta = b->x + row,
+                         .y = b->y + at,
+                         .ld_qk = wide,
+                         .ld_v = wide,
+                         .ld_t = 1,
+                         .ld_y = wide,
+                         .n_rows = b->rows,
+                         .n_key = WIDE_HEAD,
+                         .n_value = WIDE_HEAD};
+    b->k->gdn(&a);
+}
+
+static void gdn_task(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct bench *b = arg;
+    int n = together(b, WIDE_HEADS);
+    for (int i = 0; i < n; i++)
+        gdn(b, task * n + i);
+}
+
+static void run_gdn(struct bench *b)
+{
+    for (b->layer = 0; b->layer < LAYERS; b->layer++)
+        pool_run(b->pool, gdn_task, b, b->seqs * WIDE_HEADS / together(b, WIDE_HEADS));
+}
+
 static void gss(void *arg, int task, int thread)
 {
     (void)thread;
@@ -219,6 +258,7 @@ static void bench_all(struct bench *b)
         double bytes = n * 2 * sizeof(float);
         print_case(b, "ssd", run_ssd, bytes, n * b->rows * 5);
         print_case(b, "dss", run_dss, bytes, n * b->rows * 5);
+        print_case(b, "gdn", run_gdn, bytes, n * b->rows * 7);
         n = (double)b->seqs * LAYERS * 768;
         print_case(b, "gss", run_gss, n * 2 * sizeof(float), n * b->rows * 3);
     }
@@ -236,16 +276,19 @@ int main(int argc, char **argv)
     b.states = mem_zalloc((size_t)MOST_SEQS * SLOT, sizeof *b.states);
     b.x = mem_alloc(rows * sizeof *b.x);
     b.y = mem_alloc(rows * sizeof *b.y);
+    b.small = mem_alloc(rows * sizeof *b.small);
     uint32_t s = 12345;
     for (size_t i = 0; i < rows; i++) {
         s = s * 1664525u + 1013904223u;
         b.x[i] = (float)(s >> 8) * 0x1p-25f;
+        b.small[i] = b.x[i] / 64;
     }
     printf("%d threads, %s\n", n_threads, b.k->name);
     bench_all(&b);
     mem_free(b.states);
     mem_free(b.x);
     mem_free(b.y);
+    mem_free(b.small);
     pool_close(b.pool);
     return 0;
 }

@@ -31,10 +31,10 @@ static size_t gap(const struct scan *n, size_t floats)
     return n->work > 0 ? 0 : floats;
 }
 
-static void damp(float *x, size_t n, double work)
+static void damp(float *x, size_t n, double work, float by)
 {
     for (size_t i = 0; work > 0 && i < n; i++)
-        x[i] *= 0.25f;
+        x[i] *= by;
 }
 
 static void visit_scan(const struct subject *s, visit_fn *visit, const struct scan *n,
@@ -91,7 +91,7 @@ static void one_ssd(const struct subject *s, visit_fn *visit, struct scan n)
                          .n_state = n.n_state};
     size_t n_t = rows_floats(n.n_rows, a.ld_t, 1);
     float *decay = input_floats(3, n_t, n.kind);
-    damp(decay, n_t, n.work);
+    damp(decay, n_t, n.work, 0.25f);
     a.x = input_floats(0, rows_floats(n.n_rows, a.ld_x, n.width), n.kind);
     a.b = input_floats(1, rows_floats(n.n_rows, a.ld_bc, n.n_state), n.kind);
     a.c = input_floats(2, rows_floats(n.n_rows, a.ld_bc, n.n_state), n.kind);
@@ -158,7 +158,7 @@ static void one_gss(const struct subject *s, visit_fn *visit, struct scan n)
                          .n_rows = n.n_rows,
                          .n = n.width};
     float *decay = input_floats(0, w, n.kind);
-    damp(decay, w, n.work);
+    damp(decay, w, n.work, 0.25f);
     a.a = decay;
     a.g = input_floats(1, rows_floats(n.n_rows, a.ld_g, n.width), n.kind);
     a.b = input_floats(2, rows_floats(n.n_rows, a.ld_b, n.width), n.kind);
@@ -226,7 +226,7 @@ static void one_dss(const struct subject *s, visit_fn *visit, struct scan n)
                          .n_state = n.n_state,
                          .n_channels = n.width};
     float *e = input_floats(1, states, n.kind);
-    damp(e, states, n.work);
+    damp(e, states, n.work, 0.25f);
     a.e = e;
     a.coef = channels(0, states * LANES, &n);
     a.d = channels(2, LANES, &n);
@@ -251,6 +251,105 @@ static void dss_cases(const struct subject *s, visit_fn *visit)
     one_dss(s, visit, (struct scan){16, 512, 32, PLAIN, 11e-9 * 16 * 512 * 32});
 }
 
+/* ---- gdn -------------------------------------------------------------------- */
+
+static void gdn_rows(const struct kernels *k, const struct gdn_args *all,
+                     void *const *out, int row0, int n_rows)
+{
+    struct gdn_args a = *all;
+    size_t row = (size_t)row0;
+    a.state = out[0];
+    a.y = (float *)out[1] + row * a.ld_y;
+    a.q += row * a.ld_qk;
+    a.k += row * a.ld_qk;
+    a.v += row * a.ld_v;
+    a.decay += row * a.ld_t;
+    a.beta += row * a.ld_t;
+    a.n_rows = n_rows;
+    k->gdn(&a);
+}
+
+static void run_gdn(const struct kernels *k, const void *args, void *const *out)
+{
+    const struct gdn_args *a = args;
+    gdn_rows(k, a, out, 0, a->n_rows);
+}
+
+static void run_gdn_cut(const struct kernels *k, const void *args, void *const *out)
+{
+    const struct gdn_args *a = args;
+    if (a->n_rows > 2)
+        gdn_rows(k, a, out, 0, a->n_rows / 3);
+    gdn_rows(k, a, out, a->n_rows / 3, a->n_rows - a->n_rows / 3);
+}
+
+/* Where y begins as a copy of v. */
+static void run_gdn_in_place(const struct kernels *k, const void *args, void *const *out)
+{
+    struct gdn_args a = *(const struct gdn_args *)args;
+    a.v = out[1];
+    gdn_rows(k, &a, out, 0, a.n_rows);
+}
+
+/* A panel after the other, as the mixer may divide the columns. */
+static void run_gdn_panels(const struct kernels *k, const void *args, void *const *out)
+{
+    const struct gdn_args *all = args;
+    for (int p = 0; p < all->n_value; p += LANES) {
+        struct gdn_args a = *all;
+        a.state = (float *)out[0] + p * a.n_key;
+        a.v += p;
+        a.y = (float *)out[1] + p;
+        a.n_value = a.n_value - p < LANES ? a.n_value - p : LANES;
+        k->gdn(&a);
+    }
+}
+
+static void one_gdn(const struct subject *s, visit_fn *visit, struct scan n)
+{
+    input_begin(s->name, number++);
+    size_t values = (size_t)n.width, keys = (size_t)n.n_state;
+    size_t n_state = (values + LANES - 1) / LANES * LANES * keys;
+    struct gdn_args a = {.ld_qk = keys + gap(&n, 3),
+                         .ld_v = values + gap(&n, 2),
+                         .ld_t = 1 + gap(&n, 2),
+                         .ld_y = values + gap(&n, 2),
+                         .n_rows = n.n_rows,
+                         .n_key = n.n_state,
+                         .n_value = n.width};
+    size_t n_t = rows_floats(n.n_rows, a.ld_t, 1);
+    size_t n_k = rows_floats(n.n_rows, a.ld_qk, n.n_state);
+    size_t n_v = rows_floats(n.n_rows, a.ld_v, n.width);
+    float *decay = input_floats(3, n_t, n.kind), *k = input_floats(1, n_k, n.kind);
+    damp(decay, n_t, n.work, 0.25f);
+    damp(k, n_k, n.work, 1.0f / 64);
+    a.q = input_floats(0, n_k, n.kind);
+    a.k = k;
+    a.v = input_floats(2, n_v, n.kind);
+    a.decay = decay;
+    a.beta = input_floats(4, n_t, n.kind);
+    struct output out[2] = {
+        {n_state * sizeof(float), UNIT_F32, input_floats(5, n_state, n.kind)},
+        {n_v * sizeof(float), UNIT_F32, a.v}};
+    visit_scan(s, visit, &n, &a, out);
+}
+
+static void gdn_cases(const struct subject *s, visit_fn *visit)
+{
+    static const int values[] = {1, 15, 16, 17, 33, 48, 64, 80, 144};
+    number = 0;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        for (int n_key = 1; n_key <= 64; n_key = n_key * 2 + 1)
+            one_gdn(s, visit, (struct scan){values[i], n_key, 1 + n_key % 5, PLAIN, 0});
+    for (int n_key = 1; n_key <= 9; n_key++)
+        one_gdn(s, visit, (struct scan){64, n_key, 3, PLAIN, 0});
+    for (enum kind kind = TINY; kind < N_KINDS; kind++)
+        one_gdn(s, visit, (struct scan){72, 10, 3, kind, 0});
+    one_gdn(s, visit, (struct scan){128, 128, 1, PLAIN, 7e-9 * 128 * 128});
+    one_gdn(s, visit, (struct scan){128, 128, 32, PLAIN, 7e-9 * 128 * 128 * 32});
+    one_gdn(s, visit, (struct scan){192, 96, 32, PLAIN, 7e-9 * 192 * 96 * 32});
+}
+
 const struct subject scan_subjects[] = {
     {"ssd", ssd_cases, run_ssd, NULL, 0, "GFLOP/s"},
     {"ssd, cut", ssd_cases, run_ssd_cut, run_ssd, 0, "GFLOP/s"},
@@ -258,5 +357,9 @@ const struct subject scan_subjects[] = {
     {"gss, cut", gss_cases, run_gss_cut, run_gss, 0, "GFLOP/s"},
     {"dss", dss_cases, run_dss, NULL, 0, "GFLOP/s"},
     {"dss, cut", dss_cases, run_dss_cut, run_dss, 0, "GFLOP/s"},
+    {"gdn", gdn_cases, run_gdn, NULL, 0, "GFLOP/s"},
+    {"gdn, cut", gdn_cases, run_gdn_cut, run_gdn, 0, "GFLOP/s"},
+    {"gdn, in place", gdn_cases, run_gdn_in_place, run_gdn, 0, "GFLOP/s"},
+    {"gdn, by panels", gdn_cases, run_gdn_panels, run_gdn, 0, "GFLOP/s"},
     {NULL, NULL, NULL, NULL, 0, NULL},
 };

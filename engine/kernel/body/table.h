@@ -7,6 +7,7 @@
 #include "engine/kernel/body/math.h"
 
 #include "engine/kernel/body/attn.h"
+#include "engine/kernel/body/gdn.h"
 #include "engine/kernel/body/linear.h"
 #include "engine/kernel/body/mix.h"
 #include "engine/kernel/body/row.h"
@@ -32,6 +33,7 @@
         .ssd = ssd,                                                                     \
         .gss = gss,                                                                     \
         .dss = dss,                                                                     \
+        .gdn = gdn,                                                                     \
         .rmsnorm = rmsnorm,                                                             \
         .layernorm = layernorm,                                                         \
         .sum_squares = sum_squares,                                                     \

@@ -26,6 +26,7 @@ enum {
     ATTN_PAGES = 1,  /* pages of keys x 4 query heads */
     ATTN_VECS = 1,   /* vectors of head_dim x 4 query heads */
     SSD_VECS = 1,    /* vectors of the head x 4 chains over the state */
+    GDN_VECS = 1,    /* vectors of the head x 2 chains x 2 sums over the state */
     QUANT_ROWS = 4,  /* rows x one half of a panel: 8 sums of integers, 4 weights */
     QUANT_WIDE = 1   /* rows up to which both halves of a panel run together */
 };

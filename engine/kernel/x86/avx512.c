@@ -26,6 +26,7 @@ enum {
     ATTN_PAGES = 4,   /* pages of keys x 4 query heads */
     ATTN_VECS = 4,    /* vectors of head_dim x 4 query heads */
     SSD_VECS = 4,     /* vectors of the head x 4 chains over the state */
+    GDN_VECS = 2,     /* vectors of the head x 2 chains x 2 sums over the state */
     QUANT_ROWS = 4,   /* rows x 2 halves of a panel: 8 sums hide the latency */
     QUANT_WIDE = 4    /* rows up to which both halves of a panel run together */
 };

@@ -282,6 +282,43 @@ static void test_dss(void **state)
         }
 }
 
+static void test_gdn(void **state)
+{
+    (void)state;
+    enum { KEY = 5, VALUE = 19, ROWS = 6, PADDED = 32 };
+    float s[PADDED * KEY], q[ROWS * KEY], k[ROWS * KEY], v[ROWS * VALUE], decay[ROWS],
+        beta[ROWS], y[ROWS * VALUE];
+    double want[KEY][VALUE];
+    fill(s, PADDED * KEY);
+    fill(q, ROWS * KEY);
+    fill(k, ROWS * KEY);
+    fill(v, ROWS * VALUE);
+    fill(decay, ROWS);
+    fill(beta, ROWS);
+    for (int i = 0; i < KEY; i++)
+        for (int p = 0; p < VALUE; p++)
+            want[i][p] = (double)s[(p / LANES * KEY + i) * LANES + p % LANES];
+    kernel_c.gdn(&(struct gdn_args){s, q, k, v, decay, beta, y, KEY, VALUE, 1, VALUE,
+                                    ROWS, KEY, VALUE});
+    for (int t = 0; t < ROWS; t++)
+        for (int p = 0; p < VALUE; p++) {
+            double u = (double)v[t * VALUE + p], sum = 0;
+            for (int i = 0; i < KEY; i++) {
+                want[i][p] *= (double)decay[t];
+                u -= want[i][p] * (double)k[t * KEY + i];
+            }
+            for (int i = 0; i < KEY; i++) {
+                want[i][p] += (double)k[t * KEY + i] * (double)beta[t] * u;
+                sum += want[i][p] * (double)q[t * KEY + i];
+            }
+            expect_near(sum, (double)y[t * VALUE + p], 5, 1e-6);
+        }
+    for (int i = 0; i < KEY; i++)
+        for (int p = 0; p < VALUE; p++)
+            expect_near(want[i][p], (double)s[(p / LANES * KEY + i) * LANES + p % LANES],
+                        5, 1e-6);
+}
+
 static void test_norms(void **state)
 {
     (void)state;
@@ -394,9 +431,9 @@ int main(void)
         cmocka_unit_test(test_exp),    cmocka_unit_test(test_functions),
         cmocka_unit_test(test_linear), cmocka_unit_test(test_attn),
         cmocka_unit_test(test_ssd),    cmocka_unit_test(test_gss),
-        cmocka_unit_test(test_dss),    cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_rows),   cmocka_unit_test(test_max),
-        cmocka_unit_test(test_widen),
+        cmocka_unit_test(test_dss),    cmocka_unit_test(test_gdn),
+        cmocka_unit_test(test_norms),  cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_max),    cmocka_unit_test(test_widen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
