@@ -11,38 +11,18 @@
  */
 #include "engine/mixer/attn.h"
 
-#include "engine/kernel/math64.h"
+#include "engine/mixer/heads.h"
 
 #include <math.h>
 
 struct attn {
     struct matrix q, k, v, o;
-    int n_heads, n_kv_heads, head_dim, group;
+    struct heads heads;
+    int n_kv_heads, head_dim, group;
     enum engine_kv kv;
     size_t half_bytes; /* K or V of one head in a page */
     float scale;
-    const struct rope *rope;  /* or NULL */
-    const float *temperature; /* [H] τ of cosine scores, or NULL */
 };
-
-/* τ_h = exp(min(logit_scale_h, ln 100)): scaled cosine attention (arXiv 2111.09883, eq.
- * 2). */
-static int bind_temperature(struct attn *a, const char *name, const struct bind *b,
-                            struct err *err)
-{
-    const float *raw = NULL;
-    int rc = bind_vector(&raw, b, name, a->n_heads, err);
-    if (rc)
-        return rc;
-    float *t = arena_alloc(b->arena, (size_t)a->n_heads * sizeof *t);
-    if (!t)
-        return err_set(err, ERR_MEMORY, "out of memory for attention temperatures");
-    for (int h = 0; h < a->n_heads; h++)
-        t[h] = (float)math64_exp(fmin(raw[h], math64_log(100)));
-    a->temperature = t;
-    a->scale = 1;
-    return 0;
-}
 
 /* kernel.h has the layout of a half of a page. */
 static size_t half_bytes(enum engine_kv type, int head_dim)
@@ -56,6 +36,26 @@ static size_t half_bytes(enum engine_kv type, int head_dim)
     return (bytes + 63) / 64 * 64;
 }
 
+static float scale_of(const struct attn_spec *s)
+{
+    if (s->logit_scale)
+        return 1;
+    return s->score_scale ? (float)s->score_scale : (float)(1 / sqrt(s->head_dim));
+}
+
+static int bind_projections(struct attn *a, const struct attn_spec *s,
+                            const struct bind *b, struct err *err)
+{
+    int d = b->hidden_size, wide = s->n_heads * s->head_dim,
+        narrow = s->n_kv_heads * s->head_dim;
+    const struct matrix_spec all[] = {
+        {s->q, s->gated ? 2 * wide : wide, d, QUANT_MATRIX, s->bias},
+        {s->k, narrow, d, QUANT_MATRIX, s->bias},
+        {s->v, narrow, d, QUANT_MATRIX, s->bias},
+        {s->o, d, wide, QUANT_MATRIX, s->o_bias}};
+    return bind_matrices((struct matrix *[]){&a->q, &a->k, &a->v, &a->o}, b, all, 4, err);
+}
+
 static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
                      struct err *err)
 {
@@ -63,27 +63,16 @@ static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
     struct attn *a = arena_zalloc(b->arena, 1, sizeof *a);
     if (!a)
         return err_set(err, ERR_MEMORY, "out of memory for an attention layer");
-    int d = b->hidden_size, wide = s->n_heads * s->head_dim,
-        narrow = s->n_kv_heads * s->head_dim;
-    *a = (struct attn){.n_heads = s->n_heads,
-                       .n_kv_heads = s->n_kv_heads,
+    *a = (struct attn){.n_kv_heads = s->n_kv_heads,
                        .head_dim = s->head_dim,
                        .group = s->n_heads / s->n_kv_heads,
                        .kv = b->kv,
                        .half_bytes = half_bytes(b->kv, s->head_dim),
-                       .scale = (float)(1 / sqrt(s->head_dim)),
-                       .rope = s->rope};
+                       .scale = scale_of(s)};
     mx->impl = a;
     mx->need.page_bytes = (size_t)s->n_kv_heads * 2 * a->half_bytes;
-    const struct matrix_spec all[] = {{s->q, wide, d, QUANT_MATRIX, s->bias},
-                                      {s->k, narrow, d, QUANT_MATRIX, s->bias},
-                                      {s->v, narrow, d, QUANT_MATRIX, s->bias},
-                                      {s->o, d, wide, QUANT_MATRIX, s->bias}};
-    int rc =
-        bind_matrices((struct matrix *[]){&a->q, &a->k, &a->v, &a->o}, b, all, 4, err);
-    if (rc == 0 && s->logit_scale)
-        rc = bind_temperature(a, s->logit_scale, b, err);
-    return rc;
+    int rc = bind_projections(a, s, b, err);
+    return rc ? rc : heads_bind(&a->heads, s, b, err);
 }
 
 /* Rows of one span that share a page. */
@@ -95,7 +84,8 @@ static size_t attn_scratch(const struct mixer *mx, int max_rows)
 {
     const struct attn *a = mx->impl;
     size_t rows = (size_t)max_rows;
-    return 2 * mixer_floats_bytes(rows * (size_t)a->q.n_out) +
+    size_t gates = a->heads.gated ? rows * (size_t)a->q.n_out : 0;
+    return 2 * mixer_floats_bytes(rows * (size_t)a->o.n_in) + mixer_floats_bytes(gates) +
            2 * mixer_floats_bytes(rows * (size_t)a->k.n_out) +
            mixer_floats_bytes(rows * sizeof(struct piece) / sizeof(float));
 }
@@ -104,6 +94,7 @@ struct attn_job {
     const struct mixer *mx;
     const struct attn *a;
     const struct ctx *c;
+    float *qg; /* projections of a gated layer, or NULL */
     float *q, *k, *v, *out;
     struct piece *pieces; /* [n_pieces], at most one a row */
     int n_pieces;
@@ -124,32 +115,6 @@ static void cut(struct attn_job *j)
     }
 }
 
-/* x / max(|x|, 1e-6) * s for one head. */
-static void normalise(const struct kernels *kn, float *x, int n, float s)
-{
-    float length = sqrtf(kn->sum_squares(x, n));
-    kn->scale(x, s / (length > 1e-6f ? length : 1e-6f), (size_t)n, x);
-}
-
-static void prepare_heads(const struct attn_job *j, int row0, int row1)
-{
-    const struct attn *a = j->a;
-    const struct kernels *kn = j->c->gemm->k;
-    int hd = a->head_dim;
-    if (a->rope) {
-        rope_rows(a->rope, j->c, j->q, (size_t)a->q.n_out, a->n_heads, row0, row1);
-        rope_rows(a->rope, j->c, j->k, (size_t)a->k.n_out, a->n_kv_heads, row0, row1);
-    }
-    for (int r = row0; a->temperature && r < row1; r++) {
-        for (int h = 0; h < a->n_heads; h++)
-            normalise(kn, j->q + (size_t)r * (size_t)a->q.n_out + (size_t)(h * hd), hd,
-                      a->temperature[h]);
-        for (int h = 0; h < a->n_kv_heads; h++)
-            normalise(kn, j->k + (size_t)r * (size_t)a->k.n_out + (size_t)(h * hd), hd,
-                      1);
-    }
-}
-
 static size_t k_offset(const struct attn_job *j, int head)
 {
     return j->mx->page_offset + (size_t)head * 2 * j->a->half_bytes;
@@ -161,7 +126,7 @@ static void store_piece(void *arg, int task, int thread)
     const struct attn_job *j = arg;
     const struct attn *a = j->a;
     const struct piece *p = &j->pieces[task];
-    prepare_heads(j, p->row0, p->row0 + p->n_rows);
+    heads_prepare(&a->heads, j->c, j->qg, j->q, j->k, p->row0, p->row0 + p->n_rows);
     for (int h = 0; h < a->n_kv_heads; h++) {
         size_t width = (size_t)a->k.n_out;
         size_t at = (size_t)p->row0 * width + (size_t)(h * a->head_dim);
@@ -204,7 +169,7 @@ static void attend_part(void *arg, int task, int thread)
     const struct piece *p =
         &j->pieces[j->n_pieces - 1 - task / j->n_parts / a->n_kv_heads];
     int first = a->group * part / j->n_parts, end = a->group * (part + 1) / j->n_parts;
-    size_t width = (size_t)a->q.n_out;
+    size_t width = (size_t)a->o.n_in;
     size_t at = (size_t)p->row0 * width + (size_t)((h * a->group + first) * a->head_dim);
     struct attn_args args = {
         .pages = j->c->pages,
@@ -228,7 +193,7 @@ static void attend_part(void *arg, int task, int thread)
 static void store_pieces(struct attn_job *j)
 {
     enum { WORTH_FLOATS = 16 * 1024 };
-    size_t floats = 4 * (size_t)j->a->q.n_out * (size_t)j->c->n_rows;
+    size_t floats = 4 * (size_t)j->a->o.n_in * (size_t)j->c->n_rows;
     if (floats >= WORTH_FLOATS)
         pool_run(j->c->gemm->pool, store_piece, j, j->n_pieces);
     else
@@ -242,17 +207,20 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
     const struct attn *a = mx->impl;
     size_t mark = arena_mark(c->scratch), rows = (size_t)c->n_rows;
     struct attn_job j = {.mx = mx, .a = a, .c = c};
-    j.q = mixer_floats(c, rows * (size_t)a->q.n_out);
+    j.qg = a->heads.gated ? mixer_floats(c, rows * (size_t)a->q.n_out) : NULL;
+    j.q = mixer_floats(c, rows * (size_t)a->o.n_in);
     j.k = mixer_floats(c, rows * (size_t)a->k.n_out);
     j.v = mixer_floats(c, rows * (size_t)a->v.n_out);
-    j.out = mixer_floats(c, rows * (size_t)a->q.n_out);
+    j.out = mixer_floats(c, rows * (size_t)a->o.n_in);
     j.pieces = arena_alloc(c->scratch, rows * sizeof *j.pieces);
     mixer_linears(c, x, (const struct matrix *[]){&a->q, &a->k, &a->v},
-                  (float *[]){j.q, j.k, j.v}, 3);
+                  (float *[]){j.qg ? j.qg : j.q, j.k, j.v}, 3);
     cut(&j);
     store_pieces(&j);
     j.n_parts = head_parts(&j);
     pool_run(c->gemm->pool, attend_part, &j, j.n_pieces * a->n_kv_heads * j.n_parts);
+    if (j.qg)
+        heads_gate(&a->heads, c, j.qg, j.out);
     mixer_linear(c, &a->o, j.out, y);
     arena_release(c->scratch, mark);
 }
@@ -274,7 +242,7 @@ static void attn_cost(const struct mixer *mx, const struct engine_batch *s,
     const struct matrix *const all[] = {&a->q, &a->k, &a->v, &a->o};
     cost_linears(sum, all, 4, rows);
     sum->kv_bytes += s->n_seqs * kv_bytes(a, 2.0 * a->k.n_out * last);
-    sum->f32_ops += 4.0 * a->q.n_out * keys;
+    sum->f32_ops += 4.0 * a->o.n_in * keys;
 }
 
 const struct mixer_kind mixer_attn = {"attention", attn_bind, attn_scratch, attn_run,

@@ -139,14 +139,14 @@ int rope_open(struct rope *r, struct arena *a, const struct rope_params *given,
     return 0;
 }
 
-void rope_rows(const struct rope *r, const struct ctx *c, float *x, size_t ld,
-               int n_heads, int row0, int row1)
+void rope_rows(const struct rope *r, const struct ctx *c, const struct rope_heads *heads,
+               int row0, int row1)
 {
-    size_t half = (size_t)r->dim / 2;
+    size_t half = (size_t)r->dim / 2, n = (size_t)heads->n_heads;
     for (int row = row0; row < row1; row++) {
         size_t at = (size_t)c->positions[row] * half;
-        for (int h = 0; h < n_heads; h++)
-            c->gemm->k->rope(x + (size_t)row * ld + (size_t)(h * r->dim), r->cos + at,
+        for (size_t h = (size_t)row * n; h < (size_t)(row + 1) * n; h++)
+            c->gemm->k->rope(heads->x + h * (size_t)heads->width, r->cos + at,
                              r->sin + at, r->dim);
     }
 }

@@ -34,9 +34,15 @@ struct rope_use {
 int rope_open(struct rope *r, struct arena *a, const struct rope_params *p,
               const struct rope_use *use, struct err *err);
 
-/* Rotates n_heads heads of width r->dim in each of the rows [row0, row1) of x (stride
- * ld). */
-void rope_rows(const struct rope *r, const struct ctx *c, float *x, size_t ld,
-               int n_heads, int row0, int row1);
+/* Rows [.][n_heads][width] of heads, of which dimension i < dim/2 pairs with i + dim/2;
+ * those from dim <= width on stay as they are. */
+struct rope_heads {
+    float *x;
+    int n_heads, width;
+};
+
+/* Rotates the heads of rows [row0, row1) by the rows' positions. */
+void rope_rows(const struct rope *r, const struct ctx *c, const struct rope_heads *heads,
+               int row0, int row1);
 
 #endif

@@ -67,8 +67,10 @@ static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int ro
     const struct ssd *l = j->l;
     const struct kernels *k = ctx->gemm->k;
     if (l->rope) {
-        rope_rows(l->rope, ctx, j->c, (size_t)l->c.n_out, l->n_heads, row0, row1);
-        rope_rows(l->rope, ctx, j->b, (size_t)l->b.n_out, l->n_heads, row0, row1);
+        const struct rope_heads c = {j->c, l->n_heads, l->n_state};
+        const struct rope_heads b = {j->b, l->n_heads, l->n_state};
+        rope_rows(l->rope, ctx, &c, row0, row1);
+        rope_rows(l->rope, ctx, &b, row0, row1);
     }
     size_t h = (size_t)l->n_heads;
     for (size_t r = (size_t)row0; r < (size_t)row1; r++) {

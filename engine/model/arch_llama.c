@@ -27,6 +27,7 @@ int arch_llama_attn(struct branch *br, const struct hparams *hp,
         .n_kv_heads = hp->n_kv_heads,
         .head_dim = hp->head_dim,
         .bias = p->attention_bias,
+        .o_bias = p->attention_bias,
         .rope = p->rope,
     };
     br->mixer.kind = &mixer_attn;

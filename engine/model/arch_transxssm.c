@@ -44,6 +44,7 @@ static int bind_sequence(struct branch *br, bool is_attn, const struct hparams *
         .n_kv_heads = hp->n_kv_heads,
         .head_dim = hp->head_dim,
         .bias = p->bias,
+        .o_bias = p->bias,
         .rope = p->attn_rope,
     };
     struct ssd_spec ssd = {

@@ -86,7 +86,13 @@ static void begin(struct bench *b, enum engine_kv kv, const struct kernels *k,
                   int threads)
 {
     struct err err = {0};
-    struct attn_spec spec = {"q", "k", "v", "o", HEADS, KV_HEADS, HD, false, NULL, NULL};
+    struct attn_spec spec = {.q = "q",
+                             .k = "k",
+                             .v = "v",
+                             .o = "o",
+                             .n_heads = HEADS,
+                             .n_kv_heads = KV_HEADS,
+                             .head_dim = HD};
     struct bind bind = {.weights = &b->weights,
                         .arena = &b->arena,
                         .kv = kv,

@@ -234,8 +234,14 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
     (void)state;
     open_bench(&b);
     make_input(x, ROWS * D);
-    struct attn_spec spec = {"q",      "k", "v",   "o",     HEADS,
-                             KV_HEADS, HD,  false, &b.rope, NULL};
+    struct attn_spec spec = {.q = "q",
+                             .k = "k",
+                             .v = "v",
+                             .o = "o",
+                             .n_heads = HEADS,
+                             .n_kv_heads = KV_HEADS,
+                             .head_dim = HD,
+                             .rope = &b.rope};
     bind_mixer(&b, &mixer_attn, &spec);
     run(&b, x, first, 0);
     for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
