@@ -49,7 +49,7 @@ static int read_config(struct gss_hybrid *p, struct model *m, struct err *err)
         p->dss.n_state = 512;
     if (json_len(p->attention_layers) == 0)
         return 0;
-    return model_rope(m, &p->llama.rope, m->hp.head_dim, false, err);
+    return model_rope(m, &p->llama.rope, &m->hp.rope, m->hp.head_dim, false, err);
 }
 
 static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,

@@ -81,7 +81,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     struct llama_layer p = {0};
     int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, &p, err);
     if (rc == 0)
-        rc = model_rope(m, &p.rope, m->hp.head_dim, false, err);
+        rc = model_rope(m, &p.rope, &m->hp.rope, m->hp.head_dim, false, err);
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 

@@ -60,7 +60,8 @@ static int read_config(struct pha *p, struct model *m, struct err *err)
         p->n_channels = d / 4;
     if (!p->n_state)
         p->n_state = p->gss == GSS_DSS ? 512 : 2 * d;
-    return model_rope(m, &p->rope, m->hp.head_dim, p->score == SCORE_COSINE, err);
+    return model_rope(m, &p->rope, &m->hp.rope, m->hp.head_dim, p->score == SCORE_COSINE,
+                      err);
 }
 
 /* ln(1 + e^x); far below zero e^x, which the sum would round away. */

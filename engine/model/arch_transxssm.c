@@ -110,14 +110,16 @@ static int read_config(struct transxssm *p, struct model *m, struct err *err)
             "config.json: ssd_state_dim: expected an even number, at most %d in all "
             "%d heads, found %d",
             SSD_WIDTH_MAX, hp->n_heads, p->n_state);
-    rc = p->rope_on_attn ? model_rope(m, &p->attn_rope, hp->head_dim, false, err) : 0;
+    rc = p->rope_on_attn
+             ? model_rope(m, &p->attn_rope, &m->hp.rope, hp->head_dim, false, err)
+             : 0;
     if (rc || !p->rope_on_ssd)
         return rc;
     if (p->attn_rope && p->n_state == hp->head_dim) {
         p->ssd_rope = p->attn_rope;
         return 0;
     }
-    return model_rope(m, &p->ssd_rope, p->n_state, false, err);
+    return model_rope(m, &p->ssd_rope, &m->hp.rope, p->n_state, false, err);
 }
 
 static int build(struct model *m, const struct bind *b, struct err *err)

@@ -67,15 +67,20 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
                               : gemm_pack(&m->head, b->arena, embed->rows, b->blas, err);
 }
 
-int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
-               struct err *err)
+int model_rope(struct model *m, const struct rope **out, const struct rope_params *p,
+               int dim, bool plain_length, struct err *err)
 {
     struct rope_use use = {dim, m->hp.max_position, m->context, plain_length};
     struct rope *r = arena_alloc(&m->arena, sizeof *r);
     if (!r)
         return err_set(err, ERR_MEMORY, "out of memory for a RoPE table");
     *out = r;
-    return rope_open(r, &m->arena, &m->hp.rope, &use, err);
+    m->rope_by_length |= p->kind == ROPE_DYNAMIC || p->kind == ROPE_LONG;
+    if (p->kind == ROPE_DYNAMIC)
+        log_line(LOG_INFO, "rope_dynamic",
+                 "\"context\":%d,\"note\":\"rotary table fixed for this length\"",
+                 m->context);
+    return rope_open(r, &m->arena, p, &use, err);
 }
 
 /* ---- opening ---------------------------------------------------------------- */
@@ -128,10 +133,6 @@ static int fix_context(struct model *m, int context, struct err *err)
         log_line(LOG_WARN, "context_beyond_model",
                  "\"context\":%d,\"max_position_embeddings\":%d", m->context,
                  m->hp.max_position);
-    if (m->hp.rope.kind == ROPE_DYNAMIC)
-        log_line(LOG_INFO, "rope_dynamic",
-                 "\"context\":%d,\"note\":\"rotary table fixed for this length\"",
-                 m->context);
     return 0;
 }
 

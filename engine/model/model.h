@@ -37,7 +37,8 @@ struct model {
     struct arena arena;     /* owns everything but the mapping */
     struct weights weights; /* owns the mapping */
     struct hparams hp;
-    int context; /* positions served */
+    int context;         /* positions served */
+    bool rope_by_length; /* a rotary table differs with them */
     bool blas;
     enum engine_weights weights_ask;
     enum engine_kv kv;
@@ -78,9 +79,10 @@ int model_bind_embed(struct model *m, const struct bind *b, const char *name, fl
                      struct err *err);
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
                     bool tied_default, struct err *err);
-/* A rotary table of this width in the model's arena. ERR_FORMAT or ERR_MEMORY. */
-int model_rope(struct model *m, const struct rope **out, int dim, bool plain_length,
-               struct err *err);
+/* A rotary table of this width by these parameters (hp.rope, or those of a layer type), in
+ * the model's arena. ERR_FORMAT or ERR_MEMORY. */
+int model_rope(struct model *m, const struct rope **out, const struct rope_params *p,
+               int dim, bool plain_length, struct err *err);
 
 /* Adds a step's bytes and operations; the head runs for n_sampled rows. */
 void model_cost(const struct model *m, const struct engine_batch *s,

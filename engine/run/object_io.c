@@ -10,12 +10,10 @@
 
 #include <string.h>
 
-/* Tables of these kinds differ with the length that they were made for. */
 static uint32_t rope_length(const struct model *m)
 {
-    bool by_length = m->hp.rope.kind == ROPE_DYNAMIC || m->hp.rope.kind == ROPE_LONG;
     int n = m->context > m->hp.max_position ? m->context : m->hp.max_position;
-    return by_length ? (uint32_t)n : 0;
+    return m->rope_by_length ? (uint32_t)n : 0;
 }
 
 struct object_kind object_io_kind(const struct model *m, uint64_t tokenizer_hash)
