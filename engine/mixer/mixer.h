@@ -74,7 +74,8 @@ struct mixer {
     size_t page_offset;  /* in the page, likewise */
 };
 
-extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixer_ffn;
+extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixer_ffn,
+    mixer_hedgehog;
 
 /* Scratch for n floats (never NULL: sized at open); released with the caller's mark. */
 float *mixer_floats(const struct ctx *c, size_t n);

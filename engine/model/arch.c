@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct arch *const arches[] = {&arch_transxssm, &arch_pha, &arch_llama,
-                                            &arch_gss_hybrid};
+                                            &arch_gss_hybrid, &arch_hedgehog};
 enum { N_ARCHES = sizeof arches / sizeof *arches };
 
 const struct arch *arch_find(const char *model_type)

@@ -15,7 +15,8 @@ struct arch {
     int (*build)(struct model *m, const struct bind *b, struct err *err);
 };
 
-extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_gss_hybrid;
+extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_gss_hybrid,
+    arch_hedgehog;
 
 /* NULL for a model_type that is not served. */
 const struct arch *arch_find(const char *model_type);

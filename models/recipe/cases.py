@@ -100,9 +100,9 @@ CASES = {
         "rope_type": "linear", "factor": 2.0, "rope_theta": 20000.0}),
     "gss_hybrid-default": case(GSS_HYBRID, "mixed", seed=2439000),
     "later/h3-default": case(H3, "mixed"),
-    "later/hedgehog-default": case(HEDGEHOG, "mixed"),
-    "later/hedgehog-feature": case(HEDGEHOG, num_key_value_heads=3, feature_dim=8,
-                                   linear_attention_layers=[1]),
+    "hedgehog-default": case(HEDGEHOG, "mixed", seed=2196000),
+    "hedgehog-feature": case(HEDGEHOG, num_key_value_heads=3, feature_dim=8,
+                             linear_attention_layers=[1], seed=2203000),
 }
 
 

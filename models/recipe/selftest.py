@@ -105,7 +105,7 @@ def h3_shift_is_fir():
 
 
 def hedgehog_rows_sum_to_one():
-    mixer = layer_of(make("later/hedgehog-default")[0], mixers.Hedgehog)
+    mixer = layer_of(make("hedgehog-default")[0], mixers.Hedgehog)
     q, k, _ = mixer.features(random_rows(50, 30), torch.arange(50))
     return float((mixer.rows(q, k).sum(-1) - 1).abs().max())
 

@@ -204,6 +204,7 @@ SHAPES = {
                 "gss_hidden_size": 368, "gss_state_size": 16, "aux_intermediate_size": 390},
     "gss_hybrid": {"model_type": "gss_hybrid", "attention_layers": [1], "gss_gate_size": 400,
                    "gss_hidden_size": 368, "gss_state_size": 16},
+    "hedgehog": {"model_type": "hedgehog", "num_key_value_heads": 2, "feature_dim": 21},
     "pha-gated": {"model_type": "pha", "gss_kind": "gated", "gss_state_size": 400,
                   "aux_intermediate_size": 390},
 }
@@ -242,6 +243,9 @@ class ShapeTest(unittest.TestCase):
     def test_gss_hybrid(self):
         self.check("gss_hybrid")
 
+    def test_hedgehog(self):
+        self.check("hedgehog")
+
 
 class QualityTest(unittest.TestCase):
     """Formats against f32. These models are random and 24 to 36 wide, so that a single one may
@@ -273,7 +277,8 @@ class KernelSetTest(unittest.TestCase):
     def test_there_is_a_golden_file_of_every_architecture(self):
         kinds = {json.loads(p.read_text(encoding="utf-8"))["model_type"]
                  for p in HERE.glob("*/config.json")}
-        self.assertLessEqual({"TransXSSM", "pha", "llama", "gss_hybrid"}, kinds)
+        self.assertLessEqual({"TransXSSM", "pha", "llama", "gss_hybrid",
+                              "hedgehog"}, kinds)
 
 
 CASES = [Case(golden.parent) for golden in sorted(HERE.glob("*/golden.json"))]

@@ -260,7 +260,7 @@ class CheckTest(CliCase):
             other = self.folder(TINY)
             other.write("config.json", json.dumps({"model_type": kind}))
             self.refused("check", "--model", other.path,
-                         says=["model_type", f'"{kind}"', "TransXSSM, pha, llama or gss_hybrid"])
+                         says=["model_type", f'"{kind}"', "TransXSSM, pha, llama, gss_hybrid or hedgehog"])
 
     def test_a_budget_that_holds_no_body(self):
         words = ("--model", self.folder(TINY).path, "--request-bytes", "1MiB")

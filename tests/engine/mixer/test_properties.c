@@ -5,12 +5,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/load/safetensors.h"
 #include "engine/mixer/attn.h"
 #include "engine/mixer/gss.h"
 #include "engine/mixer/ssd.h"
 #include "engine/model/model.h"
-#include "tests/lib/model_maker.h"
+#include "tests/lib/mixer_bench.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,21 +21,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { D = 24, HEADS = 3, KV_HEADS = 1, HD = D / HEADS, ROWS = 40, SHIFTS = 300 };
+enum {
+    D = 24,
+    HEADS = 3,
+    KV_HEADS = 1,
+    HD = D / HEADS,
+    ROWS = MIXER_BENCH_ROWS,
+    SHIFTS = 300
+};
 enum { CHANNELS = 18, MODES = 10, GATE = 20 };
 
-/* One mixer bound to tensors made here, and what it takes to run it over ROWS rows. */
+/* A mixer, and a rotary table of the heads' width. */
 struct bench {
-    struct maker maker;
-    struct weights weights;
-    struct arena arena, scratch;
-    struct pool *pool;
-    struct gemm gemm;
-    struct bind bind;
+    struct mixer_bench b;
     struct rope rope;
-    struct mixer mx;
-    char *fixed, *pages;
-    int32_t table[(ROWS + SHIFTS) / PAGE_TOKENS + 1];
 };
 
 static void add_tensors(struct maker *m)
@@ -64,7 +62,6 @@ static void add_tensors(struct maker *m)
     maker_vector(m, "d", CHANNELS, around_zero);
     maker_matrix(m, "w_c.weight", GATE, CHANNELS);
     maker_matrix(m, "w_o.weight", D, GATE);
-    maker_save(m, "model.safetensors");
 }
 
 static void open_bench(struct bench *b)
@@ -72,98 +69,13 @@ static void open_bench(struct bench *b)
     struct err err = {0};
     struct rope_params p = {.theta = 10000};
     struct rope_use use = {HD, ROWS + SHIFTS, ROWS + SHIFTS, false};
-    memset(b, 0, sizeof *b);
-    maker_open(&b->maker);
-    add_tensors(&b->maker);
-    arena_init(&b->arena);
-    assert_true(arena_fixed(&b->scratch, 1 << 22));
-    assert_int_equal(pool_open(&b->pool, 2, &err), 0);
-    assert_int_equal(safetensors_open(&b->weights, b->maker.dir, &err), 0);
-    assert_int_equal(rope_open(&b->rope, &b->arena, &p, &use, &err), 0);
-    b->gemm = (struct gemm){&kernel_c, b->pool, false, NULL};
-    b->bind = (struct bind){
-        .weights = &b->weights, .arena = &b->arena, .prefix = "", .hidden_size = D};
+    mixer_bench_open(&b->b, add_tensors, D);
+    assert_int_equal(rope_open(&b->rope, &b->b.arena, &p, &use, &err), 0);
 }
 
 static void close_bench(struct bench *b)
 {
-    free(b->fixed);
-    free(b->pages);
-    weights_close(&b->weights);
-    pool_close(b->pool);
-    arena_free(&b->scratch);
-    arena_free(&b->arena);
-    maker_close(&b->maker);
-}
-
-static void bind_mixer(struct bench *b, const struct mixer_kind *kind, const void *spec)
-{
-    struct err err = {0};
-    b->mx = (struct mixer){.kind = kind};
-    if (kind->bind(&b->mx, spec, &b->bind, &err))
-        fail_msg("%s", err.text);
-    free(b->fixed);
-    free(b->pages);
-    b->fixed =
-        aligned_alloc(64, b->mx.need.fixed_bytes + 64 - b->mx.need.fixed_bytes % 64);
-    b->pages = calloc(1, b->mx.need.page_bytes * ((ROWS + SHIFTS) / PAGE_TOKENS + 1) + 1);
-    assert_true(b->fixed && b->pages);
-    for (int i = 0; i <= (ROWS + SHIFTS) / PAGE_TOKENS; i++)
-        b->table[i] = i;
-}
-
-/* The f32 values of a tensor of the file. */
-static const float *values(const struct bench *b, const char *name)
-{
-    const float *out = NULL;
-    const struct tensor *t = weights_find(&b->weights, name);
-    struct bind root = b->bind;
-    struct err err = {0};
-    assert_non_null(t);
-    const struct tensor_spec s = {.name = name, .n_dims = t->n_dims, .shape = t->shape};
-    assert_int_equal(bind_tensor(&out, &root, &s, &err), 0);
-    return out;
-}
-
-/* Positions of the recurrence: rows [0, ROWS) at position + shift, from an empty state.
- */
-static void run(struct bench *b, const float *x, float *y, int shift)
-{
-    int32_t positions[ROWS], row_span[ROWS] = {0};
-    for (int i = 0; i < ROWS; i++)
-        positions[i] = shift + i;
-    struct span span = {0, ROWS, shift, b->fixed, b->table};
-    struct ctx c = {.gemm = &b->gemm,
-                    .scratch = &b->scratch,
-                    .spans = &span,
-                    .n_spans = 1,
-                    .n_rows = ROWS,
-                    .positions = positions,
-                    .row_span = row_span,
-                    .pages = b->pages,
-                    .page_bytes = b->mx.need.page_bytes};
-    memset(b->fixed, 0, b->mx.need.fixed_bytes);
-    b->mx.kind->run(&b->mx, &c, x, y);
-    assert_int_equal(arena_mark(&b->scratch), 0);
-}
-
-static void make_input(float *x, size_t n)
-{
-    uint64_t s = 12345;
-    for (size_t i = 0; i < n; i++) {
-        s = s * 6364136223846793005u + 1442695040888963407u;
-        x[i] = (float)(int32_t)(s >> 32) / 2147483648.0f;
-    }
-}
-
-static void expect_near(const double *want, const float *got, size_t n, double tolerance)
-{
-    double max = 1e-3;
-    for (size_t i = 0; i < n; i++)
-        max = fmax(max, fabs(want[i]));
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs(want[i] - (double)got[i]) <= tolerance * max))
-            fail_msg("element %zu: expected %g, found %g", i, want[i], (double)got[i]);
+    mixer_bench_close(&b->b);
 }
 
 static void expect_same(const float *want, const float *got, size_t n, double tolerance)
@@ -171,19 +83,7 @@ static void expect_same(const float *want, const float *got, size_t n, double to
     double wide[ROWS * D];
     for (size_t i = 0; i < n; i++)
         wide[i] = want[i];
-    expect_near(wide, got, n, tolerance);
-}
-
-/* out[r, o] = Σ_k in[r, k] w[o, k] in f64. */
-static void multiply(const double *in, const float *w, int n_in, int n_out, double *out)
-{
-    for (int r = 0; r < ROWS; r++)
-        for (int o = 0; o < n_out; o++) {
-            double sum = 0;
-            for (int k = 0; k < n_in; k++)
-                sum += in[r * n_in + k] * (double)w[o * n_in + k];
-            out[r * n_out + o] = sum;
-        }
+    mixer_bench_near(wide, got, n, tolerance);
 }
 
 static const struct ssd_spec ssd_of = {.c = "c",
@@ -207,17 +107,17 @@ static void shifting_positions_leaves_ssd_unchanged(void **state)
     (void)state;
     open_bench(&b);
     spec.rope = &b.rope;
-    bind_mixer(&b, &mixer_ssd, &spec);
-    make_input(x, ROWS * D);
-    run(&b, x, first, 0);
+    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
+    mixer_bench_input(x, ROWS * D);
+    mixer_bench_run(&b.b, x, first, 0);
     for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
-        run(&b, x, shifted, shift);
+        mixer_bench_run(&b.b, x, shifted, shift);
         expect_same(first, shifted, ROWS * D, 1e-4);
     }
     spec.rope =
         NULL; /* and the rotation does something: without it the output is another */
-    bind_mixer(&b, &mixer_ssd, &spec);
-    run(&b, x, shifted, 0);
+    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
+    mixer_bench_run(&b.b, x, shifted, 0);
     double most = 0;
     for (int i = 0; i < ROWS * D; i++)
         most = fmax(most, fabs((double)first[i] - (double)shifted[i]));
@@ -233,7 +133,7 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
     float x[ROWS * D], first[ROWS * D], shifted[ROWS * D];
     (void)state;
     open_bench(&b);
-    make_input(x, ROWS * D);
+    mixer_bench_input(x, ROWS * D);
     struct attn_spec spec = {.q = "q",
                              .k = "k",
                              .v = "v",
@@ -242,8 +142,8 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
                              .n_kv_heads = KV_HEADS,
                              .head_dim = HD,
                              .rope = &b.rope};
-    bind_mixer(&b, &mixer_attn, &spec);
-    run(&b, x, first, 0);
+    mixer_bench_bind(&b.b, &mixer_attn, &spec);
+    mixer_bench_run(&b.b, x, first, 0);
     for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
         struct rope moved =
             b.rope; /* a table that begins at `shift` moves every position */
@@ -251,13 +151,13 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
         moved.cos += (size_t)shift * HD / 2;
         moved.sin += (size_t)shift * HD / 2;
         spec.rope = &moved;
-        bind_mixer(&b, &mixer_attn, &spec);
-        run(&b, x, shifted, 0);
+        mixer_bench_bind(&b.b, &mixer_attn, &spec);
+        mixer_bench_run(&b.b, x, shifted, 0);
         expect_same(first, shifted, ROWS * D, 1e-4);
     }
     spec.rope = NULL;
-    bind_mixer(&b, &mixer_attn, &spec);
-    run(&b, x, shifted, 0);
+    mixer_bench_bind(&b.b, &mixer_attn, &spec);
+    mixer_bench_run(&b.b, x, shifted, 0);
     double most = 0;
     for (int i = 0; i < ROWS * D; i++)
         most = fmax(most, fabs((double)first[i] - (double)shifted[i]));
@@ -274,10 +174,10 @@ static void define_linear_attention(const struct bench *b, const float *x, doubl
         y[ROWS * D];
     for (int i = 0; i < ROWS * D; i++)
         in[i] = x[i];
-    multiply(in, values(b, "c.weight"), D, D, c);
-    multiply(in, values(b, "b.weight"), D, D, bb);
-    multiply(in, values(b, "x.weight"), D, D, xx);
-    multiply(in, values(b, "dt.weight"), D, HEADS, dt);
+    mixer_bench_multiply(in, mixer_bench_values(&b->b, "c.weight"), D, D, c);
+    mixer_bench_multiply(in, mixer_bench_values(&b->b, "b.weight"), D, D, bb);
+    mixer_bench_multiply(in, mixer_bench_values(&b->b, "x.weight"), D, D, xx);
+    mixer_bench_multiply(in, mixer_bench_values(&b->b, "dt.weight"), D, HEADS, dt);
     memset(y, 0, sizeof y);
     for (int t = 0; t < ROWS; t++)
         for (int s = 0; s <= t; s++)
@@ -289,7 +189,7 @@ static void define_linear_attention(const struct bench *b, const float *x, doubl
                 for (int p = 0; p < HD; p++)
                     y[t * D + h * HD + p] += score * xx[s * D + h * HD + p];
             }
-    multiply(y, values(b, "o.weight"), D, D, out);
+    mixer_bench_multiply(y, mixer_bench_values(&b->b, "o.weight"), D, D, out);
 }
 
 static void ssd_without_decay_is_linear_attention(void **state)
@@ -301,14 +201,14 @@ static void ssd_without_decay_is_linear_attention(void **state)
     (void)state;
     open_bench(&b);
     spec.a = "A0";
-    bind_mixer(&b, &mixer_ssd, &spec);
-    make_input(x, ROWS * D);
-    run(&b, x, got, 0);
+    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
+    mixer_bench_input(x, ROWS * D);
+    mixer_bench_run(&b.b, x, got, 0);
     define_linear_attention(&b, x, want);
-    expect_near(want, got, ROWS * D, 1e-5);
+    mixer_bench_near(want, got, ROWS * D, 1e-5);
     spec.a = "A";
-    bind_mixer(&b, &mixer_ssd, &spec);
-    run(&b, x, got, 0);
+    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
+    mixer_bench_run(&b.b, x, got, 0);
     double most = 0;
     for (int i = 0; i < ROWS * D; i++)
         most = fmax(most, fabs(want[i] - (double)got[i]));
@@ -325,8 +225,9 @@ static double gelu(double x)
 
 static void define_input(const struct bench *b, const double *in, double *s)
 {
-    const float *w = values(b, "dss_norm.weight"), *bias = values(b, "dss_norm.bias");
-    multiply(in, values(b, "w_u.weight"), D, CHANNELS, s);
+    const float *w = mixer_bench_values(&b->b, "dss_norm.weight"),
+                *bias = mixer_bench_values(&b->b, "dss_norm.bias");
+    mixer_bench_multiply(in, mixer_bench_values(&b->b, "w_u.weight"), D, CHANNELS, s);
     for (int r = 0; r < ROWS; r++) {
         double mean = 0, var = 0, *row = s + r * CHANNELS;
         for (int c = 0; c < CHANNELS; c++)
@@ -343,8 +244,11 @@ static void define_dss(const struct bench *b, const float *x, double *out)
 {
     static double in[ROWS * D], s[ROWS * CHANNELS], y[ROWS * CHANNELS], v[ROWS * GATE],
         g[ROWS * GATE], kernel[ROWS];
-    const float *lam_re = values(b, "lam_re"), *lam_im = values(b, "lam_im");
-    const float *c_re = values(b, "c_re"), *c_im = values(b, "c_im"), *d = values(b, "d");
+    const float *lam_re = mixer_bench_values(&b->b, "lam_re"),
+                *lam_im = mixer_bench_values(&b->b, "lam_im");
+    const float *c_re = mixer_bench_values(&b->b, "c_re"),
+                *c_im = mixer_bench_values(&b->b, "c_im"),
+                *d = mixer_bench_values(&b->b, "d");
     for (int i = 0; i < ROWS * D; i++)
         in[i] = x[i];
     define_input(b, in, s);
@@ -364,11 +268,11 @@ static void define_dss(const struct bench *b, const float *x, double *out)
                 y[t * CHANNELS + c] += kernel[l] * s[(t - l) * CHANNELS + c];
         }
     }
-    multiply(in, values(b, "w_v.weight"), D, GATE, v);
-    multiply(y, values(b, "w_c.weight"), CHANNELS, GATE, g);
+    mixer_bench_multiply(in, mixer_bench_values(&b->b, "w_v.weight"), D, GATE, v);
+    mixer_bench_multiply(y, mixer_bench_values(&b->b, "w_c.weight"), CHANNELS, GATE, g);
     for (int i = 0; i < ROWS * GATE; i++)
         g[i] *= gelu(v[i]);
-    multiply(g, values(b, "w_o.weight"), GATE, D, out);
+    mixer_bench_multiply(g, mixer_bench_values(&b->b, "w_o.weight"), GATE, D, out);
 }
 
 static void dss_is_the_convolution_with_its_kernel(void **state)
@@ -379,11 +283,11 @@ static void dss_is_the_convolution_with_its_kernel(void **state)
     struct dss_spec spec = {GATE, CHANNELS, MODES};
     (void)state;
     open_bench(&b);
-    bind_mixer(&b, &mixer_dss, &spec);
-    make_input(x, ROWS * D);
-    run(&b, x, got, 0);
+    mixer_bench_bind(&b.b, &mixer_dss, &spec);
+    mixer_bench_input(x, ROWS * D);
+    mixer_bench_run(&b.b, x, got, 0);
     define_dss(&b, x, want);
-    expect_near(want, got, ROWS * D, 2e-5);
+    mixer_bench_near(want, got, ROWS * D, 2e-5);
     close_bench(&b);
 }
 
@@ -429,14 +333,14 @@ static void names_that_find_no_memory_say_so(void **state)
     (void)state;
     open_bench(&b);
     struct arena none = {.fixed = true};
-    b.bind.arena = &none;
-    struct bind under = bind_under(&b.bind, "layer.%d.", 3);
+    b.b.bind.arena = &none;
+    struct bind under = bind_under(&b.b.bind, "layer.%d.", 3);
     assert_null(under.prefix);
     assert_int_equal(bind_vector(&v, &under, "A", HEADS, &err), -ERR_MEMORY);
     const struct matrix_spec q = {.name = "q", .n_out = D, .n_in = D};
     assert_int_equal(bind_matrix(&m, &under, &q, &err), -ERR_MEMORY);
     assert_false(bind_has(&under, "A"));
-    b.bind.arena = &b.arena;
+    b.b.bind.arena = &b.b.arena;
     close_bench(&b);
 }
 

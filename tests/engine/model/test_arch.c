@@ -173,8 +173,8 @@ static void sizes_that_multiply_beyond_reason_are_refused(void **state)
     maker_text(&m, "config.json", "{\"model_type\":\"mamba\"}");
     assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
                      -ERR_FORMAT);
-    expect_texts(&err,
-                 SAYS("model_type", "TransXSSM, pha, llama or gss_hybrid", "\"mamba\""));
+    expect_texts(&err, SAYS("model_type", "TransXSSM, pha, llama, gss_hybrid or hedgehog",
+                            "\"mamba\""));
 }
 
 int main(void)

@@ -4,7 +4,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/mixer/gss.h"
 #include "engine/model/model.h"
 #include "tests/lib/model_maker.h"
 
@@ -107,11 +106,48 @@ static void gss_hybrid_layers_are_of_two_kinds(void **state)
     model_close(&model);
 }
 
+static void hedgehog_keys_are_checked(void **state)
+{
+    static const struct fault bad[] = {
+        {"\"linear_attention_layers\":[3]",
+         {"linear_attention_layers", "from 0 to 2", "found 3"}},
+        {"\"feature_dim\":0", {"feature_dim", "from 1 to", "found 0"}},
+        {"\"attention_layers\":[1]",
+         {"config.json (hedgehog)", "attention_layers", "not a key"}},
+    };
+    (void)state;
+    expect_faults("hedgehog", bad, sizeof bad / sizeof *bad);
+}
+
+/* Every layer is linear unless some are listed, with f = head_dim unless it is said. */
+static void hedgehog_layers_are_of_two_kinds(void **state)
+{
+    struct model model;
+    struct err err = {0};
+    (void)state;
+    if (open_shape(&model, "hedgehog", "", &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(model.page_bytes, 0);
+    assert_int_equal(model.blocks[2].branches[0].mixer.need.fixed_bytes,
+                     2 * 2 * 4 * 5 * sizeof(float));
+    model_close(&model);
+    if (open_shape(&model, "hedgehog",
+                   "\"linear_attention_layers\":[1],\"feature_dim\":3", &err))
+        fail_msg("%s", err.text);
+    assert_ptr_equal(model.blocks[0].branches[0].mixer.kind, &mixer_attn);
+    assert_ptr_equal(model.blocks[1].branches[0].mixer.kind, &mixer_hedgehog);
+    assert_int_equal(model.blocks[1].branches[0].mixer.need.fixed_bytes,
+                     2 * 2 * 3 * 5 * sizeof(float));
+    model_close(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gss_hybrid_keys_are_checked),
         cmocka_unit_test(gss_hybrid_layers_are_of_two_kinds),
+        cmocka_unit_test(hedgehog_keys_are_checked),
+        cmocka_unit_test(hedgehog_layers_are_of_two_kinds),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

@@ -1,0 +1,164 @@
+/*
+ * Hedgehog's linear attention against the matrix that it implies: rows of weights over
+ * all positions so far, computed here in f64, which sum to one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "engine/mixer/hedgehog.h"
+#include "tests/lib/mixer_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+enum { D = 24, HEADS = 6, KV_HEADS = 2, HD = 6, F = 5, ROWS = MIXER_BENCH_ROWS };
+enum { WIDE = HEADS * HD, NARROW = KV_HEADS * HD };
+
+static void add_tensors(struct maker *m)
+{
+    static const struct maker_fill spread = {1.5f, 0};
+    const int64_t map[] = {HEADS, HD, F}, narrow[] = {NARROW, D}, row[] = {NARROW};
+    maker_matrix(m, "q.weight", WIDE, D);
+    maker_matrix(m, "k.weight", NARROW, D);
+    maker_matrix(m, "v.weight", NARROW, D);
+    maker_matrix(m, "o.weight", D, WIDE);
+    maker_tensor(m, "map_q", 3, map, NULL, spread);
+    maker_tensor(m, "map_k", 3, map, NULL, spread);
+    /* Another layer, whose values are all 1. */
+    maker_matrix(m, "one.q.weight", WIDE, D);
+    maker_matrix(m, "one.k.weight", NARROW, D);
+    maker_tensor(m, "one.v.weight", 2, narrow, NULL, (struct maker_fill){0, 0});
+    maker_matrix(m, "one.o.weight", D, WIDE);
+    maker_vector(m, "one.q.bias", WIDE, spread);
+    maker_vector(m, "one.k.bias", NARROW, spread);
+    maker_tensor(m, "one.v.bias", 1, row, NULL, (struct maker_fill){0, 1});
+    maker_tensor(m, "one.o.bias", 1, (int64_t[]){D}, NULL, (struct maker_fill){0, 0});
+}
+
+static const struct hedgehog_spec plain = {.q = "q",
+                                           .k = "k",
+                                           .v = "v",
+                                           .o = "o",
+                                           .map_q = "map_q",
+                                           .map_k = "map_k",
+                                           .n_heads = HEADS,
+                                           .n_kv_heads = KV_HEADS,
+                                           .head_dim = HD,
+                                           .n_features = F};
+
+/* x [HD], map [HD][F] -> [2F]: both softmaxes, and the least feature. */
+static void define_features(const double *x, const float *map, double *out)
+{
+    double y[F], sum[2] = {0};
+    for (int f = 0; f < F; f++) {
+        y[f] = 0;
+        for (int i = 0; i < HD; i++)
+            y[f] += x[i] * (double)map[i * F + f];
+        sum[0] += exp(y[f]);
+        sum[1] += exp(-y[f]);
+    }
+    for (int f = 0; f < F; f++) {
+        out[f] = fmax(exp(y[f]) / sum[0], 1e-12);
+        out[F + f] = fmax(exp(-y[f]) / sum[1], 1e-12);
+    }
+}
+
+/* The weights of a head's row t over positions [0, t]; they sum to 1. */
+static void define_row(double (*phi_q)[2 * F], double (*phi_k)[2 * F], int t,
+                       double *weights)
+{
+    double sum = 1e-12, whole = 0;
+    for (int s = 0; s <= t; s++) {
+        weights[s] = 0;
+        for (int f = 0; f < 2 * F; f++)
+            weights[s] += phi_q[t][f] * phi_k[s][f];
+        sum += weights[s];
+    }
+    for (int s = 0; s <= t; s++)
+        whole += weights[s] /= sum;
+    assert_float_equal(whole, 1, 1e-10);
+}
+
+static void define_head(const struct mixer_bench *b, int h, double *const qkv[3],
+                        double *y)
+{
+    static double phi_q[ROWS][2 * F], phi_k[ROWS][2 * F];
+    double weights[ROWS];
+    int g = h * KV_HEADS / HEADS;
+    for (int t = 0; t < ROWS; t++) {
+        define_features(qkv[0] + t * WIDE + h * HD,
+                        mixer_bench_values(b, "map_q") + h * HD * F, phi_q[t]);
+        define_features(qkv[1] + t * NARROW + g * HD,
+                        mixer_bench_values(b, "map_k") + h * HD * F, phi_k[t]);
+    }
+    for (int t = 0; t < ROWS; t++) {
+        double *out = y + t * WIDE + h * HD;
+        define_row(phi_q, phi_k, t, weights);
+        memset(out, 0, HD * sizeof *out);
+        for (int s = 0; s <= t; s++)
+            for (int i = 0; i < HD; i++)
+                out[i] += weights[s] * qkv[2][s * NARROW + g * HD + i];
+    }
+}
+
+static void the_recurrence_is_the_implied_matrix(void **state)
+{
+    static double in[ROWS * D], q[ROWS * WIDE], k[ROWS * NARROW], v[ROWS * NARROW],
+        y[ROWS * WIDE], want[ROWS * D];
+    struct mixer_bench b;
+    float x[ROWS * D], got[ROWS * D];
+    (void)state;
+    mixer_bench_open(&b, add_tensors, D);
+    mixer_bench_bind(&b, &mixer_hedgehog, &plain);
+    mixer_bench_input(x, ROWS * D);
+    for (int i = 0; i < ROWS * D; i++)
+        in[i] = x[i];
+    mixer_bench_multiply(in, mixer_bench_values(&b, "q.weight"), D, WIDE, q);
+    mixer_bench_multiply(in, mixer_bench_values(&b, "k.weight"), D, NARROW, k);
+    mixer_bench_multiply(in, mixer_bench_values(&b, "v.weight"), D, NARROW, v);
+    for (int h = 0; h < HEADS; h++)
+        define_head(&b, h, (double *[]){q, k, v}, y);
+    mixer_bench_multiply(y, mixer_bench_values(&b, "o.weight"), WIDE, D, want);
+    mixer_bench_run(&b, x, got, 0);
+    mixer_bench_near(want, got, ROWS * D, 1e-5);
+    mixer_bench_close(&b);
+}
+
+/* With values of 1 every output is the sum of its row of weights. */
+static void the_weights_of_a_row_sum_to_one(void **state)
+{
+    static double want[ROWS * D];
+    struct mixer_bench b;
+    float x[ROWS * D], got[ROWS * D];
+    struct hedgehog_spec spec = plain;
+    (void)state;
+    mixer_bench_open(&b, add_tensors, D);
+    spec.q = "one.q";
+    spec.k = "one.k";
+    spec.v = "one.v";
+    spec.o = "one.o";
+    spec.bias = true;
+    mixer_bench_bind(&b, &mixer_hedgehog, &spec);
+    mixer_bench_input(x, ROWS * D);
+    const float *o = mixer_bench_values(&b, "one.o.weight");
+    for (int i = 0; i < ROWS * D; i++) {
+        want[i] = 0;
+        for (int k = 0; k < WIDE; k++)
+            want[i] += (double)o[i % D * WIDE + k];
+    }
+    mixer_bench_run(&b, x, got, 0);
+    mixer_bench_near(want, got, ROWS * D, 2e-6);
+    mixer_bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_recurrence_is_the_implied_matrix),
+        cmocka_unit_test(the_weights_of_a_row_sum_to_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
