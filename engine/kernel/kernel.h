@@ -239,6 +239,8 @@ struct kernels {
     /* Elementwise, in place allowed. */
     /* y = silu(gate) * up */
     void (*silu_mul)(const float *gate, const float *up, size_t n, float *y);
+    void (*gelu_tanh_mul)(const float *gate, const float *up, size_t n,
+                          float *y); /* y = gelu_tanh(gate) * up */
     void (*mul)(const float *a, const float *b, size_t n, float *y);
     void (*scale)(const float *x, float s, size_t n, float *y);
     void (*add)(const float *a, const float *b, size_t n, float *y);
@@ -250,6 +252,7 @@ struct kernels {
     void (*softplus)(const float *x, size_t n, float *y); /* ln(1+e^x); x above 20 */
     void (*gelu)(const float *x, size_t n, float *y);     /* exact erf form */
     void (*gelu_tanh)(const float *x, size_t n, float *y);
+    void (*relu2)(const float *x, size_t n, float *y); /* max(x, 0)² */
     /* To f32, exact; x at any address. */
     void (*widen[DTYPE_FLOATS])(const void *x, size_t n, float *y);
 };

@@ -17,6 +17,12 @@ static void silu_mul(const float *gate, const float *up, size_t n, float *y)
         y[i] = math_c_silu(gate[i]) * up[i];
 }
 
+static void gelu_tanh_mul(const float *gate, const float *up, size_t n, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = math_c_gelu_tanh(gate[i]) * up[i];
+}
+
 static void mul(const float *a, const float *b, size_t n, float *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -78,6 +84,11 @@ static void gelu_tanh(const float *x, size_t n, float *y)
     map(math_c_gelu_tanh, x, n, y);
 }
 
+static void relu2(const float *x, size_t n, float *y)
+{
+    map(math_c_relu2, x, n, y);
+}
+
 static void widen_f32(const void *x, size_t n, float *y)
 {
     memmove(y, x, n * sizeof *y);
@@ -121,6 +132,7 @@ const struct kernels kernel_c = {
     .sum_exp = row_c_sum_exp,
     .rope = row_c_rope,
     .silu_mul = silu_mul,
+    .gelu_tanh_mul = gelu_tanh_mul,
     .mul = mul,
     .scale = scale,
     .add = add,
@@ -131,5 +143,6 @@ const struct kernels kernel_c = {
     .softplus = softplus,
     .gelu = gelu,
     .gelu_tanh = gelu_tanh,
+    .relu2 = relu2,
     .widen = {widen_f32, widen_f16, widen_bf16},
 };

@@ -16,6 +16,7 @@ float math_c_silu(float x);
 float math_c_softplus(float x);
 float math_c_gelu(float x);
 float math_c_gelu_tanh(float x);
+float math_c_relu2(float x);
 float math_c_from_f16(uint16_t h);
 float math_c_from_bf16(uint16_t h);
 uint16_t math_c_to_f16(float x); /* to the nearest, ties to even */

@@ -108,6 +108,12 @@ float math_c_gelu_tanh(float x)
     return x / (1.0f + math_c_exp(u));
 }
 
+float math_c_relu2(float x)
+{
+    float positive = 0.0f > x ? 0.0f : x;
+    return positive * positive;
+}
+
 float math_c_from_f16(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h >> 15) << 31;

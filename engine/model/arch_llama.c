@@ -39,8 +39,11 @@ int arch_llama_attn(struct branch *br, const struct hparams *hp,
 int arch_llama_ffn(struct branch *br, const struct hparams *hp,
                    const struct llama_layer *p, const struct bind *b, struct err *err)
 {
-    struct ffn_spec ffn = {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", hp->ffn_size,
-                           p->mlp_bias};
+    struct ffn_spec ffn = {.gate = "mlp.gate_proj",
+                           .up = "mlp.up_proj",
+                           .down = "mlp.down_proj",
+                           .size = hp->ffn_size,
+                           .bias = p->mlp_bias};
     br->mixer.kind = &mixer_ffn;
     int rc = norm_bind(&br->norm, b, "post_attention_layernorm.weight", b->hidden_size,
                        hp->rms_eps, err);

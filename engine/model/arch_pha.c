@@ -134,10 +134,14 @@ static int build_layer(struct block *blk, const struct hparams *hp, const struct
         .rope = p->rope,
         .logit_scale = p->score == SCORE_COSINE ? "attn.logit_scale" : NULL,
     };
-    struct ffn_spec aux = {"aux.gate_proj", "aux.up_proj", "aux.down_proj", p->aux_size,
-                           false};
-    struct ffn_spec main = {"main.gate_proj", "main.up_proj", "main.down_proj",
-                            hp->ffn_size, false};
+    struct ffn_spec aux = {.gate = "aux.gate_proj",
+                           .up = "aux.up_proj",
+                           .down = "aux.down_proj",
+                           .size = p->aux_size};
+    struct ffn_spec main = {.gate = "main.gate_proj",
+                            .up = "main.up_proj",
+                            .down = "main.down_proj",
+                            .size = hp->ffn_size};
     blk->kind = BLOCK_PARALLEL;
     blk->n_branches = 3;
     blk->alpha = (float)p->alpha;

@@ -70,8 +70,11 @@ static int build_layer(struct model *m, int i, const struct transxssm *p,
 {
     struct block *blk = &m->blocks[i];
     struct branch *seq = &blk->branches[0], *ffn = &blk->branches[1];
-    struct ffn_spec swiglu = {"feed_forward.gate_proj", "feed_forward.up_proj",
-                              "feed_forward.down_proj", m->hp.ffn_size, p->bias};
+    struct ffn_spec swiglu = {.gate = "feed_forward.gate_proj",
+                              .up = "feed_forward.up_proj",
+                              .down = "feed_forward.down_proj",
+                              .size = m->hp.ffn_size,
+                              .bias = p->bias};
     int d = b->hidden_size;
     blk->kind = BLOCK_SERIAL;
     blk->n_branches = 2;

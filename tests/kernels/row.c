@@ -37,6 +37,8 @@ RUN(sum_exp, y[0] = k->sum_exp(r->a, r->b[0], r->n))
 RUN(rope, k->rope(y, r->a, r->b, (int)r->n & ~1))
 RUN(silu_mul, k->silu_mul(r->a, r->b, r->n, y))
 RUN(silu_mul_in_place, k->silu_mul(y, r->b, r->n, y))
+RUN(gelu_tanh_mul, k->gelu_tanh_mul(r->a, r->b, r->n, y))
+RUN(gelu_tanh_mul_in_place, k->gelu_tanh_mul(y, r->b, r->n, y))
 RUN(mul, k->mul(r->a, r->b, r->n, y))
 RUN(scale, k->scale(r->a, r->b[0], r->n, y))
 RUN(add, k->add(r->a, r->b, r->n, y))
@@ -49,6 +51,7 @@ RUN(sigmoid, k->sigmoid(r->a, r->n, y))
 RUN(softplus, k->softplus(r->a, r->n, y))
 RUN(gelu, k->gelu(r->a, r->n, y))
 RUN(gelu_tanh, k->gelu_tanh(r->a, r->n, y))
+RUN(relu2, k->relu2(r->a, r->n, y))
 
 static unsigned number; /* of the case, within its subject */
 
@@ -200,6 +203,8 @@ const struct subject row_subjects[] = {
     ROW(rope, row_cases, 0),
     ROW(silu_mul, function_cases, 0),
     {"silu_mul, in place", row_cases, run_silu_mul_in_place, NULL, 0, "G/s"},
+    ROW(gelu_tanh_mul, function_cases, 0),
+    {"gelu_tanh_mul, in place", row_cases, run_gelu_tanh_mul_in_place, NULL, 0, "G/s"},
     ROW(mul, row_cases, 0),
     ROW(scale, row_cases, 0),
     ROW(add, row_cases, 0),
@@ -212,6 +217,7 @@ const struct subject row_subjects[] = {
     ROW(softplus, function_cases, 0),
     ROW(gelu, function_cases, 0),
     ROW(gelu_tanh, function_cases, 0),
+    ROW(relu2, function_cases, 0),
     {"widen f32", widen_cases, run_widen, NULL, DTYPE_F32, "G/s"},
     {"widen f16", widen_cases, run_widen, NULL, DTYPE_F16, "G/s"},
     {"widen bf16", widen_cases, run_widen, NULL, DTYPE_BF16, "G/s"},

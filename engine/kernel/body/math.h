@@ -104,3 +104,9 @@ INLINE vec v_gelu_tanh(vec x)
     vec u = v_mul(x, v_fma(v_mul(x, x), v_set1(GELU_T3), v_set1(GELU_T1)));
     return v_div(x, v_add(v_set1(1.0f), v_exp(u)));
 }
+
+INLINE vec v_relu2(vec x)
+{
+    vec positive = v_max(v_zero(), x);
+    return v_mul(positive, positive);
+}

@@ -34,6 +34,7 @@ INLINE void map(const float *a, const float *b, float s, size_t n, float *y, op_
     }
 
 OP(op_silu_mul, v_mul(v_silu(a), b))
+OP(op_gelu_tanh_mul, v_mul(v_gelu_tanh(a), b))
 OP(op_mul, v_mul(a, b))
 OP(op_scale, v_mul(a, s))
 OP(op_add, v_add(a, b))
@@ -43,10 +44,16 @@ OP(op_sigmoid, v_sigmoid(a))
 OP(op_softplus, v_softplus(a))
 OP(op_gelu, v_gelu(a))
 OP(op_gelu_tanh, v_gelu_tanh(a))
+OP(op_relu2, v_relu2(a))
 
 static void silu_mul(const float *gate, const float *up, size_t n, float *y)
 {
     map(gate, up, 0.0f, n, y, op_silu_mul);
+}
+
+static void gelu_tanh_mul(const float *gate, const float *up, size_t n, float *y)
+{
+    map(gate, up, 0.0f, n, y, op_gelu_tanh_mul);
 }
 
 static void mul(const float *a, const float *b, size_t n, float *y)
@@ -101,6 +108,11 @@ static void gelu(const float *x, size_t n, float *y)
 static void gelu_tanh(const float *x, size_t n, float *y)
 {
     map(x, x, 0.0f, n, y, op_gelu_tanh);
+}
+
+static void relu2(const float *x, size_t n, float *y)
+{
+    map(x, x, 0.0f, n, y, op_relu2);
 }
 
 static void widen_f32(const void *x, size_t n, float *y)

@@ -41,6 +41,7 @@
         .sum_exp = sum_exp,                                                             \
         .rope = rope,                                                                   \
         .silu_mul = silu_mul,                                                           \
+        .gelu_tanh_mul = gelu_tanh_mul,                                                 \
         .mul = mul,                                                                     \
         .scale = scale,                                                                 \
         .add = add,                                                                     \
@@ -51,6 +52,7 @@
         .softplus = softplus,                                                           \
         .gelu = gelu,                                                                   \
         .gelu_tanh = gelu_tanh,                                                         \
+        .relu2 = relu2,                                                                 \
         .widen = {widen_f32, widen_f16, widen_bf16},                                    \
     }
 /* clang-format on */

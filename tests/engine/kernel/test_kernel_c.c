@@ -79,6 +79,11 @@ static double exact_gelu_tanh(double x)
     return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
+static double exact_relu2(double x)
+{
+    return x > 0 ? x * x : 0;
+}
+
 /* In units of the last place of the result, denormal results included. */
 static void test_exp(void **state)
 {
@@ -122,6 +127,9 @@ static void test_functions(void **state)
         assert_true(list[i].f(INFINITY) == (i == 0 ? 1.0f : INFINITY));
     }
     assert_true(math_c_softplus(20.5f) == 20.5f);
+    sweep(math_c_relu2, exact_relu2, -3, 3);
+    assert_true(math_c_relu2(-1e30f) == 0.0f && math_c_relu2(1e30f) == INFINITY);
+    assert_true(isnan(math_c_relu2(NAN)));
 }
 
 /* ---- kernels against their definitions -------------------------------------- */
@@ -379,6 +387,9 @@ static void test_rows(void **state)
     kernel_c.silu_mul(x, r, N, y);
     for (int i = 0; i < N; i++)
         assert_true(y[i] == math_c_silu(x[i]) * r[i]);
+    kernel_c.gelu_tanh_mul(x, r, N, y);
+    for (int i = 0; i < N; i++)
+        assert_true(y[i] == math_c_gelu_tanh(x[i]) * r[i]);
 }
 
 /* A zero is +0, whatever its sign was; a NaN anywhere wins; of nothing it is -infinity.
