@@ -59,13 +59,10 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     struct block *blk = &m->blocks[i];
     if (arch_lists_layer(p->attention_layers, i))
         return arch_llama_layer(blk, &m->hp, &p->llama, b, err);
-    struct branch *gss = &blk->branches[0];
+    struct stage *st = block_stage(blk);
     struct bind under = bind_under(b, "gss.");
-    blk->kind = BLOCK_SERIAL;
-    blk->n_branches = 1;
-    gss->mixer.kind = &mixer_dss;
-    int rc = norm_bind(&gss->norm, b, "norm.weight", b->hidden_size, m->hp.rms_eps, err);
-    return rc ? rc : mixer_dss.bind(&gss->mixer, &p->dss, &under, err);
+    int rc = norm_bind(&st->norm, b, "norm.weight", b->hidden_size, m->hp.rms_eps, err);
+    return rc ? rc : stage_mixer(st, &mixer_dss, &p->dss, &under, err);
 }
 
 static int build(struct model *m, const struct bind *b, struct err *err)

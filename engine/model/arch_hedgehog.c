@@ -31,7 +31,6 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     const struct hedgehog_keys *p = arch;
     const struct hparams *hp = &m->hp;
     struct block *blk = &m->blocks[i];
-    struct branch *attn = &blk->branches[0];
     struct hedgehog_spec spec = {
         .q = "self_attn.q_proj",
         .k = "self_attn.k_proj",
@@ -48,14 +47,12 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     };
     if (p->linear_layers && !arch_lists_layer(p->linear_layers, i))
         return arch_llama_layer(blk, hp, &p->llama, b, err);
-    blk->kind = BLOCK_SERIAL;
-    blk->n_branches = 2;
-    attn->mixer.kind = &mixer_hedgehog;
-    int rc = norm_bind(&attn->norm, b, "input_layernorm.weight", b->hidden_size,
+    struct stage *st = block_stage(blk);
+    int rc = norm_bind(&st->norm, b, "input_layernorm.weight", b->hidden_size,
                        hp->rms_eps, err);
     if (rc == 0)
-        rc = mixer_hedgehog.bind(&attn->mixer, &spec, b, err);
-    return rc ? rc : arch_llama_ffn(&blk->branches[1], hp, &p->llama, b, err);
+        rc = stage_mixer(st, &mixer_hedgehog, &spec, b, err);
+    return rc ? rc : arch_llama_ffn(blk, hp, &p->llama, b, err);
 }
 
 static int build(struct model *m, const struct bind *b, struct err *err)

@@ -15,7 +15,7 @@ static const struct hparam_key keys[] = {
     {"mlp_bias", HP_BOOL, offsetof(struct llama_layer, mlp_bias), 0, 0, NULL, false},
 };
 
-int arch_llama_attn(struct branch *br, const struct hparams *hp,
+int arch_llama_attn(struct block *blk, const struct hparams *hp,
                     const struct llama_layer *p, const struct bind *b, struct err *err)
 {
     struct attn_spec attn = {
@@ -30,13 +30,13 @@ int arch_llama_attn(struct branch *br, const struct hparams *hp,
         .o_bias = p->attention_bias,
         .rope = p->rope,
     };
-    br->mixer.kind = &mixer_attn;
-    int rc = norm_bind(&br->norm, b, "input_layernorm.weight", b->hidden_size,
+    struct stage *st = block_stage(blk);
+    int rc = norm_bind(&st->norm, b, "input_layernorm.weight", b->hidden_size,
                        hp->rms_eps, err);
-    return rc ? rc : mixer_attn.bind(&br->mixer, &attn, b, err);
+    return rc ? rc : stage_mixer(st, &mixer_attn, &attn, b, err);
 }
 
-int arch_llama_ffn(struct branch *br, const struct hparams *hp,
+int arch_llama_ffn(struct block *blk, const struct hparams *hp,
                    const struct llama_layer *p, const struct bind *b, struct err *err)
 {
     struct ffn_spec ffn = {.gate = "mlp.gate_proj",
@@ -44,19 +44,17 @@ int arch_llama_ffn(struct branch *br, const struct hparams *hp,
                            .down = "mlp.down_proj",
                            .size = hp->ffn_size,
                            .bias = p->mlp_bias};
-    br->mixer.kind = &mixer_ffn;
-    int rc = norm_bind(&br->norm, b, "post_attention_layernorm.weight", b->hidden_size,
+    struct stage *st = block_stage(blk);
+    int rc = norm_bind(&st->norm, b, "post_attention_layernorm.weight", b->hidden_size,
                        hp->rms_eps, err);
-    return rc ? rc : mixer_ffn.bind(&br->mixer, &ffn, b, err);
+    return rc ? rc : stage_mixer(st, &mixer_ffn, &ffn, b, err);
 }
 
 int arch_llama_layer(struct block *blk, const struct hparams *hp,
                      const struct llama_layer *p, const struct bind *b, struct err *err)
 {
-    blk->kind = BLOCK_SERIAL;
-    blk->n_branches = 2;
-    int rc = arch_llama_attn(&blk->branches[0], hp, p, b, err);
-    return rc ? rc : arch_llama_ffn(&blk->branches[1], hp, p, b, err);
+    int rc = arch_llama_attn(blk, hp, p, b, err);
+    return rc ? rc : arch_llama_ffn(blk, hp, p, b, err);
 }
 
 int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,

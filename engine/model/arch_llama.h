@@ -16,9 +16,9 @@ struct llama_layer {
 
 /* Binds one branch of a layer: input_layernorm and self_attn.*, or
  * post_attention_layernorm and mlp.*; and the layer of both. */
-int arch_llama_attn(struct branch *br, const struct hparams *hp,
+int arch_llama_attn(struct block *blk, const struct hparams *hp,
                     const struct llama_layer *p, const struct bind *b, struct err *err);
-int arch_llama_ffn(struct branch *br, const struct hparams *hp,
+int arch_llama_ffn(struct block *blk, const struct hparams *hp,
                    const struct llama_layer *p, const struct bind *b, struct err *err);
 int arch_llama_layer(struct block *blk, const struct hparams *hp,
                      const struct llama_layer *p, const struct bind *b, struct err *err);

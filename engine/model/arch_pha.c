@@ -73,7 +73,7 @@ static double softplus(double x)
 }
 
 /* w = softplus(mix) / Σ softplus(mix), in f64. */
-static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
+static int bind_mix(struct stage *fused, const struct bind *b, struct err *err)
 {
     const float *mix = NULL;
     double w[3], sum = 0;
@@ -88,7 +88,7 @@ static int bind_mix(struct block *blk, const struct bind *b, struct err *err)
                        "found %g of %g, %g, %g",
                        b->prefix, sum, mix[0], mix[1], mix[2]);
     for (int i = 0; i < 3; i++)
-        blk->branches[i].weight = (float)(w[i] / sum);
+        fused->branches[i].weight = (float)(w[i] / sum);
     return 0;
 }
 
@@ -98,26 +98,25 @@ static int bind_norms(struct block *blk, const struct bind *b, double eps,
     struct {
         struct norm *norm;
         const char *name;
-    } all[] = {{&blk->norm_in, "norm_in.weight"},
-               {&blk->branches[0].norm, "norm_attn.weight"},
-               {&blk->branches[1].norm, "norm_gss.weight"},
-               {&blk->branches[2].norm, "norm_ffn.weight"},
-               {&blk->norm_post, "norm_post.weight"}};
+    } all[] = {{&blk->stages[0].norm, "norm_in.weight"},
+               {&blk->stages[0].branches[0].after, "norm_attn.weight"},
+               {&blk->stages[0].branches[1].after, "norm_gss.weight"},
+               {&blk->stages[0].branches[2].after, "norm_ffn.weight"},
+               {&blk->stages[1].norm, "norm_post.weight"}};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof all / sizeof *all; i++)
         rc = norm_bind(all[i].norm, b, all[i].name, b->hidden_size, eps, err);
     return rc;
 }
 
-static int bind_gss(struct mixer *mx, const struct pha *p, const struct bind *b,
+static int bind_gss(struct stage *fused, const struct pha *p, const struct bind *b,
                     struct err *err)
 {
     struct bind under = bind_under(b, "gss.");
     struct dss_spec dss = {p->n_gate, p->n_channels, p->n_state};
     struct gss_spec gated = {p->n_state};
-    mx->kind = p->gss == GSS_DSS ? &mixer_dss : &mixer_gss;
-    return mx->kind->bind(mx, p->gss == GSS_DSS ? (const void *)&dss : &gated, &under,
-                          err);
+    return p->gss == GSS_DSS ? stage_mixer(fused, &mixer_dss, &dss, &under, err)
+                             : stage_mixer(fused, &mixer_gss, &gated, &under, err);
 }
 
 static int build_layer(struct block *blk, const struct hparams *hp, const struct pha *p,
@@ -142,23 +141,19 @@ static int build_layer(struct block *blk, const struct hparams *hp, const struct
                             .up = "main.up_proj",
                             .down = "main.down_proj",
                             .size = hp->ffn_size};
-    blk->kind = BLOCK_PARALLEL;
-    blk->n_branches = 3;
-    blk->alpha = (float)p->alpha;
-    blk->main_residual = p->ffn_residual;
-    blk->branches[0].mixer.kind = &mixer_attn;
-    blk->branches[2].mixer.kind = &mixer_ffn;
-    blk->main.kind = &mixer_ffn;
-    int rc = bind_norms(blk, b, hp->rms_eps, err);
+    struct stage *fused = block_stage(blk), *last = block_stage(blk);
+    fused->keep = (float)p->alpha;
+    last->base = p->ffn_residual ? BASE_NORM : BASE_NONE;
+    int rc = stage_mixer(fused, &mixer_attn, &attn, b, err);
     if (rc == 0)
-        rc = bind_mix(blk, b, err);
+        rc = bind_gss(fused, p, b, err);
     if (rc == 0)
-        rc = mixer_attn.bind(&blk->branches[0].mixer, &attn, b, err);
+        rc = stage_mixer(fused, &mixer_ffn, &aux, b, err);
     if (rc == 0)
-        rc = bind_gss(&blk->branches[1].mixer, p, b, err);
+        rc = bind_mix(fused, b, err);
     if (rc == 0)
-        rc = mixer_ffn.bind(&blk->branches[2].mixer, &aux, b, err);
-    return rc ? rc : mixer_ffn.bind(&blk->main, &main, b, err);
+        rc = bind_norms(blk, b, hp->rms_eps, err);
+    return rc ? rc : stage_mixer(last, &mixer_ffn, &main, b, err);
 }
 
 static int build(struct model *m, const struct bind *b, struct err *err)

@@ -32,7 +32,7 @@ static const struct hparam_key keys[] = {
     KEY("rope_on_attn", HP_BOOL, rope_on_attn, 0, 0),
 };
 
-static int bind_sequence(struct branch *br, bool is_attn, const struct hparams *hp,
+static int bind_sequence(struct stage *st, bool is_attn, const struct hparams *hp,
                          const struct transxssm *p, const struct bind *b, struct err *err)
 {
     struct attn_spec attn = {
@@ -61,24 +61,21 @@ static int bind_sequence(struct branch *br, bool is_attn, const struct hparams *
         .bias = p->bias,
         .rope = p->ssd_rope,
     };
-    br->mixer.kind = is_attn ? &mixer_attn : &mixer_ssd;
-    return br->mixer.kind->bind(&br->mixer, is_attn ? (const void *)&attn : &ssd, b, err);
+    return is_attn ? stage_mixer(st, &mixer_attn, &attn, b, err)
+                   : stage_mixer(st, &mixer_ssd, &ssd, b, err);
 }
 
 static int build_layer(struct model *m, int i, const struct transxssm *p,
                        const struct bind *b, struct err *err)
 {
     struct block *blk = &m->blocks[i];
-    struct branch *seq = &blk->branches[0], *ffn = &blk->branches[1];
+    struct stage *seq = block_stage(blk), *ffn = block_stage(blk);
     struct ffn_spec swiglu = {.gate = "feed_forward.gate_proj",
                               .up = "feed_forward.up_proj",
                               .down = "feed_forward.down_proj",
                               .size = m->hp.ffn_size,
                               .bias = p->bias};
     int d = b->hidden_size;
-    blk->kind = BLOCK_SERIAL;
-    blk->n_branches = 2;
-    ffn->mixer.kind = &mixer_ffn;
     int rc =
         norm_bind(&seq->norm, b, "pre_sequence_layernorm.weight", d, m->hp.rms_eps, err);
     if (rc == 0)
@@ -90,7 +87,7 @@ static int build_layer(struct model *m, int i, const struct transxssm *p,
             norm_bind(&ffn->norm, b, "pre_state_layernorm.weight", d, m->hp.rms_eps, err);
     if (rc == 0)
         rc = bind_vector(&ffn->residual, b, "post_state_residual.weight", d, err);
-    return rc ? rc : mixer_ffn.bind(&ffn->mixer, &swiglu, b, err);
+    return rc ? rc : stage_mixer(ffn, &mixer_ffn, &swiglu, b, err);
 }
 
 static int read_config(struct transxssm *p, struct model *m, struct err *err)

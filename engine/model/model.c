@@ -194,7 +194,8 @@ static int build(struct model *m, struct err *err)
 
 int model_open(struct model *m, const struct model_options *o, struct err *err)
 {
-    *m = (struct model){.blas = o->blas, .weights_ask = o->weights, .kv = o->kv};
+    *m = (struct model){
+        .blas = o->blas, .weights_ask = o->weights, .kv = o->kv, .logit_scale = 1};
     arena_init(&m->arena);
     int rc = o->shape ? 0 : model_path_check(o->dir, err);
     if (rc == 0)
@@ -329,6 +330,8 @@ void model_head(const struct model *m, const struct ctx *c, const float *h,
     for (int i = 0; i < n; i++)
         memcpy(x + (size_t)i * d, h + (size_t)rows[i] * d, d * sizeof *x);
     norm_rows(&m->final_norm, c->gemm->k, x, x, 0, n);
+    if (m->logit_scale != 1)
+        c->gemm->k->scale(x, m->logit_scale, (size_t)n * d, x);
     gemm_run(c->gemm, &m->head, x, d, n, logits, (size_t)m->hp.vocab_size);
     arena_release(c->scratch, mark);
 }

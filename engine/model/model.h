@@ -46,6 +46,7 @@ struct model {
     struct block *blocks; /* [hp.n_layers] */
     struct norm final_norm;
     struct matrix head;
+    float logit_scale; /* of logits, multiplied into the head's input; 1: none */
     bool tied;         /* the head is the embedding's */
     size_t slot_bytes; /* fixed state of one sequence */
     size_t page_bytes; /* K/V of PAGE_TOKENS tokens; 0 without attention */
@@ -95,7 +96,7 @@ size_t model_scratch(const struct model *m, int max_rows, int max_logits);
  * scratch; the caller releases it. Advances the states of the context's spans. */
 float *model_forward(const struct model *m, const struct ctx *c, const int32_t *ids);
 
-/* logits[i, :] = head(norm(h[rows[i], :])), [n, V]. The head runs for these rows only. */
+/* logits[i, :] = head(scale · norm(h[rows[i], :])), [n, V]. The head runs for these rows only. */
 void model_head(const struct model *m, const struct ctx *c, const float *h,
                 const int *rows, int n, float *logits);
 

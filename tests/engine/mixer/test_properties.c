@@ -304,13 +304,13 @@ static void the_branches_of_pha_share_one(void **state)
     maker_pha(&m, &sizes, "dss");
     assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err), 0);
     for (int i = 0; i < 3; i++) {
-        const struct branch *br = model.blocks[i].branches;
+        const struct branch *br = model.blocks[i].stages[0].branches;
         double sum = 0, all = 0;
         float mix[3];
         char name[64];
         snprintf(name, sizeof name, "model.layers.%d.mix.weight", i);
         memcpy(mix, weights_find(&model.weights, name)->data, sizeof mix);
-        assert_int_equal(model.blocks[i].n_branches, 3);
+        assert_int_equal(model.blocks[i].stages[0].n_branches, 3);
         for (int k = 0; k < 3; k++)
             all += log1p(exp(mix[k]));
         for (int k = 0; k < 3; k++) {

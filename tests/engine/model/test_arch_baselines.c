@@ -91,13 +91,13 @@ static void gss_hybrid_layers_are_of_two_kinds(void **state)
     if (open_shape(&model, "gss_hybrid", "\"attention_layers\":[2,0]", &err))
         fail_msg("%s", err.text);
     const struct block *b = model.blocks;
-    assert_int_equal(b[1].n_branches, 1);
-    assert_ptr_equal(b[1].branches[0].mixer.kind, &mixer_dss);
-    assert_int_equal(b[1].branches[0].mixer.need.fixed_bytes,
+    assert_int_equal(b[1].n_stages, 1);
+    assert_ptr_equal(b[1].stages[0].branches[0].mixer.kind, &mixer_dss);
+    assert_int_equal(b[1].stages[0].branches[0].mixer.need.fixed_bytes,
                      512 * 2 * LANES * sizeof(float));
     for (int i = 0; i <= 2; i += 2) {
-        assert_int_equal(b[i].n_branches, 2);
-        assert_ptr_equal(b[i].branches[0].mixer.kind, &mixer_attn);
+        assert_int_equal(b[i].n_stages, 2);
+        assert_ptr_equal(b[i].stages[0].branches[0].mixer.kind, &mixer_attn);
     }
     model_close(&model);
     if (open_shape(&model, "gss_hybrid", "\"attention_layers\":[]", &err))
@@ -128,15 +128,15 @@ static void hedgehog_layers_are_of_two_kinds(void **state)
     if (open_shape(&model, "hedgehog", "", &err))
         fail_msg("%s", err.text);
     assert_int_equal(model.page_bytes, 0);
-    assert_int_equal(model.blocks[2].branches[0].mixer.need.fixed_bytes,
+    assert_int_equal(model.blocks[2].stages[0].branches[0].mixer.need.fixed_bytes,
                      2 * 2 * 4 * 5 * sizeof(float));
     model_close(&model);
     if (open_shape(&model, "hedgehog",
                    "\"linear_attention_layers\":[1],\"feature_dim\":3", &err))
         fail_msg("%s", err.text);
-    assert_ptr_equal(model.blocks[0].branches[0].mixer.kind, &mixer_attn);
-    assert_ptr_equal(model.blocks[1].branches[0].mixer.kind, &mixer_hedgehog);
-    assert_int_equal(model.blocks[1].branches[0].mixer.need.fixed_bytes,
+    assert_ptr_equal(model.blocks[0].stages[0].branches[0].mixer.kind, &mixer_attn);
+    assert_ptr_equal(model.blocks[1].stages[0].branches[0].mixer.kind, &mixer_hedgehog);
+    assert_int_equal(model.blocks[1].stages[0].branches[0].mixer.need.fixed_bytes,
                      2 * 2 * 3 * 5 * sizeof(float));
     model_close(&model);
 }

@@ -60,7 +60,8 @@ static void shares_are_softplus_wherever_it_is(void **state)
         for (int j = 0; j < 3; j++)
             sum += w[j] = log1p(exp(mixes[i][j]));
         for (int j = 0; j < 3; j++)
-            assert_true(fabs(model.blocks[0].branches[j].weight - w[j] / sum) <= 1e-7);
+            assert_true(fabs(model.blocks[0].stages[0].branches[j].weight - w[j] / sum) <=
+                        1e-7);
         model_close(&model);
     }
 }
