@@ -38,7 +38,7 @@ struct engine_options {
     int max_seqs;          /* sequences that run together; 0 = 64 */
     bool prefix_cache;     /* keep the states of prefixes in what is free of the budget */
     size_t checkpoint_bytes; /* they take no more, and have as much; 0 = choose */
-    int checkpoint_interval; /* one every so many tokens of a long prompt; 0 = none */
+    int checkpoint_interval; /* tokens of a long prompt, or AUTO; 0 = none on its way */
     int step_rows;           /* row budget of a step; 0 = 256 */
     int max_waiting; /* requests, beyond those that free sequences will take; 0 = any */
     /* How long what fits may be admitted before a request that does not yet; 0 = never. */
@@ -53,6 +53,12 @@ struct engine_format {
     const char *name; /* "q8" */
     size_t bytes;
 };
+/* Bytes of an option that are too few. */
+struct engine_short {
+    const char *option; /* NULL: they are not */
+    size_t given, needed;
+};
+
 /* Constant after open. Strings are owned by the engine. */
 struct engine_info {
     const char *arch;       /* config.json: model_type */
@@ -76,6 +82,9 @@ struct engine_info {
     size_t planned_bytes;                /* all of these together */
     int n_slots, n_pages;                /* slots of sequences */
     int n_checkpoints;                   /* slots that sequences never use */
+    int most_checkpoints;    /* that all slots and checkpoint_bytes hold; 0: none */
+    int checkpoint_interval; /* in force; 0: none on the way through a prompt */
+    struct engine_short checkpoints_short; /* where n_checkpoints is 0 */
     bool has_tokenizer;
 };
 

@@ -48,6 +48,10 @@ enum engine_speculate {
     ENGINE_SPECULATE_ON
 };
 
+/* A checkpoint_interval: the depth at which a checkpoint costs what the K/V since the last
+ * one costs, 256 to 4096 tokens; none of a model of attention alone. */
+enum { ENGINE_INTERVAL_AUTO = -1 };
+
 /* Flags of engine_encode. */
 enum {
     ENCODE_SPECIAL = 1, /* added tokens inside the text are recognised as their ids */

@@ -24,6 +24,18 @@ static struct prefix_path path_of(const struct seq *s, int n)
 
 /* ---- depths of checkpoints ---------------------------------------------------- */
 
+int reuse_interval(size_t state_bytes, size_t page_bytes)
+{
+    enum { LEAST = 256, MOST = 4096 };
+    if (state_bytes == 0 && page_bytes)
+        return 0;
+    size_t n_pages = page_bytes ? (state_bytes + page_bytes - 1) / page_bytes : MOST;
+    if (n_pages > MOST / PAGE_TOKENS)
+        return MOST;
+    int tokens = (int)n_pages * PAGE_TOKENS;
+    return tokens > LEAST ? tokens : LEAST;
+}
+
 static void stop_before(struct request *r, int depth, enum prefix_kind kind)
 {
     if (depth <= r->seqs[0].n_run || depth >= r->cut)

@@ -29,6 +29,11 @@ struct reuse {
     uint64_t missed[ENGINE_MISS_N]; /* tokens */
 };
 
+/* The interval that suits a model's state: tokens whose K/V takes the bytes of a
+ * checkpoint's state, 256 to 4096, a multiple of the page (a checkpoint ends a step: closer
+ * ones would cut prefill). 0 without a state, where any token will do; 4096 without K/V. */
+int reuse_interval(size_t state_bytes, size_t page_bytes);
+
 /* Gives a waiting request slots, a reservation of pages for its worst case and, on a hit,
  * the state of the longest cached prefix of its prompt. Evicts checkpoints as needed.
  * False: running requests leave too little room; the request has nothing then. */

@@ -45,6 +45,12 @@ size_t runner_slot_bytes(const struct model *m)
     return m->slot_bytes + mixer_floats_bytes((size_t)m->hp.hidden_size);
 }
 
+static int interval_of(const struct model *m, int given)
+{
+    bool chosen = given == ENGINE_INTERVAL_AUTO;
+    return chosen ? reuse_interval(m->slot_bytes, m->page_bytes) : given;
+}
+
 static int open_state(struct runner *r, const struct runner_options *o, struct err *err)
 {
     const struct model *m = r->model;
@@ -57,7 +63,7 @@ static int open_state(struct runner *r, const struct runner_options *o, struct e
                               .prefix = p->n_nodes ? &r->prefix : NULL,
                               .row_at = m->slot_bytes,
                               .row_floats = m->hp.hidden_size,
-                              .interval = o->checkpoint_interval,
+                              .interval = interval_of(m, o->checkpoint_interval),
                               .vocab = r->vocab.vocab};
     sched_init(&r->sched, &r->reuse, p->n_slots, o->step_rows);
     r->sched.max_waiting = o->max_waiting;

@@ -46,7 +46,7 @@ struct runner {
 struct runner_options {
     struct memory_plan plan; /* n_nodes 0: no prefix cache */
     size_t checkpoint_bytes;
-    int checkpoint_interval;
+    int checkpoint_interval; /* or ENGINE_INTERVAL_AUTO */
     int step_rows, n_threads;
     int max_waiting;
     uint64_t wide_wait_ns;

@@ -144,6 +144,33 @@ static size_t count_checkpoints(const struct memory_plan_ask *ask, const struct 
     return roomy > small ? roomy : small;
 }
 
+/* The least share for which count_checkpoints says one. */
+static size_t least_share(const struct costs *c)
+{
+    size_t roomy = sum(c->slot, CHECKPOINT_PAGES * c->page);
+    size_t small = product(SLOTS_SHARE, c->slot), page = sum(c->slot, c->page);
+    return smaller(roomy, small > page ? small : page);
+}
+
+/* A checkpoint that is shorter than a page takes its bytes all the same. */
+static void note_checkpoints(struct memory_plan *p, const struct memory_plan_ask *ask,
+                             const struct costs *c, size_t budget)
+{
+    size_t slots = (size_t)p->n_slots + (size_t)p->n_checkpoints;
+    if (!ask->prefix)
+        return;
+    size_t fit = ask->checkpoints / sum(ask->slot_bytes, ask->page_bytes);
+    p->most_checkpoints = (int)(ask->checkpoints ? smaller(slots, fit) : slots);
+    if (p->n_checkpoints)
+        return;
+    size_t share = least_share(c), pages = product(c->most, c->page);
+    size_t left = smaller(product(4, share), sum(pages, share));
+    p->checkpoints_short =
+        ask->checkpoints
+            ? (struct memory_short){"checkpoint_bytes", ask->checkpoints, share}
+            : (struct memory_short){"memory_bytes", budget, sum(c->least, left)};
+}
+
 int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
                      size_t available, struct err *err)
 {
@@ -177,5 +204,6 @@ int memory_plan_make(struct memory_plan *p, const struct memory_plan_ask *ask,
     int per_seq = (ask->context + PAGE_TOKENS - 1) / PAGE_TOKENS;
     bool whole = !ask->page_bytes || p->n_pages >= per_seq;
     p->longest_tokens = whole ? ask->context : p->n_pages * PAGE_TOKENS;
+    note_checkpoints(p, ask, &c, budget);
     return 0;
 }

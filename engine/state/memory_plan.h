@@ -27,9 +27,17 @@ struct memory_plan_ask {
     size_t reserved;    /* what must stay free beside the engine */
 };
 
+/* An option's bytes, too few for a slot that is a checkpoint's alone. */
+struct memory_short {
+    const char *option; /* NULL: there is one, or no prefix cache */
+    size_t given, needed;
+};
+
 struct memory_plan {
     int n_slots, n_pages;
-    int n_checkpoints;  /* slots beyond n_slots */
+    int n_checkpoints;    /* slots beyond n_slots */
+    int most_checkpoints; /* that all slots and the given bytes hold; 0: none is kept */
+    struct memory_short checkpoints_short;
     int n_nodes;        /* of stored paths; 0 without checkpoints */
     size_t bytes;       /* slots + pages + index */
     size_t index_bytes; /* what checkpoints are found by */

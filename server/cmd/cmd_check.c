@@ -41,6 +41,17 @@ static void print_model(const struct config *cfg, const struct engine_info *in)
         printf("no begin id\n");
 }
 
+static void print_shortage(const struct engine_info *in)
+{
+    const struct engine_short *few = &in->checkpoints_short;
+    if (few->option)
+        printf("               %s of %.1f MiB holds %s; expected at least %.1f MiB\n",
+               few->option, mib(few->given),
+               in->most_checkpoints ? "none but in slots that sequences leave free"
+                                    : "none: no prefix is stored",
+               mib(few->needed));
+}
+
 static void print_plan(const struct config *cfg, const struct engine_info *in,
                        const struct request_memory *m)
 {
@@ -54,8 +65,11 @@ static void print_plan(const struct config *cfg, const struct engine_info *in,
     printf("batch          %d sequences, %d rows a step\n", in->max_seqs, in->step_rows);
     printf("slots          %d of %zu bytes: %.1f MiB\n", in->n_slots, in->slot_bytes,
            mib(slots));
-    printf("checkpoints    %d more slots: %.1f MiB\n", in->n_checkpoints,
-           mib(checkpoints));
+    printf("checkpoints    %d more slots: %.1f MiB", in->n_checkpoints, mib(checkpoints));
+    if (in->checkpoint_interval)
+        printf(", every %d tokens of a prompt", in->checkpoint_interval);
+    printf("\n");
+    print_shortage(in);
     printf("pages          %d of %zu bytes, %d tokens each: %.1f MiB\n", in->n_pages,
            in->page_bytes, in->page_tokens, mib(pages));
     printf("index          %.1f MiB\n", mib(in->index_bytes));

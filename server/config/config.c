@@ -38,6 +38,7 @@ static const char *const speculate_names[] = {[ENGINE_SPECULATE_OFF] = "off",
                                               [ENGINE_SPECULATE_AUTO] = "auto",
                                               [ENGINE_SPECULATE_ON] = "on",
                                               NULL};
+static const char *const interval_names[] = {[-1 - ENGINE_INTERVAL_AUTO] = "auto", NULL};
 static const char *const level_names[] = {[LOG_ERROR] = "error",
                                           [LOG_WARN] = "warn",
                                           [LOG_INFO] = "info",
@@ -49,6 +50,7 @@ static const char *const alias_names[] = {
 /* clang-format off */
 #define AT(field)            offsetof(struct config, field)
 #define INT(field, lo, hi)   OPTION_INT, AT(field), lo, hi, NULL, false
+#define INT_OR(field, lo, hi, names) OPTION_INT, AT(field), lo, hi, names, false
 #define BYTES(field, lo, hi) OPTION_BYTES, AT(field), lo, hi, NULL, false
 #define SECONDS(field)       OPTION_SECONDS, AT(field), 0, 1e6, NULL, false
 #define TEXT(field, lo, hi)  OPTION_STRING, AT(field), lo, hi, NULL, false
@@ -102,8 +104,8 @@ static const struct option_row rows[] = {
      "on: prompts start from the longest stored prefix"},
     {"checkpoint_bytes", BYTES(checkpoint_bytes, 0, 0x1p46), "0", BATCHING, "SIZE",
      "limit of the prefix cache; 0: whatever is free"},
-    {"checkpoint_interval", INT(checkpoint_interval, 0, 1 << 24), "256", BATCHING, "N",
-     "checkpoint every N tokens of a prompt; 0: none"},
+    {"checkpoint_interval", INT_OR(checkpoint_interval, 0, 1 << 24, interval_names), "auto", BATCHING, "N",
+     "checkpoint every N tokens of a prompt; auto: by its cost; 0: none"},
     {"speculate", CHOICE(speculate, speculate_names), "auto", BATCHING, "WHEN",
      "prompt-lookup speculation: off, auto, on; same answers"},
 

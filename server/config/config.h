@@ -47,7 +47,7 @@ struct config {
     int max_seqs;            /* sequences that run together */
     int prefix_cache;        /* 1 = prompts start from stored prefixes */
     size_t checkpoint_bytes; /* what they may take of memory_bytes; 0 = what is free */
-    int checkpoint_interval; /* tokens; 0 = none on the way through a prompt */
+    int checkpoint_interval; /* tokens; 0 = none on the way through a prompt; or AUTO */
     enum engine_speculate speculate;
     int step_rows; /* row budget of one step */
 

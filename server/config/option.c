@@ -68,6 +68,12 @@ const struct option_row *option_by_env(const struct options *o, const char *name
 
 /* ---- refusals --------------------------------------------------------------- */
 
+static void put_names(const struct option_row *row, struct buf *b)
+{
+    for (size_t i = 0; row->names && row->names[i]; i++)
+        buf_printf(b, "%s\"%s\"", i ? ", " : "", row->names[i]);
+}
+
 /* What the row accepts, in words. Lengths and limits print as whole numbers where they
  * are. */
 static void expectation(const struct option_row *row, struct buf *b)
@@ -77,10 +83,9 @@ static void expectation(const struct option_row *row, struct buf *b)
         [OPTION_BYTES] = "a size in bytes (a number, or text such as \"512MiB\")",
         [OPTION_SECONDS] = "a number of seconds",
     };
-    if (row->names) {
+    if (row->names && row->type != OPTION_INT) {
         buf_puts(b, "one of ");
-        for (size_t i = 0; row->names[i]; i++)
-            buf_printf(b, "%s\"%s\"", i ? ", " : "", row->names[i]);
+        put_names(row, b);
     } else if (row->type == OPTION_LIST) {
         buf_puts(b, "strings, as an array or separated by commas");
     } else if (row->type == OPTION_STRING) {
@@ -88,6 +93,8 @@ static void expectation(const struct option_row *row, struct buf *b)
                    row->min, row->max);
     } else {
         buf_printf(b, "%s from %.15g to %.15g", kinds[row->type], row->min, row->max);
+        buf_puts(b, row->names ? ", or " : "");
+        put_names(row, b);
     }
 }
 
@@ -127,8 +134,22 @@ static bool parse_number(const char *text, double *out, const char **end)
            !memchr(text, 'x', (size_t)(stop - text));
 }
 
+static int name_index(const struct option_row *row, const char *text)
+{
+    for (int i = 0; row->names && row->names[i]; i++) {
+        if (strcmp(row->names[i], text) == 0)
+            return i;
+    }
+    return -1;
+}
+
 static bool parse_int(const struct option_row *row, const char *text, int *out)
 {
+    int word = name_index(row, text);
+    if (word >= 0) {
+        *out = -1 - word;
+        return true;
+    }
     if (text[strspn(text, "-0123456789")] != '\0' || text[0] == '\0')
         return false;
     char *stop;
@@ -175,15 +196,6 @@ static bool parse_seconds(const struct option_row *row, const char *text, double
         return false;
     *out = x;
     return true;
-}
-
-static int name_index(const struct option_row *row, const char *text)
-{
-    for (int i = 0; row->names[i]; i++) {
-        if (strcmp(row->names[i], text) == 0)
-            return i;
-    }
-    return -1;
 }
 
 static int no_memory(struct err *err)
@@ -306,11 +318,15 @@ static int set_json_value(const struct reader *r, const struct option_row *row,
     char text[40];
     if (kind == JK_ARRAY && row->type == OPTION_LIST)
         return set_json_list(r, row, v);
-    if (kind == JK_STRING && row->type != OPTION_INT && row->type != OPTION_SECONDS) {
+    bool takes_text =
+        row->type == OPTION_INT ? row->names != NULL : row->type != OPTION_SECONDS;
+    if (kind == JK_STRING && takes_text) {
         size_t len;
         const char *s = json_as_string(v, &len);
         if (strlen(s) != len)
             return refuse(row, r->where, "a string that holds U+0000", r->err);
+        if (row->type == OPTION_INT && name_index(row, s) < 0)
+            return refuse_text(row, r->where, s, r->err);
         return option_set(r->o, row, s, r->where, r->err);
     }
     bool whole = row->type == OPTION_INT || row->type == OPTION_BYTES;

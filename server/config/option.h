@@ -23,7 +23,7 @@
 enum option_type {
     OPTION_STRING, /* const char *; min and max bound its length, names its value if given
                     */
-    OPTION_INT,    /* int */
+    OPTION_INT,    /* int; names are words for it, stored as -1, -2, … */
     OPTION_BYTES,  /* size_t; text may carry a unit: 512MiB */
     OPTION_SECONDS, /* double */
     OPTION_CHOICE,  /* an enum, stored as its place in names */
@@ -41,7 +41,8 @@ struct option_row {
     size_t offset;   /* of the field */
     double min, max; /* inclusive */
     const char *const
-        *names;          /* NULL-terminated; for CHOICE, and STRING with fixed values */
+        *names;          /* NULL-terminated; for CHOICE, STRING with fixed values, INT
+                          * with words beside its numbers */
     bool secret;         /* masked when printed and in errors */
     const char *initial; /* default, as text */
     unsigned group;      /* one bit; chooses rows for a command */

@@ -28,6 +28,14 @@ static void put_string(const struct option_row *row, struct buf *out, const char
     buf_json_string(out, s, strlen(s));
 }
 
+static void put_int(const struct option_row *row, int x, struct buf *out)
+{
+    if (row->names && x < 0)
+        put_string(row, out, row->names[-1 - x]);
+    else
+        buf_printf(out, "%d", x);
+}
+
 static void put_value(const struct option_row *row, const void *field, struct buf *out)
 {
     switch (row->type) {
@@ -35,7 +43,7 @@ static void put_value(const struct option_row *row, const void *field, struct bu
         put_string(row, out, *(const char *const *)field);
         break;
     case OPTION_INT:
-        buf_printf(out, "%d", *(const int *)field);
+        put_int(row, *(const int *)field, out);
         break;
     case OPTION_BYTES:
         buf_printf(out, "%zu", *(const size_t *)field);

@@ -10,6 +10,7 @@
 #include "server/serve/conn.h"
 #include "server/serve/process.h"
 #include "server/serve/reaper.h"
+#include "server/serve/start_log.h"
 #include "server/serve/watchdog.h"
 
 #include <signal.h>
@@ -52,26 +53,6 @@ static void enter(struct loop *l, enum server_phase phase)
         uv_stop(&l->uv);
 }
 
-static void log_plan(const struct engine_info *i, const struct request_memory *m)
-{
-    log_line(
-        LOG_INFO, "memory",
-        "\"weights_bytes\":%zu,\"slots\":%d,\"checkpoint_slots\":%d,\"slot_bytes\":%zu,\"pages\":%d,"
-        "\"page_bytes\":%zu,\"page_tokens\":%d,\"scratch_bytes\":%zu,\"tokenizer_bytes\":%zu,"
-        "\"index_bytes\":%zu,\"request_bytes\":%zu,\"work_bytes\":%zu,\"planned_bytes\":%zu,"
-        "\"context_tokens\":%d,\"longest_tokens\":%d,\"max_seqs\":%d,\"threads\":%d,\"cpu\":\"%s\"",
-        i->weights_bytes, i->n_slots, i->n_checkpoints, i->slot_bytes, i->n_pages,
-        i->page_bytes, i->page_tokens, i->scratch_bytes, i->tokenizer_bytes,
-        i->index_bytes, m->limit_bytes, m->work_bytes,
-        i->planned_bytes + request_memory_reserved(m), i->context_tokens,
-        i->longest_tokens, i->max_seqs, i->n_threads, i->cpu);
-    if (strcmp(i->cpu, "c") == 0)
-        log_line(LOG_WARN, "cpu_slow",
-                 "\"cpu\":\"c\",\"note\":\"kernels without vector instructions are about "
-                 "a hundred times slower; this processor lacks AVX2, or cpu asks for "
-                 "them\"");
-}
-
 /* Logs the ready line with the address of the web page; prints that on a terminal too. */
 static void report_ready(const struct loop *l)
 {
@@ -99,7 +80,8 @@ static void loaded(struct loop *l)
         (size_t)(l->server.cfg->queue_limit + i->max_seqs);
     l->server.model.limits.max_choices = MAX_CHOICES;
     l->server.model.limits.max_answer_tokens = MAX_ANSWER_TOKENS;
-    log_plan(i, &l->server.memory);
+    start_log_plan(i, &l->server.memory);
+    start_log_tenants(l->server.keys, i);
     enter(l, SERVER_SERVING);
     report_ready(l);
     process_notify("READY=1");
@@ -277,6 +259,8 @@ static void reload(struct loop *l)
         l->server.keys = keys;
         log_set_level(fresh.log_level);
         log_line(LOG_INFO, "reload", "\"keys\":%s", keys_asked(keys) ? "true" : "false");
+        if (l->server.phase >= SERVER_SERVING)
+            start_log_tenants(keys, engine_info(bridge_engine(l->server.model.bridge)));
     }
     config_free(&fresh);
 }

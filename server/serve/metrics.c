@@ -311,6 +311,14 @@ static void write_gauges(const struct metrics_now *now, struct buf *out)
     gauge(out, "ssmd_state_slots_used", "State slots in use.",
           now->stats.engine.slots_used);
     gauge(out, "ssmd_state_slots_limit", "State slots there are.", i ? i->n_slots : 0);
+    gauge(out, "ssmd_checkpoints_used", "Stored prefixes.",
+          now->stats.engine.checkpoints);
+    gauge(out, "ssmd_checkpoints_limit",
+          "Stored prefixes that the memory plan holds while nothing runs; 0: none ever.",
+          i ? i->most_checkpoints : 0);
+    gauge(out, "ssmd_checkpoint_interval_tokens",
+          "Tokens between checkpoints of a long prompt; 0: none on its way.",
+          i ? i->checkpoint_interval : 0);
     gauge(out, "ssmd_checkpoint_bytes", "Bytes that stored prefixes alone hold.",
           (double)now->stats.engine.checkpoint_bytes);
     gauge(out, "ssmd_ready",

@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire
 
 GAUGES = """requests_running requests_waiting cache_usage_ratio cache_config_info kv_pages_used
-kv_pages_limit state_slots_used state_slots_limit checkpoint_bytes ready draining
+kv_pages_limit state_slots_used state_slots_limit checkpoint_bytes
+checkpoints_used checkpoints_limit checkpoint_interval_tokens ready draining
 open_connections stream_buffer_bytes request_bytes_used request_bytes_limit model_info build_info
 state_dir_bytes state_dir_objects state_dir_limit_bytes""".split()
 COUNTERS = """http_requests_total requests_finished_total requests_rejected_total

@@ -165,8 +165,81 @@ class Branches(Case):
 
 
 class BranchesByDefault(Branches):
+    """auto: the model decides, and says what."""
     flags = ()
-    first, cut = range(768, 769), range(256, 257)
+
+    def setUp(self):
+        super().setUp()
+        n = self.d.wait_line("memory")["checkpoint_interval"]
+        self.assertEqual(self.d.metric("ssmd_checkpoint_interval_tokens"), n)
+        self.assertIn(n, range(256, 960, 16))
+        last = 1000 // n * n
+        self.first, self.cut = range(last, last + 1), range(400 // n * n, 400 // n * n + 1)
+
+
+class Intervals(unittest.TestCase):
+    def in_force(self, *flags, **more):
+        with wire.Daemon(*flags, **more) as d:
+            n = d.metric("ssmd_checkpoint_interval_tokens")
+            self.assertEqual(d.wait_line("memory")["checkpoint_interval"], n)
+        return n
+
+    def test_words_and_numbers(self):
+        chosen = self.in_force()
+        self.assertEqual(self.in_force("--checkpoint-interval", "auto"), chosen)
+        self.assertEqual(self.in_force(config={"checkpoint_interval": "auto"}), chosen)
+        self.assertEqual(self.in_force(config={"checkpoint_interval": 100}), 100)
+        self.assertEqual(self.in_force("--checkpoint-interval", 0), 0)
+        self.assertEqual(self.in_force("--prefix-cache", "off"), 0)
+        self.assertEqual(self.in_force(env={"SSMD_CHECKPOINT_INTERVAL": "777"}), 777)
+
+
+class NoCheckpoint(Case):
+    """A budget below one checkpoint: said at start, and the rest is as ever."""
+    flags = ("--checkpoint-bytes", 1000)
+
+    def test_said_at_start(self):
+        line, = self.d.events("no_checkpoints", 1)
+        self.assertEqual((line["level"], line["option"], line["given_bytes"]),
+                         ("warn", "checkpoint_bytes", 1000))
+        self.assertGreater(line["needed_bytes"], 1000)
+        self.assertEqual(self.d.metric("ssmd_checkpoints_limit"), 0)
+        prompt = ids(self.rng, 40)
+        self.assertEqual([self.read(prompt) for _ in range(2)], [0, 0])
+        with wire.Daemon("--checkpoint-bytes", line["needed_bytes"]) as d:
+            self.assertEqual(d.events("no_checkpoints") + d.events("no_checkpoint_slots"), [])
+            self.assertGreaterEqual(d.metric("ssmd_checkpoints_limit"), 1)
+            self.ask(prompt, d=d)
+            self.assertGreaterEqual(d.metric("ssmd_checkpoints_used"), 1)
+
+    def test_memory_for_sequences_alone(self):
+        memory = self.d.wait_line("memory")
+        flags = ("--max-seqs", 1, "--memory-bytes",
+                 memory["slot_bytes"] + 8 * memory["page_bytes"] + (1 << 20))
+        with wire.Daemon(*flags) as d:
+            line, = d.events("no_checkpoint_slots", 1)
+            self.assertEqual(line["option"], "memory_bytes")
+            self.assertEqual(line["given_bytes"], flags[3])
+            self.assertEqual(d.metric("ssmd_checkpoints_limit"), 1)
+        with wire.Daemon(*flags[:3], line["needed_bytes"]) as d:
+            self.assertEqual(d.events("no_checkpoint_slots"), [])
+            self.assertEqual(d.metric("ssmd_checkpoints_limit"), 2)
+
+    def test_a_tenant_without(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "keys")
+
+            def write(text):
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(text)
+
+            write("a:one\n")
+            with wire.Daemon("--api-keys-file", path) as d:
+                self.assertEqual(d.events("no_checkpoints"), [])
+                write("a:one checkpoint_bytes=1000\nb:two checkpoint_bytes=1GiB\n")
+                d.signal(signal.SIGHUP)
+                line, = d.events("no_checkpoints", 1)
+                self.assertEqual((line["tenant"], line["given_bytes"]), ("a", 1000))
 
 
 class Tenants(Case):

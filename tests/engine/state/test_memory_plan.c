@@ -215,6 +215,58 @@ static void bytes_for_checkpoints_are_reserved_or_refused(void **state)
     expect_within(&p, &ask);
 }
 
+/* What it says is needed is enough, and a byte less is not. */
+static void expect_exact(struct memory_plan_ask *ask, size_t *option)
+{
+    struct memory_plan p;
+    assert_int_equal(memory_plan_make(&p, ask, 0, NULL), 0);
+    assert_int_equal(p.n_checkpoints, 0);
+    assert_int_equal(p.checkpoints_short.given, *option);
+    assert_true(p.checkpoints_short.needed > *option);
+    *option = p.checkpoints_short.needed - 1;
+    assert_int_equal(memory_plan_make(&p, ask, 0, NULL), 0);
+    assert_int_equal(p.n_checkpoints, 0);
+    assert_non_null(p.checkpoints_short.option);
+    ++*option;
+    assert_int_equal(memory_plan_make(&p, ask, 0, NULL), 0);
+    assert_int_equal(p.n_checkpoints, 1);
+    assert_null(p.checkpoints_short.option);
+    assert_int_equal(p.most_checkpoints, ask->checkpoints ? 1 : 5);
+}
+
+static void bytes_that_hold_no_checkpoint_are_told(void **state)
+{
+    struct memory_plan_ask ask = ask_of(0);
+    struct memory_plan p;
+    (void)state;
+    ask.prefix = true;
+    ask.checkpoints = MIB + MIB / 4 - 1; /* a slot and a page, but for a byte */
+    assert_int_equal(memory_plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.most_checkpoints, 0);
+    assert_string_equal(p.checkpoints_short.option, "checkpoint_bytes");
+    ask.checkpoints++; /* in slots of sequences */
+    assert_int_equal(memory_plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.most_checkpoints, 1);
+    assert_non_null(p.checkpoints_short.option);
+    ask.checkpoints = 1;
+    ask.page_bytes = 0;
+    expect_exact(&ask, &ask.checkpoints);
+    ask = ask_of(6 * MIB);
+    ask.prefix = true;
+    assert_int_equal(memory_plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.most_checkpoints, 4);
+    assert_string_equal(p.checkpoints_short.option, "memory_bytes");
+    expect_exact(&ask, &ask.budget); /* what full contexts leave */
+    ask.budget = 6 * MIB;
+    ask.context = 64 * PAGE_TOKENS;
+    expect_exact(&ask, &ask.budget); /* a quarter */
+    ask.budget = 6 * MIB;
+    ask.prefix = false; /* nothing is missed */
+    assert_int_equal(memory_plan_make(&p, &ask, 0, NULL), 0);
+    assert_int_equal(p.most_checkpoints, 0);
+    assert_null(p.checkpoints_short.option);
+}
+
 static void memory_needed_later_is_reserved(void **state)
 {
     struct memory_plan_ask ask = ask_of(90 * (size_t)MIB);
@@ -269,6 +321,7 @@ int main(void)
         cmocka_unit_test(checkpoints_of_a_model_without_pages_are_slots),
         cmocka_unit_test(small_slots_do_not_run_out_before_pages),
         cmocka_unit_test(bytes_for_checkpoints_are_reserved_or_refused),
+        cmocka_unit_test(bytes_that_hold_no_checkpoint_are_told),
         cmocka_unit_test(memory_needed_later_is_reserved),
         cmocka_unit_test(no_product_overflows),
         cmocka_unit_test(this_machine_has_some_memory),

@@ -1,4 +1,4 @@
-/* Option tables with what the configuration's own table does not have yet: dotted names.
+/* Option tables: dotted names, and words beside numbers.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/config/option.h"
 #include "server/config/option_print.h"
@@ -120,6 +120,39 @@ static void dotted_names_print_as_objects(void **state)
     arena_free(&a);
 }
 
+static void words_stand_beside_numbers(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"auto", "never", NULL};
+    static const struct option_row row = {"pace", OPTION_INT, 0, 0,   99,  words,
+                                          false,  "auto",     1, "S", "N", "h"};
+    struct arena a;
+    int pace = 5;
+    struct options o = {&row, 1, &pace, &a};
+    struct err err = {0};
+    struct buf out = {0};
+    arena_init(&a);
+    assert_int_equal(option_defaults(&o, NULL), 0);
+    assert_int_equal(pace, -1);
+    assert_int_equal(option_set(&o, &row, "never", "here", NULL), 0);
+    assert_int_equal(pace, -2);
+    option_print_json(&o, &out);
+    assert_string_equal(out.data, "{\n    \"pace\": \"never\"\n}\n");
+    assert_int_equal(read_json(&o, "{\"pace\":42}", NULL), 0);
+    assert_int_equal(pace, 42);
+    assert_int_equal(read_json(&o, "{\"pace\":\"auto\"}", NULL), 0);
+    assert_int_equal(pace, -1);
+    assert_true(read_json(&o, "{\"pace\":\"42\"}", &err) < 0);
+    assert_string_equal(err.text,
+                        "pace (set by here): expected an integer from 0 to 99, or "
+                        "\"auto\", \"never\", found \"42\"");
+    assert_true(option_set(&o, &row, "-1", "here", &err) < 0);
+    assert_true(option_set(&o, &row, "", "here", &err) < 0);
+    assert_int_equal(pace, -1);
+    buf_free(&out);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +160,7 @@ int main(void)
         cmocka_unit_test(a_key_of_two_slashes_is_a_comment),
         cmocka_unit_test(dotted_names_in_flags_and_environment),
         cmocka_unit_test(dotted_names_print_as_objects),
+        cmocka_unit_test(words_stand_beside_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,13 @@ static void ratio_is_the_larger_one(void **state)
     now.info = &info;
     now.stats.engine = (struct engine_stats){.pages_used = 50, .slots_used = 2};
     write_page();
+    has("ssmd_checkpoints_limit 0\n");
+    has("ssmd_checkpoint_interval_tokens 0\n");
+    info.most_checkpoints = 12;
+    info.checkpoint_interval = 1648;
+    write_page();
+    has("ssmd_checkpoints_limit 12\n");
+    has("ssmd_checkpoint_interval_tokens 1648\n");
     has("ssmd_cache_usage_ratio 0.5\n");
     now.stats.engine.slots_used = 10;
     write_page();
@@ -69,7 +76,8 @@ static void ratio_is_the_larger_one(void **state)
 static void prefixes_are_what_the_engine_counted(void **state)
 {
     (void)state;
-    now.stats.engine = (struct engine_stats){.checkpoint_bytes = 5000,
+    now.stats.engine = (struct engine_stats){.checkpoints = 3,
+                                             .checkpoint_bytes = 5000,
                                              .checkpoints_created = 7,
                                              .checkpoints_hit = 6,
                                              .checkpoints_evicted = 4,
@@ -82,6 +90,7 @@ static void prefixes_are_what_the_engine_counted(void **state)
     has("ssmd_checkpoints_total{op=\"load\"} 2\n");
     has("ssmd_checkpoints_total{op=\"reject\"} 1\n");
     has("ssmd_checkpoint_bytes 5000\n");
+    has("ssmd_checkpoints_used 3\n");
     has("ssmd_checkpoints_total{op=\"create\"} 7\n");
     has("ssmd_checkpoints_total{op=\"hit\"} 6\n");
     has("ssmd_checkpoints_total{op=\"evict\"} 4\n");
