@@ -208,6 +208,22 @@ struct gdn_args {
     int n_rows, n_key, n_value;
 };
 
+/* Causal depthwise convolution of channels [0, n) with J taps (the short convolutions of
+ * Mamba-2, arXiv 2405.21060, gated DeltaNet and LFM2; with many taps the shift of H3,
+ * arXiv 2212.14052): y = bias + Σ_j w[j] x_{t-J+1+j}, one chain of fmaf from bias (or 0)
+ * in ascending j, then silu if told. Rows before the first come from the state, which
+ * afterwards holds the last J - 1 rows, the oldest first. In place allowed. */
+struct conv_args {
+    float *state;      /* [J - 1], row stride ld */
+    const float *w;    /* [J], row stride ld */
+    const float *bias; /* [n] or NULL */
+    const float *x;    /* row stride ld_x */
+    float *y;          /* row stride ld_y */
+    size_t ld, ld_x, ld_y;
+    int n_rows, n, n_taps;
+    bool silu;
+};
+
 struct kernels {
     const char *name;
     void (*linear[DTYPE_N])(const struct linear_args *);
@@ -219,6 +235,7 @@ struct kernels {
     void (*gss)(const struct gss_args *);
     void (*dss)(const struct dss_args *);
     void (*gdn)(const struct gdn_args *);
+    void (*conv)(const struct conv_args *);
 
     /* y = w * (x * (1 / sqrt(Σx²/n + eps))), Σ by 16 partials; in place allowed. */
     void (*rmsnorm)(const float *x, const float *w, float eps, int n, float *y);

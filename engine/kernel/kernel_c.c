@@ -2,7 +2,7 @@
  * The reference kernel set: its table, and the elementwise kernels. Any thread; no state.
  * It is not built for speed: it defines what a kernel computes, runs where no other set
  * does, and is the reference of the tests. Other files of the set: math_c.c, linear_c.c,
- * quant_c.c, attn_c.c, mix_c.c, gdn_c.c and row_c.c.
+ * quant_c.c, attn_c.c, conv_c.c, mix_c.c, gdn_c.c and row_c.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -124,6 +124,7 @@ const struct kernels kernel_c = {
     .ssd = mix_c_ssd,
     .gss = mix_c_gss,
     .dss = mix_c_dss,
+    .conv = conv_c,
     .gdn = gdn_c,
     .rmsnorm = row_c_rmsnorm,
     .layernorm = row_c_layernorm,

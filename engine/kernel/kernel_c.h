@@ -48,6 +48,9 @@ void mix_c_dss(const struct dss_args *a);
 /* gdn_c.c: the gated delta rule. */
 void gdn_c(const struct gdn_args *a);
 
+/* conv_c.c */
+void conv_c(const struct conv_args *a);
+
 /* row_c.c: norms, reductions, rotary embedding. */
 float row_c_join(const float s[LANES]); /* the fixed tree over 16 partial sums */
 void row_c_rmsnorm(const float *x, const float *w, float eps, int n, float *y);

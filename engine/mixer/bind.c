@@ -203,11 +203,15 @@ int bind_table(struct table *t, const struct bind *b, const struct matrix_spec *
     return rc ? rc : record(b, &x, err);
 }
 
-bool bind_has(const struct bind *b, const char *name)
+const struct tensor *bind_find(const struct bind *b, const char *name)
 {
     char full[NAME_CAP];
-    return full_name(full, b, name, "", NULL) == 0 &&
-           weights_find(b->weights, full) != NULL;
+    return full_name(full, b, name, "", NULL) ? NULL : weights_find(b->weights, full);
+}
+
+bool bind_has(const struct bind *b, const char *name)
+{
+    return bind_find(b, name) != NULL;
 }
 
 struct bind bind_under(const struct bind *b, const char *fmt, ...)

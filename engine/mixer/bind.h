@@ -80,6 +80,9 @@ int bind_tensor(const float **out, const struct bind *b, const struct tensor_spe
                 struct err *err);
 bool bind_has(const struct bind *b, const char *name);
 
+/* As the file has it, not taken; NULL: absent, or a source that makes what is taken. */
+const struct tensor *bind_find(const struct bind *b, const char *name);
+
 /* A copy of the binding with a longer prefix, built in the arena; NULL prefix: out of
  * memory. */
 struct bind bind_under(const struct bind *b, const char *fmt, ...)

@@ -45,6 +45,6 @@ struct subject {
 
 /* Each in the file of its name, ended by a subject without a name. */
 extern const struct subject linear_subjects[], quant_subjects[], attn_subjects[],
-    scan_subjects[], row_subjects[];
+    scan_subjects[], conv_subjects[], row_subjects[];
 
 #endif

@@ -20,14 +20,15 @@
 #include <string.h>
 
 static const struct subject *const lists[] = {linear_subjects, quant_subjects,
-                                              attn_subjects, scan_subjects, row_subjects};
+                                              attn_subjects,   scan_subjects,
+                                              conv_subjects,   row_subjects};
 
 /* A kernel that is added to the table needs cases in a list, then counts here: the name,
- * linear, quantise, kv_store, attn, scans, norms and reductions, rope, elementwise,
+ * linear, quantise, kv_store, attn, scans, conv, norms and reductions, rope, elementwise,
  * widen.
  */
 _Static_assert(sizeof(struct kernels) == (1 + DTYPE_N + 1 + ENGINE_KV_N + ENGINE_KV_N +
-                                          4 + 5 + 1 + 13 + DTYPE_FLOATS) *
+                                          4 + 1 + 5 + 1 + 13 + DTYPE_FLOATS) *
                                              sizeof(void *),
                "a kernel of the table has no cases");
 

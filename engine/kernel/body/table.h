@@ -7,6 +7,7 @@
 #include "engine/kernel/body/math.h"
 
 #include "engine/kernel/body/attn.h"
+#include "engine/kernel/body/conv.h"
 #include "engine/kernel/body/gdn.h"
 #include "engine/kernel/body/linear.h"
 #include "engine/kernel/body/mix.h"
@@ -33,6 +34,7 @@
         .ssd = ssd,                                                                     \
         .gss = gss,                                                                     \
         .dss = dss,                                                                     \
+        .conv = conv,                                                                   \
         .gdn = gdn,                                                                     \
         .rmsnorm = rmsnorm,                                                             \
         .layernorm = layernorm,                                                         \

@@ -327,6 +327,41 @@ static void test_gdn(void **state)
                         5, 1e-6);
 }
 
+static void test_conv(void **state)
+{
+    (void)state;
+    enum { N = 5, TAPS = 4, ROWS = 6, BEFORE = TAPS - 1 };
+    float w[TAPS * N], bias[N], in[(BEFORE + ROWS) * N], s[BEFORE * N], y[ROWS * N];
+    fill(w, TAPS * N);
+    fill(bias, N);
+    fill(in, (BEFORE + ROWS) * N);
+    memcpy(s, in, sizeof s);
+    struct conv_args a = {.state = s,
+                          .w = w,
+                          .bias = bias,
+                          .x = in + BEFORE * N,
+                          .y = y,
+                          .ld = N,
+                          .ld_x = N,
+                          .ld_y = N,
+                          .n_rows = ROWS,
+                          .n = N,
+                          .n_taps = TAPS};
+    for (int silu = 0; silu < 2; silu++) {
+        memcpy(s, in, sizeof s);
+        a.silu = silu;
+        kernel_c.conv(&a);
+        for (int t = 0; t < ROWS; t++)
+            for (int i = 0; i < N; i++) {
+                double sum = (double)bias[i];
+                for (int j = 0; j < TAPS; j++)
+                    sum += (double)w[j * N + i] * (double)in[(t + j) * N + i];
+                expect_near(silu ? exact_silu(sum) : sum, (double)y[t * N + i], 5, 1e-6);
+            }
+        assert_memory_equal(s, in + ROWS * N, sizeof s);
+    }
+}
+
 static void test_norms(void **state)
 {
     (void)state;
@@ -443,8 +478,9 @@ int main(void)
         cmocka_unit_test(test_linear), cmocka_unit_test(test_attn),
         cmocka_unit_test(test_ssd),    cmocka_unit_test(test_gss),
         cmocka_unit_test(test_dss),    cmocka_unit_test(test_gdn),
-        cmocka_unit_test(test_norms),  cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_max),    cmocka_unit_test(test_widen),
+        cmocka_unit_test(test_conv),   cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_rows),   cmocka_unit_test(test_max),
+        cmocka_unit_test(test_widen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
