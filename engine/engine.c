@@ -99,7 +99,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .context_tokens = m->context,
         .longest_tokens = p->longest_tokens,
         .page_tokens = PAGE_TOKENS,
-        .bos_id = m->hp.bos_id,
+        .bos_id = m->generation.ids.bos,
         .n_layers = m->hp.n_layers,
         .hidden_size = m->hp.hidden_size,
         .n_params = m->n_params,
@@ -164,7 +164,8 @@ static int open_runner(struct engine *e, const struct engine_options *o,
     if (rc)
         return rc;
     struct gemm gemm = {k, e->pool, o->math == ENGINE_MATH_BLAS, NULL};
-    struct seq_vocab vocab = {e->vocab, m->hp.eos_ids, m->hp.n_eos};
+    const struct token_ids *ids = &m->generation.ids;
+    struct seq_vocab vocab = {e->vocab, ids->eos, ids->n_eos};
     struct runner_options ro = {.plan = plan,
                                 .checkpoint_bytes = o->checkpoint_bytes,
                                 .checkpoint_interval = o->checkpoint_interval,

@@ -5,6 +5,7 @@
 #include "engine/base/file.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 static json_t *raw(const struct json *j)
 {
@@ -75,6 +76,19 @@ const char *json_kind_name(const struct json *j)
                                         "an integer", "a real number", "a string",
                                         "an array",   "an object"};
     return names[json_kind(j)];
+}
+
+const char *json_shown(const struct json *j, char out[JSON_SHOWN])
+{
+    if (json_kind(j) == JK_BOOL)
+        return json_as_bool(j) ? "true" : "false";
+    if (json_kind(j) == JK_STRING)
+        snprintf(out, JSON_SHOWN, "\"%.60s\"", json_as_string(j, NULL));
+    else if (json_numeric(j))
+        snprintf(out, JSON_SHOWN, "%.17g", json_as_number(j));
+    else
+        return json_kind_name(j);
+    return out;
 }
 
 bool json_numeric(const struct json *j)

@@ -47,7 +47,11 @@ void json_free(struct json *j); /* the root; accepts NULL */
 /* Every reader below accepts NULL (absent) and answers absent / zero. */
 enum json_kind json_kind(const struct json *j);
 const char *json_kind_name(const struct json *j); /* "string", "number", "absent", … */
-bool json_numeric(const struct json *j);          /* int or real */
+/* What an error says it found: a short text in quotes, a number, true, false, or the kind.
+ * Answers out, or a name that is constant. */
+enum { JSON_SHOWN = 72 };
+const char *json_shown(const struct json *j, char out[JSON_SHOWN]);
+bool json_numeric(const struct json *j); /* int or real */
 bool json_as_bool(const struct json *j);
 int64_t json_as_int(const struct json *j);
 double json_as_number(const struct json *j); /* int or real, as double */

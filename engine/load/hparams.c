@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/hparams.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -55,18 +54,9 @@ enum { N_COMMON = sizeof common_keys / sizeof *common_keys };
 static int wrong(struct err *err, const char *key, const char *expected,
                  const struct json *v)
 {
-    size_t len = 0;
-    if (json_kind(v) == JK_STRING)
-        return err_set(err, ERR_FORMAT, "%s: expected %s, found \"%.60s\"", key, expected,
-                       json_as_string(v, &len));
-    if (json_numeric(v))
-        return err_set(err, ERR_FORMAT, "%s: expected %s, found %.17g", key, expected,
-                       json_as_number(v));
-    if (json_kind(v) == JK_BOOL)
-        return err_set(err, ERR_FORMAT, "%s: expected %s, found %s", key, expected,
-                       json_as_bool(v) ? "true" : "false");
+    char found[JSON_SHOWN];
     return err_set(err, ERR_FORMAT, "%s: expected %s, found %s", key, expected,
-                   json_kind_name(v));
+                   json_shown(v, found));
 }
 
 static int read_number(const struct hparam_key *k, const struct json *v, void *target,
@@ -281,72 +271,6 @@ static int read_rope(struct hparams *h, struct err *err)
     return rc ? rc : check_rope(&h->rope, name, err);
 }
 
-/* ---- token ids -------------------------------------------------------------- */
-
-static int read_id(int32_t *out, const struct hparams *h, const char *key,
-                   const struct json *v, struct err *err)
-{
-    if (json_kind(v) != JK_INT || json_as_int(v) < 0 || json_as_int(v) >= h->vocab_size)
-        return wrong(err, key, "an id inside the vocabulary", v);
-    *out = (int32_t)json_as_int(v);
-    return 0;
-}
-
-static int read_eos(struct hparams *h, const struct json *v, struct err *err)
-{
-    bool list = json_kind(v) == JK_ARRAY;
-    size_t n = list ? json_len(v) : 1;
-    if (n > HPARAMS_MAX_EOS)
-        return err_set(err, ERR_FORMAT,
-                       "eos_token_id: expected at most %d ids, found %zu",
-                       HPARAMS_MAX_EOS, n);
-    h->n_eos = 0;
-    for (size_t i = 0; i < n; i++) {
-        int rc =
-            read_id(&h->eos_ids[i], h, "eos_token_id", list ? json_at(v, i) : v, err);
-        if (rc)
-            return rc;
-        h->n_eos++;
-    }
-    return 0;
-}
-
-static int read_token_ids(struct hparams *h, const struct json *doc, struct err *err)
-{
-    const struct json *bos = json_get(doc, "bos_token_id");
-    const struct json *eos = json_get(doc, "eos_token_id");
-    if (bos && json_kind(bos) != JK_NULL) {
-        int rc = read_id(&h->bos_id, h, "bos_token_id", bos, err);
-        if (rc)
-            return rc;
-    }
-    return eos && json_kind(eos) != JK_NULL ? read_eos(h, eos, err) : 0;
-}
-
-static int read_generation(struct hparams *h, const char *dir, struct err *err)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/generation_config.json", dir);
-    FILE *f = fopen(path, "rb");
-    if (!f && errno == ENOENT)
-        return 0; /* optional */
-    if (!f)
-        return err_set(err, ERR_IO, "%.300s: %s", path, strerror(errno));
-    fclose(f);
-    struct json *doc = NULL;
-    int rc = json_load(&doc, path, CONFIG_MAX_BYTES, err);
-    if (rc)
-        return rc;
-    if (json_kind(doc) != JK_OBJECT)
-        rc = wrong(err, "document", "an object", doc);
-    else
-        rc = read_token_ids(h, doc, err);
-    if (rc)
-        err_prefix(err, "%.300s", path);
-    json_free(doc);
-    return rc;
-}
-
 /* ---- the whole -------------------------------------------------------------- */
 
 static int read_common(struct hparams *h, hparams_served_fn *served, struct err *err)
@@ -363,7 +287,7 @@ static int read_common(struct hparams *h, hparams_served_fn *served, struct err 
     if (rc == 0)
         rc = read_rope(h, err);
     if (rc == 0)
-        rc = read_token_ids(h, h->doc, err);
+        rc = token_ids_read(&h->ids, h->doc, h->vocab_size, err);
     if (rc)
         return rc;
     const struct json *tied = json_get(h->doc, "tie_word_embeddings");
@@ -384,7 +308,7 @@ static int read_common(struct hparams *h, hparams_served_fn *served, struct err 
 int hparams_open_file(struct hparams *h, const char *path, hparams_served_fn *served,
                       struct err *err)
 {
-    *h = (struct hparams){.rms_eps = 1e-6, .rope = {.theta = 10000}, .bos_id = -1};
+    *h = (struct hparams){.rms_eps = 1e-6, .rope = {.theta = 10000}, .ids = {.bos = -1}};
     int rc = json_load(&h->doc, path, CONFIG_MAX_BYTES, err);
     if (rc)
         return rc;
@@ -403,13 +327,7 @@ int hparams_open(struct hparams *h, const char *dir, hparams_served_fn *served,
     if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
         return err_set(err, ERR_ARGUMENT, "model folder: path longer than %zu bytes",
                        sizeof path);
-    int rc = hparams_open_file(h, path, served, err);
-    if (rc)
-        return rc;
-    rc = read_generation(h, dir, err);
-    if (rc)
-        hparams_close(h);
-    return rc;
+    return hparams_open_file(h, path, served, err);
 }
 
 void hparams_close(struct hparams *h)

@@ -13,12 +13,13 @@
 
 #include "engine/base/err.h"
 #include "engine/base/json.h"
+#include "engine/load/token_ids.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HPARAMS_MAX_EOS = 16, HPARAMS_MAX_LAYERS = 4096 };
+enum { HPARAMS_MAX_LAYERS = 4096 };
 
 enum rope_kind {
     ROPE_DEFAULT,
@@ -45,10 +46,8 @@ struct hparams {
     int max_position;
     double rms_eps;
     struct rope_params rope;
-    int tied;       /* 1, 0, or -1 = absent: the architecture's default */
-    int32_t bos_id; /* -1 = none */
-    int32_t eos_ids[HPARAMS_MAX_EOS];
-    int n_eos;
+    int tied; /* 1, 0, or -1 = absent: the architecture's default */
+    struct token_ids ids;
 };
 
 enum hparam_type { HP_INT, HP_REAL, HP_BOOL, HP_WORD, HP_INTS };
@@ -69,8 +68,7 @@ struct hparam_key {
  * another kind is refused by its name. 0, or an error that names what is served. */
 typedef int hparams_served_fn(const char *model_type, struct err *err);
 
-/* Loads dir/config.json and dir/generation_config.json (the latter wins for token ids).
- * On failure nothing is kept. */
+/* Loads dir/config.json. On failure nothing is kept. */
 int hparams_open(struct hparams *h, const char *dir, hparams_served_fn *served,
                  struct err *err);
 /* One file with the keys of config.json, whatever its name. */

@@ -192,6 +192,15 @@ static int build(struct model *m, struct err *err)
     return 0;
 }
 
+static int open_generation(struct model *m, const struct model_options *o,
+                           struct err *err)
+{
+    m->generation = (struct generation_config){.ids = m->hp.ids};
+    return o->shape ? 0
+                    : generation_config_open(&m->generation, o->dir, &m->hp.ids,
+                                             m->hp.vocab_size, err);
+}
+
 int model_open(struct model *m, const struct model_options *o, struct err *err)
 {
     *m = (struct model){
@@ -203,9 +212,11 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
                       : hparams_open(&m->hp, o->dir, arch_served, err);
     if (rc)
         return rc;
+    rc = open_generation(m, o, err);
     if (!m->hp.head_dim && m->hp.hidden_size % m->hp.n_heads == 0)
         m->hp.head_dim = m->hp.hidden_size / m->hp.n_heads;
-    rc = fix_context(m, o->context, err);
+    if (rc == 0)
+        rc = fix_context(m, o->context, err);
     if (rc == 0)
         rc = o->shape ? random_weights_open(&m->weights, err)
                       : safetensors_open(&m->weights, o->dir, err);

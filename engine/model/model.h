@@ -13,6 +13,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
+#include "engine/load/generation_config.h"
 #include "engine/load/hparams.h"
 #include "engine/load/quant.h"
 #include "engine/load/weights.h"
@@ -37,6 +38,7 @@ struct model {
     struct arena arena;     /* owns everything but the mapping */
     struct weights weights; /* owns the mapping */
     struct hparams hp;
+    struct generation_config generation;
     int context;         /* positions served */
     bool rope_by_length; /* a rotary table differs with them */
     bool blas;

@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/load/generation_config.h"
 #include "engine/load/hparams.h"
 #include "engine/model/model.h"
 
@@ -82,6 +83,7 @@ static int all(const char *model_type, struct err *err)
 static int try_config(void)
 {
     struct hparams h;
+    struct generation_config g;
     struct mine mine = {0};
     struct err err = {0};
     if (hparams_open(&h, dir, all, &err)) {
@@ -91,7 +93,11 @@ static int try_config(void)
     }
     int context = h.max_position;
     if (h.vocab_size < 1 || h.n_heads < 1 || h.n_heads % h.n_kv_heads ||
-        h.n_eos > HPARAMS_MAX_EOS)
+        h.ids.n_eos > TOKEN_IDS_MAX_EOS)
+        abort();
+    if (generation_config_open(&g, dir, &h.ids, h.vocab_size, &err)
+            ? !strstr(err.text, "generation_config.json")
+            : g.ids.n_eos > TOKEN_IDS_MAX_EOS)
         abort();
     if (hparams_arch(&h, keys, sizeof keys / sizeof *keys, &mine, &err) && !err.text[0])
         abort();

@@ -1,5 +1,5 @@
 /*
- * config.json and generation_config.json: every key's type and range, unknown keys,
+ * config.json: every key's type and range, unknown keys,
  * values that a format implies, every RoPE variant, and what wins where two files speak.
  * Errors name the file, the key, what was expected and what was found.
  *
@@ -144,8 +144,8 @@ static void the_least_config_has_the_formats_defaults(void **state)
     assert_true(h.rope.theta == 10000);
     assert_int_equal(h.rope.kind, ROPE_DEFAULT);
     assert_int_equal(h.tied, -1);
-    assert_int_equal(h.bos_id, -1);
-    assert_int_equal(h.n_eos, 0);
+    assert_int_equal(h.ids.bos, -1);
+    assert_int_equal(h.ids.n_eos, 0);
     hparams_close(&h);
 }
 
@@ -495,47 +495,6 @@ static void a_rope_object_that_is_not_honoured_is_refused(void **state)
 
 /* ---- token ids -------------------------------------------------------------- */
 
-static void generation_config_wins_for_token_ids(void **state)
-{
-    struct mine mine;
-    (void)state;
-    write_config("\"bos_token_id\":1,\"eos_token_id\":2");
-    struct hparams h = expect_open(&mine);
-    assert_int_equal(h.bos_id, 1);
-    assert_int_equal(h.n_eos, 1);
-    assert_int_equal(h.eos_ids[0], 2);
-    hparams_close(&h);
-    maker_text(&m, "generation_config.json",
-               "{\"eos_token_id\":[5,6,7],\"temperature\":0.6,\"anything\":{}}");
-    h = expect_open(&mine);
-    assert_int_equal(h.bos_id, 1);
-    assert_int_equal(h.n_eos, 3);
-    assert_int_equal(h.eos_ids[2], 7);
-    hparams_close(&h);
-    maker_text(&m, "generation_config.json",
-               "{\"bos_token_id\":9,\"eos_token_id\":null}");
-    h = expect_open(&mine);
-    assert_int_equal(h.bos_id, 9);
-    assert_int_equal(h.n_eos, 1);
-    assert_int_equal(h.eos_ids[0], 2);
-    hparams_close(&h);
-    unlink(maker_path(&m, "generation_config.json"));
-}
-
-/* A file that is there says something, whether it can be read or not. */
-static void a_generation_config_that_cannot_be_read_is_an_error(void **state)
-{
-    static const char name[] = "generation_config.json";
-    struct hparams h;
-    struct err err = {0};
-    (void)state;
-    write_config("");
-    assert_int_equal(symlink(name, maker_path(&m, name)), 0); /* a circle */
-    assert_int_equal(hparams_open(&h, m.dir, all, &err), -ERR_IO);
-    assert_non_null(strstr(err.text, name));
-    unlink(maker_path(&m, name));
-}
-
 static void token_ids_lie_inside_the_vocabulary(void **state)
 {
     static const char *const bad[] = {"100", "-1", "1.0", "\"2\"", "true", "{}"};
@@ -548,21 +507,9 @@ static void token_ids_lie_inside_the_vocabulary(void **state)
         snprintf(more, sizeof more, "\"eos_token_id\":[3,%s]", bad[i]);
         write_config(more);
         expect_fault(SAYS("config.json", "eos_token_id", "an id inside the vocabulary"));
-        write_config("");
-        snprintf(more, sizeof more, "{\"eos_token_id\":%s}", bad[i]);
-        maker_text(&m, "generation_config.json", more);
-        expect_fault(
-            SAYS("generation_config.json", "eos_token_id", "inside the vocabulary"));
-        unlink(maker_path(&m, "generation_config.json"));
     }
     write_config("\"eos_token_id\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]");
     expect_fault(SAYS("config.json", "eos_token_id", "at most 16", "found 17"));
-    write_config("");
-    maker_text(&m, "generation_config.json", "[]");
-    expect_fault(SAYS("generation_config.json", "expected an object", "an array"));
-    maker_text(&m, "generation_config.json", "{");
-    expect_fault(SAYS("generation_config.json", "JSON"));
-    unlink(maker_path(&m, "generation_config.json"));
 }
 
 /* A path that would fill the text alone must not push the reason out. */
@@ -578,11 +525,6 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     write_with("vocab_size", "0");
     assert_int_equal(hparams_open(&h, dir, all, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("vocab_size", "found 0"));
-    write_config("");
-    maker_text(&m, "generation_config.json", "{\"eos_token_id\":-1}");
-    assert_int_equal(hparams_open(&h, dir, all, &err), -ERR_FORMAT);
-    expect_texts(&err, SAYS("eos_token_id", "found -1"));
-    unlink(maker_path(&m, "generation_config.json"));
 }
 
 int main(void)
@@ -602,8 +544,6 @@ int main(void)
         cmocka_unit_test(the_newer_name_wins),
         cmocka_unit_test(both_names_at_once_are_refused),
         cmocka_unit_test(a_rope_object_that_is_not_honoured_is_refused),
-        cmocka_unit_test(generation_config_wins_for_token_ids),
-        cmocka_unit_test(a_generation_config_that_cannot_be_read_is_an_error),
         cmocka_unit_test(token_ids_lie_inside_the_vocabulary),
         cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
     };
