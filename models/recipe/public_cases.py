@@ -142,8 +142,8 @@ MAMBA2 = {"hidden_size": 30, "num_heads": 6, "head_dim": 10, "state_size": 12, "
           "rescale_prenorm_residual": False, "time_step_rank": 2, "time_step_min": 0.001,
           "time_step_max": 0.1, "time_step_floor": 0.0001, "time_step_limit": [0.05, 0.7],
           "tie_word_embeddings": False, "pad_token_id": 0}
-NEMOTRON_NAMES = ((r"^backbone\.embeddings\.", "model.embedding."), (r"^backbone\.", "model."),
-                  (r"^model\.embeddings\.", "backbone.embeddings."), (r"^model\.", "backbone."))
+NEMOTRON_NAMES = ((r"^backbone\.", "model."),)
+NEMOTRON_OLD_NAMES = ((r"^backbone\.embeddings\.", "backbone.embedding."),)
 NEMOTRON = {"hidden_size": 36, "intermediate_size": 50, "num_attention_heads": 3,
             "num_key_value_heads": 1, "attention_head_dim": 10, "head_dim": REMOVED,
             "num_hidden_layers": 5, "hybrid_override_pattern": "M-M*-",
@@ -221,7 +221,7 @@ CASES = {
         **NEMOTRON, "use_bias": False, "mlp_bias": False, "use_conv_bias": False,
         "hybrid_override_pattern": "MM*-M", "num_hidden_layers": 5, "n_groups": 2,
         "time_step_min": 0.2, "time_step_limit": [0.2, INFINITY]}, build=NEMOTRON_BUILD,
-        names=NEMOTRON_NAMES),
+        names=NEMOTRON_OLD_NAMES),
     "lfm2-adjusted": case("lfm2", "Lfm2", {
         **LFM2, "block_auto_adjust_ff_dim": True, "block_ff_dim": 66,
         "block_ffn_dim_multiplier": 1.3, "block_multiple_of": 12, "conv_L_cache": 3,
