@@ -13,6 +13,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
+#include "engine/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,13 +29,14 @@ struct api_limits {
     const char *served_name; /* the model's id, in answers to requests that name none */
     const char *const *other_names; /* [n_other_names]: ids that are accepted as well */
     size_t n_other_names;
-    int vocab_size;            /* ids are 0..vocab_size-1 */
-    int context_tokens;        /* prompt + max_tokens of one sequence */
-    bool has_tokenizer;        /* without one, prompts are ids */
-    bool has_states;           /* there is a directory of state objects */
-    size_t max_prompts;        /* prompts in one request */
-    size_t max_choices;        /* prompts * max(n, best_of) */
-    int64_t max_answer_tokens; /* prompts * max(n, best_of) * max_tokens */
+    int vocab_size;                      /* ids are 0..vocab_size-1 */
+    int context_tokens;                  /* prompt + max_tokens of one sequence */
+    bool has_tokenizer;                  /* without one, prompts are ids */
+    bool has_states;                     /* there is a directory of state objects */
+    const struct gen_defaults *defaults; /* of the model, for fields left out; or NULL */
+    size_t max_prompts;                  /* prompts in one request */
+    size_t max_choices;                  /* prompts * max(n, best_of) */
+    int64_t max_answer_tokens;           /* prompts * max(n, best_of) * max_tokens */
 };
 
 /* The bytes of one token, which need not be whole UTF-8; NULL for an id without a token.

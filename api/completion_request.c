@@ -195,7 +195,7 @@ static int read_body(struct landing *l, const struct api_limits *limits, const c
                      size_t len, struct err *err)
 {
     struct sampling s;
-    sampling_defaults(&s, DEFAULT_MAX_TOKENS);
+    sampling_defaults(&s, DEFAULT_MAX_TOKENS, limits);
     struct fields_ctx ctx = {.arena = &l->req.arena, .limits = limits};
     struct field_table tables[] = {
         {fields, sizeof fields / sizeof *fields, l},

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 enum { MAX_STOP_BYTES = 4096, MAX_STOP_IDS = 1024 };
@@ -195,7 +196,27 @@ static const struct field fields[] = {
     {"truncate_prompt_tokens", FIELD_REFUSED, .why = "prompts are never truncated"},
 };
 
-void sampling_defaults(struct sampling *s, int max_tokens)
+static void prefer(float *value, float of_model)
+{
+    if (!isnan(of_model))
+        *value = of_model;
+}
+
+static void prefer_model(struct gen_params *g, const struct gen_defaults *d,
+                         int vocab_size)
+{
+    prefer(&g->temperature, d->temperature);
+    prefer(&g->top_p, d->top_p);
+    prefer(&g->min_p, d->min_p);
+    prefer(&g->typical_p, d->typical_p);
+    prefer(&g->repetition_penalty, d->repetition_penalty);
+    prefer(&g->presence_penalty, d->presence_penalty);
+    prefer(&g->frequency_penalty, d->frequency_penalty);
+    g->top_k = d->top_k < 0 || d->top_k >= vocab_size ? 0 : d->top_k;
+}
+
+void sampling_defaults(struct sampling *s, int max_tokens,
+                       const struct api_limits *limits)
 {
     *s = (struct sampling){0};
     s->gen.max_tokens = max_tokens;
@@ -205,6 +226,8 @@ void sampling_defaults(struct sampling *s, int max_tokens)
     s->gen.repetition_penalty = 1;
     s->gen.n = 1;
     s->gen.logprobs = -1;
+    if (limits->defaults)
+        prefer_model(&s->gen, limits->defaults, limits->vocab_size);
 }
 
 struct field_table sampling_table(struct sampling *s)

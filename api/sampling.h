@@ -15,8 +15,9 @@ struct sampling {
     bool has_seed;
 };
 
-/* What holds when no field is given. */
-void sampling_defaults(struct sampling *s, int max_tokens);
+/* What holds when no field is given: the model's values, where the limits have some. */
+void sampling_defaults(struct sampling *s, int max_tokens,
+                       const struct api_limits *limits);
 
 /* The table, for fields_read. */
 struct field_table sampling_table(struct sampling *s);

@@ -119,6 +119,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
                               p->checkpoints_short.needed},
         .n_pages = e->runner.pages.n,
         .has_tokenizer = e->vocab != NULL,
+        .defaults = e->info.defaults,
     };
     for (enum dtype t = DTYPE_F32; t < DTYPE_N; t++)
         if (held.bytes[t])
@@ -136,6 +137,16 @@ static int open_vocab(struct engine *e, const char *dir, struct err *err)
     return err_set(err, ERR_FORMAT,
                    "%.300s/tokenizer.json: expected ids below vocab_size %d, found %d",
                    dir, e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
+}
+
+/* A shape file has no sampling values. */
+static int open_defaults(struct engine *e, const struct engine_options *o,
+                         struct err *err)
+{
+    e->info.defaults = generation_config_no_defaults;
+    return o->model_defaults && !o->shape
+               ? generation_config_defaults(&e->info.defaults, o->model_dir, err)
+               : 0;
 }
 
 static int open_runner(struct engine *e, const struct engine_options *o,
@@ -209,6 +220,8 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     rc = model_open(&e->model, &mo, err);
     if (rc == 0 && !o.no_tokenizer && !o.shape)
         rc = open_vocab(e, o.model_dir, err);
+    if (rc == 0)
+        rc = open_defaults(e, &o, err);
     if (rc == 0)
         rc = open_runner(e, &o, k, err);
     if (rc) {

@@ -44,6 +44,7 @@ struct engine_options {
     /* How long what fits may be admitted before a request that does not yet; 0 = never. */
     uint64_t wide_wait_ns;
     enum engine_speculate speculate;
+    bool model_defaults;  /* read the sampling values of the folder: info.defaults */
     bool no_tokenizer;    /* do not load tokenizer.json; encode and decode then fail */
     engine_emit_fn *emit; /* may be NULL when nothing is submitted */
     void *emit_arg;
@@ -86,6 +87,7 @@ struct engine_info {
     int checkpoint_interval; /* in force; 0: none on the way through a prompt */
     struct engine_short checkpoints_short; /* where n_checkpoints is 0 */
     bool has_tokenizer;
+    struct gen_defaults defaults; /* all none unless options.model_defaults */
 };
 
 int engine_open(struct engine **out, const struct engine_options *o, struct err *err);

@@ -95,6 +95,13 @@ struct gen_params {
     int priority; /* smaller is admitted first, whoever asks; equal ones take turns */
 };
 
+/* Values of sampling fields that a model's folder gives; NAN, and -1 for top_k: none. */
+struct gen_defaults {
+    float temperature, top_p, min_p, typical_p;
+    float repetition_penalty, presence_penalty, frequency_penalty;
+    int top_k;
+};
+
 struct engine_request {
     uint64_t id;        /* chosen by the caller, unique among live requests */
     const int32_t *ids; /* [n_ids], n_ids >= 1; borrowed until submit returns */

@@ -82,6 +82,9 @@ static const struct option_row rows[] = {
     {"shape", TEXT(shape, 0, 4000), "", MODEL, "FILE",
      "serve random weights of this config.json (benchmarks)"},
 
+    {"model_defaults", CHOICE(model_defaults, switch_names), "off", SERVED, "WHEN",
+     "on: sampling fields left out are as generation_config.json says"},
+
     {"weights", CHOICE(weights, weights_names), "own", COMPUTING, "TYPE",
      "weight format in memory: own (the file's), f32, bf16, q8, q4"},
     {"kv", CHOICE(kv, kv_names), "f32", COMPUTING, "TYPE",
@@ -491,5 +494,6 @@ void config_engine_options(const struct config *cfg, struct engine_options *o)
         .step_rows = cfg->step_rows,
         .max_waiting = cfg->queue_limit,
         .wide_wait_ns = (uint64_t)(cfg->wide_wait_s * 1e9),
+        .model_defaults = cfg->model_defaults != 0,
     };
 }

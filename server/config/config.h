@@ -35,8 +35,9 @@ struct config {
     /* the model and how it is computed */
     const char *model;              /* folder; "" after config_load only with a shape */
     struct option_list served_name; /* never empty after config_load: the folder's name */
-    const char *cpu;                /* "auto" or a kernel set */
-    const char *shape; /* "" = none; else the model is this shape with random weights */
+    int model_defaults; /* 1 = the folder's sampling values stand for fields left out */
+    const char *cpu;    /* "auto" or a kernel set */
+    const char *shape;  /* "" = none; else the model is this shape with random weights */
     enum engine_math math;
     enum engine_weights weights;
     enum engine_kv kv;

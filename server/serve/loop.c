@@ -78,6 +78,7 @@ static void loaded(struct loop *l)
     l->server.model.limits.has_tokenizer = i->has_tokenizer;
     l->server.model.limits.max_prompts =
         (size_t)(l->server.cfg->queue_limit + i->max_seqs);
+    l->server.model.limits.defaults = l->server.cfg->model_defaults ? &i->defaults : NULL;
     l->server.model.limits.max_choices = MAX_CHOICES;
     l->server.model.limits.max_answer_tokens = MAX_ANSWER_TOKENS;
     start_log_plan(i, &l->server.memory);

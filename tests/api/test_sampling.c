@@ -313,6 +313,43 @@ static void a_whole_real_is_not_an_integer(void **state)
     }
 }
 
+/* What the model says holds where the request says nothing. */
+static void defaults_of_the_model_come_before_those_of_the_contract(void **state)
+{
+    static const struct gen_defaults d = {.temperature = 0.5f,
+                                          .top_p = NAN,
+                                          .min_p = 0.25f,
+                                          .typical_p = NAN,
+                                          .repetition_penalty = 1.5f,
+                                          .presence_penalty = NAN,
+                                          .frequency_penalty = 0.75f,
+                                          .top_k = 9};
+    static const char bodies[][48] = {
+        "{\"prompt\":\"x\"}", "{\"prompt\":\"x\",\"temperature\":2,\"top_k\":-1}"};
+    struct api_limits of_model = limits;
+    struct gen_defaults wide = d;
+    struct completion_request r;
+    struct err err;
+    (void)state;
+    of_model.defaults = &d;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(
+            completion_request_parse(&r, &of_model, bodies[i], strlen(bodies[i]), &err),
+            0);
+        assert_true(r.gen.temperature == (i ? 2 : 0.5f) && r.gen.top_k == (i ? 0 : 9));
+        assert_true(r.gen.top_p == 1 && r.gen.min_p == 0.25f && r.gen.typical_p == 1);
+        assert_true(r.gen.repetition_penalty == 1.5f && r.gen.presence_penalty == 0);
+        assert_true(r.gen.frequency_penalty == 0.75f);
+        completion_request_free(&r);
+    }
+    wide.top_k = 512; /* all of the vocabulary */
+    of_model.defaults = &wide;
+    assert_int_equal(
+        completion_request_parse(&r, &of_model, bodies[0], strlen(bodies[0]), &err), 0);
+    assert_int_equal(r.gen.top_k, 0);
+    completion_request_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_whole_real_is_not_an_integer),
         cmocka_unit_test(values_land_where_they_belong),
         cmocka_unit_test(defaults_are_those_of_the_contract),
+        cmocka_unit_test(defaults_of_the_model_come_before_those_of_the_contract),
         cmocka_unit_test(off_values_of_top_k_are_zero),
         cmocka_unit_test(stops_are_one_to_four_texts),
         cmocka_unit_test(stop_ids_are_in_the_vocabulary),

@@ -1,13 +1,16 @@
 /*
  * generation_config.json: its token ids win over those of config.json, one id or a list;
- * a file that is there must be readable. Errors name the file, the key, what was expected
+ * its sampling values, asked for, are defaults. Errors name the file, the key, what was expected
  * and what was found.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/generation_config.h"
+
+#include "engine/base/log.h"
 #include "tests/lib/model_maker.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -142,6 +145,131 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     unlink(maker_path(&m, file_name));
 }
 
+/* ---- sampling values -------------------------------------------------------- */
+
+static char logged[4096];
+
+static void hear(enum log_level level, const char *event, const char *fields)
+{
+    (void)level;
+    size_t n = strlen(logged);
+    snprintf(logged + n, sizeof logged - n, "%s %s\n", event, fields);
+}
+
+static int defaults_of(struct gen_defaults *d, const char *text, struct err *err)
+{
+    *err = (struct err){0};
+    logged[0] = '\0';
+    log_set_sink(hear);
+    maker_text(&m, file_name, text);
+    int rc = generation_config_defaults(d, m.dir, err);
+    log_set_sink(NULL);
+    unlink(maker_path(&m, file_name));
+    return rc;
+}
+
+static void expect_none(const struct gen_defaults *d)
+{
+    assert_true(isnan(d->temperature) && isnan(d->top_p) && isnan(d->min_p));
+    assert_true(isnan(d->typical_p) && isnan(d->repetition_penalty));
+    assert_true(isnan(d->presence_penalty) && isnan(d->frequency_penalty));
+    assert_int_equal(d->top_k, -1);
+}
+
+static void what_is_not_said_is_no_default(void **state)
+{
+    struct gen_defaults d;
+    struct err err = {0};
+    (void)state;
+    assert_int_equal(generation_config_defaults(&d, m.dir, &err), 0);
+    expect_none(&d);
+    assert_int_equal(defaults_of(&d,
+                                 "{\"eos_token_id\":[1],\"temperature\":null,"
+                                 "\"transformers_version\":\"5\"}",
+                                 &err),
+                     0);
+    expect_none(&d);
+    assert_string_equal(logged,
+                        "model_defaults \"honoured\":\"\",\"not_honoured\":\"\"\n");
+}
+
+static void every_sampling_value_is_read(void **state)
+{
+    struct gen_defaults d;
+    struct err err;
+    (void)state;
+    assert_int_equal(
+        defaults_of(&d,
+                    "{\"temperature\":0.5,\"top_p\":0.25,\"min_p\":0.125,"
+                    "\"typical_p\":0.75,\"repetition_penalty\":1.5,\"top_k\":20,"
+                    "\"presence_penalty\":-1,\"frequency_penalty\":2,\"do_sample\":true}",
+                    &err),
+        0);
+    assert_true(d.temperature == 0.5f && d.top_p == 0.25f && d.min_p == 0.125f);
+    assert_true(d.typical_p == 0.75f && d.repetition_penalty == 1.5f && d.top_k == 20);
+    assert_true(d.presence_penalty == -1 && d.frequency_penalty == 2);
+    assert_int_equal(defaults_of(&d, "{\"top_k\":-1}", &err), 0);
+    assert_int_equal(d.top_k, 0);
+}
+
+static void a_model_that_does_not_sample_is_greedy(void **state)
+{
+    static const char *const texts[] = {"{\"do_sample\":false}",
+                                        "{\"do_sample\":false,\"temperature\":0.6}",
+                                        "{\"temperature\":0.6,\"do_sample\":false}"};
+    struct gen_defaults d;
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(defaults_of(&d, texts[i], &err), 0);
+        assert_true(d.temperature == 0);
+    }
+}
+
+static void one_line_names_what_is_not_honoured(void **state)
+{
+    struct gen_defaults d;
+    struct err err;
+    (void)state;
+    assert_int_equal(defaults_of(&d,
+                                 "{\"num_beams\":4,\"temperature\":0.5,"
+                                 "\"my\\\"key\":{},\"pad_token_id\":0}",
+                                 &err),
+                     0);
+    assert_string_equal(logged, "model_defaults \"honoured\":\"temperature 0.5\","
+                                "\"not_honoured\":\"num_beams, my\\\"key\"\n");
+}
+
+static void a_value_that_no_request_could_have_is_an_error(void **state)
+{
+    static const char *const bad[][2] = {
+        {"temperature", "2.5"},
+        {"temperature", "-1"},
+        {"temperature", "\"0.6\""},
+        {"top_p", "0"},
+        {"top_p", "1.5"},
+        {"min_p", "-0.5"},
+        {"typical_p", "0"},
+        {"top_k", "2.5"},
+        {"top_k", "-2"},
+        {"do_sample", "1"},
+        {"repetition_penalty", "0"},
+    };
+    struct gen_defaults d;
+    struct err err;
+    char text[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, "{\"%s\":%s}", bad[i][0], bad[i][1]);
+        assert_int_equal(defaults_of(&d, text, &err), -ERR_FORMAT);
+        assert_non_null(strstr(err.text, file_name));
+        assert_non_null(strstr(err.text, bad[i][0]));
+        assert_non_null(strstr(err.text, "found"));
+        struct generation_config g = read_text(text); /* not asked for: no error */
+        assert_int_equal(g.ids.n_eos, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +279,11 @@ int main(void)
         cmocka_unit_test(what_is_no_object_is_refused),
         cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),
         cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
+        cmocka_unit_test(what_is_not_said_is_no_default),
+        cmocka_unit_test(every_sampling_value_is_read),
+        cmocka_unit_test(a_model_that_does_not_sample_is_greedy),
+        cmocka_unit_test(one_line_names_what_is_not_honoured),
+        cmocka_unit_test(a_value_that_no_request_could_have_is_an_error),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }
