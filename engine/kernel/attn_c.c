@@ -157,8 +157,8 @@ struct query {
     const struct attn_args *a;
     const float *q;
     float *o;
-    float m, l; /* of the online softmax, from block to block, beside o */
-    int n_keys;
+    float m, l;        /* of the online softmax, from block to block, beside o */
+    int first, n_keys; /* it sees keys [first, n_keys) */
     read_fn *read;
     bool scaled; /* q8 */
 };
@@ -205,13 +205,14 @@ static void add_value(const struct query *f, int key, float p)
 static void attend_block(struct query *f, int key0)
 {
     int n = f->n_keys - key0 < ATTN_BLOCK ? f->n_keys - key0 : ATTN_BLOCK;
+    int from = f->first > key0 ? f->first - key0 : 0;
     float p[ATTN_BLOCK], partial[LANES] = {0}, m = f->m;
 
-    for (int j = 0; j < n; j++) {
+    for (int j = from; j < n; j++) {
         p[j] = score(f, key0 + j);
         m = p[j] > m ? p[j] : m; /* the maximum drops a NaN; its own p brings it back */
     }
-    for (int j = 0; j < n; j++) {
+    for (int j = from; j < n; j++) {
         p[j] = math_c_exp(p[j] - m);
         partial[j % LANES] += p[j];
     }
@@ -220,7 +221,7 @@ static void attend_block(struct query *f, int key0)
     f->l = fmaf(f->l, c, row_c_join(partial));
     for (int d = 0; d < f->a->head_dim; d++)
         f->o[d] *= c;
-    for (int j = 0; j < n; j++)
+    for (int j = from; j < n; j++)
         add_value(f, key0 + j, p[j]);
 }
 
@@ -230,7 +231,7 @@ static void attend(struct query *f)
     f->l = 0.0f;
     for (int d = 0; d < f->a->head_dim; d++)
         f->o[d] = 0.0f;
-    for (int key = 0; key < f->n_keys; key += ATTN_BLOCK)
+    for (int key = f->first / ATTN_BLOCK * ATTN_BLOCK; key < f->n_keys; key += ATTN_BLOCK)
         attend_block(f, key);
     for (int d = 0; d < f->a->head_dim; d++)
         f->o[d] /= f->l;
@@ -241,12 +242,15 @@ static void attend_all(const struct attn_args *a, read_fn *read, bool scaled)
     for (int r = 0; r < a->n_rows; r++)
         for (int g = 0; g < a->group; g++) {
             size_t at = (size_t)r * a->ld + (size_t)(g * a->head_dim);
-            struct query f = {.a = a,
-                              .q = a->q + at,
-                              .o = a->out + at,
-                              .n_keys = a->n_keys + r,
-                              .read = read,
-                              .scaled = scaled};
+            int n_keys = a->n_keys + r;
+            struct query f = {
+                .a = a,
+                .q = a->q + at,
+                .o = a->out + at,
+                .first = a->window && n_keys > a->window ? n_keys - a->window : 0,
+                .n_keys = n_keys,
+                .read = read,
+                .scaled = scaled};
             attend(&f);
         }
 }

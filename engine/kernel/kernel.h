@@ -123,14 +123,15 @@ struct kv_args {
 };
 
 /* Attention of the query heads that share one K/V head, for n_rows tokens of a sequence:
- * row r sees the first n_keys + r keys. A query's bits depend on no other query. Scores
+ * row r sees the first n_keys + r keys, of these the last `window` (0: all). A query's bits depend on no other query. Scores
  * are one fmaf chain from 0 over head_dim (q8: over the codes of each group of 32, joined
  * by one more chain from 0, s = fmaf(group's chain, scale, s)), times scale. Online
  * softmax over blocks of 64 keys at absolute positions (0–63, 64–127, …): m' = max(m,
  * block max), c = exp(m - m'), l = fmaf(l, c, reduce(p)) with p_j = exp(s_j - m') and
  * reduce the 16-partial sum over the 64 places (absent keys 0), o = o*c then o =
- * fmaf(p_j, v_j, o) in ascending j (q8: fmaf(p_j * scale, code, o)); out = o / l. Memory
- * of absent keys has no effect, not even multiplied by 0. */
+ * fmaf(p_j, v_j, o) in ascending j (q8: fmaf(p_j * scale, code, o)); out = o / l. A block
+ * without a visible key is left out. Memory of keys that are not visible has no effect, not
+ * even multiplied by 0, but pages of a block that has a visible one may be read. */
 struct attn_args {
     const char *pages;
     const int32_t *table; /* [ceil((n_keys + n_rows - 1) / 16)] */
@@ -139,7 +140,7 @@ struct attn_args {
     float *out;     /* likewise */
     size_t ld;
     float scale;
-    int n_keys, n_rows, group, head_dim;
+    int n_keys, n_rows, group, head_dim, window;
 };
 
 /* SSD recurrence of one head over n_rows tokens (TransXSSM; arXiv 2506.09507), in place:

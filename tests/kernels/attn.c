@@ -16,6 +16,7 @@ enum { LINE = 64, MARGIN = LINE }; /* bytes of another head before K */
 
 struct size {
     int n_keys, n_rows, group, head_dim; /* n_keys of the first row */
+    int window;
 };
 
 static unsigned number; /* of the case, within its subject */
@@ -126,9 +127,13 @@ static const char *pages_input(enum engine_kv type, int n_pages, int head_dim,
     return pages;
 }
 
+/* Keys in front of the first row's window and behind n_keys. */
 static void forget_absent(const struct attn_args *a, enum engine_kv type, int n_keys)
 {
-    for (int key = n_keys; key < pages_of(n_keys) * PAGE_TOKENS; key++) {
+    int first = a->window && a->n_keys > a->window ? a->n_keys - a->window : 0;
+    for (int key = 0; key < pages_of(n_keys) * PAGE_TOKENS; key++) {
+        if (key >= first && key < n_keys)
+            continue;
         size_t page = (size_t)a->table[key / PAGE_TOKENS] * a->page_bytes;
         char *at = (char *)(uintptr_t)a->pages + page;
         forget(at + a->k_offset, type, a->head_dim, key % PAGE_TOKENS, true);
@@ -153,42 +158,71 @@ static void visit_attn(const struct subject *s, visit_fn *visit, struct size z,
                                 .n_keys = z.n_keys,
                                 .n_rows = z.n_rows,
                                 .group = z.group,
-                                .head_dim = z.head_dim};
+                                .head_dim = z.head_dim,
+                                .window = z.window};
     c.args.pages = pages_input(type, n_pages, z.head_dim, kind);
     c.args.table = reverse_table(1, n_pages);
     c.args.q = input_floats(2, n_q, kind);
     forget_absent(&c.args, type, last);
     char size[64];
-    snprintf(size, sizeof size, "%d keys, %d x %d of %d", z.n_keys, z.n_rows, z.group,
-             z.head_dim);
-    double flops =
-        4e-9 * (z.n_keys + 0.5 * (z.n_rows - 1)) * z.n_rows * z.group * z.head_dim;
+    snprintf(size, sizeof size,
+             z.window ? "%d keys, %d x %d of %d, window %d" : "%d keys, %d x %d of %d",
+             z.n_keys, z.n_rows, z.group, z.head_dim, z.window);
+    double seen = z.n_keys + 0.5 * (z.n_rows - 1);
+    seen = z.window && z.window < seen ? z.window : seen;
+    double flops = 4e-9 * seen * z.n_rows * z.group * z.head_dim;
     visit(s, &(struct kernel_case){.size = size,
                                    .args = &c,
                                    .out = {{n_q * sizeof(float), UNIT_F32, NULL}},
                                    .work = timed ? flops : 0});
 }
 
+static const int windows[] = {1, 15, 16, 17, 63, 64, 65, 101};
+enum { N_WINDOWS = sizeof windows / sizeof *windows };
+
+/* Windows that begin and end in a page, at a page and at a block; rows of a batch in
+ * which each begins elsewhere. */
+static void window_cases(const struct subject *s, visit_fn *visit)
+{
+    static const int keys[] = {1, 16, 63, 64, 65, 79, 128, 150, 333};
+    static const int dims[] = {8, 17, 64, 80};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (int w = 0; w < N_WINDOWS; w++) {
+            int rows = 1 + (int)(i * 5 + (size_t)w * 3) % 21,
+                group = 1 + (w + (int)i) % 5;
+            struct size z = {keys[i], rows, group, dims[(i + (size_t)w) % 4], windows[w]};
+            visit_attn(s, visit, z, PLAIN, false);
+        }
+    for (enum kind kind = TINY; kind < N_KINDS; kind++)
+        for (int w = 0; w < N_WINDOWS; w++)
+            visit_attn(s, visit, (struct size){150, 1 + w * 3, 2, 20, windows[w]}, kind,
+                       false);
+}
+
 static void attn_cases(const struct subject *s, visit_fn *visit)
 {
     static const int keys[] = {1, 15, 16, 17, 63, 64, 65, 100, 128, 333};
     static const int dims[] = {1, 8, 17, 33, 64, 80};
-    static const struct size timed[] = {
-        {1024, 1, 1, 64}, {1024, 1, 4, 64}, {1024, 1, 3, 128}, {1024, 16, 3, 64}};
+    static const struct size timed[] = {{1024, 1, 1, 64, 0},
+                                        {1024, 1, 4, 64, 0},
+                                        {1024, 1, 3, 128, 0},
+                                        {1024, 16, 3, 64, 0},
+                                        {4096, 1, 4, 64, 1024}};
     number = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         for (size_t j = 0; j < sizeof dims / sizeof *dims; j++) {
             int group = 1 + (int)(i + j) % 9, rows = 1 + (int)(i * 3 + j) % 4;
-            visit_attn(s, visit, (struct size){keys[i], rows, group, dims[j]}, PLAIN,
+            visit_attn(s, visit, (struct size){keys[i], rows, group, dims[j], 0}, PLAIN,
                        false);
         }
     for (int group = 1; group <= 20; group++)
-        visit_attn(s, visit, (struct size){77, 1, group, 24}, PLAIN, false);
+        visit_attn(s, visit, (struct size){77, 1, group, 24, 0}, PLAIN, false);
     for (int rows = 2; rows <= 40; rows += 1 + rows / 4)
-        visit_attn(s, visit, (struct size){50, rows, 3, 32}, PLAIN, false);
+        visit_attn(s, visit, (struct size){50, rows, 3, 32, 0}, PLAIN, false);
     for (enum kind kind = TINY; kind < N_KINDS; kind++)
         for (int rows = 1; rows <= 3; rows += 2)
-            visit_attn(s, visit, (struct size){150, rows, 3, 20}, kind, false);
+            visit_attn(s, visit, (struct size){150, rows, 3, 20, 0}, kind, false);
+    window_cases(s, visit);
     for (size_t i = 0; i < sizeof timed / sizeof *timed; i++)
         visit_attn(s, visit, timed[i], PLAIN, true);
 }
@@ -198,7 +232,10 @@ static void alone_cases(const struct subject *s, visit_fn *visit)
     number = 0;
     for (int group = 1; group <= 17; group += 1 + group / 4)
         for (int rows = 1; rows <= 9; rows += 1 + rows / 2)
-            visit_attn(s, visit, (struct size){61, rows, group, 40}, PLAIN, false);
+            for (int w = -1; w < N_WINDOWS; w += 2)
+                visit_attn(s, visit,
+                           (struct size){61, rows, group, 40, w < 0 ? 0 : windows[w]},
+                           PLAIN, false);
 }
 
 /* ---- storing ---------------------------------------------------------------- */

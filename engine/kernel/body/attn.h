@@ -4,8 +4,10 @@
  * Up to ATTN_BATCH queries process the keys together, ATTN_TILE of them at a time in
  * registers, so that a key or value is read and widened once for several queries. Scores
  * have keys along the lanes, values have head_dim along the lanes; neither needs a sum
- * across lanes. Queries of a batch may see different numbers of keys: scores of keys that
- * a query does not see are computed and discarded, their values are not read.
+ * across lanes. Queries of a batch may see different keys: scores of keys that a query does
+ * not see are computed and discarded, their values are not read. A query whose window
+ * begins behind a block takes no part in it; of one whose keys end before a block the
+ * block changes nothing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +23,7 @@ struct batch {
     const struct attn_args *a;
     const float *q[ATTN_BATCH];
     float *o[ATTN_BATCH];
-    int n_keys[ATTN_BATCH]; /* it sees */
+    int first[ATTN_BATCH], n_keys[ATTN_BATCH]; /* it sees [first, n_keys) */
     int n;
     _Alignas(64) float m[ATTN_BATCH * 4], l[ATTN_BATCH * 4], c[ATTN_BATCH * 4];
     _Alignas(64) float p[ATTN_BATCH][ATTN_BLOCK]; /* scores, then their exponentials */
@@ -190,24 +192,36 @@ INLINE void score_tile(enum engine_kv type, struct batch *f, struct heads t,
 
 /* ---- softmax ---------------------------------------------------------------- */
 
-/* Scores of keys from n on become -infinity. */
-INLINE void hide(float *p, int n)
+/* Keys [from, to) of a block. */
+struct keys {
+    int from, to;
+};
+
+/* Scores of keys other than these become -infinity. */
+INLINE void hide(float *p, struct keys shown)
 {
     vec hidden = v_set1(-INFINITY);
-    for (int at = n / LANES * LANES; at < ATTN_BLOCK; at += LANES) {
+    for (int at = 0; at < shown.from; at += LANES)
+        v_store_n(p + at, hidden,
+                  (size_t)(shown.from - at < LANES ? shown.from - at : LANES));
+    for (int at = shown.to / LANES * LANES; at < ATTN_BLOCK; at += LANES) {
         vec s = v_load(p + at);
         v_store(p + at, hidden);
-        if (at < n)
-            v_store_n(p + at, s, (size_t)(n - at));
+        if (at < shown.to)
+            v_store_n(p + at, s, (size_t)(shown.to - at));
     }
 }
 
-/* Keys of the block that query h sees. */
-INLINE int seen(const struct batch *f, const struct block *b, int h)
+INLINE int within_block(int key)
 {
-    int n = f->n_keys[h] - b->key0;
-    n = n < 0 ? 0 : n;
-    return n < ATTN_BLOCK ? n : ATTN_BLOCK;
+    return key < 0 ? 0 : key < ATTN_BLOCK ? key : ATTN_BLOCK;
+}
+
+/* Keys of the block that query h sees. */
+INLINE struct keys seen(const struct batch *f, const struct block *b, int h)
+{
+    return (struct keys){within_block(f->first[h] - b->key0),
+                         within_block(f->n_keys[h] - b->key0)};
 }
 
 INLINE vec greatest(const float *p)
@@ -238,8 +252,9 @@ INLINE void soften_tile(struct batch *f, struct heads t, const struct block *b)
         x[h] = v_zero();
         if (h >= t.n)
             continue;
-        if (seen(f, b, t.first + h) < ATTN_BLOCK)
-            hide(f->p[t.first + h], seen(f, b, t.first + h));
+        struct keys shown = seen(f, b, t.first + h);
+        if (shown.from > 0 || shown.to < ATTN_BLOCK)
+            hide(f->p[t.first + h], shown);
         x[h] = greatest(f->p[t.first + h]);
     }
     vec before = v_load(&f->m[t.first * 4]), m = v_greatest_4(x);
@@ -248,9 +263,10 @@ INLINE void soften_tile(struct batch *f, struct heads t, const struct block *b)
     UNROLL
     for (int h = 0; h < t.n; h++)
         x[h] = exponentials(f->p[t.first + h], v_quarter(m, h));
-    v_store(&f->m[t.first * 4], m);
-    v_store(&f->c[t.first * 4], c);
-    v_store(&f->l[t.first * 4], v_fma(v_load(&f->l[t.first * 4]), c, v_join_4(x)));
+    vec l = v_fma(v_load(&f->l[t.first * 4]), c, v_join_4(x));
+    store_lanes(&f->m[t.first * 4], m, (size_t)t.n * 4);
+    store_lanes(&f->c[t.first * 4], c, (size_t)t.n * 4);
+    store_lanes(&f->l[t.first * 4], l, (size_t)t.n * 4);
 }
 
 /* ---- values ----------------------------------------------------------------- */
@@ -261,11 +277,6 @@ enum { VALUE_GROUPS = (ATTN_VECS * LANES + QUANT_GROUP - 1) / QUANT_GROUP };
 struct part {
     size_t d, lanes;
     int vecs;
-};
-
-/* Keys of a block whose values are added, and whether the sum is rescaled before. */
-struct keys {
-    int from, to;
 };
 
 /* q8: the weights of keys times the scales of the part's groups. */
@@ -316,7 +327,7 @@ INLINE void value_page(enum engine_kv type, const struct batch *f, struct heads 
     }
 }
 
-/* o = o c + Σ p v; without c when a part of the block was added before. */
+/* o = o c + Σ p v over some keys. */
 INLINE void value_tile(enum engine_kv type, struct batch *f, struct heads t,
                        const struct block *b, struct part part, struct keys keys)
 {
@@ -327,7 +338,7 @@ INLINE void value_tile(enum engine_kv type, struct batch *f, struct heads t,
         weigh(f, t, b, part, scaled);
     UNROLL
     for (int h = 0; h < t.n; h++) {
-        vec c = v_set1(keys.from ? 1.0f : f->c[(t.first + h) * 4]);
+        vec c = v_set1(f->c[(t.first + h) * 4]);
         UNROLL
         for (int g = 0; g < VALUE_GROUPS; g++)
             w[h][g] = type == ENGINE_KV_Q8 ? scaled[h][g] : f->p[t.first + h];
@@ -445,31 +456,68 @@ static void soften(struct batch *f, struct heads t, const struct block *b)
     }
 }
 
-/* First the keys that all queries of the tile see, then each query's others. */
+/* Adds values of some keys, if any; the sums are rescaled by c once a block. */
+static void add_some(struct batch *f, struct heads t, const struct block *b,
+                     const struct page_type *type, struct keys keys)
+{
+    if (keys.from >= keys.to)
+        return;
+    type->value(f, t, b, keys);
+    for (int h = t.first; h < t.first + t.n; h++)
+        f->c[h * 4] = 1;
+}
+
+/* The keys that all queries of the tile see, together; before and behind them each
+ * query's own. */
 static void add_values(struct batch *f, struct heads t, const struct block *b,
                        const struct page_type *type)
 {
-    int all = ATTN_BLOCK;
-    for (int h = t.first; h < t.first + t.n; h++)
-        all = seen(f, b, h) < all ? seen(f, b, h) : all;
-    if (all > 0)
-        type->value(f, t, b, (struct keys){0, all});
-    for (int h = t.first; h < t.first + t.n; h++)
-        if (seen(f, b, h) > all)
-            type->value(f, (struct heads){h, 1}, b, (struct keys){all, seen(f, b, h)});
+    struct keys all = {0, ATTN_BLOCK};
+    for (int h = t.first; h < t.first + t.n; h++) {
+        struct keys own = seen(f, b, h);
+        all.from = own.from > all.from ? own.from : all.from;
+        all.to = own.to < all.to ? own.to : all.to;
+    }
+    if (all.from > all.to) /* each for itself */
+        all.from = all.to = ATTN_BLOCK;
+    for (int h = t.first; h < t.first + t.n; h++) {
+        struct keys own = seen(f, b, h);
+        int end = own.to < all.from ? own.to : all.from;
+        add_some(f, (struct heads){h, 1}, b, type, (struct keys){own.from, end});
+    }
+    add_some(f, t, b, type, all);
+    for (int h = t.first; h < t.first + t.n; h++) {
+        struct keys own = seen(f, b, h);
+        int begin = own.from > all.to ? own.from : all.to;
+        add_some(f, (struct heads){h, 1}, b, type, (struct keys){begin, own.to});
+    }
+}
+
+/* Tile h of the batch without queries whose windows begin behind the block: the last
+ * ones, since windows move on with the rows. */
+static struct heads tile_at(const struct batch *f, const struct block *b, int h)
+{
+    struct heads t = {h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE};
+    while (t.n > 0 && f->first[h + t.n - 1] >= b->key0 + ATTN_BLOCK)
+        t.n--;
+    return t;
 }
 
 static void attend_block(struct batch *f, const struct block *b,
                          const struct page_type *type)
 {
     for (int h = 0; h < f->n; h += ATTN_TILE) {
-        struct heads t = {h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE};
+        struct heads t = tile_at(f, b, h);
+        if (t.n == 0)
+            continue;
         type->score(f, t, b);
         soften(f, t, b);
     }
-    for (int h = 0; h < f->n; h += ATTN_TILE)
-        add_values(f, (struct heads){h, f->n - h < ATTN_TILE ? f->n - h : ATTN_TILE}, b,
-                   type);
+    for (int h = 0; h < f->n; h += ATTN_TILE) {
+        struct heads t = tile_at(f, b, h);
+        if (t.n > 0)
+            add_values(f, t, b, type);
+    }
 }
 
 static const char *page_at(const struct attn_args *a, int page)
@@ -501,6 +549,8 @@ static void begin(struct batch *f, const struct attn_args *a, int first, int n)
         f->q[i] = a->q + at;
         f->o[i] = a->out + at;
         f->n_keys[i] = a->n_keys + row;
+        f->first[i] =
+            a->window && f->n_keys[i] > a->window ? f->n_keys[i] - a->window : 0;
         memset(f->o[i], 0, (size_t)a->head_dim * sizeof *f->o[i]);
     }
     for (int i = 0; i < n * 4; i += LANES) {
@@ -528,8 +578,8 @@ static void attend(const struct attn_args *a, const struct page_type *type)
     struct block b;
     for (int first = 0; first < n; first += ATTN_BATCH) {
         begin(&f, a, first, n - first < ATTN_BATCH ? n - first : ATTN_BATCH);
-        int n_keys = f.n_keys[f.n - 1];
-        for (int key = 0; key < n_keys; key += ATTN_BLOCK) {
+        int n_keys = f.n_keys[f.n - 1], key0 = f.first[0] / ATTN_BLOCK * ATTN_BLOCK;
+        for (int key = key0; key < n_keys; key += ATTN_BLOCK) {
             find_block(a, key, n_keys, &b);
             attend_block(&f, &b, type);
         }

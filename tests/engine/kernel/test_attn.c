@@ -1,7 +1,7 @@
 /*
  * Attention and its pages: every kernel set stores the bytes and computes the bits of the
  * C set, for every page type; rows together are the rows alone; nothing but what is named
- * is read or written; and the C set means what kernel.h says, against f64.
+ * is read or written, keys in front of every window included; and the C set means what kernel.h says, against f64.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -181,11 +181,11 @@ static void poison(const struct cache *c, char *half, int token, size_t place)
         halves(half + c->head_dim * PAGE_TOKENS)[g * PAGE_TOKENS + token] = 0x7e00;
 }
 
-/* What lies behind the last token of its page is NaN. */
-static void poison_absent(const struct cache *c)
+/* What lies in front of a token and behind the last one of its page is NaN. */
+static void poison_absent(const struct cache *c, int first)
 {
-    for (int key = c->n_tokens; key < c->n_pages * PAGE_TOKENS; key++)
-        for (int d = 0; d < c->head_dim; d++) {
+    for (int key = 0; key < c->n_pages * PAGE_TOKENS; key++)
+        for (int d = 0; (key < first || key >= c->n_tokens) && d < c->head_dim; d++) {
             int t = key % PAGE_TOKENS;
             poison(c, half_at(c, key, 0), t, (size_t)(d * PAGE_TOKENS + t));
             poison(c, half_at(c, key, v_offset(c)), t, (size_t)(t * c->head_dim + d));
@@ -341,7 +341,14 @@ static int open_rows(void **state)
 
 struct asked {
     int n_keys, n_rows, group; /* n_keys: of the first row */
+    int window;
 };
+
+/* The first key that the first row sees. */
+static int first_key(struct asked w)
+{
+    return w.window && w.n_keys > w.window ? w.n_keys - w.window : 0;
+}
 
 /* n floats of results, of them the last n - GUARD to be written by rows. */
 static struct attn_args attn_args(const struct cache *c, struct asked w, size_t ld)
@@ -358,7 +365,8 @@ static struct attn_args attn_args(const struct cache *c, struct asked w, size_t 
                               .n_keys = w.n_keys,
                               .n_rows = w.n_rows,
                               .group = w.group,
-                              .head_dim = c->head_dim};
+                              .head_dim = c->head_dim,
+                              .window = w.window};
 }
 
 static void expect_same(const float *want, const float *got, size_t n, const char *what,
@@ -391,7 +399,7 @@ static void one_attn(enum engine_kv type, struct asked w, int head_dim, enum kin
     struct cache c;
     open_cache(&c, type, w.n_keys + w.n_rows - 1, head_dim);
     fill_cache(&c, kind);
-    poison_absent(&c);
+    poison_absent(&c, first_key(w));
     size_t ld = (size_t)(w.group * head_dim) + rng() % 3;
     size_t n = (size_t)(w.n_rows - 1) * ld + (size_t)(w.group * head_dim);
     assert_true(n <= sizeof want / sizeof *want);
@@ -420,8 +428,8 @@ static void test_attn_keys(void **state)
     for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int keys = 1; keys <= 300;
              keys += keys % 16 == 15 || keys % 16 == 0 ? 1 : 1 + (int)(rng() % 6))
-            one_attn(type, (struct asked){keys, 1, 1 + (int)(rng() % 8)}, dims[rng() % 5],
-                     PLAIN);
+            one_attn(type, (struct asked){keys, 1, 1 + (int)(rng() % 8), 0},
+                     dims[rng() % 5], PLAIN);
 }
 
 static void test_attn_shapes(void **state)
@@ -431,11 +439,11 @@ static void test_attn_shapes(void **state)
     for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
             for (int group = 1; group <= 8; group++)
-                one_attn(type, (struct asked){1 + (int)(rng() % 140), 1, group}, dims[i],
-                         PLAIN);
+                one_attn(type, (struct asked){1 + (int)(rng() % 140), 1, group, 0},
+                         dims[i], PLAIN);
     for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int group = 9; group <= 40; group += 5)
-            one_attn(type, (struct asked){77, 1, group}, 24, PLAIN);
+            one_attn(type, (struct asked){77, 1, group, 0}, 24, PLAIN);
 }
 
 /* Rows whose limits lie in one block, in two, or in one page. */
@@ -450,9 +458,60 @@ static void test_attn_rows(void **state)
                 int most = MOST_QUERIES / rows < 8 ? MOST_QUERIES / rows : 8;
                 one_attn(
                     type,
-                    (struct asked){starts[i], rows, 1 + (int)(rng() % (unsigned)most)},
+                    (struct asked){starts[i], rows, 1 + (int)(rng() % (unsigned)most), 0},
                     dims[rng() % 3], PLAIN);
             }
+}
+
+static const int windows[] = {1, 2, 15, 16, 17, 33, 63, 64, 65, 100};
+enum { N_WINDOWS = sizeof windows / sizeof *windows };
+
+/* Windows and numbers of keys about each other, pages and blocks. */
+static void test_attn_windows(void **state)
+{
+    static const int dims[] = {17, 40, 64, 80};
+    (void)state;
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
+        for (int i = 0; i < N_WINDOWS; i++)
+            for (int keys = 1; keys <= 260; keys += 1 + (int)(rng() % 24)) {
+                int rows = 1 + (int)(rng() % 20);
+                int most = MOST_QUERIES / rows < 8 ? MOST_QUERIES / rows : 8;
+                int group = 1 + (int)(rng() % (unsigned)most);
+                one_attn(type, (struct asked){keys, rows, group, windows[i]},
+                         dims[rng() % 4], PLAIN);
+            }
+    for (enum kind kind = 0; kind < N_KINDS; kind++)
+        for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
+            for (int i = 0; i < N_WINDOWS; i++)
+                one_attn(type, (struct asked){120, 13, 3, windows[i]}, 40, kind);
+}
+
+/* A window that holds all keys is none. */
+static void test_a_wide_window_is_none(void **state)
+{
+    enum { ROWS = 9, GROUP = 2, HD = 40, N = ROWS * GROUP * HD };
+    float want[N];
+    (void)state;
+    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++) {
+        struct cache c;
+        open_cache(&c, type, 150 + ROWS - 1, HD);
+        fill_cache(&c, PLAIN);
+        struct attn_args a =
+            attn_args(&c, (struct asked){150, ROWS, GROUP, 0}, GROUP * HD);
+        fill((float *)(uintptr_t)a.q, N, PLAIN);
+        a.scale = 0.02f; /* every key counts */
+        kernel_c.attn[type](&a);
+        memcpy(want, a.out, sizeof want);
+        a.window = 150 + ROWS - 1;
+        kernel_c.attn[type](&a);
+        expect_same(want, a.out, N, type_names[type], "C with a window");
+        a.window--;
+        kernel_c.attn[type](&a);
+        size_t last = (ROWS - 1) * GROUP * HD;
+        expect_same(want, a.out, last, type_names[type], "C with a window");
+        assert_memory_not_equal(want + last, a.out + last, GROUP * HD * sizeof *want);
+        close_cache(&c);
+    }
 }
 
 static void test_attn_hostile(void **state)
@@ -461,8 +520,9 @@ static void test_attn_hostile(void **state)
     for (enum kind kind = 0; kind < N_KINDS; kind++)
         for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
             for (int i = 0; i < 6; i++) {
-                one_attn(type, (struct asked){1 + (int)(rng() % 200), 1, 3}, 20, kind);
-                one_attn(type, (struct asked){1 + (int)(rng() % 200), 13, 3}, 64, kind);
+                one_attn(type, (struct asked){1 + (int)(rng() % 200), 1, 3, 0}, 20, kind);
+                one_attn(type, (struct asked){1 + (int)(rng() % 200), 13, 3, 0}, 64,
+                         kind);
             }
 }
 
@@ -475,7 +535,7 @@ static void test_attn_rows_are_apart(void **state)
     for (enum engine_kv type = 0; type < ENGINE_KV_N; type++)
         for (int s = 0; sets()[s]; s++) {
             struct cache c;
-            struct asked w = {50, ROWS, GROUP};
+            struct asked w = {50, ROWS, GROUP, 0};
             open_cache(&c, type, 50 + ROWS - 1, HD);
             fill_cache(&c, PLAIN);
             struct attn_args a = attn_args(&c, w, GROUP * HD);
@@ -504,6 +564,8 @@ static void expect_meaning(const struct cache *c, const struct attn_args *a,
         int n_keys = a->n_keys + i / a->group;
         double o[MOST_HEAD] = {0}, l = 0;
         for (int j = 0; j < n_keys; j++) {
+            if (a->window && j < n_keys - a->window)
+                continue;
             double s = 0;
             for (int d = 0; d < c->head_dim; d++)
                 s += (double)a->q[at + (size_t)d] * (double)c->k[j * c->head_dim + d];
@@ -522,9 +584,11 @@ static void test_meaning(void **state)
 {
     static const double tolerances[ENGINE_KV_N] = {1e-5, 3e-3, 5e-2};
     (void)state;
-    for (enum engine_kv type = 0; type < ENGINE_KV_N; type++) {
+    for (int i = 0; i < ENGINE_KV_N * (N_WINDOWS + 1); i++) {
+        enum engine_kv type = (enum engine_kv)(i % ENGINE_KV_N);
+        int window = i / ENGINE_KV_N;
         struct cache c;
-        struct asked w = {140, 5, 2};
+        struct asked w = {140, 5, 2, window < N_WINDOWS ? windows[window] : 0};
         open_cache(&c, type, 144, 72);
         fill_cache(&c, PLAIN);
         struct attn_args a = attn_args(&c, w, 2 * 72);
@@ -545,6 +609,8 @@ int main(void)
         cmocka_unit_test(test_attn_keys),
         cmocka_unit_test(test_attn_shapes),
         cmocka_unit_test(test_attn_rows),
+        cmocka_unit_test(test_attn_windows),
+        cmocka_unit_test(test_a_wide_window_is_none),
         cmocka_unit_test(test_attn_hostile),
         cmocka_unit_test(test_attn_rows_are_apart),
         cmocka_unit_test(test_meaning),
