@@ -36,10 +36,19 @@ struct store {
 static const struct {
     const char *end;
     float lo, hi;
-} habits[] = {{".bias", 0, 0},      {"_bias", 0, 0},       {".b_g", 0, 0},
-              {"ssd.A", -1, -0.1f}, {".a_log", -5, -1},    {".lam_re", -2, -0.5f},
-              {".lam_im", -1, 2},   {".log_dt", -6, -2},   {".logit_scale", 2.3f, 2.3f},
-              {".A_imag", 0, 3},    {".inv_A_real", -1, 0}};
+} habits[] = {{".bias", 0, 0},
+              {"_bias", 0, 0},
+              {".b_g", 0, 0},
+              {"ssd.A", -1, -0.1f},
+              {".a_log", -5, -1},
+              {".lam_re", -2, -0.5f},
+              {".lam_im", -1, 2},
+              {".log_dt", -6, -2},
+              {".logit_scale", 2.3f, 2.3f},
+              {".A_imag", 0, 3},
+              {".inv_A_real", -1, 0},
+              {".A_log", 0, 2.77f},
+              {".dt_bias", -6.9f, -2.25f}};
 
 static uint64_t mix(uint64_t x)
 {

@@ -122,6 +122,7 @@ void conv_run_span(const struct conv_rows *r, const struct ctx *c, const struct 
 struct conv_job {
     const struct conv_rows *r;
     const struct ctx *c;
+    conv_block_fn *fn;
     int n_blocks, channels; /* of a span; of a block */
 };
 
@@ -131,7 +132,7 @@ static void run_block(void *arg, int task, int thread)
     const struct conv_job *j = arg;
     int c0 = task % j->n_blocks * j->channels, n = j->r->conv->n;
     int c1 = c0 + j->channels < n ? c0 + j->channels : n;
-    conv_run_span(j->r, j->c, &j->c->spans[task / j->n_blocks], c0, c1);
+    j->fn(j->r, j->c, &j->c->spans[task / j->n_blocks], c0, c1);
 }
 
 /* Channels of a task, a multiple of the vector's: a few microseconds of work (less takes
@@ -146,11 +147,17 @@ static int channels_per_task(const struct conv *cv, const struct ctx *c)
     return ((int)wanted + LANES) / LANES * LANES;
 }
 
-void conv_run(const struct conv_rows *r, const struct ctx *c)
+void conv_each_block(const struct conv_rows *r, const struct ctx *c, conv_block_fn *fn)
 {
-    struct conv_job j = {.r = r, .c = c, .channels = channels_per_task(r->conv, c)};
+    struct conv_job j = {
+        .r = r, .c = c, .fn = fn, .channels = channels_per_task(r->conv, c)};
     j.n_blocks = (r->conv->n + j.channels - 1) / j.channels;
     pool_run(c->gemm->pool, run_block, &j, c->n_spans * j.n_blocks);
+}
+
+void conv_run(const struct conv_rows *r, const struct ctx *c)
+{
+    conv_each_block(r, c, conv_run_span);
 }
 
 /* A product and a sum for each tap. */

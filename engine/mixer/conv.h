@@ -62,6 +62,11 @@ void conv_run_span(const struct conv_rows *r, const struct ctx *c, const struct 
 /* Runs all rows, divided over the pool by span and channels. */
 void conv_run(const struct conv_rows *r, const struct ctx *c);
 
+/* Divides the step so, and calls fn in place of conv_run_span, which it calls. */
+typedef void conv_block_fn(const struct conv_rows *r, const struct ctx *c,
+                           const struct span *s, int c0, int c1);
+void conv_each_block(const struct conv_rows *r, const struct ctx *c, conv_block_fn *fn);
+
 /* Adds the operations of a step; the weights are vectors and do not count. */
 void conv_cost(const struct conv *cv, const struct engine_batch *s,
                struct engine_cost *sum);

@@ -69,6 +69,9 @@ static void vectors_are_ones_but_for_some_names(void **state)
         {"model.layers.3.mix.weight", 1, 1},
         {"model.layers.0.ssd.A", -1, -0.1f},
         {"model.layers.0.gss.a_log", -5, -1},
+        {"model.layers.0.mamba.A_log", 0, 2.78f},
+        {"model.layers.0.mamba.dt_bias", -6.91f, -2.24f},
+        {"model.layers.0.mamba.conv1d.bias", 0, 0},
         {"model.layers.0.gss.dss_norm.bias", 0, 0},
         {"model.layers.0.attn.logit_scale", 2.3f, 2.3f},
     };

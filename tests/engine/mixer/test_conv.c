@@ -204,6 +204,25 @@ static void other_shapes_are_refused(void **state)
     mixer_steps_close(&b);
 }
 
+/* The last rows, the oldest first, and nothing before them. */
+static void its_state_is_where_it_is_told(void **state)
+{
+    static const char zeros[BEFORE];
+    struct mixer_steps b;
+    struct conv_spec s = {.parts = {{"whole", D}}, .taps = TAPS};
+    (void)state;
+    open_steps(&b);
+    mixer_steps_bind(&b, &only, &s, &kernel_c, 2);
+    mixer_steps_run(&b, 2);
+    for (int i = 0; i < SEQS; i++) {
+        const char *slot = b.slots + (size_t)i * b.slot_bytes;
+        const float *last = b.x + ((i + 1) * TOKENS - (TAPS - 1)) * D;
+        assert_memory_equal(slot, zeros, BEFORE);
+        assert_memory_equal(slot + BEFORE, last, (TAPS - 1) * D * sizeof *last);
+    }
+    mixer_steps_close(&b);
+}
+
 static void its_state_and_cost_are_counted(void **state)
 {
     const struct engine_batch step = {.n_seqs = 2, .n_rows = 5};
@@ -226,6 +245,7 @@ int main(void)
         cmocka_unit_test(parts_are_joined_along_channels),
         cmocka_unit_test(the_input_can_be_scaled),
         cmocka_unit_test(other_shapes_are_refused),
+        cmocka_unit_test(its_state_is_where_it_is_told),
         cmocka_unit_test(its_state_and_cost_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
