@@ -106,15 +106,21 @@ static bool is_hub_id(const char *path)
 /* What a folder holds that decides whether it is one to be read. */
 struct contents {
     bool weights, gguf, pickle;
+    char shard[256];   /* of weights, or "" */
     char pointer[256]; /* a file to be read that is a Git LFS pointer, or "" */
 };
+
+static bool is_shard(const char *name)
+{
+    return (begins(name, "model-") || begins(name, "model.safetensors-")) &&
+           ends(name, ".safetensors");
+}
 
 static bool is_read(const char *name)
 {
     return strcmp(name, "config.json") == 0 || strcmp(name, "tokenizer.json") == 0 ||
            strcmp(name, "model.safetensors") == 0 ||
-           strcmp(name, "model.safetensors.index.json") == 0 ||
-           (begins(name, "model-") && ends(name, ".safetensors"));
+           strcmp(name, "model.safetensors.index.json") == 0 || is_shard(name);
 }
 
 static void look_at(struct contents *c, const char *dir, const char *name)
@@ -122,6 +128,8 @@ static void look_at(struct contents *c, const char *dir, const char *name)
     char path[PATH_BYTES + 256];
     c->weights |= strcmp(name, "model.safetensors") == 0 ||
                   strcmp(name, "model.safetensors.index.json") == 0;
+    if (is_shard(name) && (!c->shard[0] || strcmp(name, c->shard) < 0))
+        snprintf(c->shard, sizeof c->shard, "%s", name);
     c->gguf |= ends(name, ".gguf");
     c->pickle |= begins(name, "pytorch_model") && strstr(name, ".bin");
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -141,6 +149,12 @@ static int check_folder(const char *path, DIR *dir, struct err *err)
     }
     if (c.weights)
         return 0;
+    if (c.shard[0])
+        return err_param(
+            err, ERR_ARGUMENT, "model",
+            "model: %.300s: expected model.safetensors.index.json beside %s, "
+            "found none: the download is not complete",
+            path, c.shard);
     if (c.gguf)
         return refuse(err, path,
                       "a folder with a GGUF file, which ssmd does not read; give the "

@@ -163,7 +163,7 @@ static void close_store(struct weights *w)
     mem_free(w->store);
 }
 
-static const struct weights_source source = {take, free_blocks, close_store,
+static const struct weights_source source = {take, NULL, free_blocks, close_store,
                                              .keeps = false};
 
 int random_weights_open(struct weights *w, struct err *err)

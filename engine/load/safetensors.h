@@ -17,9 +17,4 @@
  * tensor, expected and found. ERR_IO, ERR_FORMAT, ERR_MEMORY. */
 int safetensors_open(struct weights *w, const char *dir, struct err *err);
 
-/* Adds the tensors of one header to w, checked against a data section of data_bytes. Here
- * for the fuzzer. ERR_FORMAT, ERR_MEMORY. */
-int safetensors_header(struct weights *w, const char *json, size_t len, size_t data_bytes,
-                       struct err *err);
-
 #endif

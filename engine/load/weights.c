@@ -150,6 +150,12 @@ size_t weights_kept_bytes(const struct weights *w)
     return sum;
 }
 
+void weights_packed(struct weights *w, const struct tensor *t)
+{
+    if (w->source->release_tensor && !t->kept)
+        w->source->release_tensor(w, t);
+}
+
 void weights_release_pages(struct weights *w)
 {
     w->source->release_pages(w);

@@ -54,6 +54,7 @@ struct weights;
 struct weights_source {
     int (*take)(struct weights *w, const struct tensor_spec *s, struct tensor **out,
                 struct err *err);
+    void (*release_tensor)(struct weights *w, const struct tensor *t); /* may be NULL */
     void (*release_pages)(struct weights *w);
     void (*close)(struct weights *w); /* of w->store alone, which may be NULL */
     bool keeps;                       /* values stay readable after release_pages */
@@ -90,6 +91,10 @@ int weights_finish(const struct weights *w, struct err *err);
 /* The tensor stays where it is and is read there; false where the source keeps none. */
 bool weights_keep(struct weights *w, struct tensor *t);
 size_t weights_kept_bytes(const struct weights *w);
+
+/* A tensor was packed elsewhere: its memory goes back to the system, unless it is kept. Its
+ * values are read in again when they are used. */
+void weights_packed(struct weights *w, const struct tensor *t);
 
 /* Gives the memory of values back to the system, that of hot tensors excepted: what was
  * packed elsewhere no longer counts as resident. Kept tensors are read in again when they

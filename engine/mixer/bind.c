@@ -58,10 +58,13 @@ int bind_vector(const float **out, const struct bind *b, const char *name, int n
 
 /* ---- matrices --------------------------------------------------------------- */
 
-/* Adds to the list, and to the widest quantised matrix. */
+/* Adds to the list, and to the widest quantised matrix. What the file has of it is not read
+ * again, unless it is kept. */
 static int record(const struct bind *b, const struct bound *x, struct err *err)
 {
     struct bind_list *l = b->list;
+    if (x->source)
+        weights_packed(b->weights, x->source);
     if (dtype_quantised(x->m.type) && b->quant_in && x->m.n_in > *b->quant_in)
         *b->quant_in = x->m.n_in;
     if (!l)

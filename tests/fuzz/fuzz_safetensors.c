@@ -8,6 +8,7 @@
  */
 #include "engine/load/quant_file.h"
 #include "engine/load/safetensors.h"
+#include "engine/load/safetensors_header.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -101,6 +101,8 @@ static void folders_of_other_weights_are_named(void **state)
     with("x-q8.gguf", "GGUF\003", "a GGUF file");
     with("pytorch_model.bin", "PK\003\004", "pytorch_model.bin");
     with("pytorch_model-00001-of-00002.bin", "PK\003\004", "pytorch_model.bin");
+    with("model-00001-of-00002.safetensors", "\x10", "model.safetensors.index.json");
+    with("model.safetensors-00001-of-00001.safetensors", "\x10", "not complete");
     maker_text(&m, "model.safetensors", "\x10");
     maker_text(&m, "pytorch_model.bin", "PK\003\004"); /* beside what is read */
     maker_text(&m, "x-q8.gguf", "GGUF\003");
@@ -109,9 +111,12 @@ static void folders_of_other_weights_are_named(void **state)
 
 static void pointers_in_a_folder_are_named(void **state)
 {
-    static const char *const read[] = {
-        "config.json", "tokenizer.json", "model.safetensors",
-        "model.safetensors.index.json", "model-00002-of-00002.safetensors"};
+    static const char *const read[] = {"config.json",
+                                       "tokenizer.json",
+                                       "model.safetensors",
+                                       "model.safetensors.index.json",
+                                       "model-00002-of-00002.safetensors",
+                                       "model.safetensors-00001-of-00001.safetensors"};
     (void)state;
     for (size_t i = 0; i < sizeof read / sizeof *read; i++) {
         maker_text(&m, read[i], POINTER);

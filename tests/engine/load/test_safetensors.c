@@ -326,7 +326,8 @@ static void an_index_that_names_wrongly_is_refused(void **state)
         const char *map;
         const char *says[5];
     } bad[] = {
-        {"{" AB ",\"c\":\"s3.safetensors\"}", {"s3.safetensors", "No such file"}},
+        {"{" AB ",\"c\":\"s3.safetensors\"}",
+         {"tensor c", "expected in s3.safetensors", "found no such file"}},
         {"{" AB ",\"c\":\"../s2.safetensors\"}", {"tensor c", "plain name", "../s2"}},
         {"{" AB ",\"c\":\"sub/s2.safetensors\"}", {"tensor c", "plain name", "sub/s2"}},
         {"{" AB ",\"c\":\"/etc/passwd\"}", {"tensor c", "plain name", "/etc/passwd"}},
