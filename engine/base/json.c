@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 static json_t *raw(const struct json *j)
 {
@@ -42,15 +43,65 @@ int json_parse_reals(struct json **out, const char *text, size_t len, struct err
     return parse(out, text, len, JSON_DECODE_INT_AS_REAL, err);
 }
 
+static int parse_file(struct json **out, const char *path, const struct buf *text,
+                      struct err *err)
+{
+    int rc = json_parse(out, text->data ? text->data : "", text->len, err);
+    return rc ? err_prefix(err, "%.300s", path) : 0;
+}
+
 int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err)
 {
     struct buf text = {0};
     int rc = file_read(&text, path, max_bytes, err);
-    if (rc == 0) {
-        rc = json_parse(out, text.data ? text.data : "", text.len, err);
-        if (rc)
-            err_prefix(err, "%.300s", path);
+    if (rc == 0)
+        rc = parse_file(out, path, &text, err);
+    buf_free(&text);
+    return rc;
+}
+
+/* The length of a bare float word at s, which ends at end; 0: there is none. */
+static size_t float_word(const char *s, const char *end)
+{
+    static const char *const words[] = {"Infinity", "-Infinity", "NaN"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if ((size_t)(end - s) >= n && memcmp(s, words[i], n) == 0)
+            return n;
     }
+    return 0;
+}
+
+/* Copies JSON with every bare float word as an object. */
+static void quote_floats(struct buf *out, const char *s, const char *end)
+{
+    bool in_string = false;
+    while (s < end) {
+        size_t n = in_string ? 0 : float_word(s, end);
+        if (n) {
+            buf_printf(out, "{\"__float__\":\"%.*s\"}", (int)n, s);
+            s += n;
+            continue;
+        }
+        if (in_string && *s == '\\' && s + 1 < end)
+            buf_putc(out, *s++);
+        else if (*s == '"')
+            in_string = !in_string;
+        buf_putc(out, *s++);
+    }
+}
+
+int json_load_python(struct json **out, const char *path, size_t max_bytes,
+                     struct err *err)
+{
+    struct buf raw = {0}, text = {0};
+    int rc = file_read(&raw, path, max_bytes, err);
+    if (rc == 0) {
+        quote_floats(&text, raw.data, raw.data + raw.len);
+        rc = text.failed ? err_set(err, ERR_MEMORY, "%.300s: out of memory", path)
+                         : parse_file(out, path, &text, err);
+    }
+    buf_free(&raw);
     buf_free(&text);
     return rc;
 }
@@ -116,6 +167,11 @@ const char *json_as_string(const struct json *j, size_t *len)
     if (len)
         *len = json_string_length(raw(j));
     return json_string_value(raw(j));
+}
+
+bool json_equal_values(const struct json *a, const struct json *b)
+{
+    return json_equal(raw(a), raw(b));
 }
 
 size_t json_len(const struct json *j)

@@ -42,6 +42,11 @@ int json_parse_reals(struct json **out, const char *text, size_t len, struct err
 /* Reads and parses a file of at most max_bytes; errors name the file. */
 int json_load(struct json **out, const char *path, size_t max_bytes, struct err *err);
 
+/* The same for a file that Python wrote: bare Infinity, -Infinity and NaN, which are no
+ * JSON, become {"__float__": "Infinity"} and the like. */
+int json_load_python(struct json **out, const char *path, size_t max_bytes,
+                     struct err *err);
+
 void json_free(struct json *j); /* the root; accepts NULL */
 
 /* Every reader below accepts NULL (absent) and answers absent / zero. */
@@ -58,6 +63,7 @@ double json_as_number(const struct json *j); /* int or real, as double */
 const char *json_as_string(const struct json *j,
                            size_t *len); /* NUL-terminated; len may be NULL */
 
+bool json_equal_values(const struct json *a, const struct json *b); /* deep */
 size_t json_len(const struct json *j); /* elements or members */
 const struct json *json_at(const struct json *array, size_t i);
 const struct json *json_get(const struct json *object, const char *key);

@@ -1,8 +1,11 @@
-/* Reading config.json. Runs at open, on the opening thread; `dir` is used for messages
- * only.
+/* Reading config.json: the common keys, and which others may stand beside them. Runs at
+ * open, on the opening thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/hparams.h"
 
+#include "engine/base/file.h"
+
+#include <fnmatch.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +13,7 @@
 
 enum { CONFIG_MAX_BYTES = 8 << 20 };
 
+/* Globs of keys without effect on a value. */
 static const char *const no_effect[] = {
     "model_type",
     "auto_map",
@@ -30,6 +34,74 @@ static const char *const no_effect[] = {
     "rope_scaling",
     "rope_parameters",
     "tie_word_embeddings",
+    "output_*",
+    "*dropout*",
+    NULL,
+};
+
+/* The same in any configuration that transformers writes. */
+static const char *const no_effect_of_transformers[] = {
+    "time_step_min",
+    "time_step_max",
+    "time_step_floor",
+    "time_step_rank",
+    "*chunk_size",
+    "residual_in_fp32",
+    "rescale_prenorm_residual",
+    "use_mamba_kernels",
+    "mamba_ssm_*dtype",
+    "num_logits_to_keep",
+    "router_aux_loss_coef",
+    "z_loss_coefficient",
+    "mtp_*",
+    "num_nextn_predict_layers",
+    "mrope_*",
+    "use_mrope",
+    "linear_a_log_*",
+    "linear_dt_*",
+    "_sliding_window_pattern",
+    "attn_rotary_emb",
+    "moe_shared_expert_overlap",
+    "cache_implementation",
+    "init_method",
+    "language_model_only",
+    "vision_config",
+    "image_token_id",
+    "video_token_id",
+    "vision_start_token_id",
+    "vision_end_token_id",
+    "*_eps",
+    "*_epsilon",
+    "chunk_size_feed_forward",
+    "problem_type",
+    "tokenizer_class",
+    "sep_token_id",
+    NULL,
+};
+
+/* Keys that are accepted only with what the format implies anyway. */
+static const struct hparam_only implied[] = {
+    {"hidden_act", "silu"},  {"sliding_window", "null"},     {"dynamic_mask_ratio", "0"},
+    {"pretraining_tp", "1"}, {"partial_rotary_factor", "1"}, {NULL, NULL},
+};
+
+static const struct hparam_only implied_of_transformers[] = {
+    {"mamba_hidden_act", "silu"},
+    {"attn_output_gate", "true"},
+    {"output_gate_type", "silu swish"},
+    {"mlp_hidden_act", "relu2"},
+    {"hidden_activation", "gelu_pytorch_tanh"},
+    {"*_logit_softcapping", "null"},
+    {"use_bidirectional_attention", "false null"},
+    {"mamba_use_mlp", "true"},
+    {"block_use_swiglu", "true"},
+    {"use_pos_enc", "true"},
+    {"normalization_function", "rmsnorm"},
+    {"n_shared_experts", "1"},
+    {"is_encoder_decoder", "false"},
+    {"is_decoder", "false"},
+    {"add_cross_attention", "false"},
+    {NULL, NULL},
 };
 
 #define COMMON(key, kind, field, lo, hi, need)                                           \
@@ -40,279 +112,191 @@ static const char *const no_effect[] = {
 static const struct hparam_key common_keys[] = {
     COMMON("vocab_size", HP_INT, vocab_size, 1, 1 << 24, true),
     COMMON("hidden_size", HP_INT, hidden_size, 1, 1 << 20, true),
-    COMMON("num_hidden_layers", HP_INT, n_layers, 1, HPARAMS_MAX_LAYERS, true),
-    COMMON("num_attention_heads", HP_INT, n_heads, 1, 1 << 16, true),
+    COMMON("num_hidden_layers", HP_INT, n_layers, 1, HPARAMS_MAX_LAYERS, false),
+    COMMON("num_attention_heads", HP_INT, n_heads, 1, 1 << 16, false),
     COMMON("num_key_value_heads", HP_INT, n_kv_heads, 1, 1 << 16, false),
     COMMON("head_dim", HP_INT, head_dim, 1, 1 << 16, false),
     COMMON("intermediate_size", HP_INT, ffn_size, 1, 1 << 22, false),
-    COMMON("max_position_embeddings", HP_INT, max_position, 1, 1 << 28, true),
-    COMMON("rms_norm_eps", HP_REAL, rms_eps, 0, 1, false),
+    COMMON("max_position_embeddings", HP_INT, max_position, 1, 1 << 28, false),
     COMMON("rope_theta", HP_REAL, rope.theta, 1, 1e15, false),
 };
 enum { N_COMMON = sizeof common_keys / sizeof *common_keys };
 
-static int wrong(struct err *err, const char *key, const char *expected,
-                 const struct json *v)
+/* ---- spellings -------------------------------------------------------------- */
+
+static const struct json *get_one(const struct hparams *h, const char *key)
 {
-    char found[JSON_SHOWN];
-    return err_set(err, ERR_FORMAT, "%s: expected %s, found %s", key, expected,
-                   json_shown(v, found));
+    const struct json *v = h->text ? json_get(h->text, key) : NULL;
+    return v ? v : json_get(h->doc, key);
 }
 
-static int read_number(const struct hparam_key *k, const struct json *v, void *target,
-                       struct err *err)
+const struct json *hparams_get(const struct hparams *h, const char *key)
 {
-    char expected[96];
-    bool whole = k->type == HP_INT;
-    snprintf(expected, sizeof expected, "%s from %g to %g",
-             whole ? "an integer" : "a number", k->min, k->max);
-    if (whole ? json_kind(v) != JK_INT : !json_numeric(v))
-        return wrong(err, k->name, expected, v);
-    double x = json_as_number(v);
-    if (!(x >= k->min && x <= k->max))
-        return wrong(err, k->name, expected, v);
-    if (whole)
-        *(int *)target = (int)json_as_int(v);
-    else
-        *(double *)target = x;
-    return 0;
-}
-
-static int read_word(const struct hparam_key *k, const struct json *v, int *target,
-                     struct err *err)
-{
-    char expected[128] = "one of";
-    size_t used = strlen(expected);
-    for (int i = 0; k->words[i]; i++) {
-        if (json_kind(v) == JK_STRING &&
-            strcmp(json_as_string(v, NULL), k->words[i]) == 0) {
-            *target = i;
-            return 0;
-        }
-        int n = snprintf(expected + used, sizeof expected - used, " \"%s\"", k->words[i]);
-        used += n > 0 && (size_t)n < sizeof expected - used ? (size_t)n : 0;
+    const struct json *v = get_one(h, key);
+    const struct hparam_alias *a = h->family->aliases;
+    for (; a && a->name; a++) {
+        const struct json *other =
+            strcmp(a->name, key) == 0 ? get_one(h, a->alias) : NULL;
+        if (json_kind(other) > JK_NULL && (a->wins || json_kind(v) <= JK_NULL))
+            v = other;
     }
-    return wrong(err, k->name, expected, v);
+    return v;
 }
 
-static int read_key(const struct hparam_key *k, const struct json *v, char *out,
-                    struct err *err)
+/* Two spellings of one key must not differ. */
+static int check_aliases(const struct hparams *h, struct err *err)
 {
-    void *target = out + k->offset;
-    switch (k->type) {
-    case HP_INT:
-    case HP_REAL:
-        return read_number(k, v, target, err);
-    case HP_WORD:
-        return read_word(k, v, target, err);
-    case HP_BOOL:
-        if (json_kind(v) != JK_BOOL)
-            return wrong(err, k->name, "true or false", v);
-        *(bool *)target = json_as_bool(v);
-        return 0;
-    case HP_INTS:
-        if (json_kind(v) != JK_ARRAY)
-            return wrong(err, k->name, "an array of integers", v);
-        for (size_t i = 0; i < json_len(v); i++)
-            if (json_kind(json_at(v, i)) != JK_INT)
-                return wrong(err, k->name, "an array of integers", json_at(v, i));
-        *(const struct json **)target = v;
-        return 0;
-    }
-    return 0;
-}
-
-static int read_keys(const struct json *doc, const struct hparam_key *keys, size_t n,
-                     void *out, struct err *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        const struct json *v = json_get(doc, keys[i].name);
-        if (json_kind(v) == JK_ABSENT || json_kind(v) == JK_NULL) {
-            if (keys[i].required)
-                return wrong(err, keys[i].name, "a value", v);
+    const struct hparam_alias *a = h->family->aliases;
+    for (; a && a->name; a++) {
+        const struct json *v = get_one(h, a->name), *other = get_one(h, a->alias);
+        char expected[160];
+        if (a->wins || json_kind(v) <= JK_NULL || json_kind(other) <= JK_NULL ||
+            json_equal_values(v, other))
             continue;
+        snprintf(expected, sizeof expected,
+                 "the value of %s, which is another name of it", a->name);
+        return hparams_wrong(err, a->alias, expected, other);
+    }
+    return 0;
+}
+
+/* ---- common keys ------------------------------------------------------------ */
+
+static int require(const struct hparams *h, const char *key, struct err *err)
+{
+    const struct json *v = hparams_get(h, key);
+    return json_kind(v) > JK_NULL ? 0 : hparams_wrong(err, key, "a value", v);
+}
+
+/* The length of the list of layers, where it decides. */
+static void read_depth(struct hparams *h)
+{
+    static const char *const lists[] = {"layers_block_type", "layer_types",
+                                        "hybrid_override_pattern"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const struct json *v = hparams_get(h, lists[i]);
+        size_t n = 0;
+        if (json_kind(v) == JK_STRING)
+            json_as_string(v, &n);
+        else if (json_kind(v) == JK_ARRAY)
+            n = json_len(v);
+        if (n > 0 && n <= HPARAMS_MAX_LAYERS) {
+            h->n_layers = (int)n;
+            return;
         }
-        int rc = read_key(&keys[i], v, out, err);
-        if (rc)
-            return rc;
     }
-    return 0;
 }
 
-/* ---- rope ------------------------------------------------------------------- */
-
-static const char *const rope_words[] = {"default", "linear",   "llama3", "dynamic",
-                                         "yarn",    "longrope", NULL};
-
-struct rope_key {
-    const char *name;
-    size_t offset;
-    double min;
-    unsigned kinds;    /* bit per rope_kind that honours the key */
-    unsigned required; /* bit per rope_kind that requires it */
-};
-
-#define ROPE_KEY(n, f, min, kinds, need)                                                 \
-    {                                                                                    \
-        n, offsetof(struct rope_params, f), min, kinds, need                             \
-    }
-#define BIT(k) (1u << (k))
-
-static const struct rope_key rope_keys[] = {
-    ROPE_KEY("rope_theta", theta, 1, ~0u, 0),
-    ROPE_KEY("factor", factor, 1e-6, ~BIT(ROPE_DEFAULT),
-             BIT(ROPE_LINEAR) | BIT(ROPE_LLAMA3) | BIT(ROPE_DYNAMIC) | BIT(ROPE_YARN)),
-    ROPE_KEY("original_max_position_embeddings", original, 1, ~0u, 0),
-    ROPE_KEY("low_freq_factor", low_freq_factor, 1e-9, BIT(ROPE_LLAMA3),
-             BIT(ROPE_LLAMA3)),
-    ROPE_KEY("high_freq_factor", high_freq_factor, 1e-9, BIT(ROPE_LLAMA3),
-             BIT(ROPE_LLAMA3)),
-    ROPE_KEY("beta_fast", beta_fast, 1e-9, BIT(ROPE_YARN), 0),
-    ROPE_KEY("beta_slow", beta_slow, 1e-9, BIT(ROPE_YARN), 0),
-    ROPE_KEY("attention_factor", attention_factor, 1e-9, BIT(ROPE_YARN) | BIT(ROPE_LONG),
-             0),
-};
-enum { N_ROPE_KEYS = sizeof rope_keys / sizeof *rope_keys };
-
-struct rope_reader {
-    struct rope_params *r;
-    const char *name; /* of the object: rope_scaling or rope_parameters */
-    struct err *err;
-};
-
-static const struct rope_key *rope_key_of(const char *key)
+static int read_eps(struct hparams *h, struct err *err)
 {
-    for (int i = 0; i < N_ROPE_KEYS; i++)
-        if (strcmp(rope_keys[i].name, key) == 0)
-            return &rope_keys[i];
-    return NULL;
+    const struct hparam_key k = {h->family->eps_key ? h->family->eps_key : "rms_norm_eps",
+                                 HP_REAL,
+                                 offsetof(struct hparams, rms_eps),
+                                 0,
+                                 1,
+                                 NULL,
+                                 false};
+    return hparams_read(h, &k, 1, h, err);
 }
 
-/* One member of the rope object, whose rope_type was read before. */
-static int read_rope_member(void *arg, const char *key, size_t len, const struct json *v)
+static int check_heads(struct hparams *h, struct err *err)
 {
-    (void)len;
-    struct rope_reader *x = arg;
-    char path[96];
-    snprintf(path, sizeof path, "%s.%.60s", x->name, key);
-    if (strcmp(key, "rope_type") == 0 || strcmp(key, "type") == 0 ||
-        json_kind(v) == JK_NULL)
+    if (!h->n_heads)
         return 0;
-    if (strcmp(key, "partial_rotary_factor") == 0)
-        return json_as_number(v) == 1 ? 0 : wrong(x->err, path, "1", v);
-    bool is_short = strcmp(key, "short_factor") == 0;
-    if (x->r->kind == ROPE_LONG && (is_short || strcmp(key, "long_factor") == 0)) {
-        if (json_kind(v) != JK_ARRAY)
-            return wrong(x->err, path, "an array of numbers", v);
-        *(is_short ? &x->r->short_factor : &x->r->long_factor) = v;
-        return 0;
-    }
-    const struct rope_key *k = rope_key_of(key);
-    if (!k || !(k->kinds & BIT(x->r->kind)))
-        return err_set(x->err, ERR_FORMAT, "%s: not known for rope type \"%s\"", path,
-                       rope_words[x->r->kind]);
-    if (!json_numeric(v) || !(json_as_number(v) >= k->min) ||
-        !isfinite(json_as_number(v)))
-        return wrong(x->err, path, "a positive number", v);
-    *(double *)((char *)x->r + k->offset) = json_as_number(v);
-    return 0;
-}
-
-static int check_rope(const struct rope_params *r, const char *name, struct err *err)
-{
-    for (int i = 0; i < N_ROPE_KEYS; i++)
-        if ((rope_keys[i].required & BIT(r->kind)) &&
-            *(const double *)((const char *)r + rope_keys[i].offset) == 0)
-            return err_set(err, ERR_FORMAT, "%s.%s: expected a number for \"%s\"", name,
-                           rope_keys[i].name, rope_words[r->kind]);
-    if (r->kind == ROPE_LONG && (!r->short_factor || !r->long_factor))
-        return err_set(err, ERR_FORMAT, "%s: longrope needs short_factor and long_factor",
-                       name);
-    if (r->kind == ROPE_LLAMA3 && !(r->high_freq_factor > r->low_freq_factor))
-        return err_set(
-            err, ERR_FORMAT,
-            "%s.high_freq_factor: expected more than low_freq_factor %g, found %g", name,
-            r->low_freq_factor, r->high_freq_factor);
-    return 0;
-}
-
-/* rope_parameters is the newer name of rope_scaling; its rope_theta wins over the top
- * level's. */
-static int read_rope(struct hparams *h, struct err *err)
-{
-    const struct json *newer = json_get(h->doc, "rope_parameters");
-    const struct json *older = json_get(h->doc, "rope_scaling");
-    bool has_newer = newer && json_kind(newer) != JK_NULL;
-    if (has_newer && older && json_kind(older) != JK_NULL)
-        return err_set(err, ERR_FORMAT,
-                       "rope_scaling: expected nothing beside rope_parameters, found %s",
-                       json_kind_name(older));
-    const struct json *o = has_newer ? newer : older;
-    if (!o || json_kind(o) == JK_NULL)
-        return 0;
-    const char *name = has_newer ? "rope_parameters" : "rope_scaling";
-    if (json_kind(o) != JK_OBJECT)
-        return wrong(err, name, "an object", o);
-    const struct json *type = json_get(o, "rope_type");
-    if (!type || json_kind(type) == JK_NULL)
-        type = json_get(o, "type");
-    if (type && json_kind(type) != JK_NULL) {
-        char path[64];
-        snprintf(path, sizeof path, "%s.rope_type", name);
-        struct hparam_key k = {path, HP_WORD, 0, 0, 0, rope_words, true};
-        int kind = 0;
-        int rc = read_word(&k, type, &kind, err);
-        if (rc)
-            return rc;
-        h->rope.kind = (enum rope_kind)kind;
-    }
-    struct rope_reader x = {&h->rope, name, err};
-    int rc = json_each(o, read_rope_member, &x);
-    return rc ? rc : check_rope(&h->rope, name, err);
-}
-
-/* ---- the whole -------------------------------------------------------------- */
-
-static int read_common(struct hparams *h, hparams_served_fn *served, struct err *err)
-{
-    if (json_kind(h->doc) != JK_OBJECT)
-        return wrong(err, "document", "an object", h->doc);
-    const struct json *type = json_get(h->doc, "model_type");
-    if (json_kind(type) != JK_STRING)
-        return wrong(err, "model_type", "a string", type);
-    h->arch = json_as_string(type, NULL);
-    int rc = served(h->arch, err);
-    if (rc == 0)
-        rc = read_keys(h->doc, common_keys, N_COMMON, h, err);
-    if (rc == 0)
-        rc = read_rope(h, err);
-    if (rc == 0)
-        rc = token_ids_read(&h->ids, h->doc, h->vocab_size, err);
-    if (rc)
-        return rc;
-    const struct json *tied = json_get(h->doc, "tie_word_embeddings");
-    if (tied && json_kind(tied) != JK_BOOL)
-        return wrong(err, "tie_word_embeddings", "true or false", tied);
-    h->tied = tied ? json_as_bool(tied) : -1;
     if (!h->n_kv_heads)
         h->n_kv_heads = h->n_heads;
-    if (h->n_heads % h->n_kv_heads)
-        return err_set(
-            err, ERR_FORMAT,
-            "num_key_value_heads: expected a divisor of num_attention_heads %d, "
-            "found %d",
-            h->n_heads, h->n_kv_heads);
+    if (h->n_heads % h->n_kv_heads == 0)
+        return 0;
+    return err_set(err, ERR_FORMAT,
+                   "num_key_value_heads: expected a divisor of num_attention_heads %d, "
+                   "found %d",
+                   h->n_heads, h->n_kv_heads);
+}
+
+static int read_tied(struct hparams *h, struct err *err)
+{
+    enum hparam_tied tied = h->family->tied;
+    const struct json *v = hparams_get(h, "tie_word_embeddings");
+    if (v && json_kind(v) != JK_BOOL)
+        return hparams_wrong(err, "tie_word_embeddings", "true or false", v);
+    h->tied = tied == HEAD_ALWAYS_TIED ||
+              (tied != HEAD_NEVER_TIED && (v ? json_as_bool(v) : tied == HEAD_TIED));
     return 0;
 }
 
-int hparams_open_file(struct hparams *h, const char *path, hparams_served_fn *served,
+/* The sizes, and that those without a default are there. */
+static int read_sizes(struct hparams *h, struct err *err)
+{
+    const struct hparam_family *f = h->family;
+    int rc = hparams_read(h, common_keys, N_COMMON, h, err);
+    if (rc == 0 && f->depth_by_list)
+        read_depth(h);
+    if (rc == 0 && !h->n_layers)
+        rc = require(h, "num_hidden_layers", err);
+    if (rc == 0 && !f->no_attention)
+        rc = require(h, "num_attention_heads", err);
+    if (rc == 0 && !f->max_position)
+        rc = require(h, "max_position_embeddings", err);
+    return rc ? rc : check_heads(h, err);
+}
+
+static void set_defaults(struct hparams *h)
+{
+    const struct hparam_family *f = h->family;
+    h->rms_eps = f->eps ? f->eps : 1e-6;
+    h->rope.theta = f->theta ? f->theta : 10000;
+    h->rope_local.theta = f->theta_local ? f->theta_local : 10000;
+    h->rope.partial = h->rope_local.partial = f->partial ? f->partial : 1;
+    h->head_dim = f->head_dim;
+    h->max_position = f->max_position;
+}
+
+static int find_text(struct hparams *h, struct err *err)
+{
+    const struct json *text = json_get(h->doc, "text_config");
+    if (!h->family->nested || json_kind(text) <= JK_NULL)
+        return 0;
+    if (json_kind(text) != JK_OBJECT)
+        return hparams_wrong(err, "text_config", "an object", text);
+    h->text = text;
+    return 0;
+}
+
+/* Token ids may stand at the top level although text_config is there. */
+static int read_ids(struct hparams *h, struct err *err)
+{
+    int rc = token_ids_read(&h->ids, h->doc, h->vocab_size, err);
+    return rc || !h->text ? rc : token_ids_read(&h->ids, h->text, h->vocab_size, err);
+}
+
+static int read_all(struct hparams *h, hparams_find_fn *find, struct err *err)
+{
+    if (json_kind(h->doc) != JK_OBJECT)
+        return hparams_wrong(err, "document", "an object", h->doc);
+    const struct json *type = json_get(h->doc, "model_type");
+    if (json_kind(type) != JK_STRING)
+        return hparams_wrong(err, "model_type", "a string", type);
+    h->arch = json_as_string(type, NULL);
+    h->family = find(h->arch, err);
+    if (!h->family)
+        return -ERR_FORMAT;
+    set_defaults(h);
+    int (*const steps[])(struct hparams *, struct err *) = {
+        find_text, read_sizes, read_eps, rope_params_read, read_ids, read_tied};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof *steps; i++)
+        rc = steps[i](h, err);
+    return rc ? rc : check_aliases(h, err);
+}
+
+int hparams_open_file(struct hparams *h, const char *path, hparams_find_fn *find,
                       struct err *err)
 {
-    *h = (struct hparams){.rms_eps = 1e-6, .rope = {.theta = 10000}, .ids = {.bos = -1}};
-    int rc = json_load(&h->doc, path, CONFIG_MAX_BYTES, err);
+    *h = (struct hparams){.ids.bos = -1};
+    int rc = json_load_python(&h->doc, path, CONFIG_MAX_BYTES, err);
     if (rc)
         return rc;
-    rc = read_common(h, served, err);
+    rc = read_all(h, find, err);
     if (rc) {
         err_prefix(err, "%.300s", path);
         hparams_close(h);
@@ -320,14 +304,14 @@ int hparams_open_file(struct hparams *h, const char *path, hparams_served_fn *se
     return rc;
 }
 
-int hparams_open(struct hparams *h, const char *dir, hparams_served_fn *served,
+int hparams_open(struct hparams *h, const char *dir, hparams_find_fn *find,
                  struct err *err)
 {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
         return err_set(err, ERR_ARGUMENT, "model folder: path longer than %zu bytes",
                        sizeof path);
-    return hparams_open_file(h, path, served, err);
+    return hparams_open_file(h, path, find, err);
 }
 
 void hparams_close(struct hparams *h)
@@ -339,6 +323,7 @@ void hparams_close(struct hparams *h)
 /* ---- the architecture's keys, and unknown ones ------------------------------ */
 
 struct known {
+    const struct hparams *h;
     const struct hparam_key *keys;
     size_t n;
     struct err *err;
@@ -352,48 +337,137 @@ static bool in_table(const struct hparam_key *keys, size_t n, const char *name)
     return false;
 }
 
-static bool has_no_effect(const char *name)
+static bool is_alias(const struct hparam_family *f, const char *name)
 {
-    for (size_t i = 0; i < sizeof no_effect / sizeof *no_effect; i++)
-        if (strcmp(no_effect[i], name) == 0)
+    for (const struct hparam_alias *a = f->aliases; a && a->name; a++)
+        if (strcmp(a->alias, name) == 0)
             return true;
-    return strncmp(name, "output_", 7) == 0 || strstr(name, "dropout") != NULL;
+    return false;
 }
 
-/* Keys accepted only with the value that the format implies anyway. */
-static int check_implied(const char *name, const struct json *v, struct err *err)
+static bool matches(const char *const *globs, const char *name)
 {
-    bool null = json_kind(v) == JK_NULL;
-    const char *text = json_kind(v) == JK_STRING ? json_as_string(v, NULL) : "";
-    double x = json_numeric(v) ? json_as_number(v) : NAN;
-    if (strcmp(name, "hidden_act") == 0)
-        return strcmp(text, "silu") == 0 ? 0 : wrong(err, name, "\"silu\"", v);
-    if (strcmp(name, "sliding_window") == 0)
-        return null ? 0 : wrong(err, name, "null", v);
-    if (strcmp(name, "dynamic_mask_ratio") == 0)
-        return x == 0 ? 0 : wrong(err, name, "0", v);
-    if (strcmp(name, "pretraining_tp") == 0 || strcmp(name, "partial_rotary_factor") == 0)
-        return x == 1 ? 0 : wrong(err, name, "1", v);
-    return err_set(err, ERR_FORMAT, "%.100s: not a key this architecture knows", name);
+    for (; globs && *globs; globs++)
+        if (fnmatch(*globs, name, 0) == 0)
+            return true;
+    return false;
+}
+
+static const struct hparam_only *only_of(const struct hparam_only *list, const char *name)
+{
+    for (; list && list->name; list++)
+        if (fnmatch(list->name, name, 0) == 0)
+            return list;
+    return NULL;
+}
+
+static bool is_common_value(const struct hparams *h, const char *key, double x)
+{
+    for (int i = 0; i < N_COMMON; i++)
+        if (strcmp(common_keys[i].name, key) == 0)
+            return x == *(const int *)((const char *)h + common_keys[i].offset);
+    return false;
+}
+
+/* Whether an item of a list of values stands for a string. */
+static bool is_word(const char *item)
+{
+    return *item >= 'a' && *item <= 'z' && strcmp(item, "null") != 0 &&
+           strcmp(item, "true") != 0 && strcmp(item, "false") != 0;
+}
+
+/* Whether the value is what an item of a list of values says. */
+static bool is_value(const struct hparams *h, const struct json *v, const char *word)
+{
+    double x;
+    if (json_kind(v) == JK_NULL)
+        return strcmp(word, "null") == 0;
+    if (json_kind(v) == JK_BOOL)
+        return strcmp(word, json_as_bool(v) ? "true" : "false") == 0;
+    if (json_kind(v) == JK_STRING)
+        return is_word(word) && strcmp(word, json_as_string(v, NULL)) == 0;
+    if (json_kind(v) == JK_ARRAY)
+        return json_len(v) == 0 && strcmp(word, "[]") == 0;
+    if (!hparams_number(v, &x))
+        return false;
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", x);
+    return *word == '=' ? is_common_value(h, word + 1, x) : strcmp(word, text) == 0;
+}
+
+static int check_value(const struct known *k, const char *name, const struct json *v,
+                       const char *values)
+{
+    char list[128], expected[192], *save = NULL;
+    size_t used = 0;
+    snprintf(list, sizeof list, "%s", values);
+    for (char *w = strtok_r(list, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        if (is_value(k->h, v, w))
+            return 0;
+        const char *quote = is_word(w) ? "\"" : "";
+        int n = snprintf(expected + used, sizeof expected - used, "%s%s%s%s",
+                         used ? " or " : "", quote, w + (*w == '='), quote);
+        used += n > 0 && (size_t)n < sizeof expected - used ? (size_t)n : 0;
+    }
+    return hparams_wrong(k->err, name, expected, v);
+}
+
+/* Whether another reader has taken the key already. */
+static bool is_read(const struct known *k, const char *key, const struct json *v)
+{
+    const struct hparam_family *f = k->h->family;
+    return in_table(k->keys, k->n, key) || is_alias(f, key) ||
+           strcmp(key, f->eps_key ? f->eps_key : "rms_norm_eps") == 0 ||
+           (k->h->text && v == k->h->text) ||
+           (strcmp(key, "partial_rotary_factor") == 0 && (f->partial || f->no_rope)) ||
+           (strcmp(key, "rope_local_base_freq") == 0 && f->rope_by_type);
+}
+
+/* What the key is accepted with, by the first list that names it: the family's, that of
+ * transformers, that of the formats. NULL: any value. */
+static int find_rule(const struct known *k, const char *key, const char **values)
+{
+    const struct hparam_family *f = k->h->family;
+    const struct {
+        const char *const *free;
+        const struct hparam_only *only;
+    } lists[] = {
+        {f->no_effect, f->only},
+        {f->of_transformers ? no_effect_of_transformers : NULL,
+         f->of_transformers ? implied_of_transformers : NULL},
+        {no_effect, implied},
+    };
+    *values = NULL;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const struct hparam_only *only = only_of(lists[i].only, key);
+        if (only)
+            *values = only->values;
+        if (only || matches(lists[i].free, key) ||
+            (i == 0 && in_table(common_keys, N_COMMON, key)))
+            return 0;
+    }
+    return err_set(k->err, ERR_FORMAT, "%.100s: not a key this architecture knows", key);
 }
 
 static int check_known(void *arg, const char *key, size_t len, const struct json *v)
 {
     (void)len;
     const struct known *k = arg;
-    if (in_table(common_keys, N_COMMON, key) || in_table(k->keys, k->n, key) ||
-        has_no_effect(key))
+    const char *values;
+    if (is_read(k, key, v))
         return 0;
-    return check_implied(key, v, k->err);
+    int rc = find_rule(k, key, &values);
+    return rc || !values ? rc : check_value(k, key, v, values);
 }
 
 int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t n,
                  void *out, struct err *err)
 {
-    int rc = read_keys(h->doc, keys, n, out, err);
-    if (rc == 0) {
-        struct known k = {keys, n, err};
+    struct known k = {h, keys, n, err};
+    int rc = hparams_read(h, keys, n, out, err);
+    if (rc == 0)
         rc = json_each(h->doc, check_known, &k);
-    }
+    if (rc == 0 && h->text)
+        rc = json_each(h->text, check_known, &k);
     return rc ? err_prefix(err, "config.json (%s)", h->arch) : 0;
 }

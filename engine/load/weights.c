@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/weights.h"
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 
 #include <stdio.h>
@@ -119,18 +120,42 @@ int weights_take(struct weights *w, const struct tensor_spec *s, struct tensor *
     return rc;
 }
 
-int weights_finish(const struct weights *w, struct err *err)
+static bool begins_with_one(const char *name, const char *const *prefixes)
 {
-    static const char rotary[] = ".rotary_emb.inv_freq";
+    for (; prefixes && *prefixes; prefixes++)
+        if (strncmp(name, *prefixes, strlen(*prefixes)) == 0)
+            return true;
+    return false;
+}
+
+static bool is_rotary(const char *name)
+{
+    static const char end[] = ".rotary_emb.inv_freq";
+    size_t n = strlen(name), m = sizeof end - 1;
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+int weights_finish(const struct weights *w, const char *const *left_out, struct err *err)
+{
+    size_t n_left = 0, left_bytes = 0;
+    const char *first = NULL;
     for (size_t i = 0; i < w->n_tensors; i++) {
         const struct tensor *t = &w->tensors[i];
-        size_t n = strlen(t->name), m = sizeof rotary - 1;
-        if (!t->used && !(n >= m && strcmp(t->name + n - m, rotary) == 0))
+        if (t->used || is_rotary(t->name))
+            continue;
+        if (!begins_with_one(t->name, left_out))
             return err_set(
                 err, ERR_FORMAT,
                 "%s: tensor %.200s: surplus, this architecture has none of that name",
                 t->file, t->name);
+        first = first ? first : t->name;
+        n_left++;
+        left_bytes += t->bytes;
     }
+    if (n_left)
+        log_line(LOG_INFO, "tensors_left_out",
+                 "\"tensors\":%zu,\"bytes\":%zu,\"first\":\"%.100s\"", n_left, left_bytes,
+                 first);
     return 0;
 }
 

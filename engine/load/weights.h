@@ -85,8 +85,10 @@ struct tensor *weights_find(const struct weights *w, const char *name);
 /* The metadata's text under a key that begins with "ssmd.", or NULL. */
 const char *weights_note(const struct weights *w, const char *key);
 
-/* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` excepted. */
-int weights_finish(const struct weights *w, struct err *err);
+/* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` and names that begin
+ * with one of left_out (ended by NULL; may be NULL) excepted. The latter are logged in one
+ * line with their bytes. */
+int weights_finish(const struct weights *w, const char *const *left_out, struct err *err);
 
 /* The tensor stays where it is and is read there; false where the source keeps none. */
 bool weights_keep(struct weights *w, struct tensor *t);

@@ -11,6 +11,7 @@
 
 struct arch {
     const char *model_type; /* config.json: model_type */
+    const struct hparam_family *family;
     /* Fills embed, blocks, final_norm and head; refuses unknown config keys. */
     int (*build)(struct model *m, const struct bind *b, struct err *err);
 };
@@ -21,8 +22,9 @@ extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_gss_hybrid,
 /* NULL for a model_type that is not served. */
 const struct arch *arch_find(const char *model_type);
 
-/* 0, or ERR_FORMAT naming what is served. */
-int arch_served(const char *model_type, struct err *err);
+/* How the model_type's family writes its configuration; NULL with ERR_FORMAT for one that
+ * is not served: the error names what is, the nearest of it, and why where that is known. */
+const struct hparam_family *arch_family(const char *model_type, struct err *err);
 
 /* A key's array of layers, or none: whether it names layer i, and whether it names layers
  * of the model only, each once. ERR_FORMAT with the key, expected and found. */

@@ -72,4 +72,6 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
-const struct arch arch_gss_hybrid = {"gss_hybrid", build};
+static const struct hparam_family family = {0};
+
+const struct arch arch_gss_hybrid = {"gss_hybrid", &family, build};

@@ -67,4 +67,6 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
-const struct arch arch_hedgehog = {"hedgehog", build};
+static const struct hparam_family family = {0};
+
+const struct arch arch_hedgehog = {"hedgehog", &family, build};

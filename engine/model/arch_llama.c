@@ -68,7 +68,7 @@ int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer
     if (rc == 0)
         rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
                        m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", false, err);
+    return rc ? rc : model_bind_head(m, b, "lm_head", err);
 }
 
 static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
@@ -86,4 +86,6 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
-const struct arch arch_llama = {"llama", build};
+static const struct hparam_family family = {.of_transformers = true};
+
+const struct arch arch_llama = {"llama", &family, build};

@@ -171,7 +171,9 @@ static int build(struct model *m, const struct bind *b, struct err *err)
                        m->hp.rms_eps, err);
     if (rc == 0 && !p.final_norm)
         m->final_norm.n = b->hidden_size;
-    return rc ? rc : model_bind_head(m, b, "lm_head", true, err);
+    return rc ? rc : model_bind_head(m, b, "lm_head", err);
 }
 
-const struct arch arch_pha = {"pha", build};
+static const struct hparam_family family = {.tied = HEAD_TIED};
+
+const struct arch arch_pha = {"pha", &family, build};

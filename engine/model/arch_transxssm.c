@@ -136,7 +136,9 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     if (rc == 0)
         rc = norm_bind(&m->final_norm, b, "model.final_layernorm.weight", b->hidden_size,
                        m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", true, err);
+    return rc ? rc : model_bind_head(m, b, "lm_head", err);
 }
 
-const struct arch arch_transxssm = {"TransXSSM", build};
+static const struct hparam_family family = {.tied = HEAD_TIED};
+
+const struct arch arch_transxssm = {"TransXSSM", &family, build};

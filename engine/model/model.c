@@ -49,7 +49,7 @@ static int check_twin(struct model *m, const struct bind *b, const char *name,
 }
 
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
-                    bool tied_default, struct err *err)
+                    struct err *err)
 {
     const struct table *embed = &m->embed.table;
     const struct matrix_spec s = {.name = name,
@@ -58,7 +58,7 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
                                   .role = QUANT_TABLE};
     char full[128];
     snprintf(full, sizeof full, "%s.weight", name);
-    m->tied = m->hp.tied < 0 ? tied_default : m->hp.tied;
+    m->tied = m->hp.tied;
     if (!m->tied)
         return bind_matrix(&m->head, b, &s, err);
     int rc = weights_find(b->weights, full) ? check_twin(m, b, full, err) : 0;
@@ -105,7 +105,7 @@ static void count_params(struct model *m)
 static int check_sizes(const struct hparams *hp, struct err *err)
 {
     enum { WIDTH_MAX = 1 << 24 };
-    if (hp->head_dim == 0)
+    if (hp->head_dim == 0 && !hp->family->no_attention)
         return err_set(
             err, ERR_FORMAT,
             "config.json: hidden_size: expected a multiple of num_attention_heads "
@@ -116,7 +116,7 @@ static int check_sizes(const struct hparams *hp, struct err *err)
             err, ERR_FORMAT,
             "config.json: head_dim: expected at most %d in all heads, found %d x %d",
             WIDTH_MAX, hp->n_heads, hp->head_dim);
-    if (hp->ffn_size == 0)
+    if (hp->ffn_size == 0 && !hp->family->no_ffn)
         return err_set(err, ERR_FORMAT,
                        "config.json: intermediate_size: expected a value, found nothing");
     return 0;
@@ -179,7 +179,7 @@ static int build(struct model *m, struct err *err)
                      .list = &m->bound};
     rc = arch_find(m->hp.arch)->build(m, &b, err);
     if (rc == 0)
-        rc = weights_finish(&m->weights, err);
+        rc = weights_finish(&m->weights, m->hp.family->left_out, err);
     if (rc)
         return rc;
     for (int i = 0; i < m->hp.n_layers; i++)
@@ -208,12 +208,12 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
     arena_init(&m->arena);
     int rc = o->shape ? 0 : model_path_check(o->dir, err);
     if (rc == 0)
-        rc = o->shape ? hparams_open_file(&m->hp, o->shape, arch_served, err)
-                      : hparams_open(&m->hp, o->dir, arch_served, err);
+        rc = o->shape ? hparams_open_file(&m->hp, o->shape, arch_family, err)
+                      : hparams_open(&m->hp, o->dir, arch_family, err);
     if (rc)
         return rc;
     rc = open_generation(m, o, err);
-    if (!m->hp.head_dim && m->hp.hidden_size % m->hp.n_heads == 0)
+    if (!m->hp.head_dim && m->hp.n_heads && m->hp.hidden_size % m->hp.n_heads == 0)
         m->hp.head_dim = m->hp.hidden_size / m->hp.n_heads;
     if (rc == 0)
         rc = fix_context(m, o->context, err);

@@ -81,7 +81,7 @@ size_t model_weights_bytes(const struct model *m);
 int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
                      struct err *err);
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
-                    bool tied_default, struct err *err);
+                    struct err *err);
 /* A rotary table of this width by these parameters (hp.rope, or those of a layer type), in
  * the model's arena. ERR_FORMAT or ERR_MEMORY. */
 int model_rope(struct model *m, const struct rope **out, const struct rope_params *p,

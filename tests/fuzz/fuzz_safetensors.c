@@ -109,7 +109,7 @@ static void try_file(const uint8_t *data, size_t size)
     if (safetensors_open(&w, dir, &err) == 0) {
         read_all(&w);
         take_quantised(&w);
-        if (weights_finish(&w, &err) && !err.text[0])
+        if (weights_finish(&w, NULL, &err) && !err.text[0])
             abort();
         weights_close(&w);
     } else if (!strstr(err.text, "model.safetensors"))

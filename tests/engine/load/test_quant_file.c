@@ -132,7 +132,8 @@ static void what_is_written_is_taken_in_place(void **state)
     assert_memory_equal(v->data, ((uint16_t[]){0x3f80, 0x4000, 0x4040}), 6);
     assert_memory_equal(h->data, half, 10);
     assert_string_equal(weights_find(&w, "w")->dtype, "F32");
-    assert_int_equal(weights_finish(&w, &err), -ERR_FORMAT); /* v is not asked for */
+    assert_int_equal(weights_finish(&w, NULL, &err),
+                     -ERR_FORMAT); /* v is not asked for */
     weights_close(&w);
 }
 
@@ -241,7 +242,7 @@ static void the_same_file_written_by_hand_is_taken(void **state)
         assert_memory_equal(m.panels, data, Q8_BYTES);
         assert_memory_equal(m.scales, data + Q8_BYTES, SCALES * 2);
         assert_int_equal(weights_kept_bytes(&w), a.used_bytes ? 0 : sizeof data);
-        assert_int_equal(weights_finish(&w, &err), 0);
+        assert_int_equal(weights_finish(&w, NULL, &err), 0);
         arena_free(&a);
         weights_close(&w);
     }

@@ -134,7 +134,7 @@ static void looking_makes_nothing(void **state)
     assert_non_null(t);
     assert_false(weights_keep(&w, t)); /* the blocks are freed below */
     assert_int_equal(weights_kept_bytes(&w), 0);
-    assert_int_equal(weights_finish(&w, &err), 0);
+    assert_int_equal(weights_finish(&w, NULL, &err), 0);
     weights_release_pages(&w);
     weights_close(&w);
 }

@@ -101,11 +101,11 @@ static void a_whole_file_opens_and_its_tensors_are_taken_once_by_shape(void **st
     assert_true(weights_keep(&w, t));
     assert_int_equal(weights_kept_bytes(&w), 24);
     assert_int_equal(t->bytes, 24);
-    assert_int_equal(weights_finish(&w, &err), -ERR_FORMAT);
+    assert_int_equal(weights_finish(&w, NULL, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS(file, "tensor a", "surplus"));
     assert_int_equal(take(&w, "a", 1, four, &t, &err), 0);
     assert_int_equal(t->type, DTYPE_BF16);
-    assert_int_equal(weights_finish(&w, &err), 0);
+    assert_int_equal(weights_finish(&w, NULL, &err), 0);
     weights_close(&w);
 }
 
@@ -288,7 +288,7 @@ static void rotary_tables_in_the_file_are_read_over(void **state)
         "\"data_offsets\":[0,8]}}",
         zeros, 8);
     assert_int_equal(safetensors_open(&w, m->dir, &err), 0);
-    assert_int_equal(weights_finish(&w, &err), 0);
+    assert_int_equal(weights_finish(&w, NULL, &err), 0);
     weights_close(&w);
 }
 
