@@ -88,10 +88,26 @@ int model_rope(struct model *m, const struct rope **out, const struct rope_param
 static void place_mixer(struct mixer *mx, void *arg)
 {
     struct model *m = arg;
-    mx->fixed_offset = m->slot_bytes;
+    size_t *fixed = mx->need.ring ? &m->ring_bytes : &m->slot_bytes;
+    mx->fixed_offset = *fixed;
     mx->page_offset = m->page_bytes;
-    m->slot_bytes += (mx->need.fixed_bytes + 63) / 64 * 64;
+    *fixed += (mx->need.fixed_bytes + 63) / 64 * 64;
     m->page_bytes += (mx->need.page_bytes + 63) / 64 * 64;
+}
+
+static void place_ring(struct mixer *mx, void *arg)
+{
+    const struct model *m = arg;
+    mx->fixed_offset += mx->need.ring ? m->rings_at : 0;
+}
+
+static void place_mixers(struct model *m)
+{
+    for (int i = 0; i < m->hp.n_layers; i++)
+        block_each_mixer(&m->blocks[i], place_mixer, m);
+    m->rings_at = m->slot_bytes + mixer_floats_bytes((size_t)m->hp.hidden_size);
+    for (int i = 0; i < m->hp.n_layers; i++)
+        block_each_mixer(&m->blocks[i], place_ring, m);
 }
 
 static void count_params(struct model *m)
@@ -182,8 +198,7 @@ static int build(struct model *m, struct err *err)
         rc = weights_finish(&m->weights, m->hp.family->left_out, err);
     if (rc)
         return rc;
-    for (int i = 0; i < m->hp.n_layers; i++)
-        block_each_mixer(&m->blocks[i], place_mixer, m);
+    place_mixers(m);
     count_params(m);
     hash_formats(m);
     model_holding(m, &held);

@@ -50,7 +50,9 @@ struct model {
     struct matrix head;
     float logit_scale; /* of logits, multiplied into the head's input; 1: none */
     bool tied;         /* the head is the embedding's */
-    size_t slot_bytes; /* fixed state of one sequence */
+    /* A slot: recurrent states, the last row before the head, rings of K/V from rings_at
+     * on. */
+    size_t slot_bytes, rings_at, ring_bytes;
     size_t page_bytes; /* K/V of PAGE_TOKENS tokens; 0 without attention */
     int64_t n_params;
     uint64_t hash;          /* over config.json and all weights */

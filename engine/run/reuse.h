@@ -3,8 +3,8 @@
  * where checkpoints are taken while it runs. Owns no memory and allocates none. Engine
  * thread only.
  *
- * A slot is the constant part of a state and, behind it, the last token's row before the
- * head. The subtle point: a request whose whole prompt is cached runs the head over that
+ * A slot is the constant part of a state and, in it, the last token's row before the head
+ * (struct model). The subtle point: a request whose whole prompt is cached runs the head over that
  * row, so that the state is not advanced twice. A checkpoint is taken after the forward
  * pass that computed it; requests that are admitted later can hit it.
  *

@@ -42,13 +42,13 @@ size_t runner_bytes(const struct model *m, int step_rows, int max_seqs, int n_th
 
 size_t runner_slot_bytes(const struct model *m)
 {
-    return m->slot_bytes + mixer_floats_bytes((size_t)m->hp.hidden_size);
+    return m->rings_at + m->ring_bytes;
 }
 
 static int interval_of(const struct model *m, int given)
 {
     bool chosen = given == ENGINE_INTERVAL_AUTO;
-    return chosen ? reuse_interval(m->slot_bytes, m->page_bytes) : given;
+    return chosen ? reuse_interval(m->slot_bytes + m->ring_bytes, m->page_bytes) : given;
 }
 
 static int open_state(struct runner *r, const struct runner_options *o, struct err *err)
@@ -57,7 +57,8 @@ static int open_state(struct runner *r, const struct runner_options *o, struct e
     const struct memory_plan *p = &o->plan;
     const struct prefix_options po = {.n_nodes = p->n_nodes,
                                       .cap_bytes = o->checkpoint_bytes,
-                                      .any_depth = m->slot_bytes == 0 && m->page_bytes};
+                                      .any_depth = m->slot_bytes + m->ring_bytes == 0 &&
+                                                   m->page_bytes};
     r->reuse = (struct reuse){.slots = &r->slots,
                               .pages = &r->pages,
                               .prefix = p->n_nodes ? &r->prefix : NULL,

@@ -71,7 +71,7 @@ struct ctx runner_context(struct runner *r, const struct batch *b);
  * in scratch, which the caller releases to where it was before. */
 const float *runner_forward(struct runner *r, const struct batch *b, struct ctx *c);
 
-/* Bytes of a slot: the model's state and the row behind it. */
+/* Bytes of a slot: the model's states and the last row (struct model). */
 size_t runner_slot_bytes(const struct model *m);
 
 /* Scratch bytes of a runner of these sizes; and, with logits and samplers, all its bytes

@@ -12,6 +12,8 @@ enum {
     COPY_BYTES = 256 * 1024
 };
 
+_Static_assert(DRAFT_MAX < RING_SPARE, "a ring forgets what was proposed");
+
 /* ---- opening ---------------------------------------------------------------- */
 
 static bool has_state(const struct model *m)
@@ -21,7 +23,7 @@ static bool has_state(const struct model *m)
 
 static size_t copies_bytes(const struct model *m)
 {
-    return has_state(m) ? SPECULATE_SEQS * runner_slot_bytes(m) : 0;
+    return has_state(m) ? SPECULATE_SEQS * m->rings_at : 0;
 }
 
 size_t speculate_scratch(const struct model *m)
@@ -114,7 +116,7 @@ static void copy_part(void *arg, int task, int thread)
 
 static void copy(const struct runner *r, struct copy_job *j, int n)
 {
-    j->bytes = r->slots.slot_bytes;
+    j->bytes = r->model->rings_at;
     j->parts = (int)((j->bytes + COPY_BYTES - 1) / COPY_BYTES);
     pool_run(r->gemm.pool, copy_part, j, n * j->parts);
 }
@@ -128,7 +130,7 @@ void speculate_begin(struct runner *r)
         if (s->draft.n == 0)
             continue;
         s->n_before = s->n_run;
-        s->copy = r->speculate.copies + (size_t)n * r->slots.slot_bytes;
+        s->copy = r->speculate.copies + (size_t)n * r->model->rings_at;
         j.to[n] = s->copy;
         j.from[n++] = slots_at(&r->slots, s->slot);
     }

@@ -6,7 +6,8 @@
  *
  * A recurrent state cannot be taken back: each step's speculating sequences copy it
  * first, and one that was proposed too much begins its next step from the copy and runs
- * the rows again that were true. Attention alone only forgets rows. Few sequences
+ * the rows again that were true. Attention, by pages or by rings, only forgets rows: a
+ * ring keeps more of them than can be proposed. Few sequences
  * speculate at a time: where many run, a step has no rows to give away.
  *
  * The subtle point: between sampling and speculate_settle a sequence's n_run is ahead of
@@ -26,7 +27,7 @@ struct runner;
 
 struct speculate {
     enum engine_speculate mode;
-    char *copies;        /* owns; [SPECULATE_SEQS][slots' bytes] as the step found them */
+    char *copies; /* owns; [SPECULATE_SEQS][rings_at] of slots as the step found them */
     struct batch replay; /* of a sequence that ends and is to be saved */
     const float *h;      /* borrows: this step's rows before the head */
     uint64_t n_proposed, n_accepted;

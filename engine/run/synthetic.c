@@ -41,24 +41,31 @@ struct fill {
     uint32_t seed;
 };
 
+/* K/V of the model's type. */
+static void fill_kv(const struct model *m, char *p, size_t bytes, uint32_t seed)
+{
+    if (m->kv == ENGINE_KV_F32)
+        fill_floats(p, bytes / sizeof(float), seed);
+    else
+        fill_halves(p, bytes / sizeof(uint16_t), seed);
+}
+
 /* Task i < n_pages is a page, the last one the slot. */
 static void fill_part(void *arg, int task, int thread)
 {
     (void)thread;
     const struct fill *f = arg;
-    struct runner *r = f->r;
+    const struct runner *r = f->r;
+    const struct model *m = r->model;
     uint32_t seed = f->seed + (uint32_t)task * 40503u;
     if (task == f->s->n_pages) {
-        fill_floats(slots_at(&r->slots, f->s->slot), r->slots.slot_bytes / sizeof(float),
-                    seed);
+        char *slot = slots_at(&r->slots, f->s->slot);
+        fill_floats(slot, m->rings_at / sizeof(float), seed);
+        fill_kv(m, slot + m->rings_at, m->ring_bytes, ~seed);
         return;
     }
     size_t bytes = r->pages.page_bytes;
-    char *page = r->pages.base + (size_t)f->s->pages[task] * bytes;
-    if (r->model->kv == ENGINE_KV_F32)
-        fill_floats(page, bytes / sizeof(float), seed);
-    else
-        fill_halves(page, bytes / sizeof(uint16_t), seed);
+    fill_kv(m, r->pages.base + (size_t)f->s->pages[task] * bytes, bytes, seed);
 }
 
 void synthetic_start(struct runner *r, struct request *q)
