@@ -188,6 +188,25 @@ struct dss_args {
     int n_rows, n_state, n_channels;
 };
 
+/* Diagonal complex state space of 16 channels, each with modes of its own (S4D; arXiv
+ * 2206.11893), channels along lanes:
+ *
+ *   re' = fmaf(a_re, re, fmaf(-a_im, im, x))
+ *   im' = fmaf(a_re, im, a_im*re)
+ *   y = fmaf(d, x, Σ_n fmaf(-c_im, im', fmaf(c_re, re', acc)))
+ *
+ * the sum in 4 chains by n mod 4, joined (s0+s1)+(s2+s3). n_channels <= 16 lanes are
+ * used; state and coefficients of absent channels are allocated and zero. */
+struct s4d_args {
+    float *state;      /* [n_state][2][16]: re, im */
+    const float *coef; /* [n_state][4][16]: a_re, a_im, c_re, c_im */
+    const float *d;    /* [16] */
+    const float *x;    /* row stride ld_x, [n_channels] */
+    float *y;          /* row stride ld_y, [n_channels] */
+    size_t ld_x, ld_y;
+    int n_rows, n_state, n_channels;
+};
+
 /* Gated delta rule of one head over n_rows tokens (Gated DeltaNet; arXiv 2412.06464,
  * section 3.1), in place; for each value column p
  *
@@ -235,6 +254,7 @@ struct kernels {
     void (*ssd)(const struct ssd_args *);
     void (*gss)(const struct gss_args *);
     void (*dss)(const struct dss_args *);
+    void (*s4d)(const struct s4d_args *);
     void (*gdn)(const struct gdn_args *);
     void (*conv)(const struct conv_args *);
 

@@ -124,6 +124,7 @@ const struct kernels kernel_c = {
     .ssd = mix_c_ssd,
     .gss = mix_c_gss,
     .dss = mix_c_dss,
+    .s4d = mix_c_s4d,
     .conv = conv_c,
     .gdn = gdn_c,
     .rmsnorm = row_c_rmsnorm,

@@ -44,6 +44,7 @@ void attn_c_store_q8(const struct kv_args *a);
 void mix_c_ssd(const struct ssd_args *a);
 void mix_c_gss(const struct gss_args *a);
 void mix_c_dss(const struct dss_args *a);
+void mix_c_s4d(const struct s4d_args *a);
 
 /* gdn_c.c: the gated delta rule. */
 void gdn_c(const struct gdn_args *a);

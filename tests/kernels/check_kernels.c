@@ -28,7 +28,7 @@ static const struct subject *const lists[] = {linear_subjects, quant_subjects,
  * widen.
  */
 _Static_assert(sizeof(struct kernels) == (1 + DTYPE_N + 1 + ENGINE_KV_N + ENGINE_KV_N +
-                                          4 + 1 + 5 + 1 + 13 + DTYPE_FLOATS) *
+                                          5 + 1 + 5 + 1 + 13 + DTYPE_FLOATS) *
                                              sizeof(void *),
                "a kernel of the table has no cases");
 

@@ -251,6 +251,67 @@ static void dss_cases(const struct subject *s, visit_fn *visit)
     one_dss(s, visit, (struct scan){16, 512, 32, PLAIN, 11e-9 * 16 * 512 * 32});
 }
 
+/* ---- s4d -------------------------------------------------------------------- */
+
+static void s4d_rows(const struct kernels *k, const struct s4d_args *all,
+                     void *const *out, int row0, int n_rows)
+{
+    struct s4d_args a = *all;
+    size_t row = (size_t)row0;
+    a.state = out[0];
+    a.y = (float *)out[1] + row * a.ld_y;
+    a.x += row * a.ld_x;
+    a.n_rows = n_rows;
+    k->s4d(&a);
+}
+
+static void run_s4d(const struct kernels *k, const void *args, void *const *out)
+{
+    const struct s4d_args *a = args;
+    s4d_rows(k, a, out, 0, a->n_rows);
+}
+
+static void run_s4d_cut(const struct kernels *k, const void *args, void *const *out)
+{
+    const struct s4d_args *a = args;
+    s4d_rows(k, a, out, 0, a->n_rows / 3);
+    s4d_rows(k, a, out, a->n_rows / 3, a->n_rows - a->n_rows / 3);
+}
+
+static void one_s4d(const struct subject *s, visit_fn *visit, struct scan n)
+{
+    input_begin(s->name, number++);
+    size_t states = (size_t)n.n_state * 2;
+    struct s4d_args a = {.ld_x = (size_t)n.width + gap(&n, 1),
+                         .ld_y = (size_t)n.width + gap(&n, 2),
+                         .n_rows = n.n_rows,
+                         .n_state = n.n_state,
+                         .n_channels = n.width};
+    float *coef = channels(0, 2 * states * LANES, &n);
+    damp(coef, 2 * states * LANES, n.work, 0.25f);
+    a.coef = coef;
+    a.d = channels(1, LANES, &n);
+    a.x = input_floats(2, rows_floats(n.n_rows, a.ld_x, n.width), n.kind);
+    struct output out[2] = {
+        {states * LANES * sizeof(float), UNIT_F32, channels(3, states * LANES, &n)},
+        {rows_floats(n.n_rows, a.ld_y, n.width) * sizeof(float), UNIT_F32, NULL}};
+    visit_scan(s, visit, &n, &a, out);
+}
+
+static void s4d_cases(const struct subject *s, visit_fn *visit)
+{
+    number = 0;
+    for (int channel = 1; channel <= LANES; channel++)
+        for (int n_state = 1; n_state <= 9; n_state++)
+            one_s4d(s, visit, (struct scan){channel, n_state, 1 + n_state % 4, PLAIN, 0});
+    for (enum kind kind = TINY; kind < N_KINDS; kind++) {
+        one_s4d(s, visit, (struct scan){16, 6, 3, kind, 0});
+        one_s4d(s, visit, (struct scan){11, 7, 3, kind, 0});
+    }
+    one_s4d(s, visit, (struct scan){16, 32, 1, PLAIN, 11e-9 * 16 * 32});
+    one_s4d(s, visit, (struct scan){16, 32, 32, PLAIN, 11e-9 * 16 * 32 * 32});
+}
+
 /* ---- gdn -------------------------------------------------------------------- */
 
 static void gdn_rows(const struct kernels *k, const struct gdn_args *all,
@@ -357,6 +418,8 @@ const struct subject scan_subjects[] = {
     {"gss, cut", gss_cases, run_gss_cut, run_gss, 0, "GFLOP/s"},
     {"dss", dss_cases, run_dss, NULL, 0, "GFLOP/s"},
     {"dss, cut", dss_cases, run_dss_cut, run_dss, 0, "GFLOP/s"},
+    {"s4d", s4d_cases, run_s4d, NULL, 0, "GFLOP/s"},
+    {"s4d, cut", s4d_cases, run_s4d_cut, run_s4d, 0, "GFLOP/s"},
     {"gdn", gdn_cases, run_gdn, NULL, 0, "GFLOP/s"},
     {"gdn, cut", gdn_cases, run_gdn_cut, run_gdn, 0, "GFLOP/s"},
     {"gdn, in place", gdn_cases, run_gdn_in_place, run_gdn, 0, "GFLOP/s"},

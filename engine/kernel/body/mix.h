@@ -1,5 +1,5 @@
 /*
- * Body shared by the vector sets: the recurrences of SSD, GSS and DSS.
+ * Body shared by the vector sets: the recurrences of SSD, GSS, DSS and S4D.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -86,19 +86,22 @@ static void gss(const struct gss_args *s)
         gss_columns(s, i, n - i);
 }
 
-/* One step of state n; adds its output to sum. */
-INLINE void dss_state(const struct dss_args *g, int n, vec s, vec *sum)
+/* One step of a mode; adds its output to sum. The state and c are [2][LANES]. */
+INLINE void mode(float *state, vec a_re, vec a_im, const float *c, vec x, vec *sum)
 {
-    float *state = g->state + n * 2 * LANES;
-    const float *c = g->coef + n * 2 * LANES;
-    vec e_re = v_set1(g->e[2 * n]), e_im = v_set1(g->e[2 * n + 1]);
     vec re = v_load(state), im = v_load(state + LANES);
-    vec new_re = v_fma(e_re, re, v_fnma(e_im, im, s));
-    vec new_im = v_fma(e_re, im, v_mul(e_im, re));
+    vec new_re = v_fma(a_re, re, v_fnma(a_im, im, x));
+    vec new_im = v_fma(a_re, im, v_mul(a_im, re));
     v_store(state, new_re);
     v_store(state + LANES, new_im);
     *sum = v_fma(v_load(c), new_re, *sum);
     *sum = v_fnma(v_load(c + LANES), new_im, *sum);
+}
+
+INLINE void dss_state(const struct dss_args *g, int n, vec s, vec *sum)
+{
+    mode(g->state + n * 2 * LANES, v_set1(g->e[2 * n]), v_set1(g->e[2 * n + 1]),
+         g->coef + n * 2 * LANES, s, sum);
 }
 
 static void dss(const struct dss_args *g)
@@ -120,6 +123,35 @@ static void dss(const struct dss_args *g)
             if (n + j < g->n_state)
                 dss_state(g, n + j, s, &sum[j]);
         vec y = v_fma(v_load(g->d), s, join_chains(sum));
+        store_lanes(g->y + t * g->ld_y, y, lanes);
+    }
+}
+
+INLINE void s4d_state(const struct s4d_args *g, int n, vec x, vec *sum)
+{
+    const float *a = g->coef + n * 4 * LANES;
+    mode(g->state + n * 2 * LANES, v_load(a), v_load(a + LANES), a + 2 * LANES, x, sum);
+}
+
+static void s4d(const struct s4d_args *g)
+{
+    size_t lanes = (size_t)g->n_channels;
+    for (size_t t = 0; t < (size_t)g->n_rows; t++) {
+        vec x = load_lanes(g->x + t * g->ld_x, lanes), sum[4];
+        UNROLL
+        for (int j = 0; j < 4; j++)
+            sum[j] = v_zero();
+        int n = 0;
+        for (; n + 4 <= g->n_state; n += 4) {
+            UNROLL
+            for (int j = 0; j < 4; j++)
+                s4d_state(g, n + j, x, &sum[j]);
+        }
+        UNROLL
+        for (int j = 0; j < 3; j++)
+            if (n + j < g->n_state)
+                s4d_state(g, n + j, x, &sum[j]);
+        vec y = v_fma(v_load(g->d), x, join_chains(sum));
         store_lanes(g->y + t * g->ld_y, y, lanes);
     }
 }

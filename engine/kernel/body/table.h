@@ -34,6 +34,7 @@
         .ssd = ssd,                                                                     \
         .gss = gss,                                                                     \
         .dss = dss,                                                                     \
+        .s4d = s4d,                                                                     \
         .conv = conv,                                                                   \
         .gdn = gdn,                                                                     \
         .rmsnorm = rmsnorm,                                                             \
