@@ -136,7 +136,7 @@ C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-build deps-quick deps-test run demo test test-quick suite suite-quick unit \
-        check bench bench-wire bench-overload bench-connections asan ubsan tsan fuzz fuzz-bin \
+        check bench bench-load bench-wire bench-overload bench-connections asan ubsan tsan fuzz fuzz-bin \
         check-kernels bench-kernels check-arm layers lint docs format image-test install \
         uninstall clean help FORCE
 
@@ -288,6 +288,10 @@ bench: deps-build ## tokens/s of the shapes beside the machine's limits, and the
 	$(SUBMAKE) all
 	@$(PYTHON) tests/bench/rounds.py --ssmd build/ssmd --out build/bench $(ARGS)
 	@$(PYTHON) tests/bench/plot.py build/bench tests/bench/plots
+
+bench-load: deps-build ## opening public models of random weights: seconds, memory, first token (ARGS=)
+	$(SUBMAKE) all
+	@$(PYTHON) tests/bench/bench_load.py --ssmd build/ssmd $(ARGS)
 
 bench-wire: deps-build ## every attack beside a stream, judged: gaps, probes, memory (ARGS=)
 	$(SUBMAKE) all
