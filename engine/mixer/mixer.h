@@ -1,5 +1,5 @@
 /*
- * A mixer: one sequence transformation (attention, SSD, gated state space, feed-forward)
+ * A mixer: one sequence transformation (attention, a recurrence, feed-forward)
  * behind one table. A model is an array of blocks, a block a topology and a short list of
  * mixers.
  *
@@ -81,7 +81,7 @@ struct mixer {
 };
 
 extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixer_ffn,
-    mixer_hedgehog, mixer_mamba2, mixer_shortconv;
+    mixer_hedgehog, mixer_mamba2, mixer_shortconv, mixer_gdn;
 
 /* Scratch for n floats (never NULL: sized at open); released with the caller's mark. */
 float *mixer_floats(const struct ctx *c, size_t n);
