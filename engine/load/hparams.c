@@ -168,13 +168,10 @@ static int require(const struct hparams *h, const char *key, struct err *err)
     return json_kind(v) > JK_NULL ? 0 : hparams_wrong(err, key, "a value", v);
 }
 
-/* The length of the list of layers, where it decides. */
 static void read_depth(struct hparams *h)
 {
-    static const char *const lists[] = {"layers_block_type", "layer_types",
-                                        "hybrid_override_pattern"};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        const struct json *v = hparams_get(h, lists[i]);
+    for (const char *const *key = h->family->lists; key && *key; key++) {
+        const struct json *v = hparams_get(h, *key);
         size_t n = 0;
         if (json_kind(v) == JK_STRING)
             json_as_string(v, &n);
@@ -416,7 +413,7 @@ static int check_value(const struct known *k, const char *name, const struct jso
 static bool is_read(const struct known *k, const char *key, const struct json *v)
 {
     const struct hparam_family *f = k->h->family;
-    return in_table(k->keys, k->n, key) || is_alias(f, key) ||
+    return in_table(k->keys, k->n, key) || is_alias(f, key) || matches(f->lists, key) ||
            strcmp(key, f->eps_key ? f->eps_key : "rms_norm_eps") == 0 ||
            (k->h->text && v == k->h->text) ||
            (strcmp(key, "partial_rotary_factor") == 0 && (f->partial || f->no_rope)) ||

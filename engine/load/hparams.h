@@ -100,7 +100,10 @@ struct hparam_family {
     bool no_rope;          /* RoPE keys have no effect */
     bool rope_by_type;  /* one set of RoPE parameters for full, one for sliding layers */
     bool partial_fixed; /* partial_rotary_factor has no effect */
-    bool depth_by_list; /* the list of layers is as long as the model is deep */
+    bool depth_by_list; /* the first of lists that is there is as long as the model is
+                            * deep */
+    const char *const *lists; /* keys that the architecture reads by layer_list.h, ended
+                               * by NULL; or NULL */
     const struct hparam_alias *aliases; /* ended by a NULL name, or NULL */
     const char *const *no_effect;       /* globs ended by NULL, or NULL */
     const struct hparam_only *only;     /* ended by a NULL name, or NULL */

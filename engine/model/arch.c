@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct arch *const arches[] = {&arch_transxssm, &arch_pha, &arch_llama,
-                                            &arch_gss_hybrid, &arch_hedgehog};
+static const struct arch *const arches[] = {
+    &arch_transxssm, &arch_pha,        &arch_llama,    &arch_gss_hybrid,
+    &arch_hedgehog,  &arch_nemotron_h, &arch_falcon_h1};
 enum { N_ARCHES = sizeof arches / sizeof *arches };
 
 const struct arch *arch_find(const char *model_type)

@@ -170,11 +170,37 @@ static void sizes_that_multiply_beyond_reason_are_refused(void **state)
     assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
                      -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "ssd_state_dim", "found 65536"));
-    maker_text(&m, "config.json", "{\"model_type\":\"mamba\"}");
-    assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
-                     -ERR_FORMAT);
-    expect_texts(&err, SAYS("model_type", "TransXSSM, pha, llama, gss_hybrid or hedgehog",
-                            "\"mamba\""));
+}
+
+/* Nothing but the type is asked of a model that is not served; the error names what is. */
+static void what_is_not_served_is_refused_with_the_nearest(void **state)
+{
+    static const struct {
+        const char *type, *says[2];
+    } bad[] = {
+        {"mamba", {"found \"mamba\"", "Mamba-1 is not served"}},
+        {"lama", {"found \"lama\"", "the nearest is llama"}},
+        {"falcon_h2", {"found \"falcon_h2\"", "the nearest is falcon_h1"}},
+        {"jamba", {"found \"jamba\"", "Mamba-1"}},
+        {"bert", {"an encoder", "the nearest is llama"}},
+        {"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", {"zzzz", ""}},
+        {"", {"found \"\"", ""}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[160];
+        struct model model;
+        struct err err = {0};
+        snprintf(text, sizeof text, "{\"model_type\":\"%s\"}", bad[i].type);
+        maker_text(&m, "config.json", text);
+        assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
+                         -ERR_FORMAT);
+        expect_texts(&err,
+                     SAYS("config.json", "model_type: expected TransXSSM, pha, llama",
+                          bad[i].says[0], bad[i].says[1]));
+        if (i == 5)
+            assert_null(strstr(err.text, "nearest"));
+    }
 }
 
 int main(void)
@@ -184,6 +210,7 @@ int main(void)
         cmocka_unit_test(pha_keys_are_checked),
         cmocka_unit_test(llama_keys_are_checked),
         cmocka_unit_test(sizes_that_multiply_beyond_reason_are_refused),
+        cmocka_unit_test(what_is_not_served_is_refused_with_the_nearest),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }
