@@ -15,7 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ENGINE_MAX_TOP = 20, ENGINE_MAX_STOPS = 4, ENGINE_MAX_FORMATS = 5 };
+enum {
+    ENGINE_MAX_TOP = 20,
+    ENGINE_MAX_STOPS = 4,
+    ENGINE_MAX_FORMATS = 5,
+    ENGINE_MAX_LAYER_KINDS = 8
+};
 
 struct engine;        /* engine.h */
 struct engine_lease;  /* objects.h: a sequence's slot and pages, leased to one thread */
@@ -39,6 +44,13 @@ enum engine_weights {
 /* What attention's pages hold: floats, halves, or bytes with an f16 scale for every token
  * and 32 values of a head. State objects store these numbers. */
 enum engine_kv { ENGINE_KV_F32, ENGINE_KV_F16, ENGINE_KV_Q8, ENGINE_KV_N };
+
+/* Layers that are alike. */
+struct engine_layer_kind {
+    int n;                          /* layers of this kind */
+    char mixers[100];               /* "attention, feed-forward" */
+    size_t state_bytes, page_bytes; /* of one of them: for a sequence, for a page */
+};
 
 /* Whether decoding also runs proposed tokens, taken from the text so far; answers are the
  * same. AUTO does while proposals are accepted and steps are small. */

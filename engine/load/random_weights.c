@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     MAX_TENSORS = 1 << 17, /* more than 4096 layers have */
@@ -30,7 +31,11 @@ struct block {
 struct store {
     struct block blocks[MAX_BLOCKS];
     int n_blocks;
+    const void *zeros; /* owns ZEROS_BYTES of address space; NULL: random values */
 };
+
+/* A tensor is no larger. Pages of it that are read are one page of the system's. */
+#define ZEROS_BYTES ((size_t)1 << 38)
 
 /* Ranges of tensors, by the end of their name, where the rank does not decide. */
 static const struct {
@@ -102,6 +107,9 @@ static const float *make(struct weights *w, const struct tensor *t, size_t n)
         lo = habits[i].lo;
         hi = habits[i].hi;
     }
+    const struct store *s = w->store;
+    if (s->zeros && t->n_dims > 1)
+        return t->bytes <= ZEROS_BYTES ? s->zeros : NULL;
     if (!found) {
         const struct block *b = block_for(w->store, t->shape[t->n_dims - 1], n);
         return b ? b->data + w->n_tensors * STRIDE % SLACK : NULL;
@@ -158,19 +166,29 @@ static void free_blocks(struct weights *w)
 
 static void close_store(struct weights *w)
 {
-    if (w->store)
+    struct store *s = w->store;
+    if (s)
         free_blocks(w);
-    mem_free(w->store);
+    if (s && s->zeros)
+        munmap((void *)s->zeros, ZEROS_BYTES);
+    mem_free(s);
 }
 
-static const struct weights_source source = {take, NULL, free_blocks, close_store,
-                                             .keeps = false};
+static int hash_seed(const struct weights *w, uint64_t *out, struct err *err)
+{
+    (void)w;
+    (void)err;
+    *out = mix(1);
+    return 0;
+}
+
+static const struct weights_source source = {take,        NULL,      free_blocks,
+                                             close_store, hash_seed, .keeps = false};
 
 int random_weights_open(struct weights *w, struct err *err)
 {
     /* The table never moves: callers hold tensors while they take more. */
     *w = (struct weights){.source = &source,
-                          .hash = mix(1),
                           .store = mem_zalloc(1, sizeof(struct store)),
                           .tensors = mem_alloc(MAX_TENSORS * sizeof(struct tensor)),
                           .tensors_cap = MAX_TENSORS};
@@ -179,4 +197,19 @@ int random_weights_open(struct weights *w, struct err *err)
         return 0;
     weights_close(w);
     return err_set(err, ERR_MEMORY, "out of memory for random weights");
+}
+
+int random_weights_open_sizes(struct weights *w, struct err *err)
+{
+    int rc = random_weights_open(w, err);
+    if (rc)
+        return rc;
+    void *zeros = mmap(NULL, ZEROS_BYTES, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (zeros == MAP_FAILED) {
+        weights_close(w);
+        return err_set(err, ERR_MEMORY, "out of address space for a model's sizes");
+    }
+    ((struct store *)w->store)->zeros = zeros;
+    return 0;
 }

@@ -8,7 +8,8 @@
  *
  * Memory for a second model is not needed: matrices are windows into one random block for
  * each width, as large as the largest of them. weights_release_pages frees the blocks, so
- * nothing is kept. Opening thread.
+ * nothing is kept. Where only sizes are wanted, matrices are zeros that take no memory.
+ * Opening thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,5 +20,8 @@
 
 /* Fills *w; weights_close ends it. ERR_MEMORY; nothing is kept then. */
 int random_weights_open(struct weights *w, struct err *err);
+
+/* The same with zeros for whatever is no vector: a shape of any size opens at once. */
+int random_weights_open_sizes(struct weights *w, struct err *err);
 
 #endif

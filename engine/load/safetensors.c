@@ -77,7 +77,7 @@ static void drop(const struct mapped_file *f, size_t begin, size_t end)
 }
 
 /* Goes through the file piece by piece, so that no more than one is resident. */
-static int hash_file(struct weights *w, const struct mapped_file *f, struct err *err)
+static int hash_file(const struct mapped_file *f, uint64_t *sum, struct err *err)
 {
     enum { PIECE_BYTES = 16 << 20 };
     struct hash h = {0};
@@ -88,7 +88,7 @@ static int hash_file(struct weights *w, const struct mapped_file *f, struct err 
         hash_put(&h, (const char *)f->map + at, n);
         drop(f, at, at + n);
     }
-    w->hash = w->hash * 1099511628211u ^ hash_value(&h);
+    *sum = *sum * 1099511628211u ^ hash_value(&h);
     hash_free(&h);
     return 0;
 }
@@ -117,7 +117,7 @@ static int read_file(struct weights *w, int file, struct err *err)
         w->tensors[i].file_index = file;
         w->tensors[i].data = map + 8 + header + w->tensors[i].begin;
     }
-    return hash_file(w, f, err);
+    return 0;
 }
 
 static int open_file(struct weights *w, const char *dir, const char *name,
@@ -271,6 +271,16 @@ static void release_pages(struct weights *w)
     }
 }
 
+static int hash_files(const struct weights *w, uint64_t *out, struct err *err)
+{
+    const struct store *s = w->store;
+    int rc = 0;
+    *out = 0;
+    for (int i = 0; rc == 0 && i < s->n_files; i++)
+        rc = hash_file(&s->files[i], out, err);
+    return rc;
+}
+
 static void close_files(struct weights *w)
 {
     const struct store *s = w->store;
@@ -281,7 +291,8 @@ static void close_files(struct weights *w)
 }
 
 static const struct weights_source source = {weights_lookup, release_tensor,
-                                             release_pages, close_files, .keeps = true};
+                                             release_pages,  close_files,
+                                             hash_files,     .keeps = true};
 
 static int open_single(struct weights *w, const char *dir, struct err *err)
 {

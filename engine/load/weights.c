@@ -161,6 +161,11 @@ int weights_finish(const struct weights *w, const char *const *left_out, struct 
 
 /* ---- values ----------------------------------------------------------------- */
 
+int weights_hash(const struct weights *w, uint64_t *out, struct err *err)
+{
+    return w->source->hash(w, out, err);
+}
+
 bool weights_keep(struct weights *w, struct tensor *t)
 {
     t->kept = w->source->keeps;

@@ -57,7 +57,8 @@ struct weights_source {
     void (*release_tensor)(struct weights *w, const struct tensor *t); /* may be NULL */
     void (*release_pages)(struct weights *w);
     void (*close)(struct weights *w); /* of w->store alone, which may be NULL */
-    bool keeps;                       /* values stay readable after release_pages */
+    int (*hash)(const struct weights *w, uint64_t *out, struct err *err);
+    bool keeps; /* values stay readable after release_pages */
 };
 
 struct weights {
@@ -70,7 +71,6 @@ struct weights {
     struct strmap notes; /* "ssmd.…" of the files' metadata: index into texts */
     const char **texts;  /* [n_texts]; owns the array, the texts are the arena's */
     size_t n_texts, texts_cap;
-    uint64_t hash; /* over the bytes of all files, in order */
 };
 
 void weights_close(struct weights *w); /* accepts a zeroed struct */
@@ -84,6 +84,9 @@ struct tensor *weights_find(const struct weights *w, const char *name);
 
 /* The metadata's text under a key that begins with "ssmd.", or NULL. */
 const char *weights_note(const struct weights *w, const char *key);
+
+/* Over the bytes of all files, in order: reads them, a piece at a time. ERR_MEMORY. */
+int weights_hash(const struct weights *w, uint64_t *out, struct err *err);
 
 /* ERR_FORMAT naming the first surplus tensor, `*.rotary_emb.inv_freq` and names that begin
  * with one of left_out (ended by NULL; may be NULL) excepted. The latter are logged in one

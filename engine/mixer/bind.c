@@ -110,7 +110,7 @@ static int take(struct bound *x, const struct bind *b, struct err *err)
     if (rc)
         return rc;
     x->m.type = target(b, x, x->source->type);
-    if (!dtype_quantised(x->m.type))
+    if (b->sizes || !dtype_quantised(x->m.type))
         return 0;
     rc = quant_pack(&x->m, b->arena, x->source->type, x->source->data, err);
     return rc ? err_prefix(err, "%s: tensor %.200s", x->source->file, x->name) : 0;
@@ -147,7 +147,7 @@ int bind_matrix(struct matrix *m, const struct bind *b, const struct matrix_spec
     int rc = full_name(full, b, s->name, ".weight", err);
     if (rc == 0)
         rc = take(&x, b, err);
-    if (rc == 0 && !dtype_quantised(x.m.type))
+    if (rc == 0 && !b->sizes && !dtype_quantised(x.m.type))
         rc = pack_floats(&x, b, err);
     if (rc == 0)
         rc = record(b, &x, err);
@@ -181,6 +181,8 @@ static int take_rows(struct table *t, const struct bind *b, struct err *err)
         t->rows = from->data;
         return 0;
     }
+    if (b->sizes)
+        return 0;
     void *copy = arena_alloc(b->arena, n * width);
     if (!copy)
         return err_set(err, ERR_MEMORY, "out of memory for %.200s", from->name);
@@ -201,7 +203,8 @@ int bind_table(struct table *t, const struct bind *b, const struct matrix_spec *
     if (rc == 0)
         rc = take(&x, b, err);
     *t = (struct table){.m = x.m, .source = x.source};
-    if (rc == 0 && !dtype_quantised(x.m.type))
+    x.rows = rc == 0 && !dtype_quantised(x.m.type);
+    if (x.rows)
         rc = take_rows(t, b, err);
     return rc ? rc : record(b, &x, err);
 }

@@ -23,6 +23,7 @@ struct bound {
     struct tensor *source; /* its floats in the file; NULL: quantised there */
     enum quant_role role;
     struct matrix m; /* of a float embedding only type, n_in and n_out are set */
+    bool rows;       /* a float embedding: rows, not panels */
     struct bound *next;
 };
 
@@ -34,6 +35,7 @@ struct bind {
     struct weights *weights;
     struct arena *arena; /* the model's lifetime */
     bool blas;
+    bool sizes; /* of a matrix only type and sizes are wanted: nothing is packed */
     enum engine_weights held; /* what matrices become */
     enum engine_kv kv;        /* what pages hold */
     const char *prefix;       /* e.g. "model.layers.3." */

@@ -224,4 +224,5 @@ static void dss_cost(const struct mixer *mx, const struct engine_batch *s,
     sum->f32_ops += 11 * modes * cost_rows(s);
 }
 
-const struct mixer_kind mixer_dss = {"dss", dss_bind, dss_scratch, dss_run, dss_cost};
+const struct mixer_kind mixer_dss = {"diagonal state space", dss_bind, dss_scratch,
+                                     dss_run, dss_cost};

@@ -121,4 +121,5 @@ static void ffn_cost(const struct mixer *mx, const struct engine_batch *s,
                  1 + f->n_in, cost_rows(s));
 }
 
-const struct mixer_kind mixer_ffn = {"ffn", ffn_bind, ffn_scratch, ffn_run, ffn_cost};
+const struct mixer_kind mixer_ffn = {"feed-forward", ffn_bind, ffn_scratch, ffn_run,
+                                     ffn_cost};

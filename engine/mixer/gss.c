@@ -134,4 +134,5 @@ static void gss_cost(const struct mixer *mx, const struct engine_batch *s,
     sum->f32_ops += 3.0 * l->n_state * cost_rows(s);
 }
 
-const struct mixer_kind mixer_gss = {"gss", gss_bind, gss_scratch, gss_run, gss_cost};
+const struct mixer_kind mixer_gss = {"gated state space", gss_bind, gss_scratch, gss_run,
+                                     gss_cost};

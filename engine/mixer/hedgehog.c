@@ -277,5 +277,5 @@ static void hedgehog_cost(const struct mixer *mx, const struct engine_batch *s,
     sum->f32_ops += 5.0 * (double)(mx->need.fixed_bytes / sizeof(float)) * rows;
 }
 
-const struct mixer_kind mixer_hedgehog = {"hedgehog", hedgehog_bind, hedgehog_scratch,
-                                          hedgehog_run, hedgehog_cost};
+const struct mixer_kind mixer_hedgehog = {"linear attention", hedgehog_bind,
+                                          hedgehog_scratch, hedgehog_run, hedgehog_cost};

@@ -152,4 +152,4 @@ static void ssd_cost(const struct mixer *mx, const struct engine_batch *s,
     sum->f32_ops += 5.0 * l->n_heads * l->head_dim * l->n_state * cost_rows(s);
 }
 
-const struct mixer_kind mixer_ssd = {"ssd", ssd_bind, ssd_scratch, ssd_run, ssd_cost};
+const struct mixer_kind mixer_ssd = {"SSD", ssd_bind, ssd_scratch, ssd_run, ssd_cost};

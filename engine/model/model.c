@@ -37,7 +37,8 @@ static int check_twin(struct model *m, const struct bind *b, const char *name,
     int rc = weights_take(b->weights, &s, &t, err);
     if (rc)
         return rc;
-    if (embed && t->type == embed->type && memcmp(t->data, embed->data, t->bytes) == 0) {
+    bool alike = embed && t->type == embed->type;
+    if (alike && (b->sizes || memcmp(t->data, embed->data, t->bytes) == 0)) {
         t->twin = true;
         return 0;
     }
@@ -63,8 +64,9 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
         return bind_matrix(&m->head, b, &s, err);
     int rc = weights_find(b->weights, full) ? check_twin(m, b, full, err) : 0;
     m->head = embed->m;
-    return rc || !embed->rows ? rc
-                              : gemm_pack(&m->head, b->arena, embed->rows, b->blas, err);
+    if (rc || b->sizes || !embed->rows)
+        return rc;
+    return gemm_pack(&m->head, b->arena, embed->rows, b->blas, err);
 }
 
 int model_rope(struct model *m, const struct rope **out, const struct rope_params *p,
@@ -158,11 +160,14 @@ static int hash_model(struct model *m, const struct model_options *o, struct err
     enum { CONFIG_MAX_BYTES = 8 << 20 };
     char path[4096];
     struct buf text = {0};
+    uint64_t weights = 0;
     snprintf(path, sizeof path, o->shape ? "%s" : "%s/config.json",
              o->shape ? o->shape : o->dir);
     int rc = file_read(&text, path, CONFIG_MAX_BYTES, err);
     if (rc == 0)
-        m->hash = hash_bytes(text.data, text.len) * 31 + m->weights.hash;
+        rc = weights_hash(&m->weights, &weights, err);
+    if (rc == 0)
+        m->hash = hash_bytes(text.data, text.len) * 31 + weights;
     buf_free(&text);
     return rc;
 }
@@ -187,6 +192,7 @@ static int build(struct model *m, struct err *err)
     struct bind b = {.weights = &m->weights,
                      .arena = &m->arena,
                      .blas = m->blas,
+                     .sizes = m->sizes,
                      .held = m->weights_ask,
                      .kv = m->kv,
                      .prefix = "",
@@ -216,10 +222,23 @@ static int open_generation(struct model *m, const struct model_options *o,
                                              m->hp.vocab_size, err);
 }
 
+static int open_weights(struct model *m, const struct model_options *o, struct err *err)
+{
+    if (!o->shape)
+        return safetensors_open(&m->weights, o->dir, err);
+    return o->sizes ? random_weights_open_sizes(&m->weights, err)
+                    : random_weights_open(&m->weights, err);
+}
+
 int model_open(struct model *m, const struct model_options *o, struct err *err)
 {
     *m = (struct model){
-        .blas = o->blas, .weights_ask = o->weights, .kv = o->kv, .logit_scale = 1};
+        .blas = o->blas,
+        .sizes = o->sizes,
+        .weights_ask = o->weights,
+        .kv = o->kv,
+        .logit_scale = 1,
+    };
     arena_init(&m->arena);
     int rc = o->shape ? 0 : model_path_check(o->dir, err);
     if (rc == 0)
@@ -233,9 +252,8 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
     if (rc == 0)
         rc = fix_context(m, o->context, err);
     if (rc == 0)
-        rc = o->shape ? random_weights_open(&m->weights, err)
-                      : safetensors_open(&m->weights, o->dir, err);
-    if (rc == 0)
+        rc = open_weights(m, o, err);
+    if (rc == 0 && !o->sizes)
         rc = hash_model(m, o, err);
     if (rc == 0) {
         rc = build(m, err);
@@ -247,18 +265,36 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
     return rc;
 }
 
-static size_t held_bytes(const struct matrix *x)
+static size_t held_bytes(const struct bound *x)
 {
-    if (!x->panels) /* the rows of an embedding */
-        return (size_t)x->n_out * (size_t)x->n_in * dtype_bytes(x->type);
-    return matrix_panel_bytes(x) + matrix_scale_bytes(x);
+    if (x->rows)
+        return (size_t)x->m.n_out * (size_t)x->m.n_in * dtype_bytes(x->m.type);
+    return matrix_panel_bytes(&x->m) + matrix_scale_bytes(&x->m);
 }
 
-static void hold(struct holding *h, const struct matrix *x)
+/* The values of a tied head once more, in panels; NULL where the embedding has these. */
+static const struct bound *tied_head(const struct model *m, struct bound *out)
+{
+    *out = (struct bound){.m = m->head};
+    return m->tied && !dtype_quantised(m->head.type) ? out : NULL;
+}
+
+/* Of a model of sizes: what was not packed or copied. */
+static size_t missing_bytes(const struct model *m)
+{
+    struct bound head;
+    size_t sum = 0;
+    for (const struct bound *x = m->bound.first; x; x = x->next)
+        if (x->rows ? !x->source->kept : !x->m.panels)
+            sum += held_bytes(x);
+    return tied_head(m, &head) ? sum + held_bytes(&head) : sum;
+}
+
+static void hold(struct holding *h, const struct bound *x)
 {
     size_t bytes = held_bytes(x);
     h->bytes[DTYPE_F32] -= bytes;
-    h->bytes[x->type] += bytes;
+    h->bytes[x->m.type] += bytes;
 }
 
 void model_holding(const struct model *m, struct holding *out)
@@ -268,16 +304,18 @@ void model_holding(const struct model *m, struct holding *out)
     for (const struct bound *x = m->bound.first; x; x = x->next) {
         bool never = x->role == QUANT_EXACT || x->m.n_out < QUANT_MIN_OUT;
         *(never ? &others : &out->types) |= 1u << x->m.type;
-        hold(out, &x->m);
+        hold(out, x);
     }
-    if (m->tied && m->embed.table.rows) /* the same values once more, in panels */
-        hold(out, &m->head);
+    struct bound head;
+    if (tied_head(m, &head))
+        hold(out, &head);
     out->types = out->types ? out->types : others;
 }
 
 size_t model_weights_bytes(const struct model *m)
 {
-    return m->arena.used_bytes + weights_kept_bytes(&m->weights);
+    size_t there = m->arena.used_bytes + weights_kept_bytes(&m->weights);
+    return m->sizes ? there + missing_bytes(m) : there;
 }
 
 void model_close(struct model *m)

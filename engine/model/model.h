@@ -42,6 +42,7 @@ struct model {
     int context;         /* positions served */
     bool rope_by_length; /* a rotary table differs with them */
     bool blas;
+    bool sizes; /* matrices have no values: the model is for its figures alone */
     enum engine_weights weights_ask;
     enum engine_kv kv;
     struct embedding embed;
@@ -66,6 +67,7 @@ struct model_options {
     const char *shape; /* a file with the keys of config.json: random weights */
     int context;       /* 0 = max_position_embeddings */
     bool blas;
+    bool sizes; /* of a file's bytes read headers and vectors only, and pack nothing */
     enum engine_weights weights; /* 0 = each tensor's own type */
     enum engine_kv kv;           /* 0 = f32 */
 };
@@ -74,7 +76,8 @@ struct model_options {
 int model_open(struct model *m, const struct model_options *o, struct err *err);
 void model_close(struct model *m); /* accepts a zeroed struct */
 
-/* The weights' types and bytes in memory, the mapping's included. */
+/* The weights' types and bytes in memory, the mapping's included; of a model of sizes what
+ * they would be. */
 void model_holding(const struct model *m, struct holding *out);
 size_t model_weights_bytes(const struct model *m);
 

@@ -17,8 +17,10 @@ enum cmd_exit { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 /* Loads the model and serves until a signal. Main thread; returns when drained. */
 int cmd_serve(const struct config *cfg);
 
-/* Opens the model, prints what it is and what it will use. */
-int cmd_check(const struct config *cfg);
+enum cmd_check_value { CHECK_SIZES, CHECK_N };
+
+/* Opens the model, prints what it is and what it will use; with CHECK_SIZES what it is. */
+int cmd_check(const struct config *cfg, const char *const *values);
 
 enum cmd_health_value { HEALTH_URL, HEALTH_N };
 

@@ -1,9 +1,12 @@
 /*
  * `ssmd check`: opens what `ssmd serve` would open and tells what it found, without a
- * socket. Main thread. By the time it runs the configuration has been read and accepted.
+ * socket: what the model is, what a sequence costs, what this machine would hold. Main
+ * thread. By the time it runs the configuration has been read and accepted. With --sizes
+ * no weights are read, so that a model may be larger than the machine.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/measure.h"
 #include "server/cmd/cmd.h"
 #include "server/serve/request_memory.h"
 
@@ -14,7 +17,79 @@ static double mib(size_t bytes)
     return (double)bytes / 0x1p20;
 }
 
-static void print_model(const struct config *cfg, const struct engine_info *in)
+/* ---- what the model is, from its sizes -------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum engine_weights weights;
+} formats[] = {{"f32", ENGINE_WEIGHTS_F32},
+               {"bf16", ENGINE_WEIGHTS_BF16},
+               {"q8", ENGINE_WEIGHTS_Q8},
+               {"q4", ENGINE_WEIGHTS_Q4}};
+
+static const char *const kv_names[ENGINE_KV_N] = {"f32", "f16", "q8"};
+
+static void print_layers(const struct engine_sizes *z)
+{
+    printf("architecture   %s: %d layers of width %d\n", z->arch, z->n_layers,
+           z->hidden_size);
+    for (int i = 0; i < z->n_layer_kinds; i++) {
+        const struct engine_layer_kind *k = &z->layers[i];
+        printf("%-15s%d of %s", i ? "" : "layers", k->n, k->mixers);
+        if (k->state_bytes)
+            printf("; %zu bytes of state", k->state_bytes);
+        if (k->page_bytes)
+            printf("; %zu bytes of K/V a token", k->page_bytes / (size_t)z->page_tokens);
+        printf("\n");
+    }
+    printf("parameters     %.2f million, a vocabulary of %d ids\n",
+           (double)z->n_params / 1e6, z->vocab_size);
+}
+
+/* What a sequence takes, in each type that K/V can have. */
+static int print_sequence(struct engine_options o, const struct engine_sizes *z,
+                          struct err *err)
+{
+    bool state = false;
+    for (int i = 0; i < z->n_layer_kinds; i++)
+        state |= z->layers[i].state_bytes > 0;
+    printf("state          %zu bytes a sequence, of any length\n", z->slot_bytes);
+    if (!z->page_bytes)
+        printf("K/V            none\n");
+    for (o.kv = ENGINE_KV_F32; z->page_bytes && o.kv < ENGINE_KV_N; o.kv++) {
+        struct engine_sizes x;
+        int rc = engine_sizes(&o, &x, err);
+        if (rc)
+            return rc;
+        size_t token = x.page_bytes / (size_t)x.page_tokens;
+        printf("%-15s%s: %zu bytes a token, %.1f MiB for %d tokens", o.kv ? "" : "K/V",
+               kv_names[o.kv], token, mib(token * (size_t)x.context_tokens),
+               x.context_tokens);
+        if (state)
+            printf("; as much as the state at %zu", x.slot_bytes / token);
+        printf("\n");
+    }
+    return 0;
+}
+
+/* Those formats that the file's tensors can be held as: quantised ones have one. */
+static void print_formats(struct engine_options o)
+{
+    const char *before = "formats        ";
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        struct engine_sizes z;
+        o.weights = formats[i].weights;
+        if (engine_sizes(&o, &z, NULL) != 0)
+            continue;
+        printf("%s%s %.1f MiB", before, formats[i].name, mib(z.weights_bytes));
+        before = ", ";
+    }
+    printf("\n");
+}
+
+/* ---- what a server would hold ----------------------------------------------- */
+
+static void print_source(const struct config *cfg)
 {
     printf("configuration  %s\n", cfg->file[0] ? cfg->file : "defaults");
     printf("model          %s%s (served as ", cfg->shape[0] ? "random weights of " : "",
@@ -22,9 +97,10 @@ static void print_model(const struct config *cfg, const struct engine_info *in)
     for (size_t i = 0; i < cfg->served_name.n; i++)
         printf("%s\"%s\"", i ? ", " : "", cfg->served_name.items[i]);
     printf(")\n");
-    printf("architecture   %s: %d layers of width %d\n", in->arch, in->n_layers,
-           in->hidden_size);
-    printf("parameters     %.2f million\n", (double)in->n_params / 1e6);
+}
+
+static void print_model(const struct engine_info *in)
+{
     printf("weights        %s, %.1f MiB in memory (", in->weights,
            mib(in->weights_bytes));
     for (int i = 0; i < in->n_formats; i++)
@@ -81,9 +157,10 @@ static void print_plan(const struct config *cfg, const struct engine_info *in,
            mib(in->planned_bytes + request_memory_reserved(m)));
 }
 
-int cmd_check(const struct config *cfg)
+int cmd_check(const struct config *cfg, const char *const *values)
 {
     struct engine_options o;
+    struct engine_sizes sizes;
     struct engine *e = NULL;
     struct err err = {0};
     struct request_memory requests;
@@ -91,11 +168,21 @@ int cmd_check(const struct config *cfg)
         return cmd_fail(CMD_USAGE, &err);
     config_engine_options(cfg, &o);
     o.reserved_bytes = request_memory_reserved(&requests);
-    if (engine_open(&e, &o, &err) != 0)
+    if (!values[CHECK_SIZES] && engine_open(&e, &o, &err) != 0)
         return cmd_fail(CMD_USAGE, &err);
-    const struct engine_info *in = engine_info(e);
-    print_model(cfg, in);
-    print_plan(cfg, in, &requests);
+    int rc = engine_sizes(&o, &sizes, &err);
+    if (rc == 0) {
+        print_source(cfg);
+        print_layers(&sizes);
+        rc = print_sequence(o, &sizes, &err);
+        print_formats(o);
+    }
+    if (rc == 0 && e) {
+        print_model(engine_info(e));
+        print_plan(cfg, engine_info(e), &requests);
+    }
     engine_close(e);
+    if (rc)
+        return cmd_fail(CMD_USAGE, &err);
     return fflush(stdout) == 0 ? CMD_OK : CMD_FAILED;
 }

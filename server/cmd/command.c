@@ -22,9 +22,8 @@ static int run_serve(const struct config *cfg, const char *const *values,
 static int run_check(const struct config *cfg, const char *const *values,
                      const char *const *operands)
 {
-    (void)values;
     (void)operands;
-    return cmd_check(cfg);
+    return cmd_check(cfg, values);
 }
 
 static int run_health(const struct config *cfg, const char *const *values,
@@ -57,6 +56,11 @@ static int run_version(const struct config *cfg, const char *const *values,
     puts("ssmd " SSMD_VERSION);
     return CMD_OK;
 }
+
+static const struct config_flag check_flags[] = {
+    [CHECK_SIZES] = {"--sizes", NULL,
+                     "tell what the model is, without reading its weights"},
+};
 
 static const struct config_flag health_flags[] = {
     [HEALTH_URL] = {"--url", "URL", "ask here, by default the host's /readyz"},
@@ -95,8 +99,9 @@ static const struct command commands[] = {
      "running requests finish and exits.\n",
      CONFIG_ALL, NULL, 0, 0, run_serve},
     {"check", "[OPTION]...", "check a configuration and a model folder without serving",
-     "Reads the configuration, opens the model and prints what it is and what it would use.\n",
-     CONFIG_ALL, NULL, 0, 0, run_check},
+     "Reads the configuration, opens the model and prints what it is and what it would use.\n"
+     "With --shape FILE --sizes a config.json alone tells what its model would need.\n",
+     CONFIG_ALL, check_flags, CHECK_N, 0, run_check},
     {"health", "[--host ADDR] [--port N] | --url URL",
      "ask a running daemon whether it is ready",
      "Exits with 0 when GET /readyz answers 200, else with 1 and the reason on standard error.\n"

@@ -108,7 +108,7 @@ static const struct option_row rows[] = {
     {"checkpoint_bytes", BYTES(checkpoint_bytes, 0, 0x1p46), "0", BATCHING, "SIZE",
      "limit of the prefix cache; 0: whatever is free"},
     {"checkpoint_interval", INT_OR(checkpoint_interval, 0, 1 << 24, interval_names), "auto", BATCHING, "N",
-     "checkpoint every N tokens of a prompt; auto: by its cost; 0: none"},
+     "checkpoint a prompt every N tokens; auto: by its cost; 0: none"},
     {"speculate", CHOICE(speculate, speculate_names), "auto", BATCHING, "WHEN",
      "prompt-lookup speculation: off, auto, on; same answers"},
 

@@ -582,6 +582,14 @@ size_t engine_available(void)
     return 0;
 }
 
+int engine_sizes(const struct engine_options *o, struct engine_sizes *out,
+                 struct err *err)
+{
+    (void)o;
+    *out = (struct engine_sizes){0};
+    return err_set(err, ERR_UNSUPPORTED, "a stand-in has no sizes");
+}
+
 /* ---- converting ------------------------------------------------------------- */
 
 int engine_convert(const char *model_dir, enum engine_weights weights, const char *path,

@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -211,6 +212,56 @@ class CheckTest(CliCase):
         text = self.accepted("check", "--model", self.folder(TINY).path)
         for word in ("llama", "parameters", "97 ids", "context", "memory"):
             self.assertIn(word, text)
+
+    def row(self, text, label):
+        """The line of this label, without it."""
+        lines = [line[15:] for line in text.splitlines() if line[:15].rstrip() == label]
+        self.assertEqual(len(lines), 1, text)
+        return lines[0]
+
+    def test_sizes_are_what_is_held(self):
+        if not os.path.isfile(os.path.join(program.args.model, "config.json")):
+            self.skipTest("no embedded model")
+        told = self.accepted("check", "--sizes", "--model", program.args.model)
+        formats = dict(part.split(" ", 1) for part in self.row(told, "formats").split(", "))
+        self.assertEqual(list(formats), ["f32", "bf16", "q8", "q4"])
+        for weights, bytes_ in formats.items():
+            text = self.accepted("check", "--weights", weights, "--model", program.args.model)
+            self.assertIn(f", {bytes_} in memory (", self.row(text, "weights"))
+            self.assertEqual(self.row(text, "formats"), self.row(told, "formats"))
+            slots = re.fullmatch(r"\d+ of (\d+) bytes: .*", self.row(text, "slots"))
+            self.assertTrue(self.row(told, "state").startswith(f"{slots[1]} bytes a sequence"))
+
+    def test_a_quantised_model_has_one_format(self):
+        with tempfile.TemporaryDirectory() as parent:
+            out = pathlib.Path(parent, "q8")
+            self.accepted("quantize", TINY, out, "--weights", "q8")
+            text = self.accepted("check", "--sizes", "--model", out)
+            self.assertRegex(self.row(text, "formats"), r"^q8 [\d.]+ MiB, q4 [\d.]+ MiB$")
+
+    def shape(self, **keys):
+        return self.text_file(json.dumps({
+            "model_type": "llama", "vocab_size": 100000, "hidden_size": 8192,
+            "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
+            "num_key_value_heads": 8, "max_position_embeddings": 1024, **keys}))
+
+    def test_sizes_of_a_shape_larger_than_the_machine(self):
+        text = self.accepted("check", "--sizes", "--shape", self.shape())
+        self.assertEqual(self.row(text, "layers"),
+                         "80 of attention, feed-forward; 8192 bytes of K/V a token")
+        layer = 8192 * (2 * 8192 + 2 * 1024 + 3 * 28672) + 2 * 8192
+        n_params = 80 * layer + 2 * 100000 * 8192 + 8192
+        self.assertEqual(self.row(text, "parameters"),
+                         f"{n_params / 1e6:.2f} million, a vocabulary of 100000 ids")
+        self.assertIn("K/V            f32: 655360 bytes a token, 640.0 MiB for 1024 tokens\n", text)
+        self.assertIn("               f16: 327680 bytes a token, 320.0 MiB for 1024 tokens\n", text)
+        self.refused("check", "--shape", self.shape(), "--max-seqs", "0", says=["max_seqs"])
+
+    def test_sizes_refuse_what_opening_refuses(self):
+        self.refused("check", "--sizes", "--shape", self.shape(hidden_size=8191),
+                     says=["hidden_size", "8191"])
+        wrong = self.folder(TINY, hidden_size=12)
+        self.refused("check", "--sizes", "--model", wrong.path, says=["expected", "found"])
 
     def test_the_configuration_is_checked_too(self):
         self.refused("check", "--max-seqs", "0", says=["max_seqs"])
