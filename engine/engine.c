@@ -127,16 +127,37 @@ static void fill_info(struct engine *e, const struct engine_options *o,
                 (struct engine_format){quant_name(t), held.bytes[t]};
 }
 
+/* The embedding may have more rows than there are tokens. An added token without a row is
+ * only logged: Gemma 3 has one, which no text needs, and a prompt that holds it is
+ * refused. */
+static int check_vocab(const struct engine *e, const char *dir, struct err *err)
+{
+    const struct vocab *v = e->vocab;
+    int rows = e->model.hp.vocab_size, most = v->n_model_ids - 1;
+    for (size_t i = 0; i < v->pipe.n_prefix; i++)
+        most = v->pipe.prefix[i] > most ? v->pipe.prefix[i] : most;
+    for (size_t i = 0; i < v->pipe.n_suffix; i++)
+        most = v->pipe.suffix[i] > most ? v->pipe.suffix[i] : most;
+    if (most >= rows)
+        return err_set(
+            err, ERR_FORMAT,
+            "%.300s/tokenizer.json: expected ids below vocab_size %d, the rows "
+            "of the embedding, found %d",
+            dir, rows, most);
+    if (v->n_ids > rows)
+        log_line(LOG_WARN, "tokens_beyond_model",
+                 "\"largest_id\":%d,\"vocab_size\":%d,\"note\":\"prompts with these "
+                 "added tokens are refused\"",
+                 (int)v->n_ids - 1, rows);
+    return 0;
+}
+
 static int open_vocab(struct engine *e, const char *dir, struct err *err)
 {
     ptrdiff_t before = mem_held();
     int rc = vocab_load(&e->vocab, dir, err);
     e->vocab_bytes = (size_t)(mem_held() - before);
-    if (rc || e->vocab->n_ids <= e->model.hp.vocab_size)
-        return rc;
-    return err_set(err, ERR_FORMAT,
-                   "%.300s/tokenizer.json: expected ids below vocab_size %d, found %d",
-                   dir, e->model.hp.vocab_size, (int)e->vocab->n_ids - 1);
+    return rc ? rc : check_vocab(e, dir, err);
 }
 
 /* A shape file has no sampling values. */

@@ -100,6 +100,7 @@ static int read_tokens(struct reader *r, const struct json *root)
         return rc;
     if (v->n_ids == 0)
         return err_set(r->err, ERR_FORMAT, "model.vocab: expected tokens, found none");
+    v->n_model_ids = v->n_ids;
     if (added_max >= v->n_ids)
         v->n_ids = added_max + 1;
     v->tokens = arena_zalloc(&v->arena, (size_t)v->n_ids, sizeof *v->tokens);

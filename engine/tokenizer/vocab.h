@@ -38,6 +38,7 @@ struct vocab {
     struct arena arena;         /* owns all strings and arrays below but the maps */
     struct vocab_token *tokens; /* [n_ids] */
     int32_t n_ids;              /* largest id + 1; may have holes */
+    int32_t n_model_ids;        /* the same of model.vocab, without added tokens */
     uint32_t longest_bytes;     /* largest bytes_len */
 
     struct strmap by_text;        /* text of model tokens -> id; owns */
