@@ -12,6 +12,7 @@
 #include "engine/run/emit.h"
 #include "engine/run/object_io.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/describe.h"
 #include "engine/tokenizer/match.h"
 
 #include <stdio.h>
@@ -100,6 +101,8 @@ static void fill_info(struct engine *e, const struct engine_options *o,
         .longest_tokens = p->longest_tokens,
         .page_tokens = PAGE_TOKENS,
         .bos_id = m->generation.ids.bos,
+        .eos_ids = m->generation.ids.eos,
+        .n_eos = m->generation.ids.n_eos,
         .n_layers = m->hp.n_layers,
         .hidden_size = m->hp.hidden_size,
         .n_params = m->n_params,
@@ -119,6 +122,7 @@ static void fill_info(struct engine *e, const struct engine_options *o,
                               p->checkpoints_short.needed},
         .n_pages = e->runner.pages.n,
         .has_tokenizer = e->vocab != NULL,
+        .tokenizer = e->vocab_words.data ? e->vocab_words.data : "",
         .defaults = e->info.defaults,
     };
     for (enum dtype t = DTYPE_F32; t < DTYPE_N; t++)
@@ -157,7 +161,12 @@ static int open_vocab(struct engine *e, const char *dir, struct err *err)
     ptrdiff_t before = mem_held();
     int rc = vocab_load(&e->vocab, dir, err);
     e->vocab_bytes = (size_t)(mem_held() - before);
-    return rc ? rc : check_vocab(e, dir, err);
+    if (rc == 0)
+        rc = check_vocab(e, dir, err);
+    if (rc)
+        return rc;
+    describe_vocab(e->vocab, &e->vocab_words);
+    return e->vocab_words.failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
 }
 
 /* A shape file has no sampling values. */
@@ -263,6 +272,7 @@ void engine_close(struct engine *e)
     peak_close(&e->peak);
     pool_close(e->pool);
     vocab_free(e->vocab);
+    buf_free(&e->vocab_words);
     model_close(&e->model);
     mem_free(e);
 }

@@ -65,13 +65,16 @@ struct engine_info {
     const char *arch;       /* config.json: model_type */
     const char *cpu;        /* kernel set in use */
     const char *weights;    /* "f32", "bf16", "f16", "q8", "q4" or "mixed" */
+    const char *tokenizer;  /* what it is made of, in words; "" without one */
     const char *kv;         /* "f32", "f16" or "q8" */
     const char *model_hash; /* 16 hex digits over configuration and weights */
     uint64_t object_kind;   /* a hash of all that decides which state objects fit */
     int n_threads, max_seqs, step_rows;
     int vocab_size, context_tokens, page_tokens;
-    int longest_tokens; /* longest context that the memory plan holds */
-    int32_t bos_id;     /* -1: none */
+    int longest_tokens;     /* longest context that the memory plan holds */
+    int32_t bos_id;         /* -1: none */
+    const int32_t *eos_ids; /* [n_eos] */
+    int n_eos;
     int n_layers, hidden_size;
     int64_t n_params;
     size_t weights_bytes; /* as held in memory */

@@ -12,7 +12,8 @@
 
 struct engine {
     struct model model;
-    struct vocab *vocab; /* owns; NULL with no_tokenizer */
+    struct vocab *vocab;    /* owns; NULL with no_tokenizer */
+    struct buf vocab_words; /* owns; what it is made of */
     size_t vocab_bytes;
     struct pool *pool; /* owns */
     struct runner runner;

@@ -181,6 +181,8 @@ static int open_model(struct reader *r, const struct json *root)
 
 /* ---- the whole -------------------------------------------------------------- */
 
+/* truncation and padding are what batches of a training run were cut and filled to: texts
+ * to be continued are neither, as in the Python library. */
 static int check_root(const struct json *root, struct err *err)
 {
     static const char *const keys[] = {
@@ -190,10 +192,6 @@ static int check_root(const struct json *root, struct err *err)
     int rc = json_reader_open(&f, root, err, "%s", "");
     if (rc == 0)
         rc = json_reader_only(&f, keys, err);
-    if (rc == 0 && json_kind(json_get(root, "truncation")) > JK_NULL)
-        rc = json_reader_wrong(&f, "truncation", "null", err);
-    if (rc == 0 && json_kind(json_get(root, "padding")) > JK_NULL)
-        rc = json_reader_wrong(&f, "padding", "null", err);
     return rc;
 }
 

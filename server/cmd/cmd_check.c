@@ -108,13 +108,18 @@ static void print_model(const struct engine_info *in)
                mib(in->formats[i].bytes));
     printf("), hash %s\n", in->model_hash);
     if (in->has_tokenizer)
-        printf("tokenizer      %d ids, ", in->vocab_size);
+        printf("tokenizer      %s\n               for %d rows of the embedding, ",
+               in->tokenizer, in->vocab_size);
     else
         printf("tokenizer      none: prompts are ids only (%d ids), ", in->vocab_size);
     if (in->bos_id >= 0)
-        printf("begin id %d\n", (int)in->bos_id);
+        printf("begin id %d, ", (int)in->bos_id);
     else
-        printf("no begin id\n");
+        printf("no begin id, ");
+    printf("%s", in->n_eos ? "end ids" : "no end id");
+    for (int i = 0; i < in->n_eos; i++)
+        printf(" %d", (int)in->eos_ids[i]);
+    printf("\n");
 }
 
 static void print_shortage(const struct engine_info *in)

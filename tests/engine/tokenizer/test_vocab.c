@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/tokenizer/describe.h"
 #include "engine/tokenizer/vocab.h"
 #include "tests/lib/tiny_tokenizer.h"
 
@@ -77,6 +78,39 @@ static void test_good(void **state)
     vocab_free(NULL);
 }
 
+/* What batches of a training run were cut and filled to says nothing of a text. */
+static void test_truncation_and_padding_have_no_effect(void **state)
+{
+    static const char *const keys[] = {"\"padding\": null", "\"truncation\": null"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct buf json = {0};
+        struct vocab *v = NULL;
+        struct err err;
+        edited(&json, keys[i],
+               i ? "\"truncation\": {\"max_length\": 1}" : "\"padding\": {\"x\": 1}");
+        assert_int_equal(vocab_parse(&v, json.data, json.len, NULL, 0, &err), 0);
+        vocab_free(v);
+        buf_free(&json);
+    }
+}
+
+static void test_a_tokenizer_is_described(void **state)
+{
+    struct vocab *v = NULL;
+    struct buf words = {0};
+    struct err err;
+    (void)state;
+    assert_int_equal(vocab_parse(&v, good, strlen(good), NULL, 0, &err), 0);
+    describe_vocab(v, &words);
+    assert_string_equal(words.data,
+                        "BPE of 6 tokens (1 added) and 2 merges; normalizer NFC; "
+                        "pre-tokenizer Split, ByteLevel; decoder ByteLevel; "
+                        "before a text <end>");
+    buf_free(&words);
+    vocab_free(v);
+}
+
 struct fault {
     const char *from, *to, *names; /* what the message must hold */
 };
@@ -84,12 +118,12 @@ struct fault {
 static const struct fault faults[] = {
     {"\"version\": \"1.0\"", "\"version\": ", "invalid JSON at line 1"},
     {"{\"version\"", "[{\"version\"", "invalid JSON"},
-    {"\"padding\": null", "\"padding\": {}", "padding: expected null, found an object"},
-    {"\"truncation\": null", "\"truncation\": {}", "truncation: expected null"},
     {"\"padding\"", "\"surplus\"", "surplus: a field that is not honoured"},
     {"\"model\"", "\"modell\"", "modell"},
     {"\"type\": \"BPE\"", "\"type\": \"Unigram\"",
      "model.type: expected one of BPE, found \"Unigram\""},
+    {"\"type\": \"BPE\"", "\"type\": \"WordPiece\"",
+     "model.type: expected one of BPE, found \"WordPiece\""},
     {"\"vocab\"", "\"words\"", "model.words"},
     {"\"merges\"", "\"joins\"", "model.joins"},
     {"\"merges\": [\"a b\", [\"\xC4\xA0\", \"ab\"]]", "\"merges\": 5",
@@ -323,6 +357,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_truncation_and_padding_have_no_effect),
+        cmocka_unit_test(test_a_tokenizer_is_described),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_every_prefix_is_refused),
