@@ -12,7 +12,10 @@
 #include "engine/kernel/math64.h"
 #include "engine/mixer/conv.h"
 
+#include <inttypes.h>
 #include <math.h>
+
+enum { MAMBA2_WIDTH_MAX = 1 << 24 };
 
 struct mamba2 {
     struct matrix in, out;
@@ -117,10 +120,30 @@ static struct mamba2 sizes_of(const struct mamba2_spec *s)
     };
 }
 
+static int check_sizes(const struct mamba2_spec *s, const struct bind *b, struct err *err)
+{
+    int64_t bc = (int64_t)s->n_groups * s->n_state;
+    int64_t row = 2 * ((int64_t)s->n_heads * s->head_dim + bc) + s->n_heads;
+    if (s->n_heads % s->n_groups)
+        return err_set(err, ERR_FORMAT,
+                       "%s: Mamba-2: expected a number of heads that its %d groups "
+                       "divide, found %d",
+                       b->prefix, s->n_groups, s->n_heads);
+    if (row > MAMBA2_WIDTH_MAX)
+        return err_set(err, ERR_FORMAT,
+                       "%s: Mamba-2: expected at most %d outputs of in_proj, found "
+                       "%" PRId64,
+                       b->prefix, MAMBA2_WIDTH_MAX, row);
+    return 0;
+}
+
 static int mamba2_bind(struct mixer *mx, const void *spec, const struct bind *b,
                        struct err *err)
 {
     const struct mamba2_spec *s = spec;
+    int rc = check_sizes(s, b, err);
+    if (rc)
+        return rc;
     struct mamba2 *l = arena_alloc(b->arena, sizeof *l);
     if (!l)
         return err_set(err, ERR_MEMORY, "out of memory for a Mamba-2 layer");
@@ -131,7 +154,7 @@ static int mamba2_bind(struct mixer *mx, const void *spec, const struct bind *b,
     const struct matrix_spec all[] = {
         {"in_proj", n_in, d, QUANT_MATRIX, s->in_bias},
         {"out_proj", d, width(l), QUANT_MATRIX, s->out_bias}};
-    int rc = bind_matrices((struct matrix *[]){&l->in, &l->out}, b, all, 2, err);
+    rc = bind_matrices((struct matrix *[]){&l->in, &l->out}, b, all, 2, err);
     if (rc == 0)
         rc = bind_conv(l, s, b, err);
     if (rc == 0)
@@ -288,5 +311,5 @@ static void mamba2_cost(const struct mixer *mx, const struct engine_batch *s,
     sum->f32_ops += (5.0 * l->n_state + 2.0) * width(l) * cost_rows(s);
 }
 
-const struct mixer_kind mixer_mamba2 = {"mamba2", mamba2_bind, mamba2_scratch, mamba2_run,
-                                        mamba2_cost};
+const struct mixer_kind mixer_mamba2 = {"Mamba-2", mamba2_bind, mamba2_scratch,
+                                        mamba2_run, mamba2_cost};

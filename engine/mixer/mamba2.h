@@ -9,6 +9,8 @@
  * and out_proj of y, gated by silu(z) and normalised. State: the convolution's, then
  * H·P·N floats.
  *
+ * Refused (ERR_FORMAT): groups that do not divide the heads.
+ *
  * Tensor names are fixed under the binding's prefix: in_proj, conv1d, dt_bias, A_log, D,
  * norm, out_proj.
  *

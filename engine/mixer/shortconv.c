@@ -82,5 +82,6 @@ static void shortconv_cost(const struct mixer *mx, const struct engine_batch *s,
     conv_cost(&l->conv, s, sum);
 }
 
-const struct mixer_kind mixer_shortconv = {"shortconv", shortconv_bind, shortconv_scratch,
-                                           shortconv_run, shortconv_cost};
+const struct mixer_kind mixer_shortconv = {"short convolution", shortconv_bind,
+                                           shortconv_scratch, shortconv_run,
+                                           shortconv_cost};

@@ -29,6 +29,7 @@ int arch_llama_attn(struct block *blk, const struct hparams *hp,
         .bias = p->attention_bias,
         .o_bias = p->attention_bias,
         .rope = p->rope,
+        .score_scale = p->score_scale,
     };
     struct stage *st = block_stage(blk);
     int rc = norm_bind(&st->norm, b, "input_layernorm.weight", b->hidden_size,

@@ -12,6 +12,7 @@
 struct llama_layer {
     bool attention_bias, mlp_bias;
     const struct rope *rope; /* of width head_dim; borrows for the model's life */
+    double score_scale;      /* 0: 1 / sqrt(head_dim) */
 };
 
 /* Binds one branch of a layer: input_layernorm and self_attn.*, or

@@ -237,6 +237,32 @@ static void a_norm_that_is_absent_has_no_tensor(void **state)
     mixer_steps_close(&b);
 }
 
+static void sizes_that_do_not_fit_are_refused(void **state)
+{
+    static const struct {
+        int heads, groups, head_dim;
+        const char *text;
+    } cases[] = {
+        {6, 4, HD, "expected a number of heads that its 4 groups divide, found 6"},
+        {2, 3, HD, "expected a number of heads that its 3 groups divide, found 2"},
+        {1 << 16, 1, 1 << 16, "expected at most 16777216 outputs of in_proj"}};
+    struct mixer_steps b;
+    (void)state;
+    open_steps(&b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mamba2_spec s = plain;
+        struct mixer mx = {.kind = &mixer_mamba2};
+        struct err err = {0};
+        s.n_heads = cases[i].heads;
+        s.n_groups = cases[i].groups;
+        s.head_dim = cases[i].head_dim;
+        assert_int_equal(mixer_mamba2.bind(&mx, &s, &b.bind, &err), -ERR_FORMAT);
+        if (!strstr(err.text, cases[i].text))
+            fail_msg("expected \"%s\", found \"%s\"", cases[i].text, err.text);
+    }
+    mixer_steps_close(&b);
+}
+
 /* Matrices of 4 bytes a weight; the state is the convolution's and the heads'. */
 static void its_state_and_cost_are_counted(void **state)
 {
@@ -262,6 +288,7 @@ int main(void)
         cmocka_unit_test(it_is_its_formula),
         cmocka_unit_test(each_option_is_its_formula),
         cmocka_unit_test(a_norm_that_is_absent_has_no_tensor),
+        cmocka_unit_test(sizes_that_do_not_fit_are_refused),
         cmocka_unit_test(its_state_and_cost_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
