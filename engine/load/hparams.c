@@ -216,6 +216,8 @@ static int read_tied(struct hparams *h, struct err *err)
     const struct json *v = hparams_get(h, "tie_word_embeddings");
     if (v && json_kind(v) != JK_BOOL)
         return hparams_wrong(err, "tie_word_embeddings", "true or false", v);
+    if (v && !json_as_bool(v) && tied == HEAD_ALWAYS_TIED)
+        return hparams_wrong(err, "tie_word_embeddings", "true", v);
     h->tied = tied == HEAD_ALWAYS_TIED ||
               (tied != HEAD_NEVER_TIED && (v ? json_as_bool(v) : tied == HEAD_TIED));
     return 0;

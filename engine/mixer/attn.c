@@ -14,9 +14,11 @@
 #include "engine/mixer/heads.h"
 
 #include <math.h>
+#include <string.h>
 
 struct attn {
     struct matrix q, k, v, o;
+    struct matrix qkv; /* where it has outputs, q, k and v are their sizes only */
     struct heads heads;
     int n_kv_heads, head_dim, group;
     enum engine_kv kv;
@@ -41,6 +43,19 @@ static float scale_of(const struct attn_spec *s)
     if (s->logit_scale)
         return 1;
     return s->score_scale ? (float)s->score_scale : (float)(1 / sqrt(s->head_dim));
+}
+
+static int bind_fused(struct attn *a, const struct attn_spec *s, const struct bind *b,
+                      struct err *err)
+{
+    int d = b->hidden_size, wide = s->n_heads * s->head_dim,
+        narrow = s->n_kv_heads * s->head_dim;
+    const struct matrix_spec all[] = {
+        {s->qkv, wide + 2 * narrow, d, QUANT_MATRIX, s->bias},
+        {s->o, d, wide, QUANT_MATRIX, s->o_bias}};
+    a->q.n_out = wide;
+    a->k.n_out = a->v.n_out = narrow;
+    return bind_matrices((struct matrix *[]){&a->qkv, &a->o}, b, all, 2, err);
 }
 
 static int bind_projections(struct attn *a, const struct attn_spec *s,
@@ -71,7 +86,7 @@ static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
                        .scale = scale_of(s)};
     mx->impl = a;
     mx->need.page_bytes = (size_t)s->n_kv_heads * 2 * a->half_bytes;
-    int rc = bind_projections(a, s, b, err);
+    int rc = s->qkv ? bind_fused(a, s, b, err) : bind_projections(a, s, b, err);
     return rc ? rc : heads_bind(&a->heads, s, b, err);
 }
 
@@ -86,6 +101,7 @@ static size_t attn_scratch(const struct mixer *mx, int max_rows)
     size_t rows = (size_t)max_rows;
     size_t gates = a->heads.gated ? rows * (size_t)a->q.n_out : 0;
     return 2 * mixer_floats_bytes(rows * (size_t)a->o.n_in) + mixer_floats_bytes(gates) +
+           mixer_floats_bytes(rows * (size_t)a->qkv.n_out) +
            2 * mixer_floats_bytes(rows * (size_t)a->k.n_out) +
            mixer_floats_bytes(rows * sizeof(struct piece) / sizeof(float));
 }
@@ -94,7 +110,8 @@ struct attn_job {
     const struct mixer *mx;
     const struct attn *a;
     const struct ctx *c;
-    float *qg; /* projections of a gated layer, or NULL */
+    float *qg;  /* projections of a gated layer, or NULL */
+    float *qkv; /* of one matrix, or NULL */
     float *q, *k, *v, *out;
     struct piece *pieces; /* [n_pieces], at most one a row */
     int n_pieces;
@@ -201,6 +218,35 @@ static void store_pieces(struct attn_job *j)
             store_piece(j, i, 0);
 }
 
+static void split_rows(const void *arg, const struct ctx *c, int row0, int row1)
+{
+    (void)c;
+    const struct attn_job *j = arg;
+    const struct {
+        float *to;
+        size_t n;
+    } parts[] = {{j->q, (size_t)j->a->q.n_out},
+                 {j->k, (size_t)j->a->k.n_out},
+                 {j->v, (size_t)j->a->v.n_out}};
+    const float *from = j->qkv + (size_t)row0 * (size_t)j->a->qkv.n_out;
+    for (size_t r = (size_t)row0; r < (size_t)row1; r++)
+        for (int i = 0; i < 3; from += parts[i].n, i++)
+            memcpy(parts[i].to + r * parts[i].n, from, parts[i].n * sizeof *from);
+}
+
+static void project(struct attn_job *j, const float *x)
+{
+    const struct attn *a = j->a;
+    if (!a->qkv.n_out) {
+        mixer_linears(j->c, x, (const struct matrix *[]){&a->q, &a->k, &a->v},
+                      (float *[]){j->qg ? j->qg : j->q, j->k, j->v}, 3);
+        return;
+    }
+    j->qkv = mixer_floats(j->c, (size_t)j->c->n_rows * (size_t)a->qkv.n_out);
+    mixer_linear(j->c, &a->qkv, x, j->qkv);
+    mixer_rows(j->c, split_rows, j, (size_t)a->qkv.n_out);
+}
+
 static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x,
                      float *y)
 {
@@ -213,8 +259,7 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
     j.v = mixer_floats(c, rows * (size_t)a->v.n_out);
     j.out = mixer_floats(c, rows * (size_t)a->o.n_in);
     j.pieces = arena_alloc(c->scratch, rows * sizeof *j.pieces);
-    mixer_linears(c, x, (const struct matrix *[]){&a->q, &a->k, &a->v},
-                  (float *[]){j.qg ? j.qg : j.q, j.k, j.v}, 3);
+    project(&j, x);
     cut(&j);
     store_pieces(&j);
     j.n_parts = head_parts(&j);
@@ -239,8 +284,12 @@ static void attn_cost(const struct mixer *mx, const struct engine_batch *s,
     const struct attn *a = mx->impl;
     double rows = cost_rows(s), last = (double)s->depth + s->n_rows;
     double keys = rows * (s->depth + (s->n_rows + 1) / 2.0); /* visible, of all rows */
+    const struct matrix *const fused[] = {&a->qkv, &a->o};
     const struct matrix *const all[] = {&a->q, &a->k, &a->v, &a->o};
-    cost_linears(sum, all, 4, rows);
+    if (a->qkv.n_out)
+        cost_linears(sum, fused, 2, rows);
+    else
+        cost_linears(sum, all, 4, rows);
     sum->kv_bytes += s->n_seqs * kv_bytes(a, 2.0 * a->k.n_out * last);
     sum->f32_ops += 4.0 * a->o.n_in * keys;
 }

@@ -13,6 +13,7 @@
 /* What q and k go through, in this order: bias, k_scale, norms, RoPE, cosine scores. */
 struct attn_spec {
     const char *q, *k, *v, *o; /* tensor names without ".weight" */
+    const char *qkv; /* all three as one matrix, rows of q, of k, of v; or NULL */
     int n_heads, n_kv_heads, head_dim;
     bool bias, o_bias; /* of q, k and v; of o */
     /* q has 2 * head_dim rows a head, the query's and then the gate's:

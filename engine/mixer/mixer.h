@@ -81,7 +81,7 @@ struct mixer {
 };
 
 extern const struct mixer_kind mixer_attn, mixer_ssd, mixer_gss, mixer_dss, mixer_ffn,
-    mixer_hedgehog, mixer_mamba2, mixer_shortconv, mixer_gdn;
+    mixer_hedgehog, mixer_h3, mixer_mamba2, mixer_shortconv, mixer_gdn;
 
 /* Scratch for n floats (never NULL: sized at open); released with the caller's mark. */
 float *mixer_floats(const struct ctx *c, size_t n);

@@ -6,11 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct arch *const arches[] = {
-    &arch_transxssm,        &arch_pha,      &arch_llama,
-    &arch_gss_hybrid,       &arch_hedgehog, &arch_nemotron_h,
-    &arch_falcon_h1,        &arch_mamba2,   &arch_granite,
-    &arch_granitemoehybrid, &arch_bamba,    &arch_lfm2};
+static const struct arch *const arches[] = {&arch_transxssm,
+                                            &arch_pha,
+                                            &arch_llama,
+                                            &arch_gss_hybrid,
+                                            &arch_hedgehog,
+                                            &arch_h3,
+                                            &arch_nemotron_h,
+                                            &arch_falcon_h1,
+                                            &arch_mamba2,
+                                            &arch_granite,
+                                            &arch_granitemoehybrid,
+                                            &arch_bamba,
+                                            &arch_lfm2};
 enum { N_ARCHES = sizeof arches / sizeof *arches };
 
 const struct arch *arch_find(const char *model_type)

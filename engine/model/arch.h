@@ -17,7 +17,7 @@ struct arch {
 };
 
 extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_gss_hybrid,
-    arch_hedgehog, arch_nemotron_h, arch_falcon_h1, arch_mamba2, arch_granite,
+    arch_hedgehog, arch_h3, arch_nemotron_h, arch_falcon_h1, arch_mamba2, arch_granite,
     arch_granitemoehybrid, arch_bamba, arch_lfm2;
 
 /* NULL for a model_type that is not served. */

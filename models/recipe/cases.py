@@ -99,7 +99,7 @@ CASES = {
     "llama-rope-parameters": case(LLAMA, rope_theta=500.0, rope_parameters={
         "rope_type": "linear", "factor": 2.0, "rope_theta": 20000.0}),
     "gss_hybrid-default": case(GSS_HYBRID, "mixed", seed=2439000),
-    "later/h3-default": case(H3, "mixed"),
+    "h3-default": case(H3, "mixed", seed=1524000),
     "hedgehog-default": case(HEDGEHOG, "mixed", seed=2196000),
     "hedgehog-feature": case(HEDGEHOG, num_key_value_heads=3, feature_dim=8,
                              linear_attention_layers=[1], seed=2203000),

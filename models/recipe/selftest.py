@@ -91,7 +91,7 @@ def dss_is_convolution():
 
 def h3_shift_is_fir():
     """B = e_0: tap j of the shift SSM is C[j], for N taps."""
-    h3 = layer_of(make("later/h3-default")[0], mixers.H3)
+    h3 = layer_of(make("h3-default")[0], mixers.H3)
     h3.shift_b = torch.zeros_like(h3.shift_b)
     h3.shift_b[:, 0] = 1
     k, p, rows = random_rows(40, 30), torch.zeros_like(h3.shift_b), []

@@ -216,6 +216,7 @@ SHAPES = {
     "gss_hybrid": {"model_type": "gss_hybrid", "attention_layers": [1], "gss_gate_size": 400,
                    "gss_hidden_size": 368, "gss_state_size": 16},
     "hedgehog": {"model_type": "hedgehog", "num_key_value_heads": 2, "feature_dim": 21},
+    "h3": {"model_type": "h3", "attn_layer_idx": [1], "ssm_state_size": 14},
     "pha-gated": {"model_type": "pha", "gss_kind": "gated", "gss_state_size": 400,
                   "aux_intermediate_size": 390},
 }
@@ -257,6 +258,9 @@ class ShapeTest(unittest.TestCase):
     def test_hedgehog(self):
         self.check("hedgehog")
 
+    def test_h3(self):
+        self.check("h3")
+
 
 class QualityTest(unittest.TestCase):
     """Formats against f32. These models are random and 24 to 36 wide, so that a single one may
@@ -289,7 +293,7 @@ class KernelSetTest(unittest.TestCase):
         kinds = {json.loads(p.read_text(encoding="utf-8"))["model_type"]
                  for p in HERE.glob("*/config.json")}
         self.assertLessEqual({"TransXSSM", "pha", "llama", "gss_hybrid",
-                              "hedgehog"}, kinds)
+                              "hedgehog", "h3"}, kinds)
 
 
 CASES = [Case(golden.parent) for golden in sorted(HERE.glob("*/golden.json"))]

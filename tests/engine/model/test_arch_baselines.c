@@ -141,6 +141,28 @@ static void hedgehog_layers_are_of_two_kinds(void **state)
     model_close(&model);
 }
 
+static void h3_keys_are_checked(void **state)
+{
+    static const struct fault bad[] = {
+        {"\"ssm_state_size\":4", {"config.json (h3)", "attn_layer_idx", "a value"}},
+        {"\"attn_layer_idx\":[]", {"config.json (h3)", "ssm_state_size", "a value"}},
+        {"\"attn_layer_idx\":[],\"ssm_state_size\":5",
+         {"ssm_state_size", "an even number", "found 5"}},
+        {"\"attn_layer_idx\":[4],\"ssm_state_size\":4",
+         {"attn_layer_idx", "from 0 to 2", "found 4"}},
+        {"\"attn_layer_idx\":[],\"ssm_state_size\":4,\"num_key_value_heads\":1",
+         {"num_key_value_heads", "num_attention_heads 2", "found 1"}},
+        {"\"attn_layer_idx\":[],\"ssm_state_size\":4,\"head_dim\":8",
+         {"head_dim", "8 / 2", "found 8"}},
+        {"\"attn_layer_idx\":[],\"ssm_state_size\":4,\"tie_word_embeddings\":false",
+         {"tie_word_embeddings", "expected true", "false"}},
+        {"\"attn_layer_idx\":[],\"ssm_state_size\":4,\"attention_bias\":true",
+         {"config.json (h3)", "attention_bias", "not a key"}},
+    };
+    (void)state;
+    expect_faults("h3", bad, sizeof bad / sizeof *bad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +170,7 @@ int main(void)
         cmocka_unit_test(gss_hybrid_layers_are_of_two_kinds),
         cmocka_unit_test(hedgehog_keys_are_checked),
         cmocka_unit_test(hedgehog_layers_are_of_two_kinds),
+        cmocka_unit_test(h3_keys_are_checked),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

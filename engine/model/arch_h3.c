@@ -1,0 +1,107 @@
+/*
+ * H3 (arXiv 2212.14052): pairs of state spaces with two products between them, and
+ * attention in the listed layers, under LayerNorm and without a position code. Names
+ * only; runs at open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "engine/mixer/attn.h"
+#include "engine/mixer/ffn.h"
+#include "engine/mixer/h3.h"
+#include "engine/model/arch.h"
+
+static const double eps = 1e-5;
+
+struct h3_keys {
+    struct h3_spec h3;
+    const struct json *attention_layers; /* borrows from the config */
+};
+
+static const struct hparam_key keys[] = {
+    {"attn_layer_idx", HP_INTS, offsetof(struct h3_keys, attention_layers), 0, 0, NULL,
+     true},
+    {"ssm_state_size", HP_INT, offsetof(struct h3_keys, h3.n_state), 2, 4096, NULL, true},
+};
+
+static int read_config(struct h3_keys *p, struct model *m, struct err *err)
+{
+    const struct hparams *hp = &m->hp;
+    int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
+    if (rc == 0)
+        rc = arch_check_layers(p->attention_layers, "attn_layer_idx", hp->n_layers, err);
+    if (rc)
+        return rc;
+    if (p->h3.n_state % 2)
+        return err_set(err, ERR_FORMAT,
+                       "config.json: ssm_state_size: expected an even number, found %d",
+                       p->h3.n_state);
+    if (hp->n_kv_heads != hp->n_heads)
+        return err_set(err, ERR_FORMAT,
+                       "config.json: num_key_value_heads: expected num_attention_heads "
+                       "%d, found %d",
+                       hp->n_heads, hp->n_kv_heads);
+    if (hp->head_dim * hp->n_heads != hp->hidden_size)
+        return err_set(err, ERR_FORMAT,
+                       "config.json: head_dim: expected hidden_size / "
+                       "num_attention_heads = %d / %d, found %d",
+                       hp->hidden_size, hp->n_heads, hp->head_dim);
+    return 0;
+}
+
+static int bind_sequence(struct stage *st, bool is_attn, const struct hparams *hp,
+                         const struct h3_keys *p, const struct bind *b, struct err *err)
+{
+    struct attn_spec attn = {
+        .qkv = "Wqkv",
+        .o = "out_proj",
+        .n_heads = hp->n_heads,
+        .n_kv_heads = hp->n_heads,
+        .head_dim = hp->head_dim,
+        .bias = true,
+        .o_bias = true,
+    };
+    struct bind under = bind_under(b, "mixer.");
+    int rc = norm_bind_layer(&st->norm, b, "norm1", b->hidden_size, eps, err);
+    if (rc)
+        return rc;
+    return is_attn ? stage_mixer(st, &mixer_attn, &attn, &under, err)
+                   : stage_mixer(st, &mixer_h3, &p->h3, &under, err);
+}
+
+static int build_layer(struct model *m, int i, const struct h3_keys *p,
+                       const struct bind *b, struct err *err)
+{
+    struct ffn_spec ffn = {.kind = FFN_GELU_TANH,
+                           .up = "mlp.fc1",
+                           .down = "mlp.fc2",
+                           .size = m->hp.ffn_size,
+                           .bias = true};
+    struct block *blk = &m->blocks[i];
+    int rc = bind_sequence(block_stage(blk), arch_lists_layer(p->attention_layers, i),
+                           &m->hp, p, b, err);
+    if (rc)
+        return rc;
+    struct stage *st = block_stage(blk);
+    rc = norm_bind_layer(&st->norm, b, "norm2", b->hidden_size, eps, err);
+    return rc ? rc : stage_mixer(st, &mixer_ffn, &ffn, b, err);
+}
+
+static int build(struct model *m, const struct bind *b, struct err *err)
+{
+    struct h3_keys p = {0};
+    int rc = read_config(&p, m, err);
+    if (rc == 0)
+        rc = model_bind_embed(m, b, "backbone.embeddings.word_embeddings", 1, err);
+    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
+        struct bind layer = bind_under(b, "backbone.layers.%d.", i);
+        rc = build_layer(m, i, &p, &layer, err);
+    }
+    if (rc == 0)
+        rc =
+            norm_bind_layer(&m->final_norm, b, "backbone.ln_f", b->hidden_size, eps, err);
+    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+}
+
+static const struct hparam_family family = {.tied = HEAD_ALWAYS_TIED, .no_rope = true};
+
+const struct arch arch_h3 = {"h3", &family, build};
