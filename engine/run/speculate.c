@@ -12,7 +12,7 @@ enum {
     COPY_BYTES = 256 * 1024
 };
 
-_Static_assert(DRAFT_MAX < RING_SPARE, "a ring forgets what was proposed");
+_Static_assert((int)DRAFT_MAX < (int)RING_SPARE, "a ring forgets what was proposed");
 
 /* ---- opening ---------------------------------------------------------------- */
 

@@ -93,6 +93,23 @@ def mamba2_lm(c):
     yield "backbone.norm_f.weight", [c["hidden_size"]]
 
 
+def nemotron_h(c):
+    hidden = c["hidden_size"]
+    for i, letter in enumerate(c["hybrid_override_pattern"]):
+        at = f"backbone.layers.{i}."
+        yield at + "norm.weight", [hidden]
+        if letter == "M":
+            yield from mamba2(at + "mixer.", hidden, c["mamba_num_heads"], c["mamba_head_dim"],
+                              c["ssm_state_size"], c["n_groups"], c["conv_kernel"],
+                              c["use_bias"])
+        elif letter == "*":
+            yield from attention(c, at + "mixer.")
+        else:
+            yield from linear(at + "mixer.up_proj", c["intermediate_size"], hidden)
+            yield from linear(at + "mixer.down_proj", hidden, c["intermediate_size"])
+    yield "backbone.norm_f.weight", [hidden]
+
+
 def granitemoehybrid(c):
     hidden, size = c["hidden_size"], c["shared_intermediate_size"]
     for i, kind in enumerate(c["layer_types"]):
@@ -179,6 +196,7 @@ FAMILIES = {
     "llama": (llama, "model.embed_tokens", ()),
     "gemma3_text": (gemma3_text, "model.embed_tokens", ("norm",)),
     "mamba2": (mamba2_lm, "backbone.embeddings", ()),
+    "nemotron_h": (nemotron_h, "backbone.embeddings", ()),
     "granitemoehybrid": (granitemoehybrid, "model.embed_tokens", ()),
     "lfm2": (lfm2, "model.embed_tokens", ()),
     "qwen3_5_text": (qwen3_5, "model.embed_tokens", ("layernorm", "_norm", "model.norm")),
