@@ -304,4 +304,5 @@ static void gdn_cost(const struct mixer *mx, const struct engine_batch *s,
     conv_cost(&l->conv, s, sum);
 }
 
-const struct mixer_kind mixer_gdn = {"gdn", gdn_bind, gdn_scratch, gdn_run, gdn_cost};
+const struct mixer_kind mixer_gdn = {"gated DeltaNet", gdn_bind, gdn_scratch, gdn_run,
+                                     gdn_cost};

@@ -128,7 +128,7 @@ int rope_open(struct rope *r, struct arena *a, const struct rope_params *given,
         return err_set(err, ERR_MEMORY, "out of memory for a RoPE table of %d x %d",
                        u->context, u->dim);
     double factor = attention_factor(&p, u);
-    for (size_t i = 0; i < half; i++) {
+    for (size_t i = 0; !u->sizes && i < half; i++) {
         double inv = frequency(&p, u, (int)i);
         for (size_t t = 0; t < (size_t)u->context; t++) {
             cosines[t * half + i] = (float)(math64_cos((double)t * inv) * factor);

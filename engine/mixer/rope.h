@@ -28,6 +28,7 @@ struct rope_use {
     int max_position;  /* m of the formulas */
     int context;       /* rows of the table: positions [0, context) */
     bool plain_length; /* without the attention factor (cosine attention) */
+    bool sizes;        /* take the table's memory and compute nothing */
 };
 
 /* ERR_FORMAT for an odd width or factor lists of the wrong length. */

@@ -107,6 +107,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 enum { POSITIONS = 1 << 20 };
 
 static const struct hparam_only only[] = {{"rms_norm", "true"}, {NULL, NULL}};
+static const char *const no_effect[] = {"norm_before_gate", NULL}; /* the norm is after */
 static const struct hparam_family family = {.of_transformers = true,
                                             .eps_key = "layer_norm_epsilon",
                                             .eps = 1e-5,
@@ -114,6 +115,7 @@ static const struct hparam_family family = {.of_transformers = true,
                                             .no_attention = true,
                                             .no_ffn = true,
                                             .no_rope = true,
+                                            .no_effect = no_effect,
                                             .only = only};
 
 const struct arch arch_mamba2 = {"mamba2", &family, build};

@@ -72,7 +72,7 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
 int model_rope(struct model *m, const struct rope **out, const struct rope_params *p,
                int dim, bool plain_length, struct err *err)
 {
-    struct rope_use use = {dim, m->hp.max_position, m->context, plain_length};
+    struct rope_use use = {dim, m->hp.max_position, m->context, plain_length, m->sizes};
     struct rope *r = arena_alloc(&m->arena, sizeof *r);
     if (!r)
         return err_set(err, ERR_MEMORY, "out of memory for a RoPE table");

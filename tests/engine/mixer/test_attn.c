@@ -55,7 +55,7 @@ static void open_bench(struct bench *b)
 {
     struct err err = {0};
     struct rope_params p = {.theta = 10000};
-    struct rope_use use = {HD, TOKENS, TOKENS, false};
+    struct rope_use use = {HD, TOKENS, TOKENS, false, false};
     memset(b, 0, sizeof *b);
     maker_open(&b->maker);
     maker_matrix(&b->maker, "q.weight", WIDE, D);

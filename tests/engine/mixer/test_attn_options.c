@@ -34,7 +34,8 @@ static void open_bench(struct bench *b)
 {
     struct err err = {0};
     struct rope_params p = {.theta = theta};
-    struct rope_use whole = {HD, ROWS, ROWS, false}, part = {TURNED, ROWS, ROWS, false};
+    struct rope_use whole = {HD, ROWS, ROWS, false, false},
+                    part = {TURNED, ROWS, ROWS, false, false};
     static const struct maker_fill about_zero = {0.5f, 0}, about_one = {0.4f, 1};
     memset(b, 0, sizeof *b);
     maker_open(&b->maker);

@@ -68,7 +68,7 @@ static void open_bench(struct bench *b)
 {
     struct err err = {0};
     struct rope_params p = {.theta = 10000};
-    struct rope_use use = {HD, ROWS + SHIFTS, ROWS + SHIFTS, false};
+    struct rope_use use = {HD, ROWS + SHIFTS, ROWS + SHIFTS, false, false};
     mixer_bench_open(&b->b, add_tensors, D);
     assert_int_equal(rope_open(&b->rope, &b->b.arena, &p, &use, &err), 0);
 }
