@@ -4,6 +4,8 @@
 
 #include "engine/base/mem.h"
 
+#include <assert.h>
+
 int batch_open(struct batch *b, int rows_cap, int spans_cap, struct err *err)
 {
     size_t rows = (size_t)rows_cap, spans = (size_t)spans_cap;
@@ -45,6 +47,7 @@ static void take_pages(struct seq *q, struct pages *pages)
 
 void batch_add(struct batch *b, struct seq *q, struct slots *slots, struct pages *pages)
 {
+    assert(b->n_rows + q->n_rows <= b->rows_cap && b->n_spans < b->spans_cap);
     take_pages(q, pages);
     q->row0 = b->n_rows;
     b->spans[b->n_spans] = (struct span){.row0 = b->n_rows,

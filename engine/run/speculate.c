@@ -57,10 +57,12 @@ void speculate_close(struct speculate *sp)
 
 /* ---- before the step -------------------------------------------------------- */
 
+/* Rows that fail are run again beside one of every other sequence: both fit in a step. */
 static int most_for(const struct runner *r, struct seq *s, int n_rows)
 {
     bool is_auto = r->speculate.mode == ENGINE_SPECULATE_AUTO;
-    int rows = is_auto ? AUTO_ROWS : r->sched.step_rows;
+    int rows = r->sched.step_rows - r->sched.max_seqs;
+    rows = is_auto && rows > AUTO_ROWS ? AUTO_ROWS : rows;
     int left = s->req->n_prompt + s->req->gen.max_tokens - s->n_tokens - 1;
     int most = rows - n_rows < left ? rows - n_rows : left;
     if (most <= 0)
@@ -162,13 +164,14 @@ static void go_back(struct runner *r, struct seq *s)
            d * sizeof *r->speculate.h);
 }
 
-/* The true rows once more, now. The scratch is beside what the step holds. */
+/* The next true rows once more, now. The scratch is beside what the step holds. */
 static void replay(struct runner *r, struct seq *s)
 {
     struct batch *b = &r->speculate.replay;
     size_t mark = arena_mark(&r->scratch);
     struct ctx c;
-    s->n_rows = s->n_tokens - 1 - s->n_run;
+    int left = s->n_tokens - 1 - s->n_run;
+    s->n_rows = left < b->rows_cap ? left : b->rows_cap;
     batch_reset(b);
     batch_add(b, s, &r->slots, &r->pages);
     runner_forward(r, b, &c);
@@ -185,7 +188,7 @@ void speculate_settle(struct runner *r, struct seq *s, bool exact)
     r->speculate.n_accepted += (uint64_t)(accepted < d->n ? accepted : d->n);
     if (s->n_run > s->n_tokens - 1)
         go_back(r, s);
-    if (exact && s->n_run < s->n_tokens - 1)
+    while (exact && s->n_run < s->n_tokens - 1)
         replay(r, s);
     draft_learn(d, accepted);
     d->n = 0;

@@ -227,6 +227,43 @@ static void a_state_that_is_saved_is_whole(void **state)
     }
 }
 
+/* Proposals that fail step after step leave the state ever further behind. */
+static void a_state_far_behind_is_saved_whole(void **state)
+{
+    int32_t ids[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm w;
+        open_speculating(&w, model, ENGINE_SPECULATE_ON);
+        for (int i = 0; i < 4; i++) {
+            int32_t stop = 3;
+            size_t n = repetitive(ids, 150, (unsigned)i);
+            struct engine_request r = chatty(ids, n, 2 * ANSWER);
+            r.gen.temperature = 1;
+            r.gen.seed = (uint64_t)i;
+            r.gen.stop_ids = &stop;
+            r.gen.n_stop_ids = 1;
+            r.gen.min_tokens = ANSWER + i;
+            r.save_state = true;
+            drive_clear(&w.hot);
+            uint64_t id = warm_submit(&w, &r);
+            drive_run(&w.hot);
+            struct engine_lease *s = drive_state(&w.hot, id, EVENT_FINISH);
+            struct engine_object o;
+            assert_non_null(s);
+            engine_object_of(w.hot.e, s, &o);
+            assert_int_equal(o.depth, o.n_tokens - 1);
+            engine_lease_release(w.hot.e, s, true);
+            n += drive_tokens(&w.hot, id, 0, ids + n, MOST - n);
+            if (drive_finish(&w.hot, id, 0)->stop_id == stop)
+                ids[n++] = stop;
+            struct engine_request next = chatty(ids, n, 5);
+            assert_true(warm_ask(&w, &next) >= o.depth);
+        }
+        warm_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +272,7 @@ int main(void)
         cmocka_unit_test(an_answer_ends_at_the_same_token),
         cmocka_unit_test(what_was_accepted_is_counted),
         cmocka_unit_test(a_state_that_is_saved_is_whole),
+        cmocka_unit_test(a_state_far_behind_is_saved_whole),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }
