@@ -2,7 +2,8 @@
  * Attention. The step's rows are cut into pieces that share a page. Two passes over them:
  * every piece's K and V go to its page, then every (piece, K/V head) attends, each row to
  * the keys up to its own position. A row's result depends on no other row, so any cut of
- * the prompt gives the same bits.
+ * the prompt gives the same bits. A ring takes only so many rows at a time: the passes
+ * alternate over groups of pieces.
  *
  * In a page K and V of a head are adjacent: attending with a head reads one contiguous
  * stretch of each page.
@@ -12,6 +13,7 @@
 #include "engine/mixer/attn.h"
 
 #include "engine/mixer/heads.h"
+#include "engine/mixer/ring.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,13 +22,12 @@ struct attn {
     struct matrix q, k, v, o;
     struct matrix qkv; /* where it has outputs, q, k and v are their sizes only */
     struct heads heads;
-    int n_kv_heads, head_dim, group;
-    enum engine_kv kv;
-    size_t half_bytes; /* K or V of one head in a page */
+    int n_kv_heads, head_dim, group, window;
+    struct kv_layout layout;
+    struct ring ring;
     float scale;
 };
 
-/* kernel.h has the layout of a half of a page. */
 static size_t half_bytes(enum engine_kv type, int head_dim)
 {
     static const size_t each[ENGINE_KV_N] = {sizeof(float), sizeof(uint16_t),
@@ -78,15 +79,23 @@ static int attn_bind(struct mixer *mx, const void *spec, const struct bind *b,
     struct attn *a = arena_zalloc(b->arena, 1, sizeof *a);
     if (!a)
         return err_set(err, ERR_MEMORY, "out of memory for an attention layer");
-    *a = (struct attn){.n_kv_heads = s->n_kv_heads,
-                       .head_dim = s->head_dim,
-                       .group = s->n_heads / s->n_kv_heads,
-                       .kv = b->kv,
-                       .half_bytes = half_bytes(b->kv, s->head_dim),
-                       .scale = scale_of(s)};
+    *a = (struct attn){
+        .n_kv_heads = s->n_kv_heads,
+        .head_dim = s->head_dim,
+        .group = s->n_heads / s->n_kv_heads,
+        .window = s->window,
+        .layout = {b->kv, s->n_kv_heads, s->head_dim, half_bytes(b->kv, s->head_dim)},
+        .scale = scale_of(s)};
     mx->impl = a;
-    mx->need.page_bytes = (size_t)s->n_kv_heads * 2 * a->half_bytes;
-    int rc = s->qkv ? bind_fused(a, s, b, err) : bind_projections(a, s, b, err);
+    int rc = ring_bind(&a->ring, s->window, &a->layout, b, err);
+    bool ring = a->ring.n_pages > 0;
+    mx->need = (struct state_need){
+        .fixed_bytes = ring ? ring_bytes(&a->ring) : 0,
+        .ring = ring ? &a->ring : NULL,
+        .page_bytes = ring ? 0 : kv_layout_page_bytes(&a->layout),
+    };
+    if (rc == 0)
+        rc = s->qkv ? bind_fused(a, s, b, err) : bind_projections(a, s, b, err);
     return rc ? rc : heads_bind(&a->heads, s, b, err);
 }
 
@@ -118,23 +127,54 @@ struct attn_job {
     int n_parts; /* of the query heads of a K/V head */
 };
 
-static void cut(struct attn_job *j)
+/* Cuts each span's rows [from, to) at pages; false: they were the last of all. */
+static bool cut(struct attn_job *j, int group)
 {
+    bool more = false;
+    j->n_pieces = 0;
     for (int s = 0; s < j->c->n_spans; s++) {
         const struct span *span = &j->c->spans[s];
-        int end = span->pos + span->n_rows;
-        for (int pos = span->pos, next; pos < end; pos = next) {
+        int from = span->pos, to = span->pos + span->n_rows, next;
+        if (j->a->ring.n_pages) {
+            int end = ring_group_end(span->pos, group);
+            from = group ? ring_group_end(span->pos, group - 1) : from;
+            more |= end < to;
+            to = end < to ? end : to;
+        }
+        for (int pos = from; pos < to; pos = next) {
             next = (pos / PAGE_TOKENS + 1) * PAGE_TOKENS;
-            next = next < end ? next : end;
+            next = next < to ? next : to;
             j->pieces[j->n_pieces++] =
                 (struct piece){s, span->row0 + pos - span->pos, next - pos};
         }
     }
+    return more;
 }
 
-static size_t k_offset(const struct attn_job *j, int head)
+/* Where the keys and values of a piece's sequence lie, from key0 on. */
+struct place {
+    char *pages;
+    const int32_t *table;
+    size_t page_bytes, offset;
+    int key0;
+};
+
+static struct place place_of(const struct attn_job *j, const struct piece *p)
 {
-    return j->mx->page_offset + (size_t)head * 2 * j->a->half_bytes;
+    const struct span *s = &j->c->spans[p->span];
+    const struct ring *r = &j->a->ring;
+    if (!r->n_pages)
+        return (struct place){j->c->pages, s->pages, j->c->page_bytes, j->mx->page_offset,
+                              0};
+    struct place at = {.pages = s->fixed + j->mx->fixed_offset,
+                       .page_bytes = kv_layout_page_bytes(&r->layout)};
+    at.table = ring_table(r, j->c->positions[p->row0], &at.key0);
+    return at;
+}
+
+static size_t k_offset(const struct attn_job *j, const struct place *at, int head)
+{
+    return at->offset + (size_t)head * 2 * j->a->layout.half_bytes;
 }
 
 static void store_piece(void *arg, int task, int thread)
@@ -143,24 +183,25 @@ static void store_piece(void *arg, int task, int thread)
     const struct attn_job *j = arg;
     const struct attn *a = j->a;
     const struct piece *p = &j->pieces[task];
+    struct place where = place_of(j, p);
     heads_prepare(&a->heads, j->c, j->qg, j->q, j->k, p->row0, p->row0 + p->n_rows);
     for (int h = 0; h < a->n_kv_heads; h++) {
         size_t width = (size_t)a->k.n_out;
         size_t at = (size_t)p->row0 * width + (size_t)(h * a->head_dim);
         struct kv_args args = {
-            .pages = j->c->pages,
-            .table = j->c->spans[p->span].pages,
-            .page_bytes = j->c->page_bytes,
-            .k_offset = k_offset(j, h),
-            .v_offset = k_offset(j, h) + a->half_bytes,
+            .pages = where.pages,
+            .table = where.table,
+            .page_bytes = where.page_bytes,
+            .k_offset = k_offset(j, &where, h),
+            .v_offset = k_offset(j, &where, h) + a->layout.half_bytes,
             .k = j->k + at,
             .v = j->v + at,
             .ld = width,
-            .pos = j->c->positions[p->row0],
+            .pos = j->c->positions[p->row0] - where.key0,
             .n_rows = p->n_rows,
             .head_dim = a->head_dim,
         };
-        j->c->gemm->k->kv_store[a->kv](&args);
+        j->c->gemm->k->kv_store[a->layout.type](&args);
     }
 }
 
@@ -188,22 +229,24 @@ static void attend_part(void *arg, int task, int thread)
     int first = a->group * part / j->n_parts, end = a->group * (part + 1) / j->n_parts;
     size_t width = (size_t)a->o.n_in;
     size_t at = (size_t)p->row0 * width + (size_t)((h * a->group + first) * a->head_dim);
+    struct place where = place_of(j, p);
     struct attn_args args = {
-        .pages = j->c->pages,
-        .table = j->c->spans[p->span].pages,
-        .page_bytes = j->c->page_bytes,
-        .k_offset = k_offset(j, h),
-        .v_offset = k_offset(j, h) + a->half_bytes,
+        .pages = where.pages,
+        .table = where.table,
+        .page_bytes = where.page_bytes,
+        .k_offset = k_offset(j, &where, h),
+        .v_offset = k_offset(j, &where, h) + a->layout.half_bytes,
         .q = j->q + at,
         .out = j->out + at,
         .ld = width,
         .scale = a->scale,
-        .n_keys = j->c->positions[p->row0] + 1,
+        .n_keys = j->c->positions[p->row0] + 1 - where.key0,
         .n_rows = p->n_rows,
         .group = end - first,
         .head_dim = a->head_dim,
+        .window = a->window,
     };
-    j->c->gemm->k->attn[a->kv](&args);
+    j->c->gemm->k->attn[a->layout.type](&args);
 }
 
 /* Storing a few rows takes less time than waking a thread. */
@@ -247,6 +290,18 @@ static void project(struct attn_job *j, const float *x)
     mixer_rows(j->c, split_rows, j, (size_t)a->qkv.n_out);
 }
 
+static void run_groups(struct attn_job *j)
+{
+    bool more = true;
+    for (int group = 0; more; group++) {
+        more = cut(j, group);
+        store_pieces(j);
+        j->n_parts = head_parts(j);
+        pool_run(j->c->gemm->pool, attend_part, j,
+                 j->n_pieces * j->a->n_kv_heads * j->n_parts);
+    }
+}
+
 static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x,
                      float *y)
 {
@@ -260,22 +315,28 @@ static void attn_run(const struct mixer *mx, const struct ctx *c, const float *x
     j.out = mixer_floats(c, rows * (size_t)a->o.n_in);
     j.pieces = arena_alloc(c->scratch, rows * sizeof *j.pieces);
     project(&j, x);
-    cut(&j);
-    store_pieces(&j);
-    j.n_parts = head_parts(&j);
-    pool_run(c->gemm->pool, attend_part, &j, j.n_pieces * a->n_kv_heads * j.n_parts);
+    run_groups(&j);
     if (j.qg)
         heads_gate(&a->heads, c, j.qg, j.out);
     mixer_linear(c, &a->o, j.out, y);
     arena_release(c->scratch, mark);
 }
 
+/* ---- cost ------------------------------------------------------------------- */
+
 /* Bytes of n values in a page: f16 scales for every 32 bytes of q8. */
 static double kv_bytes(const struct attn *a, double n)
 {
     static const double each[] = {
         [ENGINE_KV_F32] = 4, [ENGINE_KV_F16] = 2, [ENGINE_KV_Q8] = 34.0 / 32};
-    return n * each[a->kv];
+    return n * each[a->layout.type];
+}
+
+/* Keys that n rows from depth on see, added up; their own before the window is full. */
+static double seen_keys(const struct attn *a, double depth, double n)
+{
+    double growing = a->window ? fmin(fmax(a->window - depth, 0), n) : n;
+    return growing * (depth + (growing + 1) / 2) + (n - growing) * a->window;
 }
 
 static void attn_cost(const struct mixer *mx, const struct engine_batch *s,
@@ -283,15 +344,16 @@ static void attn_cost(const struct mixer *mx, const struct engine_batch *s,
 {
     const struct attn *a = mx->impl;
     double rows = cost_rows(s), last = (double)s->depth + s->n_rows;
-    double keys = rows * (s->depth + (s->n_rows + 1) / 2.0); /* visible, of all rows */
     const struct matrix *const fused[] = {&a->qkv, &a->o};
+    if (a->window)
+        last = fmin(last, a->window - 1 + (double)s->n_rows);
     const struct matrix *const all[] = {&a->q, &a->k, &a->v, &a->o};
     if (a->qkv.n_out)
         cost_linears(sum, fused, 2, rows);
     else
         cost_linears(sum, all, 4, rows);
     sum->kv_bytes += s->n_seqs * kv_bytes(a, 2.0 * a->k.n_out * last);
-    sum->f32_ops += 4.0 * a->o.n_in * keys;
+    sum->f32_ops += 4.0 * a->o.n_in * s->n_seqs * seen_keys(a, s->depth, s->n_rows);
 }
 
 const struct mixer_kind mixer_attn = {"attention", attn_bind, attn_scratch, attn_run,

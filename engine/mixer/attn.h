@@ -1,7 +1,8 @@
 /*
  * Causal attention with grouped queries over K/V pages: query head h reads K/V head
  * floor(h * K / H). State: head_dim * 2 * K values a token, in pages of PAGE_TOKENS
- * tokens of the binding's kv type.
+ * tokens of the binding's kv type; those of a short sliding window are a ring of constant
+ * size (ring.h).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -28,6 +29,7 @@ struct attn_spec {
     const struct rope *rope; /* NULL: no position code; borrows for the model's life */
     const char *logit_scale; /* [H]: cosine scores; NULL: q·k times score_scale */
     double score_scale;      /* 0: 1 / sqrt(head_dim) */
+    int window;              /* keys that a query sees, its own the last; 0: all */
 };
 
 #endif

@@ -46,15 +46,15 @@ struct ctx { /* built by run/, constant during a forward pass */
 
 /* ---- the table -------------------------------------------------------------- */
 
+struct ring;
+
 struct state_need {
     size_t fixed_bytes; /* per sequence, any length */
     size_t page_bytes;  /* per PAGE_TOKENS tokens */
     /* fixed_bytes are rows by position, of which the oldest are written over: a sequence may
      * go back by RING_SPARE tokens, and what the rows behind it hold has no effect. */
-    bool ring;
+    const struct ring *ring; /* ring.h; or NULL */
 };
-
-enum { RING_SPARE = 64 }; /* rows of a ring beyond the window */
 
 struct mixer;
 

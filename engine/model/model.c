@@ -8,6 +8,7 @@
 #include "engine/load/model_path.h"
 #include "engine/load/random_weights.h"
 #include "engine/load/safetensors.h"
+#include "engine/mixer/ring.h"
 #include "engine/model/arch.h"
 
 #include <stdio.h>
@@ -398,6 +399,27 @@ void model_head(const struct model *m, const struct ctx *c, const float *h,
         c->gemm->k->scale(x, m->logit_scale, (size_t)n * d, x);
     gemm_run(c->gemm, &m->head, x, d, n, logits, (size_t)m->hp.vocab_size);
     arena_release(c->scratch, mark);
+}
+
+/* ---- others ----------------------------------------------------------------- */
+
+struct forget_job {
+    char *slot;
+    int depth;
+};
+
+static void forget_mixer(struct mixer *mx, void *arg)
+{
+    const struct forget_job *j = arg;
+    if (mx->need.ring)
+        ring_forget(mx->need.ring, j->slot + mx->fixed_offset, j->depth);
+}
+
+void model_forget(const struct model *m, char *slot, int depth)
+{
+    struct forget_job j = {slot, depth};
+    for (int i = 0; m->ring_bytes && i < m->hp.n_layers; i++)
+        block_each_mixer(&m->blocks[i], forget_mixer, &j);
 }
 
 struct cost_job {

@@ -92,6 +92,10 @@ int model_bind_head(struct model *m, const struct bind *b, const char *name,
 int model_rope(struct model *m, const struct rope **out, const struct rope_params *p,
                int dim, bool plain_length, struct err *err);
 
+/* Makes a slot of a sequence of `depth` tokens depend on these alone: rings may hold rows
+ * that were taken back. */
+void model_forget(const struct model *m, char *slot, int depth);
+
 /* Adds a step's bytes and operations; the head runs for n_sampled rows. */
 void model_cost(const struct model *m, const struct engine_batch *s,
                 struct engine_cost *sum);

@@ -88,6 +88,7 @@ struct engine_lease *lease_at_end(struct runner *r, struct seq *s, enum finish_r
     if (!l || !ended || s->slot < 0 || s->n_run < 1 || s->n_tokens - s->n_run > 1)
         return NULL;
     s->req->to_save = NULL;
+    model_forget(r->model, slots_at(&r->slots, s->slot), s->n_run);
     hand_out(r, l, s, s->n_run);
     copy_history(&l->said, s);
     l->keep = reuse_wants(&r->reuse, s);
@@ -124,6 +125,7 @@ struct engine_lease *lease_persist_next(struct runner *r, bool all)
     l->said.n_ids = (size_t)c->depth;
     l->slot = slots_dup(&r->slots, slot);
     l->constant = slots_at(&r->slots, l->slot);
+    model_forget(r->model, l->constant, c->depth);
     l->pool = r->pages.base;
     take_path(r, l, c->node);
     list_push(&r->leased, &l->at);

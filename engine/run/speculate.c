@@ -3,6 +3,7 @@
 #include "engine/run/speculate.h"
 
 #include "engine/base/mem.h"
+#include "engine/mixer/ring.h"
 #include "engine/run/runner.h"
 
 #include <string.h>
@@ -11,8 +12,6 @@ enum {
     AUTO_ROWS = 16, /* a step beyond these is bound by arithmetic: rows cost */
     COPY_BYTES = 256 * 1024
 };
-
-_Static_assert((int)DRAFT_MAX < (int)RING_SPARE, "a ring forgets what was proposed");
 
 /* ---- opening ---------------------------------------------------------------- */
 
@@ -65,6 +64,8 @@ static int most_for(const struct runner *r, struct seq *s, int n_rows)
     rows = is_auto && rows > AUTO_ROWS ? AUTO_ROWS : rows;
     int left = s->req->n_prompt + s->req->gen.max_tokens - s->n_tokens - 1;
     int most = rows - n_rows < left ? rows - n_rows : left;
+    int back = RING_SPARE - (s->n_tokens - s->n_run);
+    most = most < back ? most : back;
     if (most <= 0)
         return 0;
     int allowed = is_auto ? draft_allowance(&s->draft) : DRAFT_MAX;

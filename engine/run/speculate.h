@@ -6,8 +6,8 @@
  *
  * A recurrent state cannot be taken back: each step's speculating sequences copy it
  * first, and one that was proposed too much begins its next step from the copy and runs
- * the rows again that were true. Attention, by pages or by rings, only forgets rows: a
- * ring keeps more of them than can be proposed. Few sequences
+ * the rows again that were true. Attention, by pages or by rings, only forgets rows; no
+ * step runs more at a sequence's end than a ring can forget. Few sequences
  * speculate at a time: where many run, a step has no rows to give away.
  *
  * The subtle point: between sampling and speculate_settle a sequence's n_run is ahead of

@@ -1,7 +1,7 @@
 /*
  * What an attention layer may do besides attending, each alone and all together, against
  * the formulas in f64: biases, gates, norms of queries and keys, partial rotation, scales
- * of keys and scores. The other side is written from the formulas, one query at a time.
+ * of keys and scores, windows. The other side is written from the formulas, one query at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { D = 40, HEADS = 6, KV_HEADS = 2, HD = 20, ROWS = 83, TURNED = 12 };
+enum { D = 40, HEADS = 6, KV_HEADS = 2, HD = 20, ROWS = 181, TURNED = 12 };
 enum { WIDE = HEADS * HD, NARROW = KV_HEADS * HD };
 static const double theta = 500, eps = 1e-3;
 
@@ -148,7 +148,7 @@ static void attend(const struct attn_spec *s, int t, int h, double *out)
     int kv = h * KV_HEADS / HEADS * HD;
     double scale = s->score_scale ? s->score_scale : 1 / sqrt(HD), sum = 0;
     memset(out, 0, HD * sizeof *out);
-    for (int j = 0; j <= t; j++) {
+    for (int j = s->window && t >= s->window ? t - s->window + 1 : 0; j <= t; j++) {
         double score = 0;
         for (int d = 0; d < HD; d++)
             score += q[t][h * HD + d] * k[j][kv + d];
@@ -194,7 +194,8 @@ static void run(struct bench *b, const struct attn_spec *spec)
     for (int i = 0; i <= ROWS / PAGE_TOKENS; i++)
         table[i] = i;
     struct gemm gemm = {&kernel_c, pool, false, NULL};
-    struct span span = {0, ROWS, 0, NULL, table};
+    char *slot = calloc(1, mx.need.fixed_bytes + 1);
+    struct span span = {0, ROWS, 0, slot, table};
     struct ctx c = {.gemm = &gemm,
                     .scratch = &scratch,
                     .spans = &span,
@@ -203,9 +204,10 @@ static void run(struct bench *b, const struct attn_spec *spec)
                     .positions = positions,
                     .row_span = row_span,
                     .page_bytes = mx.need.page_bytes};
-    c.pages = calloc(ROWS / PAGE_TOKENS + 1, mx.need.page_bytes);
-    assert_non_null(c.pages);
+    c.pages = calloc(ROWS / PAGE_TOKENS + 1, mx.need.page_bytes + 1);
+    assert_true(c.pages && slot);
     mixer_attn.run(&mx, &c, b->x, b->got);
+    free(slot);
     free(c.pages);
     pool_close(pool);
     arena_free(&scratch);
@@ -302,6 +304,21 @@ static void all_together(void **state)
     close_bench(&b);
 }
 
+/* In a ring, whose rows are overwritten from a window and 64 rows on. */
+static void a_window_hides_what_is_older(void **state)
+{
+    static const int windows[] = {1, 2, 15, 16, 17, 33, 63, 64, 65, 83, 84};
+    static struct bench b;
+    (void)state;
+    open_bench(&b);
+    struct attn_spec s = plain(&b);
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        s.window = windows[i];
+        expect(&b, &s, "window");
+    }
+    close_bench(&b);
+}
+
 /* Norms have the length that the spec implies. */
 static void a_norm_of_another_length_is_refused(void **state)
 {
@@ -325,6 +342,7 @@ int main(void)
         cmocka_unit_test(each_option_is_its_formula),
         cmocka_unit_test(norms_of_queries_and_keys),
         cmocka_unit_test(all_together),
+        cmocka_unit_test(a_window_hides_what_is_older),
         cmocka_unit_test(a_norm_of_another_length_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
