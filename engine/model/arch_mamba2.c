@@ -106,8 +106,10 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 /* The recurrence has no greatest length; where the file is silent, a long one. */
 enum { POSITIONS = 1 << 20 };
 
+/* Published files have them; transformers reads none of them. */
+static const char *const no_effect[] = {"norm_before_gate", "time_step_init_scheme",
+                                        "time_step_scale", NULL};
 static const struct hparam_only only[] = {{"rms_norm", "true"}, {NULL, NULL}};
-static const char *const no_effect[] = {"norm_before_gate", NULL}; /* the norm is after */
 static const struct hparam_family family = {.of_transformers = true,
                                             .eps_key = "layer_norm_epsilon",
                                             .eps = 1e-5,
