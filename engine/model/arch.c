@@ -18,7 +18,10 @@ static const struct arch *const arches[] = {&arch_transxssm,
                                             &arch_granite,
                                             &arch_granitemoehybrid,
                                             &arch_bamba,
-                                            &arch_lfm2};
+                                            &arch_lfm2,
+                                            &arch_qwen3_5,
+                                            &arch_qwen3_5_text,
+                                            &arch_olmo_hybrid};
 enum { N_ARCHES = sizeof arches / sizeof *arches };
 
 const struct arch *arch_find(const char *model_type)

@@ -217,6 +217,11 @@ SHAPES = {
                    "gss_hidden_size": 368, "gss_state_size": 16},
     "hedgehog": {"model_type": "hedgehog", "num_key_value_heads": 2, "feature_dim": 21},
     "h3": {"model_type": "h3", "attn_layer_idx": [1], "ssm_state_size": 14},
+    "qwen3_5_text": {"model_type": "qwen3_5_text", "num_key_value_heads": 2, "head_dim": 72,
+                     "full_attention_interval": 2, "linear_num_key_heads": 3,
+                     "linear_num_value_heads": 6, "linear_key_head_dim": 46,
+                     "linear_value_head_dim": 74},
+    "olmo_hybrid": {"model_type": "olmo_hybrid", "linear_num_value_heads": 12},
     "pha-gated": {"model_type": "pha", "gss_kind": "gated", "gss_state_size": 400,
                   "aux_intermediate_size": 390},
 }
@@ -260,6 +265,12 @@ class ShapeTest(unittest.TestCase):
 
     def test_h3(self):
         self.check("h3")
+
+    def test_qwen3_5_text(self):
+        self.check("qwen3_5_text")
+
+    def test_olmo_hybrid(self):
+        self.check("olmo_hybrid")
 
 
 class QualityTest(unittest.TestCase):

@@ -53,7 +53,8 @@ static void read_logits(struct golden *g)
 static void read_folder(struct golden *g)
 {
     struct json *config = load(g, "config.json"), *doc = load(g, "golden.json");
-    g->n_vocab = (int)json_as_int(json_get(config, "vocab_size"));
+    const struct json *text = json_get(config, "text_config");
+    g->n_vocab = (int)json_as_int(json_get(text ? text : config, "vocab_size"));
     g->context = (int)json_as_int(json_get(doc, "context"));
     g->ids = read_ids(json_get(doc, "ids"), &g->n_ids);
     g->greedy = read_ids(json_get(doc, "greedy"), &g->n_greedy);

@@ -1,0 +1,164 @@
+/*
+ * OLMo Hybrid: layers of gated DeltaNet with norms before their mixers, and attention
+ * layers with norms behind them, without a position code where rope_theta is null. Names
+ * only; runs at open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "engine/load/layer_list.h"
+#include "engine/mixer/attn.h"
+#include "engine/mixer/ffn.h"
+#include "engine/model/arch_gdn.h"
+
+struct olmo {
+    bool attention_bias, neg_eigval;
+    struct gdn_spec gdn;
+    const struct rope *rope; /* or NULL */
+    uint8_t kinds[HPARAMS_MAX_LAYERS];
+};
+
+static const struct hparam_key keys[] = {
+    ARCH_GDN_KEYS(olmo, gdn),
+    {"linear_allow_neg_eigval", HP_BOOL, offsetof(struct olmo, neg_eigval), 0, 0, NULL,
+     false},
+    {"attention_bias", HP_BOOL, offsetof(struct olmo, attention_bias), 0, 0, NULL, false},
+};
+
+/* Absent sizes follow from others. */
+static void complete(struct gdn_spec *s, const struct hparams *hp)
+{
+    s->n_key_heads = s->n_key_heads ? s->n_key_heads : hp->n_heads;
+    s->n_value_heads = s->n_value_heads ? s->n_value_heads : hp->n_heads;
+    if (!s->key_dim)
+        s->key_dim = (int)(0.75 * hp->hidden_size / s->n_key_heads);
+    s->value_dim = s->value_dim ? s->value_dim : 2 * s->key_dim;
+}
+
+/* Without a list every fourth layer is attention, or the last of fewer. */
+static int read_layers(struct olmo *p, const struct hparams *hp, struct err *err)
+{
+    layer_list_every(hp->n_layers, hp->n_layers < 4 ? hp->n_layers : 4, LAYER_ATTN,
+                     p->kinds);
+    return arch_gdn_layers(hp, p->kinds, err);
+}
+
+static int read_config(struct olmo *p, struct model *m, struct err *err)
+{
+    const struct hparams *hp = &m->hp;
+    *p = (struct olmo){
+        .neg_eigval = true,
+        .gdn = {.qkv = {"linear_attn.q_proj", "linear_attn.k_proj", "linear_attn.v_proj"},
+                .z = "linear_attn.g_proj",
+                .b = "linear_attn.b_proj",
+                .a = "linear_attn.a_proj",
+                .out = "linear_attn.o_proj",
+                .conv = {"linear_attn.q_conv1d", "linear_attn.k_conv1d",
+                         "linear_attn.v_conv1d"},
+                .a_log = "linear_attn.A_log",
+                .dt_bias = "linear_attn.dt_bias",
+                .norm = "linear_attn.o_norm.weight",
+                .n_taps = 4,
+                .norm_eps = 1e-5}}; /* whatever rms_norm_eps is */
+    int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
+    if (rc == 0)
+        rc = read_layers(p, hp, err);
+    if (rc)
+        return rc;
+    p->gdn.beta_scale = p->neg_eigval ? 2 : 1;
+    complete(&p->gdn, hp);
+    rc = arch_gdn_check(&p->gdn, err);
+    if (rc || hp->rope.theta_null)
+        return rc;
+    return model_rope(m, &p->rope, &hp->rope, hp->head_dim, false, err);
+}
+
+/* A norm that has two names. */
+static int bind_norm(struct norm *n, const struct bind *b, const char *const names[2],
+                     double eps, struct err *err)
+{
+    const char *name = bind_has(b, names[1]) ? names[1] : names[0];
+    return norm_bind(n, b, name, b->hidden_size, eps, err);
+}
+
+static int bind_attn(struct stage *st, const struct olmo *p, const struct hparams *hp,
+                     const struct bind *b, struct err *err)
+{
+    struct attn_spec spec = {
+        .q = "self_attn.q_proj",
+        .k = "self_attn.k_proj",
+        .v = "self_attn.v_proj",
+        .o = "self_attn.o_proj",
+        .n_heads = hp->n_heads,
+        .n_kv_heads = hp->n_kv_heads,
+        .head_dim = hp->head_dim,
+        .bias = p->attention_bias,
+        .o_bias = p->attention_bias,
+        .q_norm = "self_attn.q_norm.weight",
+        .k_norm = "self_attn.k_norm.weight",
+        .norm_eps = hp->rms_eps,
+        .norm_whole = true,
+        .rope = p->rope,
+    };
+    return stage_mixer(st, &mixer_attn, &spec, b, err);
+}
+
+static int bind_ffn(struct stage *st, const struct hparams *hp, const struct bind *b,
+                    struct err *err)
+{
+    struct ffn_spec spec = {.gate = "mlp.gate_proj",
+                            .up = "mlp.up_proj",
+                            .down = "mlp.down_proj",
+                            .size = hp->ffn_size};
+    return stage_mixer(st, &mixer_ffn, &spec, b, err);
+}
+
+/* The published name, then that which transformers 5 gives the tensor. */
+static const char *const before_gdn[] = {"attention_layer_norm.weight",
+                                         "input_layernorm.weight"};
+static const char *const before_ffn[] = {"feedforward_layer_norm.weight",
+                                         "post_attention_layernorm.weight"};
+static const char *const after_attn[] = {"post_attention_layernorm.weight",
+                                         "feedforward_layer_norm.weight"};
+static const char *const after_ffn[] = {"post_feedforward_layernorm.weight",
+                                        "post_feedforward_layernorm.weight"};
+
+static int build_layer(struct model *m, int i, const struct olmo *p, const struct bind *b,
+                       struct err *err)
+{
+    const struct hparams *hp = &m->hp;
+    struct stage *seq = block_stage(&m->blocks[i]), *ffn = block_stage(&m->blocks[i]);
+    bool gdn = p->kinds[i] == LAYER_GDN;
+    int rc = gdn ? stage_mixer(seq, &mixer_gdn, &p->gdn, b, err)
+                 : bind_attn(seq, p, hp, b, err);
+    if (rc == 0)
+        rc = bind_ffn(ffn, hp, b, err);
+    if (rc == 0)
+        rc = bind_norm(gdn ? &seq->norm : &seq->branches[0].after, b,
+                       gdn ? before_gdn : after_attn, hp->rms_eps, err);
+    if (rc == 0)
+        rc = bind_norm(gdn ? &ffn->norm : &ffn->branches[0].after, b,
+                       gdn ? before_ffn : after_ffn, hp->rms_eps, err);
+    return rc;
+}
+
+static int build(struct model *m, const struct bind *b, struct err *err)
+{
+    struct olmo p;
+    int rc = read_config(&p, m, err);
+    if (rc == 0)
+        rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
+    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
+        struct bind layer = bind_under(b, "model.layers.%d.", i);
+        rc = build_layer(m, i, &p, &layer, err);
+    }
+    if (rc == 0)
+        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
+                       m->hp.rms_eps, err);
+    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+}
+
+static const char *const lists[] = {"layer_types", NULL};
+static const struct hparam_family family = {
+    .of_transformers = true, .max_position = 65536, .lists = lists};
+
+const struct arch arch_olmo_hybrid = {"olmo_hybrid", &family, build};

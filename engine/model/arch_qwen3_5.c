@@ -1,0 +1,168 @@
+/*
+ * Qwen 3.5's dense text models: layers of gated DeltaNet with gated attention between
+ * them. qwen3_5 is the whole model of text and images, of which the text part is served;
+ * qwen3_5_text is that alone. Names only; runs at open.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "engine/load/layer_list.h"
+#include "engine/mixer/attn.h"
+#include "engine/mixer/ffn.h"
+#include "engine/model/arch_gdn.h"
+
+#include <string.h>
+
+struct qwen {
+    bool attention_bias;
+    int interval; /* of attention layers */
+    struct gdn_spec gdn;
+    const struct rope *rope;
+    uint8_t kinds[HPARAMS_MAX_LAYERS];
+};
+
+static const struct hparam_key keys[] = {
+    ARCH_GDN_KEYS(qwen, gdn),
+    {"full_attention_interval", HP_INT, offsetof(struct qwen, interval), 1, 1 << 16, NULL,
+     false},
+    {"attention_bias", HP_BOOL, offsetof(struct qwen, attention_bias), 0, 0, NULL, false},
+};
+
+static int read_config(struct qwen *p, struct model *m, struct err *err)
+{
+    const struct hparams *hp = &m->hp;
+    *p = (struct qwen){.interval = 4,
+                       .gdn = {.qkv = {"linear_attn.in_proj_qkv"},
+                               .z = "linear_attn.in_proj_z",
+                               .b = "linear_attn.in_proj_b",
+                               .a = "linear_attn.in_proj_a",
+                               .out = "linear_attn.out_proj",
+                               .conv = {"linear_attn.conv1d"},
+                               .a_log = "linear_attn.A_log",
+                               .dt_bias = "linear_attn.dt_bias",
+                               .norm = "linear_attn.norm.weight",
+                               .n_key_heads = 16,
+                               .n_value_heads = 32,
+                               .key_dim = 128,
+                               .value_dim = 128,
+                               .n_taps = 4,
+                               .norm_eps = hp->rms_eps,
+                               .beta_scale = 1}};
+    if (strcmp(hp->arch, "qwen3_5") == 0 && !hp->text)
+        return err_set(err, ERR_FORMAT,
+                       "config.json: text_config: expected an object, found nothing "
+                       "(a text model alone has model_type qwen3_5_text)");
+    int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
+    layer_list_every(hp->n_layers, p->interval, LAYER_ATTN, p->kinds);
+    if (rc == 0)
+        rc = arch_gdn_layers(hp, p->kinds, err);
+    return rc ? rc : arch_gdn_check(&p->gdn, err);
+}
+
+static int bind_attn(struct stage *st, const struct qwen *p, const struct hparams *hp,
+                     const struct bind *b, struct err *err)
+{
+    struct attn_spec spec = {
+        .q = "self_attn.q_proj",
+        .k = "self_attn.k_proj",
+        .v = "self_attn.v_proj",
+        .o = "self_attn.o_proj",
+        .n_heads = hp->n_heads,
+        .n_kv_heads = hp->n_kv_heads,
+        .head_dim = hp->head_dim,
+        .bias = p->attention_bias,
+        .o_bias = p->attention_bias,
+        .gated = true,
+        .q_norm = "self_attn.q_norm.weight",
+        .k_norm = "self_attn.k_norm.weight",
+        .norm_eps = hp->rms_eps,
+        .norm_one_plus = true,
+        .rope = p->rope,
+    };
+    return stage_mixer(st, &mixer_attn, &spec, b, err);
+}
+
+static int bind_ffn(struct stage *st, const struct hparams *hp, const struct bind *b,
+                    struct err *err)
+{
+    struct ffn_spec spec = {.gate = "mlp.gate_proj",
+                            .up = "mlp.up_proj",
+                            .down = "mlp.down_proj",
+                            .size = hp->ffn_size};
+    return stage_mixer(st, &mixer_ffn, &spec, b, err);
+}
+
+static int build_layer(struct model *m, int i, const struct qwen *p, const struct bind *b,
+                       struct err *err)
+{
+    const struct hparams *hp = &m->hp;
+    struct block *blk = &m->blocks[i];
+    struct stage *seq = block_stage(blk), *ffn = block_stage(blk);
+    int d = b->hidden_size;
+    int rc =
+        norm_bind_one_plus(&seq->norm, b, "input_layernorm.weight", d, hp->rms_eps, err);
+    if (rc == 0 && p->kinds[i] == LAYER_GDN)
+        rc = stage_mixer(seq, &mixer_gdn, &p->gdn, b, err);
+    else if (rc == 0)
+        rc = bind_attn(seq, p, hp, b, err);
+    if (rc == 0)
+        rc = norm_bind_one_plus(&ffn->norm, b, "post_attention_layernorm.weight", d,
+                                hp->rms_eps, err);
+    return rc ? rc : bind_ffn(ffn, hp, b, err);
+}
+
+/* Text tensors lie under model.language_model in a model of text and images, whatever its
+ * configuration was cut down to. */
+static int find_text(const struct bind *b, const char **prefix, struct err *err)
+{
+    static const char *const prefixes[] = {"model.language_model.", "model."};
+    for (int i = 0; i < 2; i++) {
+        struct bind under = bind_under(b, "%s", prefixes[i]);
+        *prefix = prefixes[i];
+        if (bind_has(&under, "norm.weight"))
+            return 0;
+    }
+    if (bind_has(b, "model.visual.patch_embed.proj.weight"))
+        return err_set(err, ERR_FORMAT,
+                       "tensor model.language_model.norm.weight: expected the text part "
+                       "of the model, found model.visual.* only, which is not served");
+    return 0;
+}
+
+static int build(struct model *m, const struct bind *b, struct err *err)
+{
+    struct qwen p;
+    const char *prefix = NULL;
+    int width = (int)(m->hp.head_dim * m->hp.rope.partial);
+    int rc = read_config(&p, m, err);
+    if (rc == 0)
+        rc = find_text(b, &prefix, err);
+    if (rc == 0)
+        rc = model_rope(m, &p.rope, &m->hp.rope, width, false, err);
+    if (rc)
+        return rc;
+    struct bind text = bind_under(b, "%s", prefix);
+    rc = model_bind_embed(m, &text, "embed_tokens", 1, err);
+    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
+        struct bind layer = bind_under(&text, "layers.%d.", i);
+        rc = build_layer(m, i, &p, &layer, err);
+    }
+    if (rc == 0)
+        rc = norm_bind_one_plus(&m->final_norm, &text, "norm.weight", b->hidden_size,
+                                m->hp.rms_eps, err);
+    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+}
+
+static const char *const left_out[] = {"model.visual.", "mtp.", NULL};
+static const char *const lists[] = {"layer_types", NULL};
+static const struct hparam_only only[] = {{"mlp_only_layers", "[] null"}, {NULL, NULL}};
+
+#define FAMILY(has_text)                                                                 \
+    {                                                                                    \
+        .of_transformers = true, .nested = has_text, .partial = 0.25, .head_dim = 256,   \
+        .max_position = 32768, .left_out = left_out, .lists = lists, .only = only        \
+    }
+
+static const struct hparam_family whole = FAMILY(true), text_only = FAMILY(false);
+
+const struct arch arch_qwen3_5 = {"qwen3_5", &whole, build},
+                  arch_qwen3_5_text = {"qwen3_5_text", &text_only, build};
