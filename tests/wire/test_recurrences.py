@@ -71,6 +71,11 @@ def ids_of(choice):
     return [int(t) for t in choice["token_ids"]]
 
 
+def figures(choice):
+    """All but the text: a character that a saved state ends in is shown behind it."""
+    return choice["token_ids"], choice["logprobs"]["token_logprobs"], choice["finish_reason"]
+
+
 class Case(unittest.TestCase):
     """The tests; a class for each model is below."""
     name = None
@@ -220,14 +225,11 @@ class Case(unittest.TestCase):
                 fields = {"max_tokens": n, "temperature": 0.9, "seed": n}
                 said, = self.ask(d, ROUNDS, state={"save": "s"}, **fields)[0]
                 plain, = self.ask(self.plain, ROUNDS, **fields)[0]
-                for key in ("token_ids", "finish_reason"):  # a cut character is not shown
-                    self.assertEqual(said[key], plain[key])
-                self.assertEqual(said["logprobs"]["token_logprobs"],
-                                 plain["logprobs"]["token_logprobs"])
+                self.assertEqual(figures(said), figures(plain))
                 prompt = known + ids_of(said)
-                more, cached = self.ask(d, prompt, state={"load": "s"})
+                (more,), cached = self.ask(d, prompt, state={"load": "s"})
                 self.assertGreaterEqual(cached, len(prompt) - 1)
-                self.expect(prompt, more)
+                self.assertEqual(figures(more), figures(self.ask(self.plain, prompt)[0][0]))
 
     # ---- formats
 
