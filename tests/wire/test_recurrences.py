@@ -259,6 +259,10 @@ class NemotronH(Case):
     name = "nemotron_h"
 
 
+class Qwen35(Case):
+    name = "qwen3_5_text"
+
+
 class Lfm2(Case):
     name = "lfm2"
 
