@@ -55,6 +55,11 @@ int engine_sizes(const struct engine_options *o, struct engine_sizes *out,
                                  .weights_bytes = model_weights_bytes(&m),
                                  .slot_bytes = runner_slot_bytes(&m),
                                  .page_bytes = m.page_bytes};
+    for (size_t i = 0; i < m.weights.n_tensors; i++) {
+        const struct tensor *t = &m.weights.tensors[i];
+        out->n_left_out += !t->used;
+        out->left_out_bytes += t->used ? 0 : t->bytes;
+    }
     snprintf(out->arch, sizeof out->arch, "%s", m.hp.arch);
     out->n_layer_kinds = layer_kinds(&m, out->layers, ENGINE_MAX_LAYER_KINDS);
     model_close(&m);

@@ -27,6 +27,8 @@ struct engine_sizes {
     char arch[64]; /* config.json: model_type */
     int n_layers, hidden_size, vocab_size, context_tokens, page_tokens;
     int64_t n_params;
+    int n_left_out; /* tensors of the files that are left out on purpose */
+    size_t left_out_bytes;
     size_t weights_bytes, slot_bytes, page_bytes;
     struct engine_layer_kind layers[ENGINE_MAX_LAYER_KINDS];
     int n_layer_kinds;

@@ -44,6 +44,9 @@ static void print_layers(const struct engine_sizes *z)
     }
     printf("parameters     %.2f million, a vocabulary of %d ids\n",
            (double)z->n_params / 1e6, z->vocab_size);
+    if (z->n_left_out)
+        printf("left out       %d tensors of the files, %.1f MiB\n", z->n_left_out,
+               mib(z->left_out_bytes));
 }
 
 /* What a sequence takes, in each type that K/V can have. */

@@ -245,6 +245,10 @@ class CheckTest(CliCase):
             "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
             "num_key_value_heads": 8, "max_position_embeddings": 1024, **keys}))
 
+    def test_tensors_left_out_are_counted(self):
+        text = self.accepted("check", "--sizes", "--model", GOLDEN / "qwen3_5-vision")
+        self.assertRegex(self.row(text, "left out"), r"^\d+ tensors of the files, [\d.]+ MiB$")
+
     def test_sizes_of_a_shape_larger_than_the_machine(self):
         text = self.accepted("check", "--sizes", "--shape", self.shape())
         self.assertEqual(self.row(text, "layers"),

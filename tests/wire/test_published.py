@@ -8,6 +8,7 @@ layers, and what a sequence takes; and a changed key is refused by name.
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -30,6 +31,16 @@ MODELS = {
     "Granite-4.0-H-350M": (340.33, ["28 of Mamba-2, feed-forward",
                                     "4 of attention, feed-forward"],
                            28 * 4 * (48 * 32 * 128 + 3 * (1536 + 256)), 4 * 2 * 2 * 4 * 64),
+    "OLMo-Hybrid-7B": (7430.87, ["24 of gated DeltaNet, feed-forward",
+                                 "8 of attention, feed-forward"],
+                       24 * 4 * (30 * 96 * 192 + 3 * 30 * (96 + 96 + 192)),
+                       8 * 2 * 2 * 30 * 128),
+    "Qwen3.5-0.8B": (752.39, ["18 of gated DeltaNet, feed-forward",
+                              "6 of attention, feed-forward"],
+                     18 * 4 * (16 * 128 * 128 + 3 * 16 * 3 * 128), 6 * 2 * 2 * 2 * 256),
+    "Qwen3.5-4B": (4205.75, ["24 of gated DeltaNet, feed-forward",
+                             "8 of attention, feed-forward"],
+                   24 * 4 * (32 * 128 * 128 + 3 * (2 * 16 + 32) * 128), 8 * 2 * 2 * 4 * 256),
     "LFM2-1.2B": (1170.34, ["10 of short convolution, feed-forward",
                             "6 of attention, feed-forward"],
                   10 * 4 * 2 * 2048, 6 * 2 * 2 * 8 * 64),
@@ -79,6 +90,14 @@ class PublishedTest(unittest.TestCase):
                 done = program.run("check", "--sizes", "--shape", file.name)
                 self.assertEqual(done.returncode, 2)
                 self.assertIn("odd_multiplier", done.stderr.decode())
+
+    def test_the_page_says_what_is_computed(self):
+        done = subprocess.run([sys.executable, program.ROOT / "tests/golden/tables.py", "--ssmd",
+                               program.args.ssmd, "memory"], capture_output=True, text=True,
+                              check=True)
+        page = (program.ROOT / "docs/MODELS.md").read_text(encoding="utf-8")
+        self.assertIn(f"<!-- memory table -->\n{done.stdout.rstrip()}\n<!-- end -->", page,
+                      "tests/golden/tables.py docs was not run")
 
 
 if __name__ == "__main__":
