@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/warm.h"
 
-#include "tests/lib/model_maker.h"
+#include "tests/lib/family_maker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const warm_names[WARM_ALL] = {"TransXSSM",  "llama",        "pha dss",
-                                          "pha gated",  "SSD alone",    "wide TransXSSM",
-                                          "wide llama", "wide pha dss", "wide pha gated"};
+const char *const warm_names[WARM_ALL] = {
+    "TransXSSM",        "llama",     "pha dss",        "pha gated",  "short convolution",
+    "gated delta rule", "SSD alone", "wide TransXSSM", "wide llama", "wide pha dss",
+    "wide pha gated"};
+
+enum { N_OWN = WARM_ALL - WARM_WIDE };
+
+static void (*const families[])(struct maker *, const struct maker_sizes *) = {
+    family_maker_lfm2, family_maker_qwen3_5};
 
 static struct maker made[WARM_ALL]; /* zeroed: not made */
 static uint64_t rng_state = 0x9E3779B97F4A7C15u;
@@ -33,8 +39,12 @@ int warm_make(void **state)
 {
     struct maker_sizes sizes = {WARM_VOCAB, 48, 3, 4, 2, 40, WARM_CONTEXT};
     (void)state;
-    for (int i = 0; i < WARM_MODELS - 1; i++)
+    for (int i = 0; i < N_OWN; i++)
         make(&made[i], i, &sizes);
+    for (int i = N_OWN; i < WARM_MODELS - 1; i++) {
+        maker_open(&made[i]);
+        families[i - N_OWN](&made[i], &sizes);
+    }
     sizes.layers = 1;
     make(&made[WARM_MODELS - 1], 0, &sizes);
     return 0;

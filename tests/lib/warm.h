@@ -10,7 +10,7 @@
 #include "tests/lib/drive.h"
 
 enum {
-    WARM_MODELS = 5,
+    WARM_MODELS = 7,
     WARM_WIDE = WARM_MODELS, /* from here on the wide ones */
     WARM_ALL = WARM_WIDE + 4,
     WARM_VOCAB = 97,
@@ -18,8 +18,8 @@ enum {
     WARM_LLAMA = 1
 };
 
-/* TransXSSM, Llama, PHA of both kinds, and SSD alone, which has no pages. Behind them the
- * first four again, so wide that q4 holds most of their matrices; made when first asked
+/* TransXSSM, Llama, PHA of both kinds, a model of each kind of state that these do not have
+ * (family_maker.h), and SSD alone, which has no pages. Behind them the first four again, so wide that q4 holds most of their matrices; made when first asked
  * for. */
 extern const char *const warm_names[WARM_ALL];
 
