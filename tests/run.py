@@ -40,8 +40,9 @@ SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/te
            "tests/clients/*/compare.js", "tests/deploy/test_*.py", "tests/runner/test_*.py"]
 STYLE = ["tests/layers.py", "tests/lint.py"]  # tests by their exit status
 KERNELS = ROOT / "tests/kernels/check_kernels.c"
-SLOWEST = ["tests/clients/tokenizer/compare.js", "tests/engine/test_equality",
-           "tests/wire/test_states.py", "tests/wire/test_load_leave.py"]
+SLOWEST = ["tests/golden/test_golden.py", "tests/clients/tokenizer/compare.js",
+           "tests/engine/test_equality", "tests/wire/test_states.py",
+           "tests/wire/test_load_leave.py"]
 # Left out by --quick: what takes more than a few seconds, or wants more than python3.
 SLOW = re.compile(r"test_equality$|^tests/(golden|clients|deploy)/"
                   r"|^tests/wire/(?!test_(cli|status|process|stream)\.py)")
