@@ -16,10 +16,10 @@ struct arch {
     int (*build)(struct model *m, const struct bind *b, struct err *err);
 };
 
-extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_gss_hybrid,
-    arch_hedgehog, arch_h3, arch_nemotron_h, arch_falcon_h1, arch_mamba2, arch_granite,
-    arch_granitemoehybrid, arch_bamba, arch_lfm2, arch_qwen3_5, arch_qwen3_5_text,
-    arch_olmo_hybrid;
+extern const struct arch arch_transxssm, arch_pha, arch_llama, arch_qwen2, arch_qwen3,
+    arch_mistral, arch_smollm3, arch_gemma3_text, arch_gss_hybrid, arch_hedgehog, arch_h3,
+    arch_nemotron_h, arch_falcon_h1, arch_mamba2, arch_granite, arch_granitemoehybrid,
+    arch_bamba, arch_lfm2, arch_qwen3_5, arch_qwen3_5_text, arch_olmo_hybrid;
 
 /* NULL for a model_type that is not served. */
 const struct arch *arch_find(const char *model_type);

@@ -7,13 +7,26 @@
 #include "engine/model/arch_llama.h"
 
 #include "engine/mixer/attn.h"
-#include "engine/mixer/ffn.h"
 
 static const struct hparam_key keys[] = {
     {"attention_bias", HP_BOOL, offsetof(struct llama_layer, attention_bias), 0, 0, NULL,
      false},
     {"mlp_bias", HP_BOOL, offsetof(struct llama_layer, mlp_bias), 0, 0, NULL, false},
 };
+
+static int bind_norm(struct norm *m, const char *name, const struct hparams *hp,
+                     const struct llama_layer *p, const struct bind *b, struct err *err)
+{
+    return p->one_plus ? norm_bind_one_plus(m, b, name, b->hidden_size, hp->rms_eps, err)
+                       : norm_bind(m, b, name, b->hidden_size, hp->rms_eps, err);
+}
+
+/* The norm behind the stage's one mixer, where there is one. */
+static int bind_after(struct stage *st, const char *name, const struct hparams *hp,
+                      const struct llama_layer *p, const struct bind *b, struct err *err)
+{
+    return p->sandwich ? bind_norm(&st->branches[0].after, name, hp, p, b, err) : 0;
+}
 
 int arch_llama_attn(struct block *blk, const struct hparams *hp,
                     const struct llama_layer *p, const struct bind *b, struct err *err)
@@ -26,29 +39,40 @@ int arch_llama_attn(struct block *blk, const struct hparams *hp,
         .n_heads = hp->n_heads,
         .n_kv_heads = hp->n_kv_heads,
         .head_dim = hp->head_dim,
-        .bias = p->attention_bias,
+        .bias = p->attention_bias || p->qkv_bias,
         .o_bias = p->attention_bias,
+        .q_norm = p->head_norms ? "self_attn.q_norm.weight" : NULL,
+        .k_norm = p->head_norms ? "self_attn.k_norm.weight" : NULL,
+        .norm_eps = hp->rms_eps,
+        .norm_one_plus = p->one_plus,
         .rope = p->rope,
         .score_scale = p->score_scale,
+        .window = p->window,
     };
     struct stage *st = block_stage(blk);
-    int rc = norm_bind(&st->norm, b, "input_layernorm.weight", b->hidden_size,
-                       hp->rms_eps, err);
-    return rc ? rc : stage_mixer(st, &mixer_attn, &attn, b, err);
+    int rc = bind_norm(&st->norm, "input_layernorm.weight", hp, p, b, err);
+    if (rc == 0)
+        rc = stage_mixer(st, &mixer_attn, &attn, b, err);
+    return rc ? rc : bind_after(st, "post_attention_layernorm.weight", hp, p, b, err);
 }
 
 int arch_llama_ffn(struct block *blk, const struct hparams *hp,
                    const struct llama_layer *p, const struct bind *b, struct err *err)
 {
-    struct ffn_spec ffn = {.gate = "mlp.gate_proj",
+    struct ffn_spec ffn = {.kind = p->ffn,
+                           .gate = "mlp.gate_proj",
                            .up = "mlp.up_proj",
                            .down = "mlp.down_proj",
                            .size = hp->ffn_size,
                            .bias = p->mlp_bias};
     struct stage *st = block_stage(blk);
-    int rc = norm_bind(&st->norm, b, "post_attention_layernorm.weight", b->hidden_size,
-                       hp->rms_eps, err);
-    return rc ? rc : stage_mixer(st, &mixer_ffn, &ffn, b, err);
+    int rc = bind_norm(&st->norm,
+                       p->sandwich ? "pre_feedforward_layernorm.weight"
+                                   : "post_attention_layernorm.weight",
+                       hp, p, b, err);
+    if (rc == 0)
+        rc = stage_mixer(st, &mixer_ffn, &ffn, b, err);
+    return rc ? rc : bind_after(st, "post_feedforward_layernorm.weight", hp, p, b, err);
 }
 
 int arch_llama_layer(struct block *blk, const struct hparams *hp,
@@ -58,14 +82,21 @@ int arch_llama_layer(struct block *blk, const struct hparams *hp,
     return rc ? rc : arch_llama_ffn(blk, hp, p, b, err);
 }
 
-int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
-                     const void *arch, struct err *err)
+int arch_llama_layers(struct model *m, const struct bind *b, arch_layer_fn *layer,
+                      const void *arch, struct err *err)
 {
     int rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
     for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
         struct bind under = bind_under(b, "model.layers.%d.", i);
         rc = layer(m, i, arch, &under, err);
     }
+    return rc;
+}
+
+int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
+                     const void *arch, struct err *err)
+{
+    int rc = arch_llama_layers(m, b, layer, arch, err);
     if (rc == 0)
         rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
                        m->hp.rms_eps, err);

@@ -1,18 +1,25 @@
 /*
  * Hugging Face's Llama layout, for the architectures that put layers of another kind
- * among its own.
+ * among its own, and for those whose layers differ by what struct llama_layer says.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef ENGINE_MODEL_ARCH_LLAMA_H
 #define ENGINE_MODEL_ARCH_LLAMA_H
 
+#include "engine/mixer/ffn.h"
 #include "engine/model/arch.h"
 
 struct llama_layer {
     bool attention_bias, mlp_bias;
+    bool qkv_bias;           /* of q, k and v alone */
+    bool head_norms;         /* self_attn.q_norm, k_norm */
+    bool one_plus;           /* every norm by 1 + weight */
+    bool sandwich;           /* norms before and behind both mixers, named as Gemma's */
+    enum ffn_kind ffn;       /* with a gate */
     const struct rope *rope; /* of width head_dim; borrows for the model's life */
     double score_scale;      /* 0: 1 / sqrt(head_dim) */
+    int window;              /* 0: none */
 };
 
 /* Binds one branch of a layer: input_layernorm and self_attn.*, or
@@ -28,9 +35,12 @@ int arch_llama_layer(struct block *blk, const struct hparams *hp,
 typedef int arch_layer_fn(struct model *m, int i, const void *arch, const struct bind *b,
                           struct err *err);
 
-/* Binds embedding, layers, final norm and head, the head untied where the config is
- * silent. */
+/* Binds embedding, layers, final norm and head. */
 int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
                      const void *arch, struct err *err);
+
+/* Embedding and layers alone. */
+int arch_llama_layers(struct model *m, const struct bind *b, arch_layer_fn *layer,
+                      const void *arch, struct err *err);
 
 #endif

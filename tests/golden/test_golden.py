@@ -223,6 +223,9 @@ SHAPES = {
                      "linear_num_value_heads": 6, "linear_key_head_dim": 46,
                      "linear_value_head_dim": 74},
     "olmo_hybrid": {"model_type": "olmo_hybrid", "linear_num_value_heads": 12},
+    "mistral": {"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": 19},
+    "gemma3_text": {"model_type": "gemma3_text", "num_key_value_heads": 2, "head_dim": 70,
+                    "sliding_window": 19, "sliding_window_pattern": 2},
     "pha-gated": {"model_type": "pha", "gss_kind": "gated", "gss_state_size": 400,
                   "aux_intermediate_size": 390},
 }
@@ -272,6 +275,12 @@ class ShapeTest(unittest.TestCase):
 
     def test_olmo_hybrid(self):
         self.check("olmo_hybrid")
+
+    def test_mistral(self):
+        self.check("mistral")
+
+    def test_gemma3_text(self):
+        self.check("gemma3_text")
 
 
 class QualityTest(unittest.TestCase):
