@@ -104,15 +104,16 @@ async function compare(test, dir, mode, program, rustLibrary) {
 }
 
 /* name → folder with tokenizer.json and tokenizer_config.json */
-function prepare(scratch) {
+async function prepare(scratch) {
     const tests = {};
     for (const name of fs.readdirSync(SCOPE).filter((n) => n.startsWith('tokenizer-')).sort())
         tests[name.slice('tokenizer-'.length)] = path.join(SCOPE, name, 'models');
     if (fs.existsSync(path.join(EMBEDDED, 'tokenizer.json'))) tests.embedded = EMBEDDED;
     for (const name of Object.keys(variants)) {
         const dir = path.join(scratch, name);
-        const json = JSON.parse(fs.readFileSync(path.join(tests.gpt2, 'tokenizer.json')));
-        variants[name](json);
+        const [base, change] = variants[name];
+        const json = JSON.parse(fs.readFileSync(path.join(tests[base], 'tokenizer.json')));
+        await change(json);
         fs.mkdirSync(dir);
         fs.writeFileSync(path.join(dir, 'tokenizer.json'), JSON.stringify(json));
         fs.writeFileSync(path.join(dir, 'tokenizer_config.json'), '{}');
@@ -125,7 +126,7 @@ async function main(program, names) {
     const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'ssmd-tokenizer-'));
     let passed = 0, failed = 0;
     try {
-        const rust = loadRust(), tests = prepare(scratch);
+        const rust = loadRust(), tests = await prepare(scratch);
         for (const name of Object.keys(tests)) {
             if (names.length && !names.includes(name.split(' ')[0])) continue;
             for (const mode of MODES) {
