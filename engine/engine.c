@@ -198,8 +198,6 @@ static int open_runner(struct engine *e, const struct engine_options *o,
         .reserved = o->reserved_bytes,
     };
     int rc = memory_plan_make(&plan, &ask, memory_plan_available(), err);
-    if (rc == 0)
-        rc = pool_open(&e->pool, o->n_threads, err);
     if (rc == 0 && o->pin)
         rc = pool_pin(e->pool, err);
     if (rc)
@@ -239,6 +237,7 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
     struct engine *e = mem_zalloc(1, sizeof *e);
     if (!e)
         return err_set(err, ERR_MEMORY, "out of memory for the engine");
+    rc = pool_open(&e->pool, o.n_threads, err);
     const struct model_options mo = {
         .dir = o.model_dir,
         .shape = o.shape,
@@ -246,8 +245,10 @@ int engine_open(struct engine **out, const struct engine_options *given, struct 
         .blas = o.math == ENGINE_MATH_BLAS,
         .weights = o.weights,
         .kv = o.kv,
+        .pool = e->pool,
     };
-    rc = model_open(&e->model, &mo, err);
+    if (rc == 0)
+        rc = model_open(&e->model, &mo, err);
     if (rc == 0 && !o.no_tokenizer && !o.shape)
         rc = open_vocab(e, o.model_dir, err);
     if (rc == 0)
@@ -510,9 +511,13 @@ int engine_score_more(struct engine *e, const int32_t *ids, size_t n, engine_row
 int engine_convert(const char *model_dir, enum engine_weights weights, const char *path,
                    struct engine_converted *out, struct err *err)
 {
-    const struct model_options o = {.dir = model_dir, .weights = weights};
+    struct model_options o = {.dir = model_dir, .weights = weights};
     struct model m;
-    int rc = model_open(&m, &o, err);
+    int rc = pool_open(&o.pool, cpu_count(), err);
+    if (rc)
+        return rc;
+    rc = model_open(&m, &o, err);
+    pool_close(o.pool);
     if (rc)
         return rc;
     out->n_params = m.n_params;

@@ -295,16 +295,30 @@ static void q4_tile(const struct tile *t, const struct nearest *n, uint8_t *code
 
 /* ---- a matrix --------------------------------------------------------------- */
 
-static int pack_tiles(const struct matrix *m, uint8_t *codes, uint16_t *scales,
-                      const struct source *s, struct err *err)
+int quant_room(struct matrix *m, struct arena *a, struct err *err)
 {
-    size_t panels = (size_t)matrix_panels(m->n_out), groups = matrix_groups(m->n_in);
+    size_t code_bytes = matrix_panel_bytes(m), scale_bytes = matrix_scale_bytes(m);
+    m->panels = arena_alloc(a, code_bytes);
+    m->scales = arena_alloc(a, scale_bytes);
+    if (m->panels && m->scales)
+        return 0;
+    return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of codes and scales",
+                   code_bytes + scale_bytes);
+}
+
+int quant_panels(const struct matrix *m, enum dtype from, const void *rows, int first,
+                 int end, struct err *err)
+{
+    const struct source s = {rows, from, (size_t)m->n_out, (size_t)m->n_in};
+    size_t groups = matrix_groups(m->n_in), at = (size_t)first * groups;
+    uint8_t *codes = (uint8_t *)(uintptr_t)m->panels + at * matrix_tile_bytes(m->type);
+    uint16_t *scales = (uint16_t *)(uintptr_t)m->scales + at * PANEL;
     struct nearest nearest;
     struct tile t;
     nearest_make(&nearest);
-    for (size_t p = 0; p < panels; p++)
+    for (size_t p = (size_t)first; p < (size_t)end; p++)
         for (size_t g = 0; g < groups; g++) {
-            tile_load(&t, s, p, g);
+            tile_load(&t, &s, p, g);
             tile_measure(&t);
             int rc = tile_check(&t, p, err);
             if (rc)
@@ -322,16 +336,8 @@ static int pack_tiles(const struct matrix *m, uint8_t *codes, uint16_t *scales,
 int quant_pack(struct matrix *m, struct arena *a, enum dtype from, const void *rows,
                struct err *err)
 {
-    struct source s = {rows, from, (size_t)m->n_out, (size_t)m->n_in};
-    size_t code_bytes = matrix_panel_bytes(m), scale_bytes = matrix_scale_bytes(m);
-    uint8_t *codes = arena_alloc(a, code_bytes);
-    uint16_t *scales = arena_alloc(a, scale_bytes);
-    if (!codes || !scales)
-        return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of codes and scales",
-                       code_bytes + scale_bytes);
-    m->panels = codes;
-    m->scales = scales;
-    return pack_tiles(m, codes, scales, &s, err);
+    int rc = quant_room(m, a, err);
+    return rc ? rc : quant_panels(m, from, rows, 0, matrix_panels(m->n_out), err);
 }
 
 void quant_row(const struct matrix *m, int row, float *out)

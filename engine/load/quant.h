@@ -69,6 +69,12 @@ void quant_floats(enum dtype to, void *dst, enum dtype from, const void *src, si
 int quant_pack(struct matrix *m, struct arena *a, enum dtype from, const void *rows,
                struct err *err);
 
+/* The same in two steps, of which the second is divided: the arena's memory, then panels
+ * [first, end), which several threads may fill at once. ERR_MEMORY; ERR_FORMAT. */
+int quant_room(struct matrix *m, struct arena *a, struct err *err);
+int quant_panels(const struct matrix *m, enum dtype from, const void *rows, int first,
+                 int end, struct err *err);
+
 /* The weights of one output of a quantised matrix, f32 [n_in]. Any thread. */
 void quant_row(const struct matrix *m, int row, float *out);
 

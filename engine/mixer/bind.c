@@ -4,8 +4,10 @@
 #include "engine/mixer/bind.h"
 
 #include "engine/base/mem.h"
+#include "engine/kernel/pool.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +101,36 @@ static int take_quantised(struct bound *x, const struct bind *b, struct err *err
                      x->name, quant_name(want), quant_name(own));
 }
 
+struct pack_job {
+    const struct bound *x;
+    int n_panels, per_task;
+    atomic_bool failed;
+};
+
+static void pack_part(void *arg, int task, int thread)
+{
+    (void)thread;
+    struct pack_job *j = arg;
+    const struct tensor *t = j->x->source;
+    int first = task * j->per_task, end = first + j->per_task;
+    end = end < j->n_panels ? end : j->n_panels;
+    if (quant_panels(&j->x->m, t->type, t->data, first, end, NULL))
+        j->failed = true;
+}
+
+/* The first panel that fails is the one that is told, whichever thread met one first. */
+static int pack_quantised(const struct bound *x, const struct bind *b, struct err *err)
+{
+    enum { PANELS_PER_TASK = 4 };
+    struct pack_job j = {x, matrix_panels(x->m.n_out), PANELS_PER_TASK, false};
+    if (b->pool)
+        pool_run(b->pool, pack_part, &j,
+                 (j.n_panels + PANELS_PER_TASK - 1) / PANELS_PER_TASK);
+    if (b->pool && !j.failed)
+        return 0;
+    return quant_panels(&x->m, x->source->type, x->source->data, 0, j.n_panels, err);
+}
+
 /* Completes a quantised matrix; of floats it sets type and source. */
 static int take(struct bound *x, const struct bind *b, struct err *err)
 {
@@ -112,7 +144,9 @@ static int take(struct bound *x, const struct bind *b, struct err *err)
     x->m.type = target(b, x, x->source->type);
     if (b->sizes || !dtype_quantised(x->m.type))
         return 0;
-    rc = quant_pack(&x->m, b->arena, x->source->type, x->source->data, err);
+    rc = quant_room(&x->m, b->arena, err);
+    if (rc == 0)
+        rc = pack_quantised(x, b, err);
     return rc ? err_prefix(err, "%s: tensor %.200s", x->source->file, x->name) : 0;
 }
 

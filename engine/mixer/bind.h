@@ -38,6 +38,7 @@ struct bind {
     bool sizes; /* of a matrix only type and sizes are wanted: nothing is packed */
     enum engine_weights held; /* what matrices become */
     enum engine_kv kv;        /* what pages hold */
+    struct pool *pool;        /* packs; NULL: the caller alone */
     const char *prefix;       /* e.g. "model.layers.3." */
     int hidden_size;
     int *quant_in; /* the most inputs of a quantised matrix so far; may be NULL */

@@ -181,7 +181,7 @@ static void hash_formats(struct model *m)
             m->hash = m->hash * 31 + (uint64_t)x->m.type + 1;
 }
 
-static int build(struct model *m, struct err *err)
+static int build(struct model *m, struct pool *pool, struct err *err)
 {
     struct holding held;
     int rc = check_sizes(&m->hp, err);
@@ -196,6 +196,7 @@ static int build(struct model *m, struct err *err)
                      .sizes = m->sizes,
                      .held = m->weights_ask,
                      .kv = m->kv,
+                     .pool = pool,
                      .prefix = "",
                      .hidden_size = m->hp.hidden_size,
                      .quant_in = &m->quant_in,
@@ -257,7 +258,7 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
     if (rc == 0 && !o->sizes)
         rc = hash_model(m, o, err);
     if (rc == 0) {
-        rc = build(m, err);
+        rc = build(m, o->pool, err);
         if (rc)
             err_prefix(err, "%.200s", o->shape ? o->shape : o->dir);
     }

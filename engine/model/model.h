@@ -70,6 +70,7 @@ struct model_options {
     bool sizes; /* of a file's bytes read headers and vectors only, and pack nothing */
     enum engine_weights weights; /* 0 = each tensor's own type */
     enum engine_kv kv;           /* 0 = f32 */
+    struct pool *pool;           /* packs weights; borrowed for the call; NULL: none */
 };
 
 /* ERR_IO, ERR_FORMAT, ERR_MEMORY; nothing is kept then. */

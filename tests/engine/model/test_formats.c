@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/kernel/pool.h"
 #include "engine/model/export.h"
 #include "tests/lib/model_maker.h"
 
@@ -12,6 +13,8 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +234,56 @@ static void a_quantised_file_is_not_asked_for_another_format(void **state)
     maker_close(&out);
 }
 
+/* Whichever thread packs a panel. */
+static void threads_pack_the_same(void **state)
+{
+    (void)state;
+    struct model alone, m;
+    struct model_options o = {.dir = made.dir};
+    assert_int_equal(pool_open(&o.pool, 3, NULL), 0);
+    maker_transxssm(&made, &sizes);
+    for (o.weights = ENGINE_WEIGHTS_Q8; o.weights <= ENGINE_WEIGHTS_Q4; o.weights++) {
+        open_as(&alone, made.dir, o.weights);
+        assert_int_equal(model_open(&m, &o, NULL), 0);
+        same_matrices(&alone, &m);
+        model_close(&m);
+        model_close(&alone);
+    }
+    pool_close(o.pool);
+}
+
+/* Of a row of the first tensor, which is the embedding. */
+static void spoil(int row)
+{
+    const float nan = NAN;
+    uint64_t header = 0;
+    FILE *f = fopen(maker_path(&made, "model.safetensors"), "rb+");
+    assert_non_null(f);
+    assert_int_equal(fread(&header, sizeof header, 1, f), 1); /* little-endian, as here */
+    assert_int_equal(
+        fseek(f, (long)(8 + header) + (long)row * sizes.hidden * 4, SEEK_SET), 0);
+    assert_int_equal(fwrite(&nan, sizeof nan, 1, f), 1);
+    fclose(f);
+}
+
+static void threads_tell_the_first_fault(void **state)
+{
+    (void)state;
+    struct model m;
+    struct model_options o = {.dir = made.dir, .weights = ENGINE_WEIGHTS_Q8};
+    struct err err = {0};
+    assert_int_equal(pool_open(&o.pool, 3, NULL), 0);
+    maker_llama(&made, &sizes);
+    spoil(69);
+    spoil(37);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(model_open(&m, &o, &err), -ERR_FORMAT);
+        assert_non_null(strstr(err.text, "tensor model.embed_tokens"));
+        assert_non_null(strstr(err.text, "row 37: expected finite weights"));
+    }
+    pool_close(o.pool);
+}
+
 int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make, unmake)
@@ -240,6 +293,8 @@ int main(void)
         WITH_FOLDER(an_untied_head_is_a_table_of_its_own),
         WITH_FOLDER(a_model_that_was_written_out_holds_the_same),
         WITH_FOLDER(a_quantised_file_is_not_asked_for_another_format),
+        WITH_FOLDER(threads_pack_the_same),
+        WITH_FOLDER(threads_tell_the_first_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
