@@ -155,7 +155,7 @@ MEMORY_HEAD = ["model", "`model_type`", "parameters", "bf16", "q8", "q4", "state
 
 
 def memory_row(path):
-    done = program.run("check", "--sizes", "--shape", path)
+    done = program.run("check", "--sizes", "--kv", "f16", "--shape", path)
     if done.returncode:
         raise SystemExit(done.stderr.decode())
     text = done.stdout.decode()
