@@ -132,9 +132,7 @@ static size_t dss_scratch(const struct mixer *mx, int max_rows)
 struct dss_job {
     const struct mixer *mx;
     const struct dss *l;
-    const struct ctx *c;
     float *v, *s, *y, *g;
-    int n_parts; /* of a span's blocks of channels */
 };
 
 static void activate_rows(const void *arg, const struct ctx *c, int row0, int row1)
@@ -149,12 +147,14 @@ static void activate_rows(const void *arg, const struct ctx *c, int row0, int ro
     norm_rows(&j->l->norm, k, j->s, j->s, row0, row1);
 }
 
-static void scan_block(const struct dss_job *j, const struct span *s, size_t block)
+static void scan_block(const void *arg, const struct ctx *c, const struct span *s,
+                       int unit)
 {
+    const struct dss_job *j = arg;
     const struct dss *l = j->l;
-    size_t n = (size_t)l->n_state;
+    size_t n = (size_t)l->n_state, block = (size_t)unit;
     size_t ld = (size_t)l->n_channels, at = (size_t)s->row0 * ld + block * LANES;
-    int left = l->n_channels - (int)block * LANES;
+    int left = l->n_channels - unit * LANES;
     struct dss_args args = {
         .state =
             (float *)(void *)(s->fixed + j->mx->fixed_offset) + block * n * 2 * LANES,
@@ -169,17 +169,7 @@ static void scan_block(const struct dss_job *j, const struct span *s, size_t blo
         .n_state = l->n_state,
         .n_channels = left < LANES ? left : LANES,
     };
-    j->c->gemm->k->dss(&args);
-}
-
-static void scan_blocks(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct dss_job *j = arg;
-    const struct span *s = &j->c->spans[task / j->n_parts];
-    int part = task % j->n_parts, n = j->l->n_blocks;
-    for (int b = part * n / j->n_parts; b < (part + 1) * n / j->n_parts; b++)
-        scan_block(j, s, (size_t)b);
+    c->gemm->k->dss(&args);
 }
 
 static void output_rows(const void *arg, const struct ctx *c, int row0, int row1)
@@ -194,7 +184,7 @@ static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x,
 {
     const struct dss *l = mx->impl;
     size_t mark = arena_mark(c->scratch), rows = (size_t)c->n_rows;
-    struct dss_job j = {.mx = mx, .l = l, .c = c};
+    struct dss_job j = {.mx = mx, .l = l};
     j.v = mixer_floats(c, rows * (size_t)l->n_gate);
     j.g = mixer_floats(c, rows * (size_t)l->n_gate);
     j.s = mixer_floats(c, rows * (size_t)l->n_channels);
@@ -202,8 +192,7 @@ static void dss_run(const struct mixer *mx, const struct ctx *c, const float *x,
     mixer_linears(c, x, (const struct matrix *[]){&l->v, &l->u}, (float *[]){j.v, j.s},
                   2);
     mixer_rows(c, activate_rows, &j, 8 * (size_t)(l->n_gate + l->n_channels));
-    j.n_parts = mixer_parts(c, l->n_blocks);
-    pool_run(c->gemm->pool, scan_blocks, &j, c->n_spans * j.n_parts);
+    mixer_units(c, scan_block, &j, l->n_blocks);
     mixer_linear(c, &l->c, j.y, j.g);
     mixer_rows(c, output_rows, &j, (size_t)l->n_gate);
     mixer_linear(c, &l->o, j.g, y);

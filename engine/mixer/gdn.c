@@ -151,8 +151,6 @@ struct gdn_job {
     float *qkv;          /* [n_rows][row_width] */
     float *z;            /* [n_rows][value_width] */
     float *beta, *decay; /* [n_rows][hv] */
-    const struct ctx *ctx;
-    int n_units, n_parts; /* of a span */
 };
 
 static size_t gdn_scratch(const struct mixer *mx, int max_rows)
@@ -164,11 +162,11 @@ static size_t gdn_scratch(const struct mixer *mx, int max_rows)
            2 * mixer_floats_bytes(rows * (size_t)l->hv);
 }
 
-/* All that reads x: three products to five, in groups that the pool takes at once. */
-static void project(const struct gdn_job *j, const float *x)
+/* All that reads x: four products or six, in groups that the pool takes at once. */
+static void project(const struct gdn_job *j, const struct ctx *c, const float *x)
 {
     const struct gdn *l = j->l;
-    const struct gemm_input in = {x, (size_t)l->z.n_in, j->ctx->n_rows};
+    const struct gemm_input in = {x, (size_t)l->z.n_in, c->n_rows};
     struct gemm_product p[6];
     size_t at = 0;
     int n = 0;
@@ -180,7 +178,7 @@ static void project(const struct gdn_job *j, const float *x)
     p[n++] = (struct gemm_product){&l->b, j->beta, (size_t)l->hv};
     p[n++] = (struct gemm_product){&l->a, j->decay, (size_t)l->hv};
     for (int i = 0; i < n; i += GEMM_GROUP)
-        gemm_run_group(j->ctx->gemm, &in, p + i, n - i < GEMM_GROUP ? n - i : GEMM_GROUP);
+        gemm_run_group(c->gemm, &in, p + i, n - i < GEMM_GROUP ? n - i : GEMM_GROUP);
 }
 
 /* x · scale / √(Σx² + 1e-6) for each of the heads, n wide. */
@@ -212,11 +210,19 @@ static void prepare_rows(const void *arg, const struct ctx *c, int row0, int row
     }
 }
 
-/* The unit's columns of all rows of a span; o takes the place of v. */
-static void scan_unit(const struct gdn_job *j, const struct span *s, int unit)
+/* Units of a head. */
+static int units_of(const struct gdn *l)
 {
+    return (l->dv + UNIT_COLUMNS - 1) / UNIT_COLUMNS;
+}
+
+/* The unit's columns of all rows of a span; o takes the place of v. */
+static void scan_unit(const void *arg, const struct ctx *c, const struct span *s,
+                      int unit)
+{
+    const struct gdn_job *j = arg;
     const struct gdn *l = j->l;
-    int per_head = j->n_units / l->hv, h = unit / per_head;
+    int per_head = units_of(l), h = unit / per_head;
     int first = unit % per_head * UNIT_COLUMNS, left = l->dv - first;
     size_t row = (size_t)s->row0, at_t = row * (size_t)l->hv + (size_t)h;
     size_t key = (size_t)(h / (l->hv / l->hk)) * (size_t)l->dk;
@@ -240,17 +246,7 @@ static void scan_unit(const struct gdn_job *j, const struct span *s, int unit)
         .n_key = l->dk,
         .n_value = left < UNIT_COLUMNS ? left : UNIT_COLUMNS,
     };
-    j->ctx->gemm->k->gdn(&args);
-}
-
-static void scan_units(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct gdn_job *j = arg;
-    const struct span *s = &j->ctx->spans[task / j->n_parts];
-    int part = task % j->n_parts, n = j->n_units;
-    for (int u = part * n / j->n_parts; u < (part + 1) * n / j->n_parts; u++)
-        scan_unit(j, s, u);
+    c->gemm->k->gdn(&args);
 }
 
 /* z becomes the input of the last product. */
@@ -270,20 +266,18 @@ static void gdn_run(const struct mixer *mx, const struct ctx *c, const float *x,
 {
     const struct gdn *l = mx->impl;
     size_t mark = arena_mark(c->scratch), rows = (size_t)c->n_rows;
-    struct gdn_job j = {.mx = mx, .l = l, .ctx = c};
+    struct gdn_job j = {.mx = mx, .l = l};
     j.qkv = mixer_floats(c, rows * row_width(l));
     j.z = mixer_floats(c, rows * value_width(l));
     j.beta = mixer_floats(c, rows * (size_t)l->hv);
     j.decay = mixer_floats(c, rows * (size_t)l->hv);
-    project(&j, x);
+    project(&j, c, x);
     const struct conv_rows conv = {&l->conv,     mx->fixed_offset + l->conv_offset,
                                    j.qkv,        j.qkv,
                                    row_width(l), row_width(l)};
     conv_run(&conv, c);
     mixer_rows(c, prepare_rows, &j, 4 * key_width(l));
-    j.n_units = l->hv * ((l->dv + UNIT_COLUMNS - 1) / UNIT_COLUMNS);
-    j.n_parts = mixer_parts(c, j.n_units);
-    pool_run(c->gemm->pool, scan_units, &j, c->n_spans * j.n_parts);
+    mixer_units(c, scan_unit, &j, l->hv * units_of(l));
     mixer_rows(c, gate_rows, &j, 4 * value_width(l));
     mixer_linear(c, &l->out, j.z, y);
     arena_release(c->scratch, mark);

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { CHANNELS_PER_TASK = 256 };
+enum { UNIT_CHANNELS = 256 };
 
 struct gss {
     struct matrix g, b, f, o;
@@ -61,9 +61,7 @@ static size_t gss_scratch(const struct mixer *mx, int max_rows)
 struct gss_job {
     const struct mixer *mx;
     const struct gss *l;
-    const struct ctx *c;
     float *g, *b, *f, *h;
-    int n_blocks;
 };
 
 static void gate_rows(const void *arg, const struct ctx *c, int row0, int row1)
@@ -74,12 +72,11 @@ static void gate_rows(const void *arg, const struct ctx *c, int row0, int row1)
                         j->g + at);
 }
 
-static void scan_block(void *arg, int task, int thread)
+static void scan_block(const void *arg, const struct ctx *c, const struct span *s,
+                       int unit)
 {
-    (void)thread;
     const struct gss_job *j = arg;
-    const struct span *s = &j->c->spans[task / j->n_blocks];
-    int first = task % j->n_blocks * CHANNELS_PER_TASK, left = j->l->n_state - first;
+    int first = unit * UNIT_CHANNELS, left = j->l->n_state - first;
     size_t ld = (size_t)j->l->n_state, at = (size_t)s->row0 * ld + (size_t)first;
     struct gss_args args = {
         .h = (float *)(void *)(s->fixed + j->mx->fixed_offset) + first,
@@ -91,9 +88,9 @@ static void scan_block(void *arg, int task, int thread)
         .ld_b = ld,
         .ld_y = ld,
         .n_rows = s->n_rows,
-        .n = left < CHANNELS_PER_TASK ? left : CHANNELS_PER_TASK,
+        .n = left < UNIT_CHANNELS ? left : UNIT_CHANNELS,
     };
-    j->c->gemm->k->gss(&args);
+    c->gemm->k->gss(&args);
 }
 
 static void output_rows(const void *arg, const struct ctx *c, int row0, int row1)
@@ -108,16 +105,15 @@ static void gss_run(const struct mixer *mx, const struct ctx *c, const float *x,
 {
     const struct gss *l = mx->impl;
     size_t mark = arena_mark(c->scratch), n = (size_t)c->n_rows * (size_t)l->n_state;
-    struct gss_job j = {.mx = mx, .l = l, .c = c};
+    struct gss_job j = {.mx = mx, .l = l};
     j.g = mixer_floats(c, n);
     j.b = mixer_floats(c, n);
     j.f = mixer_floats(c, n);
     j.h = mixer_floats(c, n);
-    j.n_blocks = (l->n_state + CHANNELS_PER_TASK - 1) / CHANNELS_PER_TASK;
     mixer_linears(c, x, (const struct matrix *[]){&l->g, &l->b, &l->f},
                   (float *[]){j.g, j.b, j.f}, 3);
     mixer_rows(c, gate_rows, &j, 4 * (size_t)l->n_state);
-    pool_run(c->gemm->pool, scan_block, &j, c->n_spans * j.n_blocks);
+    mixer_units(c, scan_block, &j, (l->n_state + UNIT_CHANNELS - 1) / UNIT_CHANNELS);
     mixer_rows(c, output_rows, &j, 4 * (size_t)l->n_state);
     mixer_linear(c, &l->o, j.f, y);
     arena_release(c->scratch, mark);

@@ -116,7 +116,6 @@ struct hedgehog_job {
     float *q, *k, *v;
     float *phi_q, *phi_k; /* [rows][H][2f] */
     float *v1, *y;        /* [rows][K][hd + 1], [rows][H][hd + 1] */
-    int n_parts;          /* of a span's query heads */
 };
 
 /* In place. A NaN stays one. */
@@ -192,8 +191,9 @@ static void map_rows(const void *arg, const struct ctx *c, int row0, int row1)
         append_ones(j, row);
 }
 
-static void scan_head(const struct hedgehog_job *j, const struct span *s, int h)
+static void scan_head(const void *arg, const struct ctx *c, const struct span *s, int h)
 {
+    const struct hedgehog_job *j = arg;
     const struct hedgehog *l = j->l;
     size_t row = (size_t)s->row0, column = (size_t)l->head_dim + 1;
     size_t f2 = 2 * (size_t)l->n_features, head = (size_t)h;
@@ -214,17 +214,7 @@ static void scan_head(const struct hedgehog_job *j, const struct span *s, int h)
         .n_head = (int)column,
         .n_state = (int)f2,
     };
-    j->c->gemm->k->ssd(&args);
-}
-
-static void scan_heads(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct hedgehog_job *j = arg;
-    const struct span *s = &j->c->spans[task / j->n_parts];
-    int part = task % j->n_parts, n = j->l->n_heads;
-    for (int h = part * n / j->n_parts; h < (part + 1) * n / j->n_parts; h++)
-        scan_head(j, s, h);
+    c->gemm->k->ssd(&args);
 }
 
 /* Outputs over their denominators, into q, which is used up. */
@@ -256,8 +246,7 @@ static void hedgehog_run(const struct mixer *mx, const struct ctx *c, const floa
     mixer_linears(c, x, (const struct matrix *[]){&l->q, &l->k, &l->v},
                   (float *[]){j.q, j.k, j.v}, 3);
     mixer_rows(c, map_rows, &j, j.w.features * (8 + (size_t)l->head_dim / 8));
-    j.n_parts = mixer_parts(c, l->n_heads);
-    pool_run(c->gemm->pool, scan_heads, &j, c->n_spans * j.n_parts);
+    mixer_units(c, scan_head, &j, l->n_heads);
     mixer_rows(c, divide_rows, &j, j.w.outputs);
     mixer_linear(c, &l->o, j.q, y);
     arena_release(c->scratch, mark);

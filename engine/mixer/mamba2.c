@@ -178,9 +178,7 @@ static size_t mamba2_scratch(const struct mixer *mx, int max_rows)
 struct mamba2_job {
     const struct mixer *mx;
     const struct mamba2 *l;
-    const struct ctx *ctx;
     float *in, *dt, *decay, *y;
-    int n_parts; /* of a span's heads */
 };
 
 /* NaN stays NaN. */
@@ -210,10 +208,12 @@ static void discretise(const void *arg, const struct ctx *ctx, int row0, int row
     }
 }
 
-static void scan_head(const struct mamba2_job *j, const struct span *s, int head)
+static void scan_head(const void *arg, const struct ctx *ctx, const struct span *s,
+                      int head)
 {
+    const struct mamba2_job *j = arg;
     const struct mamba2 *l = j->l;
-    const struct kernels *k = j->ctx->gemm->k;
+    const struct kernels *k = ctx->gemm->k;
     size_t h = (size_t)head, p = (size_t)l->head_dim, ld = (size_t)l->in.n_out;
     size_t row = (size_t)s->row0,
            state = j->mx->fixed_offset + conv_state_bytes(&l->conv);
@@ -237,16 +237,6 @@ static void scan_head(const struct mamba2_job *j, const struct span *s, int head
     k->ssd(&args);
     for (size_t r = 0; r < (size_t)s->n_rows; r++)
         k->axpy(l->d[h], args.x + r * args.ld_x, p, args.y + r * args.ld_y);
-}
-
-static void scan_heads(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct mamba2_job *j = arg;
-    const struct span *s = &j->ctx->spans[task / j->n_parts];
-    int part = task % j->n_parts, n = j->l->n_heads;
-    for (int h = part * n / j->n_parts; h < (part + 1) * n / j->n_parts; h++)
-        scan_head(j, s, h);
 }
 
 static void normalise(const struct mamba2 *l, const struct kernels *k, float *y)
@@ -279,7 +269,7 @@ static void mamba2_run(const struct mixer *mx, const struct ctx *ctx, const floa
     const struct mamba2 *l = mx->impl;
     size_t mark = arena_mark(ctx->scratch), rows = (size_t)ctx->n_rows;
     size_t ld = (size_t)l->in.n_out;
-    struct mamba2_job j = {.mx = mx, .l = l, .ctx = ctx};
+    struct mamba2_job j = {.mx = mx, .l = l};
     j.in = mixer_floats(ctx, rows * ld);
     j.dt = mixer_floats(ctx, rows * (size_t)l->n_heads);
     j.decay = mixer_floats(ctx, rows * (size_t)l->n_heads);
@@ -293,8 +283,7 @@ static void mamba2_run(const struct mixer *mx, const struct ctx *ctx, const floa
                                    .ld_y = ld};
     conv_run(&conv, ctx);
     mixer_rows(ctx, discretise, &j, 4 * (size_t)l->n_heads);
-    j.n_parts = mixer_parts(ctx, l->n_heads);
-    pool_run(ctx->gemm->pool, scan_heads, &j, ctx->n_spans * j.n_parts);
+    mixer_units(ctx, scan_head, &j, l->n_heads);
     mixer_rows(ctx, gate_rows, &j, 4 * (size_t)width(l));
     mixer_linear(ctx, &l->out, j.y, y);
     arena_release(ctx->scratch, mark);

@@ -46,7 +46,28 @@ void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
     pool_run(c->gemm->pool, rows_task, &j, n_tasks);
 }
 
-int mixer_parts(const struct ctx *c, int n)
+struct units_job {
+    const struct ctx *c;
+    mixer_unit_fn *fn;
+    const void *arg;
+    int n, n_parts; /* of a span: units, and tasks that they are divided into */
+};
+
+static int first_unit(const struct units_job *j, int part)
+{
+    return (int)((int64_t)part * j->n / j->n_parts);
+}
+
+static void units_task(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct units_job *j = arg;
+    int part = task % j->n_parts, end = first_unit(j, part + 1);
+    for (int unit = first_unit(j, part); unit < end; unit++)
+        j->fn(j->arg, j->c, &j->c->spans[task / j->n_parts], unit);
+}
+
+static int parts_of(const struct ctx *c, int n)
 {
     enum { FEW_ROWS = 4, TASKS_PER_THREAD = 2 };
     for (int i = 0; i < c->n_spans; i++)
@@ -55,6 +76,12 @@ int mixer_parts(const struct ctx *c, int n)
     int wanted = TASKS_PER_THREAD * pool_threads(c->gemm->pool);
     int parts = (wanted + c->n_spans - 1) / c->n_spans;
     return parts < n ? parts : n;
+}
+
+void mixer_units(const struct ctx *c, mixer_unit_fn *fn, const void *arg, int n)
+{
+    struct units_job j = {c, fn, arg, n, parts_of(c, n)};
+    pool_run(c->gemm->pool, units_task, &j, c->n_spans * j.n_parts);
 }
 
 void mixer_linears(const struct ctx *c, const float *x, const struct matrix *const *m,

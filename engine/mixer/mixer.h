@@ -92,11 +92,13 @@ typedef void mixer_rows_fn(const void *arg, const struct ctx *c, int row0, int r
 void mixer_rows(const struct ctx *c, mixer_rows_fn *fn, const void *arg,
                 size_t floats_per_row);
 
-/* Into how many tasks the n units (heads, blocks) of a span's fixed state are divided;
- * task i of them takes units [i n / parts, (i+1) n / parts). With one row or few,
- * states stream from memory, faster in long stretches; with many rows a unit stays in the
- * cache, and each is a task. */
-int mixer_parts(const struct ctx *c, int n);
+/* Runs fn for each of the n units (heads, blocks) of every span's fixed state, divided
+ * over the pool: with one row or few, states stream from memory, faster in long
+ * stretches, and a task takes several units; with many rows a unit stays in the cache, and
+ * each is a task. Units must not depend on each other. */
+typedef void mixer_unit_fn(const void *arg, const struct ctx *c, const struct span *s,
+                           int unit);
+void mixer_units(const struct ctx *c, mixer_unit_fn *fn, const void *arg, int n);
 
 /* y = x · mᵀ for all rows, x and y with the matrix's own widths as strides. */
 void mixer_linear(const struct ctx *c, const struct matrix *m, const float *x, float *y);

@@ -55,9 +55,7 @@ static size_t ssd_scratch(const struct mixer *mx, int max_rows)
 struct ssd_job {
     const struct mixer *mx;
     const struct ssd *l;
-    const struct ctx *ctx;
     float *c, *b, *x, *dt, *decay, *y;
-    int n_parts; /* of a span's heads */
 };
 
 static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int row0,
@@ -83,10 +81,12 @@ static void rotate_and_discretise(const void *arg, const struct ctx *ctx, int ro
     }
 }
 
-static void scan_head(const struct ssd_job *j, const struct span *s, size_t h)
+static void scan_head(const void *arg, const struct ctx *ctx, const struct span *s,
+                      int head)
 {
+    const struct ssd_job *j = arg;
     const struct ssd *l = j->l;
-    size_t row = (size_t)s->row0;
+    size_t row = (size_t)s->row0, h = (size_t)head;
     size_t p = (size_t)l->head_dim, n = (size_t)l->n_state;
     size_t at_bc = row * (size_t)l->c.n_out + h * n,
            at_x = row * (size_t)l->x.n_out + h * p;
@@ -107,17 +107,7 @@ static void scan_head(const struct ssd_job *j, const struct span *s, size_t h)
         .n_head = l->head_dim,
         .n_state = l->n_state,
     };
-    j->ctx->gemm->k->ssd(&args);
-}
-
-static void scan_heads(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct ssd_job *j = arg;
-    const struct span *s = &j->ctx->spans[task / j->n_parts];
-    int part = task % j->n_parts, n = j->l->n_heads;
-    for (int h = part * n / j->n_parts; h < (part + 1) * n / j->n_parts; h++)
-        scan_head(j, s, (size_t)h);
+    ctx->gemm->k->ssd(&args);
 }
 
 static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *u,
@@ -125,7 +115,7 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
 {
     const struct ssd *l = mx->impl;
     size_t mark = arena_mark(ctx->scratch), rows = (size_t)ctx->n_rows;
-    struct ssd_job j = {.mx = mx, .l = l, .ctx = ctx};
+    struct ssd_job j = {.mx = mx, .l = l};
     j.c = mixer_floats(ctx, rows * (size_t)l->c.n_out);
     j.b = mixer_floats(ctx, rows * (size_t)l->b.n_out);
     j.x = mixer_floats(ctx, rows * (size_t)l->x.n_out);
@@ -135,8 +125,7 @@ static void ssd_run(const struct mixer *mx, const struct ctx *ctx, const float *
     mixer_linears(ctx, u, (const struct matrix *[]){&l->c, &l->b, &l->x, &l->dt},
                   (float *[]){j.c, j.b, j.x, j.dt}, 4);
     mixer_rows(ctx, rotate_and_discretise, &j, 4 * (size_t)l->c.n_out);
-    j.n_parts = mixer_parts(ctx, l->n_heads);
-    pool_run(ctx->gemm->pool, scan_heads, &j, ctx->n_spans * j.n_parts);
+    mixer_units(ctx, scan_head, &j, l->n_heads);
     mixer_linear(ctx, &l->out, j.y, y);
     arena_release(ctx->scratch, mark);
 }
