@@ -18,7 +18,7 @@ void mix_c_ssd(const struct ssd_args *g)
         for (int p = 0; p < g->n_head; p++) {
             float dx = dt * x[p], sum[4] = {0};
             for (int n = 0; n < g->n_state; n++) {
-                float *s = g->state + n * g->n_head + p;
+                float *s = g->state + (size_t)n * (size_t)g->n_head + p;
                 *s = fmaf(b[n], dx, a * *s);
                 sum[n % 4] = fmaf(*s, c[n], sum[n % 4]);
             }

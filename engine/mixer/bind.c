@@ -58,6 +58,23 @@ int bind_vector(const float **out, const struct bind *b, const char *name, int n
     return bind_tensor(out, b, &s, err);
 }
 
+int bind_mapped(const float **out, const struct bind *b, const char *name, int n,
+                double (*f)(double), struct err *err)
+{
+    const float *raw = NULL;
+    int rc = bind_vector(&raw, b, name, n, err);
+    if (rc)
+        return rc;
+    float *y = arena_alloc(b->arena, (size_t)n * sizeof *y);
+    if (!y)
+        return err_set(err, ERR_MEMORY, "out of memory for tensor %s%.200s", b->prefix,
+                       name);
+    for (int i = 0; i < n; i++)
+        y[i] = (float)f(raw[i]);
+    *out = y;
+    return 0;
+}
+
 /* ---- matrices --------------------------------------------------------------- */
 
 /* Adds to the list, and to the widest quantised matrix. What the file has of it is not read

@@ -81,6 +81,10 @@ int bind_vector(const float **out, const struct bind *b, const char *name, int n
                 struct err *err);
 int bind_tensor(const float **out, const struct bind *b, const struct tensor_spec *s,
                 struct err *err);
+
+/* As bind_vector, then f of each value, in f64. */
+int bind_mapped(const float **out, const struct bind *b, const char *name, int n,
+                double (*f)(double), struct err *err);
 bool bind_has(const struct bind *b, const char *name);
 
 /* As the file has it, not taken; NULL: absent, or a source that makes what is taken. */

@@ -44,9 +44,10 @@ static int take_part(struct conv *cv, const struct conv_spec *s, int part, int *
     arena_init(&passing);
     into.arena = &passing;
     int rc = bind_tensor(&w, &into, &t, err);
-    for (int c = 0; rc == 0 && c < n; c++)
-        for (int j = 0; j < s->taps; j++)
-            cv->w[j * cv->n + *at + c] = w[c * s->taps + j];
+    size_t first = (size_t)*at, taps = (size_t)s->taps;
+    for (size_t c = 0; rc == 0 && c < (size_t)n; c++)
+        for (size_t j = 0; j < taps; j++)
+            cv->w[j * (size_t)cv->n + first + c] = w[c * taps + j];
     arena_free(&passing);
     *at += n;
     return rc;
@@ -85,9 +86,9 @@ int conv_bind(struct conv *cv, const struct bind *b, const struct conv_spec *s,
 
 void conv_scale_input(struct conv *cv, int c0, int c1, float by)
 {
-    for (int j = 0; j < cv->taps; j++)
-        for (int c = c0; c < c1; c++)
-            cv->w[j * cv->n + c] *= by;
+    for (size_t j = 0; j < (size_t)cv->taps; j++)
+        for (size_t c = (size_t)c0; c < (size_t)c1; c++)
+            cv->w[j * (size_t)cv->n + c] *= by;
 }
 
 size_t conv_state_bytes(const struct conv *cv)

@@ -83,22 +83,16 @@ static int bind_others(struct gdn *l, const struct gdn_spec *s, const struct bin
                          err);
 }
 
+static double rate_of(double a_log)
+{
+    return -math64_exp(a_log);
+}
+
 static int bind_decay(struct gdn *l, const struct gdn_spec *s, const struct bind *b,
                       struct err *err)
 {
-    const float *a_log = NULL;
-    int rc = bind_vector(&a_log, b, s->a_log, l->hv, err);
-    if (rc == 0)
-        rc = bind_vector(&l->dt_bias, b, s->dt_bias, l->hv, err);
-    if (rc)
-        return rc;
-    float *rate = arena_alloc(b->arena, (size_t)l->hv * sizeof *rate);
-    if (!rate)
-        return err_set(err, ERR_MEMORY, "out of memory for %d decays", l->hv);
-    for (int i = 0; i < l->hv; i++)
-        rate[i] = (float)-math64_exp(a_log[i]);
-    l->rate = rate;
-    return 0;
+    int rc = bind_mapped(&l->rate, b, s->a_log, l->hv, rate_of, err);
+    return rc ? rc : bind_vector(&l->dt_bias, b, s->dt_bias, l->hv, err);
 }
 
 static int bind_conv(struct gdn *l, const struct gdn_spec *s, const struct bind *b,

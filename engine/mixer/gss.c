@@ -15,19 +15,9 @@ struct gss {
     int n_state;
 };
 
-static int bind_decay(struct gss *l, const struct bind *b, struct err *err)
+static double decay_of(double a_log)
 {
-    const float *a_log = NULL;
-    int rc = bind_vector(&a_log, b, "a_log", l->n_state, err);
-    if (rc)
-        return rc;
-    float *decay = arena_alloc(b->arena, (size_t)l->n_state * sizeof *decay);
-    if (!decay)
-        return err_set(err, ERR_MEMORY, "out of memory for %d decays", l->n_state);
-    for (int i = 0; i < l->n_state; i++)
-        decay[i] = (float)math64_exp(-math64_exp(a_log[i]));
-    l->decay = decay;
-    return 0;
+    return math64_exp(-math64_exp(a_log));
 }
 
 static int gss_bind(struct mixer *mx, const void *spec, const struct bind *b,
@@ -49,7 +39,7 @@ static int gss_bind(struct mixer *mx, const void *spec, const struct bind *b,
         bind_matrices((struct matrix *[]){&l->g, &l->b, &l->f, &l->o}, b, all, 4, err);
     if (rc == 0 && bind_has(b, "b_g"))
         rc = bind_vector(&l->g.bias, b, "b_g", s->n_state, err);
-    return rc ? rc : bind_decay(l, b, err);
+    return rc ? rc : bind_mapped(&l->decay, b, "a_log", s->n_state, decay_of, err);
 }
 
 static size_t gss_scratch(const struct mixer *mx, int max_rows)

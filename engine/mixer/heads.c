@@ -10,21 +10,10 @@
 
 /* ---- binding ---------------------------------------------------------------- */
 
-/* τ_h = exp(min(logit_scale_h, ln 100)). */
-static int bind_temperature(struct heads *a, const char *name, const struct bind *b,
-                            struct err *err)
+/* τ of a head. */
+static double temperature_of(double logit_scale)
 {
-    const float *raw = NULL;
-    int rc = bind_vector(&raw, b, name, a->n_heads, err);
-    if (rc)
-        return rc;
-    float *t = arena_alloc(b->arena, (size_t)a->n_heads * sizeof *t);
-    if (!t)
-        return err_set(err, ERR_MEMORY, "out of memory for attention temperatures");
-    for (int h = 0; h < a->n_heads; h++)
-        t[h] = (float)math64_exp(fmin(raw[h], math64_log(100)));
-    a->temperature = t;
-    return 0;
+    return math64_exp(fmin(logit_scale, math64_log(100)));
 }
 
 static int bind_norm(struct norm *m, const char *name, int n_heads,
@@ -51,7 +40,8 @@ int heads_bind(struct heads *a, const struct attn_spec *s, const struct bind *b,
     if (rc == 0)
         rc = bind_norm(&a->k_norm, s->k_norm, s->n_kv_heads, s, b, err);
     if (rc == 0 && s->logit_scale)
-        rc = bind_temperature(a, s->logit_scale, b, err);
+        rc = bind_mapped(&a->temperature, b, s->logit_scale, s->n_heads, temperature_of,
+                         err);
     return rc;
 }
 

@@ -74,25 +74,15 @@ static int bind_conv(struct mamba2 *l, const struct mamba2_spec *s, const struct
     return 0;
 }
 
-static int bind_decay(struct mamba2 *l, const struct bind *b, struct err *err)
+static double a_of(double a_log)
 {
-    const float *a_log = NULL;
-    int rc = bind_vector(&a_log, b, "A_log", l->n_heads, err);
-    if (rc)
-        return rc;
-    float *a = arena_alloc(b->arena, (size_t)l->n_heads * sizeof *a);
-    if (!a)
-        return err_set(err, ERR_MEMORY, "out of memory for %d decays", l->n_heads);
-    for (int i = 0; i < l->n_heads; i++)
-        a[i] = (float)-math64_exp(a_log[i]);
-    l->a = a;
-    return 0;
+    return -math64_exp(a_log);
 }
 
 static int bind_vectors(struct mamba2 *l, const struct mamba2_spec *s,
                         const struct bind *b, struct err *err)
 {
-    int rc = bind_decay(l, b, err);
+    int rc = bind_mapped(&l->a, b, "A_log", l->n_heads, a_of, err);
     if (rc == 0)
         rc = bind_vector(&l->dt_bias, b, "dt_bias", l->n_heads, err);
     if (rc == 0)

@@ -6,10 +6,10 @@
  *   h = base + Σ_i weight_i · z_i                 in the order of the branches
  *
  * The base is what the stage's mixers add to: BASE_H, keep · h or residual ⊙ h;
- * BASE_NORM, n; BASE_NONE, nothing. A Transformer layer is two stages of one branch
- * each, a TransXSSM layer the same with learned residuals; PHA (arXiv 2606.16093) has
- * three branches, then one on BASE_NORM; Falcon-H1 two branches with scales, then one;
- * Gemma's sandwich norms are after norms.
+ * BASE_NORM, n; BASE_NONE, nothing, with one branch of weight 1 and no after norm. A
+ * Transformer layer is two stages of one branch each, a TransXSSM layer the same with
+ * learned residuals; PHA (arXiv 2606.16093) has three branches, then one on BASE_NORM;
+ * Falcon-H1 two branches with scales, then one; Gemma's sandwich norms are after norms.
  *
  * Made at open and constant afterwards; the model's arena owns all.
  *
