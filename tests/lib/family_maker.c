@@ -152,3 +152,25 @@ void family_maker_qwen3_5(struct maker *m, const struct maker_sizes *s)
     maker_vector(m, "model.norm.weight", s->hidden, near_zero);
     maker_save(m, "model.safetensors");
 }
+
+void family_maker_gemma3(struct maker *m, const struct maker_sizes *s)
+{
+    static const char *const norms[] = {
+        "input_layernorm.weight", "post_attention_layernorm.weight",
+        "pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"};
+    begin(m, s,
+          "\"model_type\":\"gemma3_text\",\"head_dim\":%d,\"intermediate_size\":%d,"
+          "\"hidden_activation\":\"gelu_pytorch_tanh\",\"rms_norm_eps\":1e-6,"
+          "\"query_pre_attn_scalar\":16,\"sliding_window\":%d,\"layer_types\":["
+          "\"sliding_attention\",\"full_attention\",\"sliding_attention\"]}",
+          s->hidden / s->heads, s->ffn, FAMILY_WINDOW);
+    for (int i = 0; i < s->layers; i++) {
+        struct layer l = {m, s, i, near_zero}; /* 1 + w */
+        for (int n = 0; n < 4; n++)
+            vector(&l, norms[n], s->hidden, near_zero);
+        attention(&l, "self_attn.o_proj.weight", qk_norms, 1);
+        gated(&l, mlp);
+    }
+    maker_vector(m, "model.norm.weight", s->hidden, near_zero);
+    maker_save(m, "model.safetensors");
+}

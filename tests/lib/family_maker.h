@@ -15,4 +15,8 @@ void family_maker_lfm2(struct maker *m, const struct maker_sizes *s);
 /* Gated delta rule, and attention with an output gate in the second layer. */
 void family_maker_qwen3_5(struct maker *m, const struct maker_sizes *s);
 
+/* Windows of FAMILY_WINDOW tokens, and full attention in the second layer. */
+void family_maker_gemma3(struct maker *m, const struct maker_sizes *s);
+enum { FAMILY_WINDOW = 40 };
+
 #endif

@@ -194,6 +194,7 @@ def qwen3_5_vision(c):
 # By model_type: the layers, the embedding's name, and norms that multiply by 1 + w.
 FAMILIES = {
     "llama": (llama, "model.embed_tokens", ()),
+    "mistral": (llama, "model.embed_tokens", ()),
     "gemma3_text": (gemma3_text, "model.embed_tokens", ("norm",)),
     "mamba2": (mamba2_lm, "backbone.embeddings", ()),
     "nemotron_h": (nemotron_h, "backbone.embeddings", ()),

@@ -11,15 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const warm_names[WARM_ALL] = {
-    "TransXSSM",        "llama",     "pha dss",        "pha gated",  "short convolution",
-    "gated delta rule", "SSD alone", "wide TransXSSM", "wide llama", "wide pha dss",
-    "wide pha gated"};
+const char *const warm_names[WARM_ALL] = {"TransXSSM",         "llama",
+                                          "pha dss",           "pha gated",
+                                          "short convolution", "gated delta rule",
+                                          "sliding windows",   "SSD alone",
+                                          "wide TransXSSM",    "wide llama",
+                                          "wide pha dss",      "wide pha gated"};
 
 enum { N_OWN = WARM_ALL - WARM_WIDE };
 
 static void (*const families[])(struct maker *, const struct maker_sizes *) = {
-    family_maker_lfm2, family_maker_qwen3_5};
+    family_maker_lfm2, family_maker_qwen3_5, family_maker_gemma3};
 
 static struct maker made[WARM_ALL]; /* zeroed: not made */
 static uint64_t rng_state = 0x9E3779B97F4A7C15u;

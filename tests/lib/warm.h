@@ -10,7 +10,7 @@
 #include "tests/lib/drive.h"
 
 enum {
-    WARM_MODELS = 7,
+    WARM_MODELS = 8,
     WARM_WIDE = WARM_MODELS, /* from here on the wide ones */
     WARM_ALL = WARM_WIDE + 4,
     WARM_VOCAB = 97,

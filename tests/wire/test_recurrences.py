@@ -59,6 +59,10 @@ MODELS = {
         "head_dim": 16, "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6,
         "sliding_window": 40, "sliding_window_pattern": 3, "query_pre_attn_scalar": 16,
         "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "attention_bias": False},
+    "mistral": {  # windows alone: no pages
+        "model_type": "mistral", "hidden_size": 48, "intermediate_size": 80,
+        "num_hidden_layers": 3, **HEADS, "hidden_act": "silu", "rms_norm_eps": 1e-6,
+        "sliding_window": 50, "rope_theta": 10000.0},
 }
 ROUNDS = "the old tree and the rain and " * 30
 
@@ -162,7 +166,7 @@ class Case(unittest.TestCase):
 
     def test_interval(self):
         n = self.d.wait_line("memory")["checkpoint_interval"]
-        self.assertEqual(n, 4096 if self.name == "mamba2" else 256)
+        self.assertEqual(n, 4096 if self.name in ("mamba2", "mistral") else 256)
 
     def test_little_memory(self):
         talks = [self.ids(60) for _ in range(8)]
@@ -265,6 +269,14 @@ class Qwen35(Case):
 
 class Lfm2(Case):
     name = "lfm2"
+
+
+class Gemma3(Case):
+    name = "gemma3_text"
+
+
+class Mistral(Case):
+    name = "mistral"
 
 
 def load_tests(loader, tests, pattern):
