@@ -74,6 +74,14 @@ static const char *const no_effect_of_transformers[] = {
     "*_epsilon",
     "chunk_size_feed_forward",
     "problem_type",
+    "quantization_config", /* null, as compression_config: refuse_quantised */
+    "compression_config",
+    "_attn_implementation*",
+    "_commit_hash",
+    "is_llama_config",
+    "transformers.js_config",
+    "unsloth_*",
+    "model_name",
     "tokenizer_class",
     "sep_token_id",
     NULL,
@@ -95,6 +103,8 @@ static const struct hparam_only implied_of_transformers[] = {
     {"use_bidirectional_attention", "false null"},
     {"mamba_use_mlp", "true"},
     {"block_use_swiglu", "true"},
+    {"rope_interleaved", "false"},
+    {"attention_chunk_size", "null"},
     {"use_pos_enc", "true"},
     {"normalization_function", "rmsnorm"},
     {"n_shared_experts", "1"},
@@ -200,14 +210,17 @@ static int check_heads(struct hparams *h, struct err *err)
 {
     if (!h->n_heads)
         return 0;
+    bool absent = !hparams_get(h, "num_key_value_heads");
+    if (absent)
+        h->n_kv_heads = h->family->n_kv_heads;
     if (!h->n_kv_heads)
         h->n_kv_heads = h->n_heads;
     if (h->n_heads % h->n_kv_heads == 0)
         return 0;
     return err_set(err, ERR_FORMAT,
                    "num_key_value_heads: expected a divisor of num_attention_heads %d, "
-                   "found %d",
-                   h->n_heads, h->n_kv_heads);
+                   "found %s%d",
+                   h->n_heads, absent ? "nothing, which is " : "", h->n_kv_heads);
 }
 
 static int read_tied(struct hparams *h, struct err *err)
@@ -220,6 +233,24 @@ static int read_tied(struct hparams *h, struct err *err)
         return hparams_wrong(err, "tie_word_embeddings", "true", v);
     h->tied = tied == HEAD_ALWAYS_TIED ||
               (tied != HEAD_NEVER_TIED && (v ? json_as_bool(v) : tied == HEAD_TIED));
+    return 0;
+}
+
+/* Weights that need another arithmetic than their types say. */
+static int refuse_quantised(struct hparams *h, struct err *err)
+{
+    static const char *const keys[] = {"quantization_config", "compression_config"};
+    for (int i = 0; i < 2; i++) {
+        const struct json *v = hparams_get(h, keys[i]);
+        const struct json *method =
+            json_kind(v) == JK_OBJECT ? json_get(v, "quant_method") : NULL;
+        if (json_kind(v) > JK_NULL)
+            return hparams_wrong(
+                err, keys[i],
+                "none (a quantised checkpoint is not served: give weights in "
+                "F32, F16 or BF16, see ssmd quantize)",
+                method ? method : v);
+    }
     return 0;
 }
 
@@ -281,7 +312,8 @@ static int read_all(struct hparams *h, hparams_find_fn *find, struct err *err)
         return -ERR_FORMAT;
     set_defaults(h);
     int (*const steps[])(struct hparams *, struct err *) = {
-        find_text, read_sizes, read_eps, rope_params_read, read_ids, read_tied};
+        find_text,        refuse_quantised, read_sizes, read_eps,
+        rope_params_read, read_ids,         read_tied};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof *steps; i++)
         rc = steps[i](h, err);

@@ -4,7 +4,7 @@
  * Strict by table: a key is common (struct hparams), the architecture's own (its table),
  * another spelling of one of these, one that never changes a value, or one that is
  * accepted only with the value the format implies. Anything else is an error that names
- * file, key, expected and found. What a family of architectures spells differently, and
+ * file, key, expected and found; a quantised checkpoint is refused as one before any size. What a family of architectures spells differently, and
  * what it assumes where a key is absent, is data (struct hparam_family) of its arch file;
  * here no architecture is named.
  *
@@ -90,6 +90,7 @@ struct hparam_family {
     double theta_local;  /* rope_by_type */
     double partial;   /* share of head_dim that RoPE rotates; 0: all, no key changes it */
     int head_dim;     /* 0: hidden_size / num_attention_heads */
+    int n_kv_heads;   /* 0: num_attention_heads; a null is that in any family */
     int max_position; /* 0: the key is required */
     enum hparam_tied tied; /* where tie_word_embeddings is absent, or in any case */
     bool of_transformers;  /* as transformers writes it: its keys without effect and its
@@ -99,7 +100,7 @@ struct hparam_family {
     bool no_ffn;           /* intermediate_size may be absent */
     bool no_rope;          /* RoPE keys have no effect */
     bool rope_by_type;  /* one set of RoPE parameters for full, one for sliding layers */
-    bool partial_fixed; /* partial_rotary_factor has no effect */
+    bool partial_fixed; /* partial_rotary_factor has no effect but in rope_parameters */
     bool depth_by_list; /* the first of lists that is there is as long as the model is
                             * deep */
     const char *const *lists; /* keys that the architecture reads by layer_list.h, ended

@@ -61,8 +61,6 @@ static int read_partial(struct rope_params *r, const struct hparam_family *f,
                         const char *path, const struct json *v, struct err *err)
 {
     double x;
-    if (f->partial_fixed || f->no_rope)
-        return 0;
     if (!f->partial)
         return json_as_number(v) == 1 ? 0 : hparams_wrong(err, path, "1", v);
     if (!hparams_number(v, &x) || !(x > 0 && x <= 1))
@@ -189,7 +187,7 @@ static int read_top(struct hparams *h, struct err *err)
     const struct json *theta = hparams_get(h, "rope_theta");
     const struct json *partial = hparams_get(h, "partial_rotary_factor");
     h->rope.theta_null = json_kind(theta) == JK_NULL;
-    if (json_kind(partial) <= JK_NULL || !h->family->partial)
+    if (json_kind(partial) <= JK_NULL || !h->family->partial || h->family->partial_fixed)
         return 0; /* without a share in the family the key is one of those with one value */
     return read_partial(&h->rope, h->family, "partial_rotary_factor", partial, err);
 }

@@ -76,6 +76,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 }
 
 static const struct hparam_family family = {.of_transformers = true,
+                                            .n_kv_heads = 8,
                                             .eps = 1e-5,
                                             .partial = 0.5,
                                             .partial_fixed = true,

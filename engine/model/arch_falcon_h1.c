@@ -194,7 +194,10 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 
 static const char *const no_effect[] = {"mlp_expansion_factor", NULL};
 static const struct hparam_only only[] = {{"attn_layer_indices", "null"}, {NULL, NULL}};
-static const struct hparam_family family = {
-    .of_transformers = true, .eps = 1e-5, .no_effect = no_effect, .only = only};
+static const struct hparam_family family = {.of_transformers = true,
+                                            .n_kv_heads = 8,
+                                            .eps = 1e-5,
+                                            .no_effect = no_effect,
+                                            .only = only};
 
 const struct arch arch_falcon_h1 = {"falcon_h1", &family, build};

@@ -76,6 +76,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 
 static const char *const lists[] = {"layer_types", NULL};
 static const struct hparam_family family = {.of_transformers = true,
+                                            .n_kv_heads = 4,
                                             .theta = 1e6,
                                             .theta_local = 1e4,
                                             .head_dim = 256,

@@ -153,6 +153,7 @@ static const struct hparam_only only[] = {{"conv_dim*", "=hidden_size"},
                                           {"num_heads", "=num_attention_heads"},
                                           {NULL, NULL}};
 static const struct hparam_family family = {.of_transformers = true,
+                                            .n_kv_heads = 8,
                                             .eps_key = "norm_eps",
                                             .eps = 1e-5,
                                             .theta = 1e6,

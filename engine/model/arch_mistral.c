@@ -37,6 +37,6 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
-static const struct hparam_family family = {.of_transformers = true};
+static const struct hparam_family family = {.of_transformers = true, .n_kv_heads = 8};
 
 const struct arch arch_mistral = {"mistral", &family, build};

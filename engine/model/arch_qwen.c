@@ -61,9 +61,12 @@ static int build_3(struct model *m, const struct bind *b, struct err *err)
 static const char *const lists[] = {"layer_types", NULL};
 
 static const struct hparam_family family_2 = {
-    .of_transformers = true, .max_position = 32768, .lists = lists};
-static const struct hparam_family family_3 = {
-    .of_transformers = true, .max_position = 32768, .head_dim = 128, .lists = lists};
+    .of_transformers = true, .n_kv_heads = 32, .max_position = 32768, .lists = lists};
+static const struct hparam_family family_3 = {.of_transformers = true,
+                                              .n_kv_heads = 32,
+                                              .max_position = 32768,
+                                              .head_dim = 128,
+                                              .lists = lists};
 
 const struct arch arch_qwen2 = {"qwen2", &family_2, build_2},
                   arch_qwen3 = {"qwen3", &family_3, build_3};

@@ -158,8 +158,9 @@ static const struct hparam_only only[] = {{"mlp_only_layers", "[] null"}, {NULL,
 
 #define FAMILY(has_text)                                                                 \
     {                                                                                    \
-        .of_transformers = true, .nested = has_text, .partial = 0.25, .head_dim = 256,   \
-        .max_position = 32768, .left_out = left_out, .lists = lists, .only = only        \
+        .of_transformers = true, .n_kv_heads = 4, .nested = has_text, .partial = 0.25,   \
+        .head_dim = 256, .max_position = 32768, .left_out = left_out, .lists = lists,    \
+        .only = only                                                                     \
     }
 
 static const struct hparam_family whole = FAMILY(true), text_only = FAMILY(false);

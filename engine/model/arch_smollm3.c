@@ -29,7 +29,7 @@ static const struct hparam_key keys[] = {
 static int read_config(struct smollm3 *p, struct model *m, struct err *err)
 {
     const struct hparams *hp = &m->hp;
-    *p = (struct smollm3){.interval = 4, .windows.size = 4096};
+    *p = (struct smollm3){.interval = 4};
     int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
     layer_list_every(hp->n_layers, p->interval, LAYER_NOPE, p->kinds);
     if (rc == 0)
@@ -63,6 +63,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 static const char *const lists[] = {"layer_types", "no_rope_layers", NULL};
 static const char *const no_effect[] = {"max_window_layers", "pretraining_tp", NULL};
 static const struct hparam_family family = {.of_transformers = true,
+                                            .n_kv_heads = 4,
                                             .theta = 2e6,
                                             .max_position = 32768,
                                             .tied = HEAD_TIED,

@@ -7,7 +7,7 @@ static const struct layer_word words[] = {
 
 int arch_windows_read(struct windows *w, const struct hparams *hp, struct err *err)
 {
-    if (json_kind(hparams_get(hp, "sliding_window")) == JK_NULL)
+    if (!w->size || json_kind(hparams_get(hp, "sliding_window")) == JK_NULL)
         w->used = false;
     return layer_list_words(hp, "layer_types", words, w->sliding, err);
 }

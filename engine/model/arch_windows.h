@@ -26,7 +26,8 @@ struct windows {
     }
 
 /* After the keys, with the layers that have a window where layer_types is absent: reads
- * layer_types; a size of null is no window. ERR_FORMAT. */
+ * layer_types; a size of null, or an absent one where the architecture has put 0, is no
+ * window. ERR_FORMAT. */
 int arch_windows_read(struct windows *w, const struct hparams *hp, struct err *err);
 
 /* Of layer i; 0: none. */

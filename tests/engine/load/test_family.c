@@ -113,6 +113,7 @@ static void defaults_are_the_familys(void **state)
     struct mine mine;
     (void)state;
     family.eps_key = "norm_eps";
+    family.n_kv_heads = 2;
     family.eps = 1e-5;
     family.theta = 1e6;
     family.head_dim = 128;
@@ -120,13 +121,20 @@ static void defaults_are_the_familys(void **state)
     struct hparams h = expect_open(&mine, "\"rms_norm_eps\":0.5");
     assert_true(h.rms_eps == 1e-5 && h.rope.theta == 1e6 && h.rope.partial == 1);
     assert_int_equal(h.head_dim, 128);
+    assert_int_equal(h.n_kv_heads, 2);
     assert_true(h.tied);
     hparams_close(&h);
     h = expect_open(&mine, "\"norm_eps\":0.25,\"rope_theta\":5,\"head_dim\":16,"
-                           "\"tie_word_embeddings\":false");
+                           "\"tie_word_embeddings\":false,"
+                           "\"num_key_value_heads\":null");
+    assert_int_equal(h.n_kv_heads, 4);
     assert_true(h.rms_eps == 0.25 && h.rope.theta == 5 && !h.tied);
     assert_int_equal(h.head_dim, 16);
     hparams_close(&h);
+    family.n_kv_heads = 8;
+    expect_fault("\"rope_theta\":5", "num_key_value_heads", "a divisor of",
+                 "found nothing, which is 8");
+    family.n_kv_heads = 0;
     family.tied = HEAD_NEVER_TIED;
     h = expect_open(&mine, "\"tie_word_embeddings\":true");
     assert_false(h.tied);
@@ -224,6 +232,15 @@ static void keys_have_no_effect_or_one_value(void **state)
                                           "\"mtp_layers\":[1],\"time_step_min\":0.1,"
                                           "\"attn_output_gate\":true,\"other_eps\":1");
     hparams_close(&h);
+    h = expect_open(&mine, "\"is_llama_config\":true,\"transformers.js_config\":{},"
+                           "\"_attn_implementation_autoset\":true,"
+                           "\"unsloth_version\":\"1\",\"unsloth_fixed\":true,"
+                           "\"rope_interleaved\":false,\"attention_chunk_size\":null");
+    hparams_close(&h);
+    expect_fault("\"rope_interleaved\":true", "rope_interleaved", "expected false",
+                 "found true");
+    expect_fault("\"attention_chunk_size\":8", "attention_chunk_size", "expected null",
+                 "found 8");
     h = expect_open(&mine, "\"hidden_act\":[]");
     hparams_close(&h);
     h = expect_open(&mine, "\"hidden_act\":null");
@@ -239,6 +256,25 @@ static void keys_have_no_effect_or_one_value(void **state)
     expect_fault("\"something\":1", "something", "not a key", "config.json (x)");
     family.of_transformers = false;
     expect_fault("\"time_step_min\":0.1", "time_step_min", "not a key", "");
+}
+
+/* Whatever else is in the file: its sizes are of no use to somebody who has it. */
+static void a_quantised_checkpoint_is_refused_as_one(void **state)
+{
+    struct mine mine;
+    (void)state;
+    struct hparams h = expect_open(&mine, "\"quantization_config\":null");
+    hparams_close(&h);
+    expect_fault("\"quantization_config\":{\"bits\":4,\"quant_method\":\"gptq\"},"
+                 "\"head_dim\":0",
+                 "quantization_config", "a quantised checkpoint", "found \"gptq\"");
+    expect_fault("\"quantization_config\":8", "quantization_config", "expected none",
+                 "found 8");
+    expect_fault("\"compression_config\":{}", "compression_config", "expected none",
+                 "an object");
+    family.nested = true;
+    expect_fault("\"text_config\":{\"quantization_config\":{\"quant_method\":\"fp8\"}}",
+                 "quantization_config", "expected none", "found \"fp8\"");
 }
 
 static void lists_of_numbers_and_infinity_are_read(void **state)
@@ -292,6 +328,10 @@ static void rope_is_partial_where_the_family_is(void **state)
     family.partial_fixed = true;
     h = expect_open(&mine, "\"partial_rotary_factor\":0.5");
     assert_true(h.rope.partial == 0.25);
+    hparams_close(&h);
+    h = expect_open(&mine, "\"partial_rotary_factor\":0.5,\"rope_parameters\":{"
+                           "\"partial_rotary_factor\":0.75}");
+    assert_true(h.rope.partial == 0.75);
     hparams_close(&h);
     family.no_rope = true;
     h = expect_open(&mine, "\"rope_scaling\":7,\"partial_rotary_factor\":3");
@@ -414,6 +454,7 @@ int main(void)
         TEST(other_spellings_are_the_same_key),
         TEST(text_config_wins_over_the_top_level),
         TEST(keys_have_no_effect_or_one_value),
+        TEST(a_quantised_checkpoint_is_refused_as_one),
         TEST(lists_of_numbers_and_infinity_are_read),
         TEST(rope_is_partial_where_the_family_is),
         TEST(rope_differs_by_type_of_layer),

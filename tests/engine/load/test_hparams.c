@@ -268,7 +268,7 @@ static void a_key_that_nobody_knows_is_refused(void **state)
 {
     static const char *const unknown[] = {"attn_layer_period", "window",
                                           "Hidden_size",       "hidden_sizes",
-                                          "outputs",           "quantization_config"};
+                                          "outputs",           "quantizations"};
     char more[128];
     (void)state;
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {

@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/model/arch.h"
 #include "engine/model/model.h"
 #include "tests/lib/model_maker.h"
 
@@ -203,6 +204,27 @@ static void what_is_not_served_is_refused_with_the_nearest(void **state)
     }
 }
 
+/* As transformers' configuration classes have them; 0: as many as heads. */
+static void absent_key_value_heads_are_those_of_the_family(void **state)
+{
+    static const struct {
+        const char *type;
+        int n;
+    } all[] = {
+        {"llama", 0},   {"qwen2", 32},           {"qwen3", 32},     {"mistral", 8},
+        {"smollm3", 4}, {"gemma3_text", 4},      {"nemotron_h", 8}, {"falcon_h1", 8},
+        {"granite", 0}, {"granitemoehybrid", 0}, {"bamba", 8},      {"lfm2", 8},
+        {"qwen3_5", 4}, {"qwen3_5_text", 4},     {"olmo_hybrid", 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const struct hparam_family *family = arch_family(all[i].type, NULL);
+        assert_non_null(family);
+        if (family->n_kv_heads != all[i].n)
+            fail_msg("%s: expected %d, found %d", all[i].type, all[i].n,
+                     family->n_kv_heads);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +233,7 @@ int main(void)
         cmocka_unit_test(llama_keys_are_checked),
         cmocka_unit_test(sizes_that_multiply_beyond_reason_are_refused),
         cmocka_unit_test(what_is_not_served_is_refused_with_the_nearest),
+        cmocka_unit_test(absent_key_value_heads_are_those_of_the_family),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

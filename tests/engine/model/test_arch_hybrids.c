@@ -176,9 +176,10 @@ static void granitemoehybrid_keys_are_checked(void **state)
                                     "\"layer_types\":[\"attention\",\"full_attention\"]");
 }
 
-static const char bamba[] = "\"model_type\":\"bamba\",\"num_attention_heads\":2,"
-                            "\"mamba_n_heads\":4,\"mamba_d_state\":6,"
-                            "\"intermediate_size\":12,\"max_position_embeddings\":64";
+static const char bamba[] =
+    "\"model_type\":\"bamba\",\"num_attention_heads\":2,\"num_key_value_heads\":2,"
+    "\"mamba_n_heads\":4,\"mamba_d_state\":6,"
+    "\"intermediate_size\":12,\"max_position_embeddings\":64";
 
 static void bamba_keys_are_checked(void **state)
 {
@@ -197,7 +198,8 @@ static void bamba_keys_are_checked(void **state)
 }
 
 static const char lfm2[] =
-    "\"model_type\":\"lfm2\",\"num_attention_heads\":2,\"max_position_embeddings\":64";
+    "\"model_type\":\"lfm2\",\"num_attention_heads\":2,\"num_key_value_heads\":2,"
+    "\"max_position_embeddings\":64";
 
 static void lfm2_keys_are_checked(void **state)
 {

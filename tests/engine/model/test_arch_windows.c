@@ -118,6 +118,7 @@ static void windows_follow_the_list_or_the_rule(void **state)
     expect_layers("smollm3", USE ",\"no_rope_layers\":[0,1,1,1,1,0]", "WFFFFW");
     expect_layers("smollm3", USE "," LIST, "WFFWFF");
     expect_layers("smollm3", "\"sliding_window\":24", "FFFFFF");
+    expect_layers("smollm3", "\"use_sliding_window\":true", "FFFFFF");
     expect_layers("gemma3_text", "\"sliding_window\":24", "WWWWWF");
     expect_layers("gemma3_text", "\"sliding_window\":24,\"sliding_window_pattern\":2",
                   "WFWFWF");
