@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+_Static_assert(
+    (int)RING_SPARE >= (int)ATTN_BLOCK,
+    "a window that begins anywhere in a block fits in two rounds of the table");
+
 size_t kv_layout_page_bytes(const struct kv_layout *l)
 {
     return (size_t)l->n_heads * 2 * l->half_bytes;

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/model/layer_kinds.h"
 
+#include "engine/mixer/ring.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +12,11 @@ static void add_mixer(struct mixer *mx, void *arg)
 {
     struct engine_layer_kind *k = arg;
     size_t used = strlen(k->mixers);
-    snprintf(k->mixers + used, sizeof k->mixers - used, "%s%s", used ? ", " : "",
-             mx->kind->name);
+    char window[32] = "";
+    if (mx->need.ring)
+        snprintf(window, sizeof window, " (window of %d)", mx->need.ring->window);
+    snprintf(k->mixers + used, sizeof k->mixers - used, "%s%s%s", used ? ", " : "",
+             mx->kind->name, window);
     k->state_bytes += mx->need.fixed_bytes;
     k->page_bytes += mx->need.page_bytes;
 }

@@ -185,7 +185,8 @@ static void test_attn(void **state)
                           KEYS,
                           1,
                           GROUP,
-                          DIM};
+                          DIM,
+                          0};
     kernel_c.attn[ENGINE_KV_F32](&a);
     for (int g = 0; g < GROUP; g++) {
         double o[DIM] = {0}, l = 0;

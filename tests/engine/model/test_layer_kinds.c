@@ -85,6 +85,22 @@ static void layers_are_told_in_words(void **state)
     model_close(&m);
 }
 
+static void windows_are_told_with_their_layers(void **state)
+{
+    (void)state;
+    struct model m;
+    struct engine_layer_kind kinds[2];
+    const struct model_options o = {.dir = "tests/golden/gemma3_text-tied",
+                                    .sizes = true};
+    open_model(&m, &o);
+    assert_int_equal(layer_kinds(&m, kinds, 2), 2);
+    assert_string_equal(kinds[0].mixers, "attention (window of 32), feed-forward");
+    assert_string_equal(kinds[1].mixers, "attention, feed-forward");
+    assert_true(kinds[0].n == 4 && kinds[0].state_bytes > 0 && kinds[0].page_bytes == 0);
+    assert_true(kinds[1].n == 1 && kinds[1].state_bytes == 0 && kinds[1].page_bytes > 0);
+    model_close(&m);
+}
+
 /* Half a terabyte of weights. */
 static void a_shape_of_any_size_opens(void **state)
 {
@@ -113,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_those_of_the_opened_model),
         cmocka_unit_test(layers_are_told_in_words),
+        cmocka_unit_test(windows_are_told_with_their_layers),
         cmocka_unit_test(a_shape_of_any_size_opens),
     };
     return cmocka_run_group_tests_name("layer kinds", tests, NULL, NULL);

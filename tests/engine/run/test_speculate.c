@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST = 400, ANSWER = 60, DISTINCT = 5 };
+enum { MOST = 400, ANSWER = 60, DISTINCT = 5, PAGE = 16 };
 
 /* Few different tokens: the last two have always been seen before. */
 static size_t repetitive(int32_t *ids, size_t n, unsigned seed)
@@ -264,6 +264,59 @@ static void a_state_far_behind_is_saved_whole(void **state)
     }
 }
 
+/* The slot of the state that a finished request saves, and its tokens. */
+static size_t saved_slot(struct warm *w, const struct engine_request *r, char *slot)
+{
+    drive_clear(&w->hot);
+    uint64_t id = warm_submit(w, r);
+    drive_run(&w->hot);
+    struct engine_lease *s = drive_state(&w->hot, id, EVENT_FINISH);
+    struct engine_object o;
+    size_t n = engine_info(w->hot.e)->slot_bytes;
+    assert_non_null(s);
+    engine_object_of(w->hot.e, s, &o);
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    assert_int_equal(engine_object_save(w->hot.e, s, fileno(f), "", NULL), 0);
+    size_t pages =
+        (size_t)(o.depth + PAGE - 1) / PAGE * engine_info(w->hot.e)->page_bytes;
+    assert_int_equal(fseek(f, (long)(o.bytes - pages - n), SEEK_SET), 0);
+    assert_int_equal(fread(slot, 1, n, f), n);
+    fclose(f);
+    engine_lease_release(w->hot.e, s, false);
+    return n;
+}
+
+/* Whatever was proposed and rejected, the same request leaves the same bytes. */
+static void saved_slots_are_the_same_without_speculation(void **state)
+{
+    enum { MOST_BYTES = 1 << 18 };
+    static char want[MOST_BYTES], got[MOST_BYTES];
+    int32_t ids[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm off, on;
+        open_speculating(&off, model, ENGINE_SPECULATE_OFF);
+        open_speculating(&on, model, ENGINE_SPECULATE_ON);
+        assert_true(engine_info(off.hot.e)->slot_bytes <= MOST_BYTES);
+        for (int i = 0; i < 6; i++) {
+            int32_t stop = 3 + i % DISTINCT;
+            struct engine_request r =
+                chatty(ids, repetitive(ids, (size_t)(30 + 9 * i), (unsigned)i), ANSWER);
+            r.gen.stop_ids = &stop;
+            r.gen.n_stop_ids = 1;
+            r.gen.min_tokens = 3 * i;
+            r.save_state = true;
+            size_t n = saved_slot(&off, &r, want);
+            assert_int_equal(saved_slot(&on, &r, got), n);
+            if (memcmp(want, got, n) != 0)
+                fail_msg("%s: request %d leaves another slot", on.name, i);
+        }
+        warm_close(&off);
+        warm_close(&on);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +326,7 @@ int main(void)
         cmocka_unit_test(what_was_accepted_is_counted),
         cmocka_unit_test(a_state_that_is_saved_is_whole),
         cmocka_unit_test(a_state_far_behind_is_saved_whole),
+        cmocka_unit_test(saved_slots_are_the_same_without_speculation),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }
