@@ -1,7 +1,7 @@
 /*
- * Hedgehog's linear attention. A row's features depend on that row alone and are divided
- * by rows; the recurrence runs token by token, divided by (sequence, query head). Runs on
- * the engine thread and the pool.
+ * Hedgehog's linear attention. Threads divide (sequence, query head): a task takes its head
+ * from features to outputs, so that its two maps, its features and its state stay in its
+ * processor's cache. The recurrence runs token by token in one order.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -111,7 +111,6 @@ static size_t hedgehog_scratch(const struct mixer *mx, int max_rows)
 struct hedgehog_job {
     const struct mixer *mx;
     const struct hedgehog *l;
-    const struct ctx *c;
     struct widths w;
     float *q, *k, *v;
     float *phi_q, *phi_k; /* [rows][H][2f] */
@@ -130,12 +129,11 @@ static void softmax(const struct kernels *k, float *x, size_t n)
         x[i] = x[i] < epsilon ? epsilon : x[i];
 }
 
-/* phi [rows][2f] of one head, from x with its stride. */
-static void map_head(const struct hedgehog_job *j, const struct matrix *map,
-                     const struct gemm_input *in, float *phi)
+/* phi [rows][2f] of one head, rows `ld` apart, from x with its stride. */
+static void map_head(const struct kernels *k, const struct matrix *map,
+                     const struct gemm_input *in, float *phi, size_t ld)
 {
-    const struct kernels *k = j->c->gemm->k;
-    size_t f = (size_t)map->n_out, ld = j->w.features;
+    size_t f = (size_t)map->n_out;
     struct linear_args args = {.panels = map->panels,
                                .x = in->x,
                                .y = phi,
@@ -166,38 +164,45 @@ static void append_ones(const struct hedgehog_job *j, size_t row)
     }
 }
 
-static void map_rows(const void *arg, const struct ctx *c, int row0, int row1)
+static void prepare_rows(const void *arg, const struct ctx *c, int row0, int row1)
 {
     const struct hedgehog_job *j = arg;
     const struct hedgehog *l = j->l;
-    size_t row = (size_t)row0, ldq = (size_t)l->q.n_out, ldk = (size_t)l->k.n_out;
     if (l->rope) {
         const struct rope_heads q = {j->q, l->n_heads, l->head_dim};
         const struct rope_heads k = {j->k, l->n_kv_heads, l->head_dim};
         rope_rows(l->rope, c, &q, row0, row1);
         rope_rows(l->rope, c, &k, row0, row1);
     }
-    for (int h = 0; h < l->n_heads; h++) {
-        int g = h * l->n_kv_heads / l->n_heads;
-        size_t phi = row * j->w.features + (size_t)h * 2 * (size_t)l->n_features;
-        struct gemm_input q = {j->q + row * ldq + (size_t)(h * l->head_dim), ldq,
-                               row1 - row0};
-        struct gemm_input k = {j->k + row * ldk + (size_t)(g * l->head_dim), ldk,
-                               row1 - row0};
-        map_head(j, &l->map_q[h], &q, j->phi_q + phi);
-        map_head(j, &l->map_k[h], &k, j->phi_k + phi);
-    }
-    for (; row < (size_t)row1; row++)
-        append_ones(j, row);
+    for (int r = row0; r < row1; r++)
+        append_ones(j, (size_t)r);
 }
 
-static void scan_head(const void *arg, const struct ctx *c, const struct span *s, int h)
+/* A span's rows of one query head, which reads K/V head g. */
+struct head {
+    const struct span *s;
+    size_t h, g;
+};
+
+static void map_rows(const struct hedgehog_job *j, const struct kernels *k,
+                     const struct head *at)
 {
-    const struct hedgehog_job *j = arg;
     const struct hedgehog *l = j->l;
-    size_t row = (size_t)s->row0, column = (size_t)l->head_dim + 1;
-    size_t f2 = 2 * (size_t)l->n_features, head = (size_t)h;
-    size_t g = head * (size_t)l->n_kv_heads / (size_t)l->n_heads;
+    size_t row = (size_t)at->s->row0, hd = (size_t)l->head_dim, ld = j->w.features;
+    size_t ldq = (size_t)l->q.n_out, ldk = (size_t)l->k.n_out;
+    size_t phi = row * ld + at->h * 2 * (size_t)l->n_features;
+    struct gemm_input q = {j->q + row * ldq + at->h * hd, ldq, at->s->n_rows};
+    struct gemm_input key = {j->k + row * ldk + at->g * hd, ldk, at->s->n_rows};
+    map_head(k, &l->map_q[at->h], &q, j->phi_q + phi, ld);
+    map_head(k, &l->map_k[at->h], &key, j->phi_k + phi, ld);
+}
+
+static void scan_rows(const struct hedgehog_job *j, const struct kernels *k,
+                      const struct head *at)
+{
+    const struct span *s = at->s;
+    size_t row = (size_t)s->row0, column = (size_t)j->l->head_dim + 1;
+    size_t f2 = 2 * (size_t)j->l->n_features, head = at->h, g = at->g;
     struct ssd_args args = {
         .state = (float *)(void *)(s->fixed + j->mx->fixed_offset) + head * f2 * column,
         .x = j->v1 + row * j->w.values + g * column,
@@ -214,20 +219,30 @@ static void scan_head(const void *arg, const struct ctx *c, const struct span *s
         .n_head = (int)column,
         .n_state = (int)f2,
     };
-    c->gemm->k->ssd(&args);
+    k->ssd(&args);
 }
 
-/* Outputs over their denominators, into q, which is used up. */
-static void divide_rows(const void *arg, const struct ctx *c, int row0, int row1)
+/* Outputs over their denominators, into the head's part of q, which is used up. */
+static void divide_rows(const struct hedgehog_job *j, const struct kernels *k,
+                        const struct head *at)
+{
+    size_t hd = (size_t)j->l->head_dim, ldq = (size_t)j->l->q.n_out;
+    size_t row0 = (size_t)at->s->row0, end = row0 + (size_t)at->s->n_rows;
+    for (size_t r = row0; r < end; r++) {
+        const float *y = j->y + r * j->w.outputs + at->h * (hd + 1);
+        k->scale(y, 1 / (y[hd] + epsilon), hd, j->q + r * ldq + at->h * hd);
+    }
+}
+
+static void run_head(const void *arg, const struct ctx *c, const struct span *s, int h)
 {
     const struct hedgehog_job *j = arg;
-    size_t hd = (size_t)j->l->head_dim;
-    for (size_t r = (size_t)row0; r < (size_t)row1; r++) {
-        const float *y = j->y + r * j->w.outputs;
-        float *out = j->q + r * (size_t)j->l->q.n_out;
-        for (int h = 0; h < j->l->n_heads; h++, y += hd + 1, out += hd)
-            c->gemm->k->scale(y, 1 / (y[hd] + epsilon), hd, out);
-    }
+    const struct kernels *k = c->gemm->k;
+    size_t g = (size_t)h * (size_t)j->l->n_kv_heads / (size_t)j->l->n_heads;
+    const struct head at = {s, (size_t)h, g};
+    map_rows(j, k, &at);
+    scan_rows(j, k, &at);
+    divide_rows(j, k, &at);
 }
 
 static void hedgehog_run(const struct mixer *mx, const struct ctx *c, const float *x,
@@ -235,7 +250,7 @@ static void hedgehog_run(const struct mixer *mx, const struct ctx *c, const floa
 {
     const struct hedgehog *l = mx->impl;
     size_t mark = arena_mark(c->scratch), rows = (size_t)c->n_rows;
-    struct hedgehog_job j = {.mx = mx, .l = l, .c = c, .w = widths_of(l)};
+    struct hedgehog_job j = {.mx = mx, .l = l, .w = widths_of(l)};
     j.q = mixer_floats(c, rows * (size_t)l->q.n_out);
     j.k = mixer_floats(c, rows * (size_t)l->k.n_out);
     j.v = mixer_floats(c, rows * (size_t)l->v.n_out);
@@ -245,9 +260,8 @@ static void hedgehog_run(const struct mixer *mx, const struct ctx *c, const floa
     j.y = mixer_floats(c, rows * j.w.outputs);
     mixer_linears(c, x, (const struct matrix *[]){&l->q, &l->k, &l->v},
                   (float *[]){j.q, j.k, j.v}, 3);
-    mixer_rows(c, map_rows, &j, j.w.features * (8 + (size_t)l->head_dim / 8));
-    mixer_units(c, scan_head, &j, l->n_heads);
-    mixer_rows(c, divide_rows, &j, j.w.outputs);
+    mixer_rows(c, prepare_rows, &j, 2 * (size_t)(l->q.n_out + l->k.n_out));
+    mixer_units(c, run_head, &j, l->n_heads);
     mixer_linear(c, &l->o, j.q, y);
     arena_release(c->scratch, mark);
 }
