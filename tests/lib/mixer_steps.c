@@ -51,14 +51,27 @@ void mixer_steps_load(struct mixer_steps *b)
         fail_msg("%s", err.text);
 }
 
+static int pages_of(const struct mixer_steps *b)
+{
+    return (b->n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+}
+
+static size_t pages_bytes(const struct mixer_steps *b)
+{
+    return (size_t)(b->n_seqs * pages_of(b)) * b->mx.need.page_bytes;
+}
+
 static void unbind(struct mixer_steps *b)
 {
     free(b->slots);
+    free(b->pages);
+    free(b->table);
     arena_free(&b->scratch);
     if (b->pool)
         pool_close(b->pool);
     b->pool = NULL;
-    b->slots = NULL;
+    b->slots = b->pages = NULL;
+    b->table = NULL;
 }
 
 void mixer_steps_close(struct mixer_steps *b)
@@ -79,14 +92,17 @@ void mixer_steps_bind(struct mixer_steps *b, const struct mixer_kind *kind,
     b->mx = (struct mixer){.kind = kind};
     if (kind->bind(&b->mx, spec, &b->bind, &err))
         fail_msg("%s", err.text);
-    assert_int_equal(b->mx.need.page_bytes, 0);
     assert_int_equal(pool_open(&b->pool, threads, &err), 0);
     b->gemm = (struct gemm){k, b->pool, false, NULL};
     size_t scratch = kind->scratch(&b->mx, b->n_seqs * b->n_tokens);
     assert_true(arena_fixed(&b->scratch, scratch ? scratch : 64));
     b->slot_bytes = b->mx.need.fixed_bytes / 64 * 64 + 64;
     b->slots = aligned_alloc(64, b->slot_bytes * (size_t)b->n_seqs);
-    assert_non_null(b->slots);
+    b->pages = aligned_alloc(64, pages_bytes(b) / 64 * 64 + 64);
+    b->table = malloc((size_t)(b->n_seqs * pages_of(b)) * sizeof *b->table);
+    assert_true(b->slots && b->pages && b->table);
+    for (int i = 0; i < b->n_seqs * pages_of(b); i++)
+        b->table[i] = i;
 }
 
 /* The rows of a step and what the mixer makes of them. */
@@ -125,13 +141,14 @@ static void add_rows(struct step *t, const struct mixer_steps *b, int s, int pos
     t->spans[c->n_spans] = (struct span){
         .row0 = c->n_rows,
         .n_rows = n,
-        .pos = pos,
+        .pos = b->first_pos + pos,
         .fixed = b->slots + (size_t)s * b->slot_bytes,
+        .pages = b->table + s * pages_of(b),
     };
     t->seq[c->n_spans] = s;
     memcpy(t->x + (size_t)c->n_rows * d, from, (size_t)n * d * sizeof *t->x);
     for (int i = 0; i < n; i++, c->n_rows++) {
-        t->positions[c->n_rows] = pos + i;
+        t->positions[c->n_rows] = b->first_pos + pos + i;
         t->row_span[c->n_rows] = c->n_spans;
     }
     c->n_spans++;
@@ -147,7 +164,9 @@ static void run_step(struct mixer_steps *b, int *done, const int *n)
                        .scratch = &b->scratch,
                        .spans = t.spans,
                        .positions = t.positions,
-                       .row_span = t.row_span};
+                       .row_span = t.row_span,
+                       .pages = b->pages,
+                       .page_bytes = b->mx.need.page_bytes};
     for (int s = 0; s < b->n_seqs; s++)
         if (n[s] > 0)
             add_rows(&t, b, s, done[s], n[s]);
@@ -155,7 +174,7 @@ static void run_step(struct mixer_steps *b, int *done, const int *n)
     assert_int_equal(arena_mark(&b->scratch), 0);
     for (int i = 0; i < t.c.n_spans; i++) {
         const struct span *s = &t.spans[i];
-        memcpy(b->y + (size_t)(t.seq[i] * b->n_tokens + s->pos) * d,
+        memcpy(b->y + (size_t)(t.seq[i] * b->n_tokens + done[t.seq[i]]) * d,
                t.y + (size_t)s->row0 * d, (size_t)s->n_rows * d * sizeof *t.y);
         done[t.seq[i]] += s->n_rows;
     }
@@ -166,6 +185,7 @@ void mixer_steps_run(struct mixer_steps *b, int most)
 {
     int done[MIXER_STEPS_SEQS] = {0}, left = b->n_seqs * b->n_tokens;
     memset(b->slots, 0, (size_t)b->n_seqs * b->slot_bytes);
+    memset(b->pages, 0, pages_bytes(b));
     while (left > 0) {
         int n[MIXER_STEPS_SEQS], rows = 0;
         for (int s = 0; s < b->n_seqs; s++) {
@@ -231,6 +251,7 @@ void mixer_steps_expect_same(struct mixer_steps *b, const struct mixer_kind *kin
     size_t y_bytes = values_of(b) * sizeof *b->y;
     size_t slots_bytes = (size_t)b->n_seqs * b->slot_bytes;
     void *y = copy_of(b->y, y_bytes), *slots = copy_of(b->slots, slots_bytes);
+    void *pages = copy_of(b->pages, pages_bytes(b));
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (cpu_kernels(&k, sets[i], NULL))
             continue;
@@ -241,8 +262,11 @@ void mixer_steps_expect_same(struct mixer_steps *b, const struct mixer_kind *kin
                 fail_msg("%s, cuts up to %d: other results", k->name, most);
             if (memcmp(slots, b->slots, slots_bytes) != 0)
                 fail_msg("%s, cuts up to %d: other states", k->name, most);
+            if (memcmp(pages, b->pages, pages_bytes(b)) != 0)
+                fail_msg("%s, cuts up to %d: other pages", k->name, most);
         }
     }
     free(y);
     free(slots);
+    free(pages);
 }

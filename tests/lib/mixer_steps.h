@@ -1,6 +1,6 @@
 /*
- * One mixer without pages, bound to tensors that a test makes, and rows run through it:
- * several sequences, whole or cut into steps at random places.
+ * One mixer bound to tensors that a test makes, and rows run through it: several
+ * sequences, whole or cut into steps at random places; and the f64 side of its equations.
  *
  * Tensors are added to `maker` between open and load. What cannot be made fails the test.
  *
@@ -22,10 +22,12 @@ struct mixer_steps {
     struct gemm gemm;
     struct bind bind;
     struct mixer mx;
-    int n_seqs, n_tokens;
+    int n_seqs, n_tokens, first_pos; /* first_pos: of every sequence's first row; 0 */
     float *x, *y; /* [n_seqs][n_tokens][hidden_size]; x is random within ±1 */
     char *slots;  /* [n_seqs][slot_bytes]: the states after a run */
     size_t slot_bytes;
+    char *pages;    /* [n_seqs][pages of n_tokens], likewise */
+    int32_t *table; /* of the pages */
 };
 
 void mixer_steps_open(struct mixer_steps *b, int hidden, int n_seqs, int n_tokens);
@@ -55,8 +57,8 @@ void mixer_steps_multiply(const double *in, int n_rows,
 void mixer_steps_expect(const struct mixer_steps *b, const double *want,
                         double tolerance);
 
-/* With every kernel set of this processor, one to three threads and several cuts, y and
- * the states are the bytes that the C set computes from whole prompts. */
+/* With every kernel set of this processor, one to three threads and several cuts, y, the
+ * states and the pages are the bytes that the C set computes from whole prompts. */
 void mixer_steps_expect_same(struct mixer_steps *b, const struct mixer_kind *kind,
                              const void *spec);
 

@@ -1,13 +1,14 @@
 /*
  * H3 against its equations, run here in f64 and complex arithmetic with the states that
  * the paper has: the shift SSM as N numbers that move, not as the filter that the mixer
- * makes of it. And its attention, whose three projections are one matrix.
+ * makes of it. And its attention, whose three projections are one matrix. Both give the
+ * same bytes for any cut, number of threads and kernel set.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/mixer/attn.h"
 #include "engine/mixer/h3.h"
-#include "tests/lib/mixer_bench.h"
+#include "tests/lib/mixer_steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { D = 24, N = 10, M = N / 2, HEADS = 3, ROWS = MIXER_BENCH_ROWS };
+enum { D = 24, N = 10, M = N / 2, HEADS = 3, ROWS = 40 };
 
 static void add_modes(struct maker *m, const char *prefix, struct maker_fill c)
 {
@@ -55,8 +56,10 @@ static void add_attention(struct maker *m)
     const int64_t all[] = {3 * D, D}, part[] = {D, D}, row[] = {D}, rows[] = {3 * D};
     static const char *const names[] = {"q", "k", "v"};
     char name[32];
-    mixer_bench_input(w, sizeof w / sizeof *w);
-    mixer_bench_input(bias, sizeof bias / sizeof *bias);
+    for (int i = 0; i < 3 * D * D; i++)
+        w[i] = (float)(i * 37 % 211) / 105.5f - 1;
+    for (int i = 0; i < 3 * D; i++)
+        bias[i] = (float)(i * 29 % 73) / 36.5f - 1;
     maker_tensor(m, "Wqkv.weight", 2, all, w, (struct maker_fill){0, 0});
     maker_tensor(m, "Wqkv.bias", 1, rows, bias, (struct maker_fill){0, 0});
     for (int i = 0; i < 3; i++) {
@@ -91,10 +94,12 @@ static void add_filter(struct maker *m)
     maker_tensor(m, "fir.D", 1, row, NULL, one);
 }
 
-static void add_tensors(struct maker *m)
+static void open_steps(struct mixer_steps *b, int n_seqs)
 {
     static const struct maker_fill spread = {0.5f, 0};
     const int64_t shift[] = {D, N}, out[] = {1, D, N};
+    struct maker *m = &b->maker;
+    mixer_steps_open(b, D, n_seqs, ROWS);
     add_linears(m, "");
     maker_tensor(m, "ssm_k_kernel.kernel.B", 2, shift, NULL, spread);
     maker_tensor(m, "ssm_k_kernel.kernel.C", 3, out, NULL, spread);
@@ -103,26 +108,26 @@ static void add_tensors(struct maker *m)
     maker_vector(m, "D", D, spread);
     add_filter(m);
     add_attention(m);
+    mixer_steps_load(b);
 }
 
-static void project(const struct mixer_bench *b, const char *name, const double *in,
+static void project(const struct mixer_steps *b, const char *name, const double *in,
                     double *out)
 {
-    char full[64];
-    snprintf(full, sizeof full, "%s.weight", name);
-    mixer_bench_multiply(in, mixer_bench_values(b, full), D, D, out);
-    snprintf(full, sizeof full, "%s.bias", name);
-    const float *bias = mixer_bench_values(b, full);
-    for (int i = 0; i < ROWS * D; i++)
-        out[i] += (double)bias[i % D];
+    char weight[64], bias[64];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    const struct mixer_steps_linear l = {mixer_steps_values(b, weight),
+                                         mixer_steps_values(b, bias), D, D};
+    mixer_steps_multiply(in, ROWS, &l, out);
 }
 
 /* k'_t of channel d, by N states that move by one each token. */
-static void define_shift(const struct mixer_bench *b, int d, const double *k, double *out)
+static void define_shift(const struct mixer_steps *b, int d, const double *k, double *out)
 {
-    const float *bs = mixer_bench_values(b, "ssm_k_kernel.kernel.B") + d * N;
-    const float *cs = mixer_bench_values(b, "ssm_k_kernel.kernel.C") + d * N;
-    double p[N] = {0}, skip = mixer_bench_values(b, "ssm_k_D")[d];
+    const float *bs = mixer_steps_values(b, "ssm_k_kernel.kernel.B") + d * N;
+    const float *cs = mixer_steps_values(b, "ssm_k_kernel.kernel.C") + d * N;
+    double p[N] = {0}, skip = mixer_steps_values(b, "ssm_k_D")[d];
     for (int t = 0; t < ROWS; t++) {
         double x = k[t * D + d], sum = skip * x;
         for (int n = N - 1; n >= 0; n--)
@@ -139,15 +144,15 @@ static double complex at(const float *x, int i)
 }
 
 /* y_t of channel d for the input z. */
-static void define_diagonal(const struct mixer_bench *b, int d, const double *z,
+static void define_diagonal(const struct mixer_steps *b, int d, const double *z,
                             double *out)
 {
-    const float *re = mixer_bench_values(b, "kernel.kernel.inv_A_real") + d * M;
-    const float *im = mixer_bench_values(b, "kernel.kernel.A_imag") + d * M;
-    const float *bs = mixer_bench_values(b, "kernel.kernel.B") + d * M * 2;
-    const float *cs = mixer_bench_values(b, "kernel.kernel.C") + d * M * 2;
-    double dt = exp((double)mixer_bench_values(b, "kernel.kernel.log_dt")[d]);
-    double skip = mixer_bench_values(b, "D")[d];
+    const float *re = mixer_steps_values(b, "kernel.kernel.inv_A_real") + d * M;
+    const float *im = mixer_steps_values(b, "kernel.kernel.A_imag") + d * M;
+    const float *bs = mixer_steps_values(b, "kernel.kernel.B") + d * M * 2;
+    const float *cs = mixer_steps_values(b, "kernel.kernel.C") + d * M * 2;
+    double dt = exp((double)mixer_steps_values(b, "kernel.kernel.log_dt")[d]);
+    double skip = mixer_steps_values(b, "D")[d];
     double complex s[M] = {0};
     for (int t = 0; t < ROWS; t++) {
         out[t] = skip * z[t];
@@ -163,15 +168,13 @@ static void define_diagonal(const struct mixer_bench *b, int d, const double *z,
 static void h3_is_a_shift_and_a_diagonal_recurrence(void **state)
 {
     static double in[ROWS * D], q[ROWS * D], k[ROWS * D], v[ROWS * D], want[ROWS * D];
-    struct mixer_bench b;
-    float x[ROWS * D], got[ROWS * D];
+    struct mixer_steps b;
     double moved[ROWS], y[ROWS];
     (void)state;
-    mixer_bench_open(&b, add_tensors, D);
-    mixer_bench_bind(&b, &mixer_h3, &(struct h3_spec){N});
-    mixer_bench_input(x, ROWS * D);
+    open_steps(&b, 1);
+    mixer_steps_bind(&b, &mixer_h3, &(struct h3_spec){N}, &kernel_c, 2);
     for (int i = 0; i < ROWS * D; i++)
-        in[i] = x[i];
+        in[i] = b.x[i];
     project(&b, "q_proj", in, q);
     project(&b, "k_proj", in, k);
     project(&b, "v_proj", in, v);
@@ -184,39 +187,37 @@ static void h3_is_a_shift_and_a_diagonal_recurrence(void **state)
             q[t * D + d] *= y[t];
     }
     project(&b, "output_linear", q, want);
-    mixer_bench_run(&b, x, got, 0);
-    mixer_bench_near(want, got, ROWS * D, 1e-5);
-    mixer_bench_close(&b);
+    mixer_steps_run(&b, 0);
+    mixer_steps_expect(&b, want, 1e-5);
+    mixer_steps_close(&b);
 }
 
 /* Tap j is Cs[j], and there are N of them. */
 static void the_shift_with_b_of_the_first_state_is_a_filter(void **state)
 {
-    struct mixer_bench b;
-    float x[ROWS * D], got[ROWS * D];
+    struct mixer_steps b;
     double want[ROWS * D];
     (void)state;
-    mixer_bench_open(&b, add_tensors, D);
-    const float *cs = mixer_bench_values(&b, "fir.ssm_k_kernel.kernel.C");
+    open_steps(&b, 1);
+    const float *cs = mixer_steps_values(&b, "fir.ssm_k_kernel.kernel.C");
     b.bind.prefix = "fir.";
-    mixer_bench_bind(&b, &mixer_h3, &(struct h3_spec){N});
-    mixer_bench_input(x, ROWS * D);
+    mixer_steps_bind(&b, &mixer_h3, &(struct h3_spec){N}, &kernel_c, 2);
     for (int t = 0; t < ROWS; t++)
         for (int d = 0; d < D; d++) {
             double sum = 0;
             for (int j = 0; j < N && j <= t; j++)
-                sum += (double)cs[d * N + j] * (double)x[(t - j) * D + d];
+                sum += (double)cs[d * N + j] * (double)b.x[(t - j) * D + d];
             want[t * D + d] = sum;
         }
-    mixer_bench_run(&b, x, got, 0);
-    mixer_bench_near(want, got, ROWS * D, 1e-6);
-    mixer_bench_close(&b);
+    mixer_steps_run(&b, 0);
+    mixer_steps_expect(&b, want, 1e-6);
+    mixer_steps_close(&b);
 }
 
 static void one_matrix_of_q_k_v_gives_the_bits_of_three(void **state)
 {
-    struct mixer_bench b;
-    float x[ROWS * D], three[ROWS * D], one[ROWS * D];
+    struct mixer_steps b;
+    float three[ROWS * D];
     struct attn_spec spec = {.q = "q",
                              .k = "k",
                              .v = "v",
@@ -226,15 +227,25 @@ static void one_matrix_of_q_k_v_gives_the_bits_of_three(void **state)
                              .head_dim = D / HEADS,
                              .bias = true};
     (void)state;
-    mixer_bench_open(&b, add_tensors, D);
-    mixer_bench_input(x, ROWS * D);
-    mixer_bench_bind(&b, &mixer_attn, &spec);
-    mixer_bench_run(&b, x, three, 0);
+    open_steps(&b, 1);
+    mixer_steps_bind(&b, &mixer_attn, &spec, &kernel_c, 2);
+    mixer_steps_run(&b, 0);
+    memcpy(three, b.y, sizeof three);
     spec.qkv = "Wqkv";
-    mixer_bench_bind(&b, &mixer_attn, &spec);
-    mixer_bench_run(&b, x, one, 0);
-    assert_memory_equal(three, one, sizeof one);
-    mixer_bench_close(&b);
+    mixer_steps_bind(&b, &mixer_attn, &spec, &kernel_c, 2);
+    mixer_steps_run(&b, 0);
+    assert_memory_equal(three, b.y, sizeof three);
+    mixer_steps_expect_same(&b, &mixer_attn, &spec);
+    mixer_steps_close(&b);
+}
+
+static void cuts_threads_and_sets_change_nothing(void **state)
+{
+    struct mixer_steps b;
+    (void)state;
+    open_steps(&b, 3);
+    mixer_steps_expect_same(&b, &mixer_h3, &(struct h3_spec){N});
+    mixer_steps_close(&b);
 }
 
 int main(void)
@@ -243,6 +254,7 @@ int main(void)
         cmocka_unit_test(h3_is_a_shift_and_a_diagonal_recurrence),
         cmocka_unit_test(the_shift_with_b_of_the_first_state_is_a_filter),
         cmocka_unit_test(one_matrix_of_q_k_v_gives_the_bits_of_three),
+        cmocka_unit_test(cuts_threads_and_sets_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

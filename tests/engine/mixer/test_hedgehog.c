@@ -1,11 +1,13 @@
 /*
- * Hedgehog's linear attention against the matrix that it implies: rows of weights over
- * all positions so far, computed here in f64, which sum to one.
+ * Hedgehog's linear attention against the matrix that it implies: rows of weights over all
+ * positions so far, computed here in f64, which sum to one; and the same bytes for any cut,
+ * number of threads and kernel set.
+ * cut, number of threads and kernel set.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/mixer/hedgehog.h"
-#include "tests/lib/mixer_bench.h"
+#include "tests/lib/mixer_steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,13 +16,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { D = 24, HEADS = 6, KV_HEADS = 2, HD = 6, F = 5, ROWS = MIXER_BENCH_ROWS };
+enum { D = 24, HEADS = 6, KV_HEADS = 2, HD = 6, F = 5, ROWS = 40 };
 enum { WIDE = HEADS * HD, NARROW = KV_HEADS * HD };
 
-static void add_tensors(struct maker *m)
+static void open_steps(struct mixer_steps *b, int n_seqs)
 {
     static const struct maker_fill spread = {1.5f, 0};
+    struct maker *m = &b->maker;
     const int64_t map[] = {HEADS, HD, F}, narrow[] = {NARROW, D}, row[] = {NARROW};
+    mixer_steps_open(b, D, n_seqs, ROWS);
     maker_matrix(m, "q.weight", WIDE, D);
     maker_matrix(m, "k.weight", NARROW, D);
     maker_matrix(m, "v.weight", NARROW, D);
@@ -36,6 +40,13 @@ static void add_tensors(struct maker *m)
     maker_vector(m, "one.k.bias", NARROW, spread);
     maker_tensor(m, "one.v.bias", 1, row, NULL, (struct maker_fill){0, 1});
     maker_tensor(m, "one.o.bias", 1, (int64_t[]){D}, NULL, (struct maker_fill){0, 0});
+    mixer_steps_load(b);
+}
+
+static void multiply(const double *in, const float *w, int n_in, int n_out, double *out)
+{
+    const struct mixer_steps_linear l = {w, NULL, n_in, n_out};
+    mixer_steps_multiply(in, ROWS, &l, out);
 }
 
 static const struct hedgehog_spec plain = {.q = "q",
@@ -82,7 +93,7 @@ static void define_row(double (*phi_q)[2 * F], double (*phi_k)[2 * F], int t,
     assert_float_equal(whole, 1, 1e-10);
 }
 
-static void define_head(const struct mixer_bench *b, int h, double *const qkv[3],
+static void define_head(const struct mixer_steps *b, int h, double *const qkv[3],
                         double *y)
 {
     static double phi_q[ROWS][2 * F], phi_k[ROWS][2 * F];
@@ -90,9 +101,9 @@ static void define_head(const struct mixer_bench *b, int h, double *const qkv[3]
     int g = h * KV_HEADS / HEADS;
     for (int t = 0; t < ROWS; t++) {
         define_features(qkv[0] + t * WIDE + h * HD,
-                        mixer_bench_values(b, "map_q") + h * HD * F, phi_q[t]);
+                        mixer_steps_values(b, "map_q") + h * HD * F, phi_q[t]);
         define_features(qkv[1] + t * NARROW + g * HD,
-                        mixer_bench_values(b, "map_k") + h * HD * F, phi_k[t]);
+                        mixer_steps_values(b, "map_k") + h * HD * F, phi_k[t]);
     }
     for (int t = 0; t < ROWS; t++) {
         double *out = y + t * WIDE + h * HD;
@@ -108,50 +119,55 @@ static void the_recurrence_is_the_implied_matrix(void **state)
 {
     static double in[ROWS * D], q[ROWS * WIDE], k[ROWS * NARROW], v[ROWS * NARROW],
         y[ROWS * WIDE], want[ROWS * D];
-    struct mixer_bench b;
-    float x[ROWS * D], got[ROWS * D];
+    struct mixer_steps b;
     (void)state;
-    mixer_bench_open(&b, add_tensors, D);
-    mixer_bench_bind(&b, &mixer_hedgehog, &plain);
-    mixer_bench_input(x, ROWS * D);
+    open_steps(&b, 1);
+    mixer_steps_bind(&b, &mixer_hedgehog, &plain, &kernel_c, 2);
     for (int i = 0; i < ROWS * D; i++)
-        in[i] = x[i];
-    mixer_bench_multiply(in, mixer_bench_values(&b, "q.weight"), D, WIDE, q);
-    mixer_bench_multiply(in, mixer_bench_values(&b, "k.weight"), D, NARROW, k);
-    mixer_bench_multiply(in, mixer_bench_values(&b, "v.weight"), D, NARROW, v);
+        in[i] = b.x[i];
+    multiply(in, mixer_steps_values(&b, "q.weight"), D, WIDE, q);
+    multiply(in, mixer_steps_values(&b, "k.weight"), D, NARROW, k);
+    multiply(in, mixer_steps_values(&b, "v.weight"), D, NARROW, v);
     for (int h = 0; h < HEADS; h++)
         define_head(&b, h, (double *[]){q, k, v}, y);
-    mixer_bench_multiply(y, mixer_bench_values(&b, "o.weight"), WIDE, D, want);
-    mixer_bench_run(&b, x, got, 0);
-    mixer_bench_near(want, got, ROWS * D, 1e-5);
-    mixer_bench_close(&b);
+    multiply(y, mixer_steps_values(&b, "o.weight"), WIDE, D, want);
+    mixer_steps_run(&b, 0);
+    mixer_steps_expect(&b, want, 1e-5);
+    mixer_steps_close(&b);
 }
 
 /* With values of 1 every output is the sum of its row of weights. */
 static void the_weights_of_a_row_sum_to_one(void **state)
 {
     static double want[ROWS * D];
-    struct mixer_bench b;
-    float x[ROWS * D], got[ROWS * D];
+    struct mixer_steps b;
     struct hedgehog_spec spec = plain;
     (void)state;
-    mixer_bench_open(&b, add_tensors, D);
+    open_steps(&b, 1);
     spec.q = "one.q";
     spec.k = "one.k";
     spec.v = "one.v";
     spec.o = "one.o";
     spec.bias = true;
-    mixer_bench_bind(&b, &mixer_hedgehog, &spec);
-    mixer_bench_input(x, ROWS * D);
-    const float *o = mixer_bench_values(&b, "one.o.weight");
+    mixer_steps_bind(&b, &mixer_hedgehog, &spec, &kernel_c, 2);
+    const float *o = mixer_steps_values(&b, "one.o.weight");
     for (int i = 0; i < ROWS * D; i++) {
         want[i] = 0;
         for (int k = 0; k < WIDE; k++)
             want[i] += (double)o[i % D * WIDE + k];
     }
-    mixer_bench_run(&b, x, got, 0);
-    mixer_bench_near(want, got, ROWS * D, 2e-6);
-    mixer_bench_close(&b);
+    mixer_steps_run(&b, 0);
+    mixer_steps_expect(&b, want, 2e-6);
+    mixer_steps_close(&b);
+}
+
+static void cuts_threads_and_sets_change_nothing(void **state)
+{
+    struct mixer_steps b;
+    (void)state;
+    open_steps(&b, 3);
+    mixer_steps_expect_same(&b, &mixer_hedgehog, &plain);
+    mixer_steps_close(&b);
 }
 
 int main(void)
@@ -159,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_recurrence_is_the_implied_matrix),
         cmocka_unit_test(the_weights_of_a_row_sum_to_one),
+        cmocka_unit_test(cuts_threads_and_sets_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

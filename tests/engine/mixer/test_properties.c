@@ -9,7 +9,7 @@
 #include "engine/mixer/gss.h"
 #include "engine/mixer/ssd.h"
 #include "engine/model/model.h"
-#include "tests/lib/mixer_bench.h"
+#include "tests/lib/mixer_steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,19 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    D = 24,
-    HEADS = 3,
-    KV_HEADS = 1,
-    HD = D / HEADS,
-    ROWS = MIXER_BENCH_ROWS,
-    SHIFTS = 300
-};
+enum { D = 24, HEADS = 3, KV_HEADS = 1, HD = D / HEADS, ROWS = 40, SHIFTS = 300 };
 enum { CHANNELS = 18, MODES = 10, GATE = 20 };
 
 /* A mixer, and a rotary table of the heads' width. */
 struct bench {
-    struct mixer_bench b;
+    struct mixer_steps b;
     struct rope rope;
 };
 
@@ -62,28 +55,50 @@ static void add_tensors(struct maker *m)
     maker_vector(m, "d", CHANNELS, around_zero);
     maker_matrix(m, "w_c.weight", GATE, CHANNELS);
     maker_matrix(m, "w_o.weight", D, GATE);
+    maker_matrix(m, "gated.w_g.weight", CHANNELS, D);
+    maker_matrix(m, "gated.w_b.weight", CHANNELS, D);
+    maker_matrix(m, "gated.w_f.weight", CHANNELS, D);
+    maker_matrix(m, "gated.w_o.weight", D, CHANNELS);
+    maker_vector(m, "gated.a_log", CHANNELS, small);
 }
 
-static void open_bench(struct bench *b)
+static void open_bench(struct bench *b, int n_seqs)
 {
     struct err err = {0};
     struct rope_params p = {.theta = 10000};
     struct rope_use use = {HD, ROWS + SHIFTS, ROWS + SHIFTS, false, false};
-    mixer_bench_open(&b->b, add_tensors, D);
+    mixer_steps_open(&b->b, D, n_seqs, ROWS);
+    add_tensors(&b->b.maker);
+    mixer_steps_load(&b->b);
     assert_int_equal(rope_open(&b->rope, &b->b.arena, &p, &use, &err), 0);
 }
 
 static void close_bench(struct bench *b)
 {
-    mixer_bench_close(&b->b);
+    mixer_steps_close(&b->b);
 }
 
-static void expect_same(const float *want, const float *got, size_t n, double tolerance)
+/* y is that of another run, nearly. */
+static void expect_near(const struct mixer_steps *b, const float *want)
 {
     double wide[ROWS * D];
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < ROWS * D; i++)
         wide[i] = want[i];
-    mixer_bench_near(wide, got, n, tolerance);
+    mixer_steps_expect(b, wide, 1e-4);
+}
+
+static double most_apart(const struct mixer_steps *b, const float *from)
+{
+    double most = 0;
+    for (int i = 0; i < ROWS * D; i++)
+        most = fmax(most, fabs((double)from[i] - (double)b->y[i]));
+    return most;
+}
+
+static void multiply(const double *in, const float *w, int n_in, int n_out, double *out)
+{
+    const struct mixer_steps_linear l = {w, NULL, n_in, n_out};
+    mixer_steps_multiply(in, ROWS, &l, out);
 }
 
 static const struct ssd_spec ssd_of = {.c = "c",
@@ -102,26 +117,25 @@ static const struct ssd_spec ssd_of = {.c = "c",
 static void shifting_positions_leaves_ssd_unchanged(void **state)
 {
     struct bench b;
-    float x[ROWS * D], first[ROWS * D], shifted[ROWS * D];
+    float first[ROWS * D];
     struct ssd_spec spec = ssd_of;
     (void)state;
-    open_bench(&b);
+    open_bench(&b, 1);
     spec.rope = &b.rope;
-    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
-    mixer_bench_input(x, ROWS * D);
-    mixer_bench_run(&b.b, x, first, 0);
+    mixer_steps_bind(&b.b, &mixer_ssd, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
+    memcpy(first, b.b.y, sizeof first);
     for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
-        mixer_bench_run(&b.b, x, shifted, shift);
-        expect_same(first, shifted, ROWS * D, 1e-4);
+        b.b.first_pos = shift;
+        mixer_steps_run(&b.b, 0);
+        expect_near(&b.b, first);
     }
+    b.b.first_pos = 0;
     spec.rope =
         NULL; /* and the rotation does something: without it the output is another */
-    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
-    mixer_bench_run(&b.b, x, shifted, 0);
-    double most = 0;
-    for (int i = 0; i < ROWS * D; i++)
-        most = fmax(most, fabs((double)first[i] - (double)shifted[i]));
-    assert_true(most > 1e-2);
+    mixer_steps_bind(&b.b, &mixer_ssd, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
+    assert_true(most_apart(&b.b, first) > 1e-2);
     close_bench(&b);
 }
 
@@ -130,10 +144,9 @@ static void shifting_positions_leaves_ssd_unchanged(void **state)
 static void shifting_positions_leaves_attention_unchanged(void **state)
 {
     struct bench b;
-    float x[ROWS * D], first[ROWS * D], shifted[ROWS * D];
+    float first[ROWS * D];
     (void)state;
-    open_bench(&b);
-    mixer_bench_input(x, ROWS * D);
+    open_bench(&b, 1);
     struct attn_spec spec = {.q = "q",
                              .k = "k",
                              .v = "v",
@@ -142,8 +155,9 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
                              .n_kv_heads = KV_HEADS,
                              .head_dim = HD,
                              .rope = &b.rope};
-    mixer_bench_bind(&b.b, &mixer_attn, &spec);
-    mixer_bench_run(&b.b, x, first, 0);
+    mixer_steps_bind(&b.b, &mixer_attn, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
+    memcpy(first, b.b.y, sizeof first);
     for (int shift = 1; shift <= SHIFTS; shift = shift * 3 + 1) {
         struct rope moved =
             b.rope; /* a table that begins at `shift` moves every position */
@@ -151,33 +165,30 @@ static void shifting_positions_leaves_attention_unchanged(void **state)
         moved.cos += (size_t)shift * HD / 2;
         moved.sin += (size_t)shift * HD / 2;
         spec.rope = &moved;
-        mixer_bench_bind(&b.b, &mixer_attn, &spec);
-        mixer_bench_run(&b.b, x, shifted, 0);
-        expect_same(first, shifted, ROWS * D, 1e-4);
+        mixer_steps_bind(&b.b, &mixer_attn, &spec, &kernel_c, 2);
+        mixer_steps_run(&b.b, 0);
+        expect_near(&b.b, first);
     }
     spec.rope = NULL;
-    mixer_bench_bind(&b.b, &mixer_attn, &spec);
-    mixer_bench_run(&b.b, x, shifted, 0);
-    double most = 0;
-    for (int i = 0; i < ROWS * D; i++)
-        most = fmax(most, fabs((double)first[i] - (double)shifted[i]));
-    assert_true(most > 1e-3);
+    mixer_steps_bind(&b.b, &mixer_attn, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
+    assert_true(most_apart(&b.b, first) > 1e-3);
     close_bench(&b);
 }
 
 /* ---- SSD with A = 0 --------------------------------------------------------- */
 
 /* y_t = Σ_{s<=t} (C_t·B_s) dt_s X_s, per head: attention without softmax. */
-static void define_linear_attention(const struct bench *b, const float *x, double *out)
+static void define_linear_attention(const struct bench *b, double *out)
 {
     static double in[ROWS * D], c[ROWS * D], bb[ROWS * D], xx[ROWS * D], dt[ROWS * HEADS],
         y[ROWS * D];
     for (int i = 0; i < ROWS * D; i++)
-        in[i] = x[i];
-    mixer_bench_multiply(in, mixer_bench_values(&b->b, "c.weight"), D, D, c);
-    mixer_bench_multiply(in, mixer_bench_values(&b->b, "b.weight"), D, D, bb);
-    mixer_bench_multiply(in, mixer_bench_values(&b->b, "x.weight"), D, D, xx);
-    mixer_bench_multiply(in, mixer_bench_values(&b->b, "dt.weight"), D, HEADS, dt);
+        in[i] = b->b.x[i];
+    multiply(in, mixer_steps_values(&b->b, "c.weight"), D, D, c);
+    multiply(in, mixer_steps_values(&b->b, "b.weight"), D, D, bb);
+    multiply(in, mixer_steps_values(&b->b, "x.weight"), D, D, xx);
+    multiply(in, mixer_steps_values(&b->b, "dt.weight"), D, HEADS, dt);
     memset(y, 0, sizeof y);
     for (int t = 0; t < ROWS; t++)
         for (int s = 0; s <= t; s++)
@@ -189,29 +200,27 @@ static void define_linear_attention(const struct bench *b, const float *x, doubl
                 for (int p = 0; p < HD; p++)
                     y[t * D + h * HD + p] += score * xx[s * D + h * HD + p];
             }
-    mixer_bench_multiply(y, mixer_bench_values(&b->b, "o.weight"), D, D, out);
+    multiply(y, mixer_steps_values(&b->b, "o.weight"), D, D, out);
 }
 
 static void ssd_without_decay_is_linear_attention(void **state)
 {
     static double want[ROWS * D];
     struct bench b;
-    float x[ROWS * D], got[ROWS * D];
     struct ssd_spec spec = ssd_of;
     (void)state;
-    open_bench(&b);
+    open_bench(&b, 1);
     spec.a = "A0";
-    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
-    mixer_bench_input(x, ROWS * D);
-    mixer_bench_run(&b.b, x, got, 0);
-    define_linear_attention(&b, x, want);
-    mixer_bench_near(want, got, ROWS * D, 1e-5);
+    mixer_steps_bind(&b.b, &mixer_ssd, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
+    define_linear_attention(&b, want);
+    mixer_steps_expect(&b.b, want, 1e-5);
     spec.a = "A";
-    mixer_bench_bind(&b.b, &mixer_ssd, &spec);
-    mixer_bench_run(&b.b, x, got, 0);
+    mixer_steps_bind(&b.b, &mixer_ssd, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
     double most = 0;
     for (int i = 0; i < ROWS * D; i++)
-        most = fmax(most, fabs(want[i] - (double)got[i]));
+        most = fmax(most, fabs(want[i] - (double)b.b.y[i]));
     assert_true(most > 1e-2);
     close_bench(&b);
 }
@@ -225,9 +234,9 @@ static double gelu(double x)
 
 static void define_input(const struct bench *b, const double *in, double *s)
 {
-    const float *w = mixer_bench_values(&b->b, "dss_norm.weight"),
-                *bias = mixer_bench_values(&b->b, "dss_norm.bias");
-    mixer_bench_multiply(in, mixer_bench_values(&b->b, "w_u.weight"), D, CHANNELS, s);
+    const float *w = mixer_steps_values(&b->b, "dss_norm.weight"),
+                *bias = mixer_steps_values(&b->b, "dss_norm.bias");
+    multiply(in, mixer_steps_values(&b->b, "w_u.weight"), D, CHANNELS, s);
     for (int r = 0; r < ROWS; r++) {
         double mean = 0, var = 0, *row = s + r * CHANNELS;
         for (int c = 0; c < CHANNELS; c++)
@@ -240,17 +249,17 @@ static void define_input(const struct bench *b, const double *in, double *s)
 }
 
 /* K_c[l] = Re Σ_n C[c,n] (exp(Λ_n) - 1)/Λ_n exp(Λ_n l); y = K * s + d s. */
-static void define_dss(const struct bench *b, const float *x, double *out)
+static void define_dss(const struct bench *b, double *out)
 {
     static double in[ROWS * D], s[ROWS * CHANNELS], y[ROWS * CHANNELS], v[ROWS * GATE],
         g[ROWS * GATE], kernel[ROWS];
-    const float *lam_re = mixer_bench_values(&b->b, "lam_re"),
-                *lam_im = mixer_bench_values(&b->b, "lam_im");
-    const float *c_re = mixer_bench_values(&b->b, "c_re"),
-                *c_im = mixer_bench_values(&b->b, "c_im"),
-                *d = mixer_bench_values(&b->b, "d");
+    const float *lam_re = mixer_steps_values(&b->b, "lam_re"),
+                *lam_im = mixer_steps_values(&b->b, "lam_im");
+    const float *c_re = mixer_steps_values(&b->b, "c_re"),
+                *c_im = mixer_steps_values(&b->b, "c_im"),
+                *d = mixer_steps_values(&b->b, "d");
     for (int i = 0; i < ROWS * D; i++)
-        in[i] = x[i];
+        in[i] = b->b.x[i];
     define_input(b, in, s);
     for (int c = 0; c < CHANNELS; c++) {
         for (int l = 0; l < ROWS; l++) {
@@ -268,26 +277,40 @@ static void define_dss(const struct bench *b, const float *x, double *out)
                 y[t * CHANNELS + c] += kernel[l] * s[(t - l) * CHANNELS + c];
         }
     }
-    mixer_bench_multiply(in, mixer_bench_values(&b->b, "w_v.weight"), D, GATE, v);
-    mixer_bench_multiply(y, mixer_bench_values(&b->b, "w_c.weight"), CHANNELS, GATE, g);
+    multiply(in, mixer_steps_values(&b->b, "w_v.weight"), D, GATE, v);
+    multiply(y, mixer_steps_values(&b->b, "w_c.weight"), CHANNELS, GATE, g);
     for (int i = 0; i < ROWS * GATE; i++)
         g[i] *= gelu(v[i]);
-    mixer_bench_multiply(g, mixer_bench_values(&b->b, "w_o.weight"), GATE, D, out);
+    multiply(g, mixer_steps_values(&b->b, "w_o.weight"), GATE, D, out);
 }
 
 static void dss_is_the_convolution_with_its_kernel(void **state)
 {
     static double want[ROWS * D];
     struct bench b;
-    float x[ROWS * D], got[ROWS * D];
     struct dss_spec spec = {GATE, CHANNELS, MODES};
     (void)state;
-    open_bench(&b);
-    mixer_bench_bind(&b.b, &mixer_dss, &spec);
-    mixer_bench_input(x, ROWS * D);
-    mixer_bench_run(&b.b, x, got, 0);
-    define_dss(&b, x, want);
-    mixer_bench_near(want, got, ROWS * D, 2e-5);
+    open_bench(&b, 1);
+    mixer_steps_bind(&b.b, &mixer_dss, &spec, &kernel_c, 2);
+    mixer_steps_run(&b.b, 0);
+    define_dss(&b, want);
+    mixer_steps_expect(&b.b, want, 2e-5);
+    close_bench(&b);
+}
+
+/* ---- one order --------------------------------------------------------------- */
+
+static void cuts_threads_and_sets_change_nothing(void **state)
+{
+    struct bench b;
+    struct ssd_spec ssd = ssd_of;
+    (void)state;
+    open_bench(&b, 3);
+    ssd.rope = &b.rope;
+    mixer_steps_expect_same(&b.b, &mixer_ssd, &ssd);
+    mixer_steps_expect_same(&b.b, &mixer_dss, &(struct dss_spec){GATE, CHANNELS, MODES});
+    b.b.bind.prefix = "gated.";
+    mixer_steps_expect_same(&b.b, &mixer_gss, &(struct gss_spec){CHANNELS});
     close_bench(&b);
 }
 
@@ -331,7 +354,7 @@ static void names_that_find_no_memory_say_so(void **state)
     struct matrix m;
     const float *v = NULL;
     (void)state;
-    open_bench(&b);
+    open_bench(&b, 1);
     struct arena none = {.fixed = true};
     b.b.bind.arena = &none;
     struct bind under = bind_under(&b.b.bind, "layer.%d.", 3);
@@ -351,6 +374,7 @@ int main(void)
         cmocka_unit_test(shifting_positions_leaves_attention_unchanged),
         cmocka_unit_test(ssd_without_decay_is_linear_attention),
         cmocka_unit_test(dss_is_the_convolution_with_its_kernel),
+        cmocka_unit_test(cuts_threads_and_sets_change_nothing),
         cmocka_unit_test(the_branches_of_pha_share_one),
         cmocka_unit_test(names_that_find_no_memory_say_so),
     };
