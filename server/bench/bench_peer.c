@@ -13,6 +13,8 @@
 
 extern char **environ;
 
+static const char refused[] = "refused: ";
+
 /* In a checkout: beside the program or its folder, or below where we stand. */
 static int find(char out[PATH_MAX], struct err *err)
 {
@@ -91,7 +93,9 @@ int bench_peer_open(struct bench_peer *p, const struct bench_peer_options *o,
     rc = spawn(p, argv, err);
     if (rc == 0)
         rc = hear(p, line, sizeof line, err);
-    if (rc)
+    if (rc == 0 && strncmp(line, refused, strlen(refused)) == 0)
+        snprintf(p->refusal, sizeof p->refusal, "%.310s", line + strlen(refused));
+    if (rc || p->refusal[0])
         bench_peer_close(p);
     return rc;
 }
@@ -104,7 +108,8 @@ void bench_peer_close(struct bench_peer *p)
         fclose(p->from);
     if (p->pid)
         waitpid(p->pid, NULL, 0);
-    *p = (struct bench_peer){0};
+    p->pid = 0;
+    p->to = p->from = NULL;
 }
 
 int bench_peer_run(struct bench_peer *p, const struct bench_case *c, double *seconds,

@@ -16,8 +16,9 @@
 #include <sys/types.h>
 
 struct bench_peer {
-    pid_t pid;       /* 0 = not running */
-    FILE *to, *from; /* own the pipes */
+    pid_t pid;         /* 0 = not running */
+    FILE *to, *from;   /* own the pipes */
+    char refusal[320]; /* why it does not run the shape; "" = it does */
 };
 
 struct bench_peer_options {
@@ -26,11 +27,12 @@ struct bench_peer_options {
     int threads, context;
 };
 
-/* Starts it and waits until its model is there. ERR_UNSUPPORTED when it is not installed,
- * ERR_IO with its own reason when it cannot start. */
+/* Starts it and waits until its model is there. A shape that it does not run is no error:
+ * it has ended then, and says why. ERR_UNSUPPORTED when it is not installed, ERR_IO with
+ * its own reason when it cannot start. */
 int bench_peer_open(struct bench_peer *p, const struct bench_peer_options *o,
                     struct err *err);
-void bench_peer_close(struct bench_peer *p); /* accepts a zeroed struct */
+void bench_peer_close(struct bench_peer *p); /* accepts a zeroed struct; keeps refusal */
 
 /* A run of as many tokens as ours; 0 seconds for more than one sequence, which it is not
  * asked for. ERR_IO. */

@@ -90,6 +90,13 @@ static const char *format_name(const struct bench_report *r, const struct bench_
     return f == ENGINE_WEIGHTS_OWN ? c->held : bench_plan_format(f);
 }
 
+/* Why the peer does not run the shape in a format, or NULL. */
+static const char *refusal_of(const struct bench_report *r, int format)
+{
+    const char *text = r->peer_refusals[format];
+    return text && *text ? text : NULL;
+}
+
 /* ---- the table -------------------------------------------------------------- */
 
 static double mib(double bytes)
@@ -173,6 +180,13 @@ void bench_report_table(const struct bench_report *r, struct buf *out)
     buf_puts(out, heads);
     for (int i = 0; i < r->plan->n_cases; i++)
         table_row(r, &r->plan->cases[i], out);
+    for (int f = 0; f < r->plan->n_formats; f++)
+        if (refusal_of(r, f))
+            buf_printf(out, "the peer does not run this shape%s%s: %s\n",
+                       r->plan->n_formats > 1 ? " in " : "",
+                       r->plan->n_formats > 1 ? bench_plan_format(r->plan->formats[f])
+                                              : "",
+                       refusal_of(r, f));
     buf_printf(
         out,
         "medians of %d runs, %s; load %.2f before, %.2f after, steal %.1f %%; peak "
@@ -260,6 +274,10 @@ static void json_row(const struct bench_report *r, const struct bench_case *c,
     put_text(out, "kv", r->info->kv);
     put_members(out, members, sizeof members / sizeof *members);
     buf_printf(out, ",\"fits\":%s", c->fits ? "true" : "false");
+    if (refusal_of(r, c->format)) {
+        buf_puts(out, ",\"peer_refusal\":");
+        buf_json_string(out, refusal_of(r, c->format), strlen(refusal_of(r, c->format)));
+    }
     if (c->fits)
         json_measured(r, c, out);
     else

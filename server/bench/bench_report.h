@@ -26,7 +26,8 @@ struct bench_report {
     const struct bench_limits *limits;
     const struct engine_info *info; /* of any of its engines */
     struct host_stats before, after;
-    const char *order; /* in which the runs alternated */
+    const char *order;                         /* in which the runs alternated */
+    const char *peer_refusals[PLAN_LIST_MOST]; /* by format; NULL or "": none */
 };
 
 void bench_report_table(const struct bench_report *r, struct buf *out);
@@ -40,7 +41,8 @@ void bench_report_table(const struct bench_report *r, struct buf *out);
  * depth: tokens before the first that is measured; tokens: those measured behind it, of
  * the prompt or of each sequence in a run; state_bytes: of a sequence; kv_bytes: of a
  * token; peak_resident_bytes: the largest resident_bytes of the cases. What does not fit
- * has null rates and no members behind them. */
+ * has null rates and no members behind them. A format that the peer does not run has its
+ * words as "peer_refusal". */
 void bench_report_json(const struct bench_report *r, struct buf *out);
 
 #endif

@@ -237,6 +237,8 @@ static int bench(struct bench *b, const char *const *values, struct err *err)
     int rc = open_engine(b, 0, err);
     if (rc == 0 && values[BENCH_PEER])
         rc = open_peers(b, err);
+    for (int f = 0; f < b->plan.n_formats; f++)
+        r.peer_refusals[f] = b->peers[f].refusal;
     if (rc == 0)
         rc = run_all(b, err);
     host_stats_read(&r.after);

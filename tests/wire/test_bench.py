@@ -21,6 +21,22 @@ import program  # noqa: E402
 SHAPES = program.ROOT / "configs/shapes"
 NAMES = ["llama-125m", "llama-320m", "transxssm-125m", "transxssm-320m", "pha-dss-125m",
          "pha-gated-125m", "pha-180m", "attention-180m"]
+# Of public models and of the papers' baselines: million parameters, and how to make them small.
+PUBLIC = {
+    "falcon-h1-0.5b": (521.41, {"num_hidden_layers": 2}),
+    "granite-4-h-1b": (1461.54, {"num_hidden_layers": 2, "layer_types": ["mamba", "attention"]}),
+    "granite-4-h-350m": (340.33, {"num_hidden_layers": 2, "layer_types": ["mamba", "attention"]}),
+    "gss-125m": (124.58, {"num_hidden_layers": 2, "attention_layers": [1]}),
+    "h3-125m": (126.38, {"num_hidden_layers": 2, "attn_layer_idx": [1]}),
+    "hedgehog-125m": (125.85, {"num_hidden_layers": 1}),
+    "lfm2-1.2b": (1170.34, {"num_hidden_layers": 2, "layer_types": ["conv", "full_attention"]}),
+    "lfm2-350m": (354.48, {"num_hidden_layers": 2, "layer_types": ["conv", "full_attention"]}),
+    "mamba2-140m": (139.52, {"num_hidden_layers": 2}),
+    "nemotron-h-4b": (4489.22, {"num_hidden_layers": 3, "hybrid_override_pattern": "M-*"}),
+    "qwen3.5-0.8b": (752.39, {"num_hidden_layers": 4}),
+    "qwen3.5-2b": (1881.83, {"num_hidden_layers": 4}),
+}
+SMALL = {"vocab_size": 96, "max_position_embeddings": 512}
 RESULT_KEYS = {"shape", "case", "format", "sequences", "depth", "tokens_s", "bytes_per_token",
                "ops_per_token", "of_memory_limit", "of_compute_limit"}
 KV_BYTES = {"f32": 4, "f16": 2, "q8": 34 / 32}
@@ -358,6 +374,20 @@ class PeerTest(BenchCase):
         self.assertEqual((done.returncode, done.stdout), (1, b""))
         self.assertIn(b"--peer: no such thing", done.stderr)
 
+    def test_a_shape_that_it_refuses_is_measured_without_it(self):
+        self.install(first="refused: no such layers")
+        done = self.run_beside("--format", "f32,q8")
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        text = done.stdout.decode()
+        for name in ("f32", "q8"):
+            self.assertIn(f"the peer does not run this shape in {name}: no such layers\n", text)
+        self.assertNotIn("x the peer", text)
+        self.assertFalse(self.log.exists())
+        for row in json.loads(self.run_beside("--json").stdout)["results"]:
+            self.assertEqual(row["peer_refusal"], "no such layers")
+            self.assertNotIn("peer_ratio", row)
+            self.assertGreater(row["tokens_s"], 0)
+
     def test_an_answer_that_is_no_time(self):
         self.install(answer="'soon'")
         self.assertIn(b'expected seconds, found "soon"', self.run_beside().stderr)
@@ -397,8 +427,8 @@ class RefusalTest(BenchCase):
 
 
 class ShapeTest(BenchCase):
-    def check(self, path):
-        done = program.run("check", "--shape", path, "--max-seqs", "1")
+    def check(self, path, *words):
+        done = program.run("check", "--shape", path, "--max-seqs", "1", *words)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
         return done.stdout.decode()
 
@@ -409,8 +439,10 @@ class ShapeTest(BenchCase):
             self.assertAlmostEqual(told, Sizes(config).parameters / 1e6, delta=0.0051)
 
     def test_shipped_shapes_are_as_large_as_their_names(self):
-        sizes = {p.stem: Sizes(json.loads(p.read_text())) for p in SHAPES.glob("*.json")}
-        self.assertEqual(sorted(sizes), sorted(NAMES))
+        self.assertEqual(sorted(p.stem for p in SHAPES.glob("*.json")),
+                         sorted([*NAMES, *PUBLIC]))
+        sizes = {name: Sizes(json.loads((SHAPES / f"{name}.json").read_text()))
+                 for name in NAMES}
         for name, s in sizes.items():
             wanted = 1e6 * int(re.search(r"(\d+)m$", name).group(1))
             self.assertLess(abs(s.parameters / wanted - 1), 0.02, name)
@@ -433,6 +465,24 @@ class ShapeTest(BenchCase):
             page = self.check(path)
             self.assertIn(f'"{name}"', page)
             self.assertIn("tokenizer      none: prompts are ids only", page)
+
+    def test_public_shapes_are_as_large_as_the_models(self):
+        for name, (millions, _) in PUBLIC.items():
+            text = self.check(SHAPES / f"{name}.json", "--sizes")
+            self.assertIn(f"parameters     {millions:.2f} million", text, name)
+
+    def test_public_shapes_run(self):
+        for name, (_, small) in PUBLIC.items():
+            config = {**json.loads((SHAPES / f"{name}.json").read_text()), **SMALL, **small}
+            path = self.dir / f"{name}.json"
+            path.write_text(json.dumps(config))
+            done = program.run("bench", "--shape", path, "--prefill", "20", "--decode", "1",
+                               "--depth", "40", "--runs", "1", "--format", "q8", "--json")
+            self.assertEqual(done.returncode, 0, done.stderr.decode())
+            rows = json.loads(done.stdout)["results"]
+            self.assertEqual([r["case"] for r in rows], ["prefill", "decode"], name)
+            for row in rows:
+                self.assertGreater(row["tokens_s"], 0, name)
 
     def test_logits_of_a_shape_are_finite_and_the_same_again(self):
         for which in TINY:

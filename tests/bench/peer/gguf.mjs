@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a GGUF file (version 3, the format's public description) of a Llama shape with random
-// weights: enough for llama.cpp to run it as it runs any model. Weights are noise of a variance
-// that keeps activations bounded; the vocabulary is numbers.
+// Writes a GGUF file (version 3, the format's public description) of a shape with random weights:
+// enough for llama.cpp to run it as it runs any model. Weights are noise of a variance that keeps
+// activations bounded; the vocabulary is numbers.
 import {closeSync, openSync, writeSync} from "node:fs";
+import {describe} from "./architectures.mjs";
 
 const ALIGNMENT = 32;
 const GROUP = 32;
-const VALUE = {U32: 4, I32: 5, F32: 6, STRING: 8, ARRAY: 9};
+const NOISE_GROUPS = 32749; // made once for a tensor, then repeated; a prime, so that rows differ
+const VALUE = {U32: 4, I32: 5, F32: 6, BOOL: 7, STRING: 8, ARRAY: 9};
 // Number in the file, bytes of 32 weights, and what fills them.
 const TYPES = {
     f32: {number: 0, bytes: 128, fill: fillFloats},
@@ -90,35 +92,30 @@ function kind(i) {
     return i < 3 ? [2, 3, 3][i] : i < 259 ? 6 : 1;
 }
 
-function metadata(c, name) {
+/** Rows of one type under the architecture's prefix; a list has a value for each layer. */
+function rowsOf(prefix, values, type, encode) {
+    return Object.entries(values ?? {}).map(([key, x]) => Array.isArray(x)
+        ? [`${prefix}.${key}`, VALUE.ARRAY, array(type, x, encode)]
+        : [`${prefix}.${key}`, type, encode(x)]);
+}
+
+function metadata(c, shape, name) {
     if (c.vocab_size < 259)
         throw new Error(`vocab_size: expected at least 259, found ${c.vocab_size}`);
     const ids = [...Array(c.vocab_size).keys()];
-    const hd = c.head_dim ?? c.hidden_size / c.num_attention_heads;
-    const numbers = {
-        "general.alignment": ALIGNMENT,
-        "llama.context_length": c.max_position_embeddings,
-        "llama.embedding_length": c.hidden_size,
-        "llama.block_count": c.num_hidden_layers,
-        "llama.feed_forward_length": c.intermediate_size,
-        "llama.attention.head_count": c.num_attention_heads,
-        "llama.attention.head_count_kv": c.num_key_value_heads ?? c.num_attention_heads,
-        "llama.rope.dimension_count": hd,
-        "llama.vocab_size": c.vocab_size,
-        "tokenizer.ggml.bos_token_id": 1,
-        "tokenizer.ggml.eos_token_id": 2,
-        "tokenizer.ggml.unknown_token_id": 0,
-    };
+    const words = {"ggml.bos_token_id": 1, "ggml.eos_token_id": 2, "ggml.unknown_token_id": 0};
     const rows = [
-        ["general.architecture", VALUE.STRING, text("llama")],
+        ["general.architecture", VALUE.STRING, text(shape.name)],
         ["general.name", VALUE.STRING, text(name)],
-        ["llama.attention.layer_norm_rms_epsilon", VALUE.F32, f32(c.rms_norm_eps ?? 1e-6)],
-        ["llama.rope.freq_base", VALUE.F32, f32(c.rope_theta ?? 10000)],
+        ["general.alignment", VALUE.U32, u32(ALIGNMENT)],
         ["tokenizer.ggml.model", VALUE.STRING, text("llama")],
         ["tokenizer.ggml.tokens", VALUE.ARRAY, array(VALUE.STRING, ids, (i) => text(word(i)))],
         ["tokenizer.ggml.scores", VALUE.ARRAY, array(VALUE.F32, ids, (i) => f32(-i))],
         ["tokenizer.ggml.token_type", VALUE.ARRAY, array(VALUE.I32, ids, (i) => u32(kind(i)))],
-        ...Object.entries(numbers).map(([key, x]) => [key, VALUE.U32, u32(x)]),
+        ...rowsOf("tokenizer", words, VALUE.U32, u32),
+        ...rowsOf(shape.name, shape.numbers, VALUE.U32, u32),
+        ...rowsOf(shape.name, shape.reals, VALUE.F32, f32),
+        ...rowsOf(shape.name, shape.flags, VALUE.BOOL, (x) => Buffer.from([x ? 1 : 0])),
     ];
     return [rows.length, rows.map(([key, type, value]) =>
         Buffer.concat([text(key), u32(type), value]))];
@@ -126,45 +123,27 @@ function metadata(c, name) {
 
 // ---- tensors -----------------------------------------------------------------------------------
 
-/** Matrices as [outputs, inputs] in the format asked for; q4 keeps embedding and head in q8. */
-function tensors(c, format) {
-    const d = c.hidden_size, inner = c.intermediate_size;
-    const hd = c.head_dim ?? d / c.num_attention_heads;
-    const wide = c.num_attention_heads * hd;
-    const narrow = (c.num_key_value_heads ?? c.num_attention_heads) * hd;
+/** With the types that the format gives them; q4 keeps embedding and head in q8. */
+function typed(tensors, format) {
     const outer = format === "q4" ? "q8" : format;
-    const list = [{name: "token_embd.weight", shape: [c.vocab_size, d], type: outer}];
-    for (let i = 0; i < c.num_hidden_layers; i++) {
-        const add = (name, ...shape) =>
-            list.push({name: `blk.${i}.${name}.weight`, shape, type: shape[1] ? format : "f32"});
-        add("attn_norm", d);
-        add("attn_q", wide, d);
-        add("attn_k", narrow, d);
-        add("attn_v", narrow, d);
-        add("attn_output", d, wide);
-        add("ffn_norm", d);
-        add("ffn_gate", inner, d);
-        add("ffn_up", inner, d);
-        add("ffn_down", d, inner);
-    }
-    list.push({name: "output_norm.weight", shape: [d], type: "f32"});
-    if (!c.tie_word_embeddings)
-        list.push({name: "output.weight", shape: [c.vocab_size, d], type: outer});
-    return list;
+    return tensors.map((t) => ({...t, type: t.type === "outer" ? outer : t.type ?? format}));
 }
 
 function content(tensor) {
     const n = tensor.shape.reduce((a, b) => a * b), inputs = tensor.shape.at(-1);
-    if (tensor.shape.length === 1) {
-        const ones = Buffer.alloc(4 * n);
+    if (tensor.fill !== undefined) {
+        const same = Buffer.alloc(4 * n);
         for (let i = 0; i < n; i++)
-            ones.writeFloatLE(1, 4 * i);
-        return ones;
+            same.writeFloatLE(tensor.fill, 4 * i);
+        return same;
     }
     if (inputs % GROUP)
         throw new Error(`${tensor.name}: expected inputs in groups of ${GROUP}, found ${inputs}`);
-    const buffer = Buffer.alloc(n / GROUP * TYPES[tensor.type].bytes);
-    TYPES[tensor.type].fill(buffer, 1 / Math.sqrt(inputs));
+    const {bytes, fill} = TYPES[tensor.type], buffer = Buffer.alloc(n / GROUP * bytes);
+    const first = buffer.subarray(0, NOISE_GROUPS * bytes);
+    fill(first, 1 / Math.sqrt(inputs));
+    for (let at = first.length; at < buffer.length; at += first.length)
+        first.copy(buffer, at);
     return buffer;
 }
 
@@ -179,11 +158,10 @@ function bytesOf(tensor) {
 
 /** Writes the shape (the keys of config.json) to path; format: f32, bf16, q8 or q4. */
 export function writeModel(path, config, format, name) {
-    if (config.model_type !== "llama")
-        throw new Error(`model_type: expected "llama", found "${config.model_type}"`);
     if (!TYPES[format])
         throw new Error(`format: expected ${Object.keys(TYPES).join(", ")}, found ${format}`);
-    const list = tensors(config, format), [count, rows] = metadata(config, name);
+    const shape = describe(config), list = typed(shape.tensors, format);
+    const [count, rows] = metadata(config, shape, name);
     const infos = [];
     let offset = 0;
     for (const t of list) {

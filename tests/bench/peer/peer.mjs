@@ -5,8 +5,9 @@
 //     node peer.mjs SHAPE FORMAT KV THREADS CONTEXT
 //
 // Lines: "prefill TOKENS DEPTH" or "decode TOKENS DEPTH"; the answer is "seconds" or "error: why".
-// The first line it writes is "ready VERSION". Its depth is computed, once for each run of tokens
-// that is not there yet, and not timed; ssmd fills it. Greedy sampling on both sides.
+// The first line it writes is "ready VERSION", or "refused: why" for a shape that it cannot run. Its
+// depth is computed, once for each run of tokens that is not there yet, and not timed; ssmd fills
+// it. Greedy sampling on both sides.
 import {mkdtempSync, readFileSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {basename, join} from "node:path";
@@ -21,8 +22,12 @@ function answer(line) {
     process.stdout.write(line + "\n");
 }
 
+/** The shape cannot be written, or llama.cpp does not take what was written. */
+class Refused extends Error {}
+
 function why(error) {
-    return "error: " + String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
+    return (error instanceof Refused ? "refused: " : "error: ") +
+           String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
 }
 
 async function open(config) {
@@ -42,6 +47,8 @@ async function open(config) {
             threads: {ideal: Number(threads), min: Number(threads)},
         });
         return [context.getSequence(), llama.llamaCppRelease?.release ?? "unknown"];
+    } catch (error) {
+        throw new Refused(error?.message ?? error);
     } finally {
         rmSync(folder, {recursive: true});
     }
