@@ -37,7 +37,7 @@ bashcompdir ?= $(datarootdir)/bash-completion/completions
 
 B := build/$(VARIANT)
 
-PKGS       := libmicrohttpd libuv libpcre2-8 libxxhash
+PKGS       := libmicrohttpd jansson libuv libpcre2-8 libxxhash
 PKGS_BLAS  := $(if $(filter 1,$(BLAS)),openblas)
 # Asked once, when first used: `make run` may have to install pkg-config before.
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(PKGS)))$(PKG_CFLAGS)

@@ -3,10 +3,10 @@
 # One line per list; a comment says why each is there.
 
 # build: compiler, make's helper, and the development files of the libraries below
-PACKAGES_BUILD := gcc make pkg-config libc6-dev libmicrohttpd-dev libuv1-dev libpcre2-dev libutf8proc-dev libxxhash-dev
+PACKAGES_BUILD := gcc make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libuv1-dev libpcre2-dev libutf8proc-dev libxxhash-dev
 
 # run: the shared libraries a built ssmd needs
-PACKAGES_RUN := libmicrohttpd12 libuv1 libpcre2-8-0 libutf8proc2 libxxhash0
+PACKAGES_RUN := libmicrohttpd12 libjansson4 libuv1 libpcre2-8-0 libutf8proc2 libxxhash0
 
 # blas: OpenBLAS for --math blas (BLAS=1), to build and to run
 PACKAGES_BLAS := libopenblas-pthread-dev libopenblas0-pthread

@@ -1,21 +1,46 @@
-/* What is asked of a tree, and the files that trees are read from. Any thread.
+/* jansson behind our own names. `struct json` is never defined: it is a json_t.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/json.h"
 
 #include "engine/base/file.h"
-#include "engine/base/json_parse.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+static json_t *raw(const struct json *j)
+{
+    return (json_t *)(void *)(uintptr_t)j;
+}
+
+static const struct json *own(json_t *j)
+{
+    return (const struct json *)(const void *)j;
+}
+
+static int parse(struct json **out, const char *text, size_t len, size_t more,
+                 struct err *err)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    json_error_t e;
+    json_t *j = json_loadb(text, len, flags | more, &e);
+    if (!j && e.line < 0) /* it has nothing to say about the text */
+        return err_set(err, ERR_MEMORY, "out of memory for %zu bytes of JSON", len);
+    if (!j)
+        return err_set(err, ERR_FORMAT, "invalid JSON at line %d, column %d: %s", e.line,
+                       e.column, e.text);
+    *out = (struct json *)(void *)j;
+    return 0;
+}
+
 int json_parse(struct json **out, const char *text, size_t len, struct err *err)
 {
-    return json_parse_tree(out, text, len, false, err);
+    return parse(out, text, len, 0, err);
 }
 
 int json_parse_reals(struct json **out, const char *text, size_t len, struct err *err)
 {
-    return json_parse_tree(out, text, len, true, err);
+    return parse(out, text, len, JSON_DECODE_INT_AS_REAL, err);
 }
 
 static int parse_file(struct json **out, const char *path, const struct buf *text,
@@ -83,12 +108,17 @@ int json_load_python(struct json **out, const char *path, size_t max_bytes,
 
 void json_free(struct json *j)
 {
-    json_parse_free(j);
+    json_decref(raw(j));
 }
 
 enum json_kind json_kind(const struct json *j)
 {
-    return j ? (enum json_kind)j->kind : JK_ABSENT;
+    static const enum json_kind kinds[] = {
+        [JSON_OBJECT] = JK_OBJECT, [JSON_ARRAY] = JK_ARRAY, [JSON_STRING] = JK_STRING,
+        [JSON_INTEGER] = JK_INT,   [JSON_REAL] = JK_REAL,   [JSON_TRUE] = JK_BOOL,
+        [JSON_FALSE] = JK_BOOL,    [JSON_NULL] = JK_NULL,
+    };
+    return j ? kinds[json_typeof(raw(j))] : JK_ABSENT;
 }
 
 const char *json_kind_name(const struct json *j)
@@ -114,98 +144,58 @@ const char *json_shown(const struct json *j, char out[JSON_SHOWN])
 
 bool json_numeric(const struct json *j)
 {
-    return json_kind(j) == JK_INT || json_kind(j) == JK_REAL;
+    return j && json_typeof(raw(j)) >= JSON_INTEGER && json_typeof(raw(j)) <= JSON_REAL;
 }
 
 bool json_as_bool(const struct json *j)
 {
-    return json_kind(j) == JK_BOOL && j->as.truth;
+    return j && json_typeof(raw(j)) == JSON_TRUE;
 }
 
 int64_t json_as_int(const struct json *j)
 {
-    return json_kind(j) == JK_INT ? j->as.whole : 0;
+    return json_integer_value(raw(j));
 }
 
 double json_as_number(const struct json *j)
 {
-    if (json_kind(j) == JK_INT)
-        return (double)j->as.whole;
-    return json_kind(j) == JK_REAL ? j->as.real : 0;
+    return json_number_value(raw(j));
 }
 
 const char *json_as_string(const struct json *j, size_t *len)
 {
-    bool is = json_kind(j) == JK_STRING;
     if (len)
-        *len = is ? j->n : 0;
-    return is ? j->as.text : NULL;
-}
-
-static bool equal_items(const struct json *a, const struct json *b)
-{
-    for (size_t i = 0; i < a->n; i++)
-        if (!json_equal_values(&a->as.items[i], &b->as.items[i]))
-            return false;
-    return true;
-}
-
-static bool equal_members(const struct json *a, const struct json *b)
-{
-    for (size_t i = 0; i < a->n; i++) {
-        const struct json_member *m = &a->as.pairs[i];
-        if (!json_equal_values(&m->v, json_parse_find(b, m->key, m->key_len)))
-            return false;
-    }
-    return true;
+        *len = json_string_length(raw(j));
+    return json_string_value(raw(j));
 }
 
 bool json_equal_values(const struct json *a, const struct json *b)
 {
-    if (json_kind(a) != json_kind(b))
-        return false;
-    switch (json_kind(a)) {
-    case JK_ABSENT:
-    case JK_NULL:
-        return true;
-    case JK_BOOL:
-        return a->as.truth == b->as.truth;
-    case JK_INT:
-        return a->as.whole == b->as.whole;
-    case JK_REAL:
-        return a->as.real == b->as.real;
-    case JK_STRING:
-        return a->n == b->n && memcmp(a->as.text, b->as.text, a->n) == 0;
-    case JK_ARRAY:
-        return a->n == b->n && equal_items(a, b);
-    case JK_OBJECT:
-        return a->n == b->n && equal_members(a, b);
-    }
-    return false;
+    return json_equal(raw(a), raw(b));
 }
 
 size_t json_len(const struct json *j)
 {
-    return json_kind(j) == JK_ARRAY || json_kind(j) == JK_OBJECT ? j->n : 0;
+    return json_kind(j) == JK_ARRAY ? json_array_size(raw(j)) : json_object_size(raw(j));
 }
 
 const struct json *json_at(const struct json *array, size_t i)
 {
-    return json_kind(array) == JK_ARRAY && i < array->n ? &array->as.items[i] : NULL;
+    return own(json_array_get(raw(array), i));
 }
 
 const struct json *json_get(const struct json *object, const char *key)
 {
-    return json_kind(object) == JK_OBJECT ? json_parse_find(object, key, strlen(key))
-                                          : NULL;
+    return own(json_object_get(raw(object), key));
 }
 
 int json_each(const struct json *object, json_member_fn *fn, void *arg)
 {
-    size_t n = json_kind(object) == JK_OBJECT ? object->n : 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct json_member *m = &object->as.pairs[i];
-        int rc = fn(arg, m->key, m->key_len, &m->v);
+    json_t *o = raw(object);
+    for (void *it = json_object_iter(o); it; it = json_object_iter_next(o, it)) {
+        const char *key = json_object_iter_key(it);
+        size_t key_len = json_object_iter_key_len(it);
+        int rc = fn(arg, key, key_len, own(json_object_iter_value(it)));
         if (rc)
             return rc;
     }

@@ -1,10 +1,11 @@
 /*
- * Reading the JSON of files. (Request bodies are read by api/body.h, writing is in buf.h.)
+ * Reading the JSON of files; json.c alone includes jansson.h. (Request bodies are read by
+ * api/body.h, writing is in buf.h.)
  *
  * A document is a tree owned by its root: json_parse makes it, json_free ends it, every
  * other pointer borrows from it. Strict: duplicate keys, invalid UTF-8, lone surrogates,
  * trailing bytes, numbers outside int64 or double are errors; U+0000 in strings is
- * allowed. Depth is limited to 2048. A tree may be read by several
+ * allowed. Depth is limited by the library to 2048. A tree may be read by several
  * threads.
  *
  * SPDX-License-Identifier: Apache-2.0

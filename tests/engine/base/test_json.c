@@ -2,14 +2,11 @@
  * nothing.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/json.h"
-#include "engine/base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,110 +153,6 @@ static void a_file_names_itself_in_errors(void **state)
     assert_non_null(strstr(err.text, "regular file"));
 }
 
-static void large_objects_find_their_keys_and_their_twins(void **state)
-{
-    enum { N = 5000, ROOM = 24 * N };
-    char *text = malloc(ROOM), key[16];
-    struct json *j = NULL;
-    struct err err = {0};
-    (void)state;
-    assert_non_null(text);
-    size_t n = 0;
-    for (int i = 0; i < N; i++)
-        n += (size_t)snprintf(text + n, ROOM - n, "%c\"k%d\":%d", i ? ',' : '{', i, i);
-    text[n++] = '}';
-    assert_int_equal(json_parse(&j, text, n, &err), 0);
-    assert_int_equal(json_len(j), N);
-    for (int i = 0; i < N; i++) {
-        snprintf(key, sizeof key, "k%d", i);
-        assert_int_equal(json_as_int(json_get(j, key)), i);
-    }
-    assert_null(json_get(j, "k5000"));
-    assert_true(json_equal_values(j, j));
-    json_free(j);
-    memcpy(text + n - 1, ",\"k7\":0}", 9);
-    assert_int_equal(json_parse(&j, text, n + 8, &err), -ERR_FORMAT);
-    assert_non_null(strstr(err.text, "duplicate"));
-    free(text);
-}
-
-static void strings_and_numbers_have_their_values(void **state)
-{
-    static const char text[] =
-        "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\uDE00\xE2\x82\xAC\x7F\","
-        "-9223372036854775808,9223372036854775807,-0,1e3,-2.5E-1,1e-999,[],{}]";
-    static const char said[] = "\"\\/\b\f\n\r\tA\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"
-                               "\xE2\x82\xAC\x7F";
-    struct json *j = NULL;
-    size_t len;
-    (void)state;
-    assert_int_equal(json_parse(&j, text, sizeof text - 1, NULL), 0);
-    const char *s = json_as_string(json_at(j, 0), &len);
-    assert_int_equal(len, sizeof said - 1);
-    assert_memory_equal(s, said, sizeof said);
-    assert_true(json_as_int(json_at(j, 1)) == INT64_MIN);
-    assert_true(json_as_int(json_at(j, 2)) == INT64_MAX);
-    assert_int_equal(json_kind(json_at(j, 3)), JK_INT);
-    assert_int_equal(json_kind(json_at(j, 4)), JK_REAL);
-    assert_true(json_as_number(json_at(j, 4)) == 1000);
-    assert_true(json_as_number(json_at(j, 5)) == -0.25);
-    assert_true(json_as_number(json_at(j, 6)) == 0);
-    assert_int_equal(json_len(json_at(j, 7)), 0);
-    assert_int_equal(json_kind(json_at(j, 8)), JK_OBJECT);
-    json_free(j);
-}
-
-static void errors_name_line_and_column(void **state)
-{
-    struct json *j = NULL;
-    struct err err = {0};
-    (void)state;
-    assert_int_equal(json_parse(&j, "{\n \"a\": [1,\n  x]}", 17, &err), -ERR_FORMAT);
-    assert_non_null(strstr(err.text, "line 3, column 3: expected a value"));
-}
-
-static void values_are_compared_deeply(void **state)
-{
-    static const char *const texts[] = {
-        "null", "true",  "false", "1",  "2",         "1.0",       "\"a\"",    "\"b\"",
-        "[1]",  "[1,2]", "[2]",   "{}", "{\"a\":1}", "{\"a\":2}", "{\"b\":1}"};
-    enum { N = sizeof texts / sizeof *texts };
-    struct json *x[N], *a = NULL, *b = NULL;
-    (void)state;
-    for (int i = 0; i < N; i++)
-        assert_int_equal(json_parse(&x[i], texts[i], strlen(texts[i]), NULL), 0);
-    for (int i = 0; i < N; i++)
-        for (int k = 0; k < N; k++)
-            assert_int_equal(json_equal_values(x[i], x[k]), i == k);
-    assert_false(json_equal_values(x[0], NULL));
-    for (int i = 0; i < N; i++)
-        json_free(x[i]);
-    assert_int_equal(json_parse(&a, "{\"a\":[1],\"b\":2}", 15, NULL), 0);
-    assert_int_equal(json_parse(&b, "{\"b\":2,\"a\":[1]}", 15, NULL), 0);
-    assert_true(json_equal_values(a, b));
-    json_free(a);
-    json_free(b);
-}
-
-static void every_allocation_may_fail(void **state)
-{
-    static const char text[] = "{\"a\":[1,[2,3],{\"b\":\"c\"}]}";
-    struct json *j = NULL;
-    ptrdiff_t before = mem_held();
-    int n = 0, rc;
-    (void)state;
-    do {
-        struct err err = {0};
-        mem_fail_after(++n);
-        rc = json_parse(&j, text, sizeof text - 1, &err);
-        assert_true(rc == 0 || err.code == ERR_MEMORY);
-    } while (rc);
-    mem_fail_after(0);
-    assert_true(n > 3);
-    json_free(j);
-    assert_int_equal(mem_held(), before);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,11 +160,6 @@ int main(void)
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(every_kind_is_read_as_itself_only),
         cmocka_unit_test(members_come_in_the_documents_order_until_one_stops),
-        cmocka_unit_test(large_objects_find_their_keys_and_their_twins),
-        cmocka_unit_test(strings_and_numbers_have_their_values),
-        cmocka_unit_test(errors_name_line_and_column),
-        cmocka_unit_test(values_are_compared_deeply),
-        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(integers_may_be_read_as_reals),
         cmocka_unit_test(a_file_names_itself_in_errors),
     };
