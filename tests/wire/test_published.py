@@ -24,7 +24,7 @@ MODELS = {
                  29 * 4 * (128 * 64 * 128 + 3 * (8192 + 256)), 3 * 2 * 2 * 8 * 128),
     "Falcon-H1-0.5B": (521.41, ["36 of Mamba-2, attention, feed-forward"],
                        36 * 4 * (24 * 64 * 128 + 3 * (1536 + 256)), 36 * 2 * 2 * 2 * 64),
-    "Gemma-3-1B": (999.89, ["22 of attention, feed-forward", "4 of attention, feed-forward"],
+    "Gemma-3-1B": (999.89, ["22 of attention (window of 512), feed-forward", "4 of attention, feed-forward"],
                    22 * (512 + 64) * 2 * 2 * 256, 4 * 2 * 2 * 256),
     "Granite-3.3-2B": (2533.54, ["40 of attention, feed-forward"], 0, 40 * 2 * 2 * 8 * 64),
     "Granite-4.0-H-1B": (1461.54, ["36 of Mamba-2, feed-forward",
