@@ -284,10 +284,13 @@ static void set_defaults(struct hparams *h)
 static int find_text(struct hparams *h, struct err *err)
 {
     const struct json *text = json_get(h->doc, "text_config");
-    if (!h->family->nested || json_kind(text) <= JK_NULL)
+    char expected[160];
+    if (!h->family->nested)
         return 0;
+    snprintf(expected, sizeof expected,
+             "an object (a text model alone has model_type %.60s_text)", h->arch);
     if (json_kind(text) != JK_OBJECT)
-        return hparams_wrong(err, "text_config", "an object", text);
+        return hparams_wrong(err, "text_config", expected, text);
     h->text = text;
     return 0;
 }

@@ -95,7 +95,7 @@ struct hparam_family {
     enum hparam_tied tied; /* where tie_word_embeddings is absent, or in any case */
     bool of_transformers;  /* as transformers writes it: its keys without effect and its
                             * implied values are accepted */
-    bool nested;           /* may have text_config */
+    bool nested;           /* the text model stands in text_config */
     bool no_attention;     /* num_attention_heads may be absent */
     bool no_ffn;           /* intermediate_size may be absent */
     bool no_rope;          /* RoPE keys have no effect */

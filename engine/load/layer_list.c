@@ -30,6 +30,12 @@ static int take_array(const struct json **out, const struct hparams *h, const ch
     return 0;
 }
 
+/* Says where the list is. */
+static int end(const struct hparams *h, int rc, struct err *err)
+{
+    return rc ? err_prefix(err, "config.json (%s)", h->arch) : 0;
+}
+
 static const struct layer_word *word_of(const struct layer_word *words, const char *word,
                                         size_t len)
 {
@@ -63,12 +69,13 @@ int layer_list_words(const struct hparams *h, const char *key,
         const struct layer_word *word = word_of(words, text, len);
         char found[80];
         snprintf(found, sizeof found, "\"%.60s\"", text);
-        if (!word)
-            return unknown(key, i, words,
-                           json_kind(v) == JK_STRING ? found : json_kind_name(v), err);
-        kinds[i] = word->kind;
+        if (word)
+            kinds[i] = word->kind;
+        else
+            rc = unknown(key, i, words,
+                         json_kind(v) == JK_STRING ? found : json_kind_name(v), err);
     }
-    return rc;
+    return end(h, rc, err);
 }
 
 int layer_list_letters(const struct hparams *h, const char *key,
@@ -79,22 +86,24 @@ int layer_list_letters(const struct hparams *h, const char *key,
     if (!layer_list_has(h, key))
         return 0;
     if (json_kind(v) != JK_STRING)
-        return hparams_wrong(err, key, "a string", v);
+        return end(h, hparams_wrong(err, key, "a string", v), err);
     const char *text = json_as_string(v, &len);
+    int rc = 0;
     if (len != (size_t)h->n_layers)
-        return err_set(err, ERR_FORMAT,
-                       "%s: expected one letter for each of %d layers, "
-                       "found %zu",
-                       key, h->n_layers, len);
-    for (size_t i = 0; i < len; i++) {
+        rc = err_set(err, ERR_FORMAT,
+                     "%s: expected one letter for each of %d layers, "
+                     "found %zu",
+                     key, h->n_layers, len);
+    for (size_t i = 0; rc == 0 && i < len; i++) {
         const struct layer_word *word = word_of(words, text + i, 1);
         char found[8];
         snprintf(found, sizeof found, "\"%c\"", text[i] > ' ' ? text[i] : '?');
-        if (!word)
-            return unknown(key, i, words, found, err);
-        kinds[i] = word->kind;
+        if (word)
+            kinds[i] = word->kind;
+        else
+            rc = unknown(key, i, words, found, err);
     }
-    return 0;
+    return end(h, rc, err);
 }
 
 int layer_list_indices(const struct hparams *h, const char *key, uint8_t kind,
@@ -110,11 +119,11 @@ int layer_list_indices(const struct hparams *h, const char *key, uint8_t kind,
                  h->n_layers - 1);
         int64_t at = json_kind(v) == JK_INT ? json_as_int(v) : -1;
         if (at < 0 || at >= h->n_layers || seen[at])
-            return hparams_wrong(err, key, expected, v);
+            return end(h, hparams_wrong(err, key, expected, v), err);
         seen[at] = true;
         kinds[at] = kind;
     }
-    return rc;
+    return end(h, rc, err);
 }
 
 int layer_list_flags(const struct hparams *h, const char *key, uint8_t zero, uint8_t one,
@@ -125,10 +134,10 @@ int layer_list_flags(const struct hparams *h, const char *key, uint8_t zero, uin
     for (size_t i = 0; rc == 0 && list && i < json_len(list); i++) {
         const struct json *v = json_at(list, i);
         if (json_kind(v) != JK_INT || (json_as_int(v) != 0 && json_as_int(v) != 1))
-            return hparams_wrong(err, key, "0 or 1 for every layer", v);
+            return end(h, hparams_wrong(err, key, "0 or 1 for every layer", v), err);
         kinds[i] = json_as_int(v) ? one : zero;
     }
-    return rc;
+    return end(h, rc, err);
 }
 
 void layer_list_every(int n_layers, int period, uint8_t kind, uint8_t *kinds)

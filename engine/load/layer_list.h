@@ -4,7 +4,7 @@
  * mean. Runs at open.
  *
  * kinds is [n_layers]; where a key is absent or null it stays as it is. Errors (ERR_FORMAT)
- * name the key, the layer, what was expected and what was found.
+ * name config.json, the key, the layer, what was expected and what was found.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

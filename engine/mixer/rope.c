@@ -96,10 +96,13 @@ static int check_factors(const struct json *f, const char *name, int half,
 static int check(const struct rope_params *p, const struct rope_use *u, struct err *err)
 {
     if (u->dim % 2 || u->dim <= 0)
-        return err_set(err, ERR_FORMAT, "RoPE width: expected an even number, found %d",
+        return err_set(err, ERR_FORMAT,
+                       "head_dim: expected an even number as the width under RoPE, found "
+                       "%d",
                        u->dim);
     if (p->kind == ROPE_DYNAMIC && u->dim <= 2)
-        return err_set(err, ERR_FORMAT, "RoPE width: dynamic scaling needs more than 2");
+        return err_set(err, ERR_FORMAT,
+                       "head_dim: expected a width of more than 2 under dynamic RoPE");
     if (p->kind != ROPE_LONG)
         return 0;
     if (!isfinite(attention_factor(p, u)))

@@ -27,6 +27,18 @@ static const struct hparam_key keys[] = {
     {"attention_bias", HP_BOOL, offsetof(struct qwen, attention_bias), 0, 0, NULL, false},
 };
 
+/* The text model that the whole one has. */
+static int check_text(const struct hparams *hp, struct err *err)
+{
+    const struct json *type = json_get(hp->text, "model_type");
+    if (json_kind(type) <= JK_NULL ||
+        (json_kind(type) == JK_STRING &&
+         strcmp(json_as_string(type, NULL), "qwen3_5_text") == 0))
+        return 0;
+    hparams_wrong(err, "text_config.model_type", "\"qwen3_5_text\"", type);
+    return err_prefix(err, "config.json (%s)", hp->arch);
+}
+
 static int read_config(struct qwen *p, struct model *m, struct err *err)
 {
     const struct hparams *hp = &m->hp;
@@ -47,11 +59,10 @@ static int read_config(struct qwen *p, struct model *m, struct err *err)
                                .n_taps = 4,
                                .norm_eps = hp->rms_eps,
                                .beta_scale = 1}};
-    if (strcmp(hp->arch, "qwen3_5") == 0 && !hp->text)
-        return err_set(err, ERR_FORMAT,
-                       "config.json: text_config: expected an object, found nothing "
-                       "(a text model alone has model_type qwen3_5_text)");
-    int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
+    int rc = check_text(hp, err);
+    if (rc)
+        return rc;
+    rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
     layer_list_every(hp->n_layers, p->interval, LAYER_ATTN, p->kinds);
     if (rc == 0)
         rc = arch_gdn_layers(hp, p->kinds, err);

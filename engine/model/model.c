@@ -83,7 +83,8 @@ int model_rope(struct model *m, const struct rope **out, const struct rope_param
         log_line(LOG_INFO, "rope_dynamic",
                  "\"context\":%d,\"note\":\"rotary table fixed for this length\"",
                  m->context);
-    return rope_open(r, &m->arena, p, &use, err);
+    int rc = rope_open(r, &m->arena, p, &use, err);
+    return rc == -ERR_FORMAT ? err_prefix(err, "config.json (%s)", m->hp.arch) : rc;
 }
 
 /* ---- opening ---------------------------------------------------------------- */
