@@ -73,6 +73,7 @@ class Case:
     def __init__(self, folder, model=None):
         self.folder, self.name = folder, folder.name
         self.source = ("--model", model or folder)
+        self.public = (folder / "config.hub.json").exists()
         golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
         self.ids, self.greedy, self.context = golden["ids"], golden["greedy"], golden["context"]
         self.wanted = read_floats(folder / "logits.f64", "d")
@@ -162,6 +163,15 @@ class GoldenTest(unittest.TestCase):
         for name in kernel_sets():
             self.assertTrue(case.logits("--cpu", name) == case.plain(), f"--cpu {name}")
 
+    def check_ways(self, case):
+        """Cuts, row budgets, sets and threads, each with some of the others."""
+        ways = [["--split", ",".join(map(str, way))] for way in cuts(len(case.ids), case.name)]
+        ways += [["--step-rows", rows] for rows in (1, 5, 64)]
+        sets = kernel_sets()
+        for i, way in enumerate(ways):
+            way += ["--cpu", sets[i % len(sets)], "--threads", (3, 1, 8, 2)[i % 4]]
+            self.assertTrue(case.logits(*way) == case.plain(), f"{way} change bits")
+
     def check_threads(self, case):
         for n in (1, 2, 3, 8):
             self.assertTrue(case.logits("--threads", n) == case.plain(), f"--threads {n}")
@@ -170,7 +180,7 @@ class GoldenTest(unittest.TestCase):
     def same_bytes(self, case, weights):
         """Sets, threads, cuts and row budgets, several of them in one run."""
         ways = cuts(len(case.ids), case.name)
-        sets = kernel_sets() * (1 if weights == "bf16" else 2)
+        sets = kernel_sets() * (1 if weights == "bf16" or case.public else 2)
         for i, name in enumerate(sets):
             more = ["--cpu", name, "--threads", (3, 1, 8, 2)[i % 4]]
             if i % 3:
@@ -194,7 +204,7 @@ class GoldenTest(unittest.TestCase):
         self.near_the_reference(case, case.held("f32"))
 
     def check_quantised_ahead(self, case):
-        for weights in ("q8", "q4", "bf16"):
+        for weights in ("q8", "bf16") if case.public else ("q8", "q4", "bf16"):
             with tempfile.TemporaryDirectory() as parent:
                 out = pathlib.Path(parent) / "out"
                 done = program.run("quantize", case.folder, out, "--weights", weights)
@@ -233,7 +243,7 @@ SHAPES = {
 
 class ShapeCase(Case):
     def __init__(self, name, path):
-        self.name, self.source, self.bases = name, ("--shape", path), {}
+        self.name, self.source, self.bases, self.public = name, ("--shape", path), {}, False
         self.ids, self.context = [i * 31 % ODD["vocab_size"] for i in range(45)], 128
 
 
@@ -328,11 +338,17 @@ class KernelSetTest(unittest.TestCase):
 CASES = [Case(golden.parent) for golden in sorted(HERE.glob("*/golden.json"))]
 
 
+# Folders that were made here have one spelling; public ones, of which there are many, are run
+# in several ways at once, or the launches alone would take minutes.
+PUBLIC = {"check_published", "check_ways"}
+OURS = {"check_split", "check_cpu", "check_threads"}
+
+
 def make_tests():
     for case in CASES:
         for check in [name for name in dir(GoldenTest) if name.startswith("check_")]:
-            if check == "check_published" and not (case.folder / "config.hub.json").exists():
-                continue  # a folder that was made here has one spelling
+            if check in (OURS if case.public else PUBLIC):
+                continue
             method = getattr(GoldenTest, check)
             name = f"test_{case.folder.name}_{check[6:]}".replace("-", "_")
             setattr(GoldenTest, name, lambda self, m=method, c=case: m(self, c))
