@@ -3,8 +3,9 @@
 """The tables of docs/MODELS.md: what each golden folder shows, and what real models take.
 
     tables.py --ssmd build/ssmd golden     folders against float64 and against themselves
+    tables.py --ssmd build/ssmd loss       logits by format of weights and of K/V against f32
     tables.py --ssmd build/ssmd memory     sizes by `ssmd check --sizes`
-    tables.py --ssmd build/ssmd docs       writes both into docs/MODELS.md
+    tables.py --ssmd build/ssmd docs       writes all into docs/MODELS.md
 
 A cell of the golden table says what was seen in this run: = for equal bytes.
 """
@@ -148,6 +149,33 @@ def golden_table():
         yield golden_row(case)
 
 
+# ---- what formats cost ----------------------------------------------------------------------
+
+LOSS_HEAD = ["`model_type`", "q8", "q4", "K/V f16", "K/V q8"]
+
+
+def loss_of(case, *more):
+    """The largest difference from f32, of the largest logit."""
+    known, found = array.array("f"), array.array("f")
+    known.frombytes(case.held("f32"))
+    found.frombytes(case.logits("--weights", "f32", *more))
+    top = max(map(abs, known))
+    worst = max(abs(a - b) for a, b in zip(known, found))
+    return f"{100 * worst / top:.2g} %"
+
+
+def loss_table():
+    """Random models some 370 wide (ShapeTest), which are large enough for q4."""
+    yield LOSS_HEAD
+    for name, keys in test_golden.SHAPES.items():
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({**test_golden.ODD, **keys}, file)
+            file.flush()
+            case = test_golden.ShapeCase(name, file.name)
+            ways = [("--weights", "q8"), ("--weights", "q4"), ("--kv", "f16"), ("--kv", "q8")]
+            yield [f"`{keys['model_type']}`"] + [loss_of(case, *way) for way in ways]
+
+
 # ---- real models -------------------------------------------------------------------------
 
 MEMORY_HEAD = ["model", "`model_type`", "parameters", "bf16", "q8", "q4", "state",
@@ -185,7 +213,7 @@ def markdown(rows):
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
-TABLES = {"golden": golden_table, "memory": memory_table}
+TABLES = {"golden": golden_table, "loss": loss_table, "memory": memory_table}
 
 
 def write_docs():

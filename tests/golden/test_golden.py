@@ -233,6 +233,20 @@ SHAPES = {
                      "linear_num_value_heads": 6, "linear_key_head_dim": 46,
                      "linear_value_head_dim": 74},
     "olmo_hybrid": {"model_type": "olmo_hybrid", "linear_num_value_heads": 12},
+    "mamba2": {"model_type": "mamba2", "num_heads": 12, "head_dim": 62, "state_size": 14,
+               "n_groups": 3},
+    "granitemoehybrid": {"model_type": "granitemoehybrid", "layer_types": ["mamba", "attention"],
+                         "mamba_n_heads": 12, "mamba_d_head": 62, "mamba_d_state": 14,
+                         "mamba_n_groups": 3, "shared_intermediate_size": 420,
+                         "num_local_experts": 0, "num_key_value_heads": 3},
+    "falcon_h1": {"model_type": "falcon_h1", "mamba_d_ssm": 372, "mamba_n_heads": 6,
+                  "mamba_d_head": 62, "mamba_d_state": 14, "mamba_n_groups": 2,
+                  "num_key_value_heads": 2},
+    "nemotron_h": {"model_type": "nemotron_h", "hybrid_override_pattern": "M*-",
+                   "mamba_num_heads": 12, "mamba_head_dim": 62, "ssm_state_size": 14,
+                   "n_groups": 3, "head_dim": 66, "num_key_value_heads": 2},
+    "lfm2": {"model_type": "lfm2", "layer_types": ["conv", "full_attention"],
+             "num_key_value_heads": 2},
     "mistral": {"model_type": "mistral", "num_key_value_heads": 2, "sliding_window": 19},
     "gemma3_text": {"model_type": "gemma3_text", "num_key_value_heads": 2, "head_dim": 70,
                     "sliding_window": 19, "sliding_window_pattern": 2},
@@ -248,6 +262,8 @@ class ShapeCase(Case):
 
 
 class ShapeTest(unittest.TestCase):
+    """One method a shape, made below."""
+
     same_bytes = GoldenTest.same_bytes
 
     def check(self, name):
@@ -258,39 +274,6 @@ class ShapeTest(unittest.TestCase):
             self.assertFalse(case.held("q4") == case.held("q8"))
             for weights in ("q8", "q4"):
                 self.same_bytes(case, weights)
-
-    def test_llama(self):
-        self.check("llama")
-
-    def test_transxssm(self):
-        self.check("transxssm")
-
-    def test_pha_dss(self):
-        self.check("pha-dss")
-
-    def test_pha_gated(self):
-        self.check("pha-gated")
-
-    def test_gss_hybrid(self):
-        self.check("gss_hybrid")
-
-    def test_hedgehog(self):
-        self.check("hedgehog")
-
-    def test_h3(self):
-        self.check("h3")
-
-    def test_qwen3_5_text(self):
-        self.check("qwen3_5_text")
-
-    def test_olmo_hybrid(self):
-        self.check("olmo_hybrid")
-
-    def test_mistral(self):
-        self.check("mistral")
-
-    def test_gemma3_text(self):
-        self.check("gemma3_text")
 
 
 class QualityTest(unittest.TestCase):
@@ -355,6 +338,9 @@ def make_tests():
 
 
 make_tests()
+for shape in SHAPES:
+    setattr(ShapeTest, f"test_{shape}".replace("-", "_"),
+            lambda self, name=shape: self.check(name))
 
 if __name__ == "__main__":
     program.main()
