@@ -115,15 +115,17 @@ static int check_sizes(const struct mamba2_spec *s, const struct bind *b, struct
     int64_t bc = (int64_t)s->n_groups * s->n_state;
     int64_t row = 2 * ((int64_t)s->n_heads * s->head_dim + bc) + s->n_heads;
     if (s->n_heads % s->n_groups)
-        return err_set(err, ERR_FORMAT,
-                       "%s: Mamba-2: expected a number of heads that its %d groups "
-                       "divide, found %d",
-                       b->prefix, s->n_groups, s->n_heads);
+        return err_set(
+            err, ERR_FORMAT,
+            "config.json: %s: Mamba-2: expected a number of heads that its %d groups "
+            "divide, found %d",
+            b->prefix, s->n_groups, s->n_heads);
     if (row > MAMBA2_WIDTH_MAX)
-        return err_set(err, ERR_FORMAT,
-                       "%s: Mamba-2: expected at most %d outputs of in_proj, found "
-                       "%" PRId64,
-                       b->prefix, MAMBA2_WIDTH_MAX, row);
+        return err_set(
+            err, ERR_FORMAT,
+            "config.json: %s: Mamba-2: expected at most %d outputs of in_proj, found "
+            "%" PRId64,
+            b->prefix, MAMBA2_WIDTH_MAX, row);
     return 0;
 }
 

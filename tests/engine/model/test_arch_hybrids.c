@@ -92,7 +92,8 @@ static void mamba2_keys_are_checked(void **state)
 {
     static const struct fault faults[] = {
         {"\"expand\":3", {"expand", "3 x hidden_size = 48", "found 8 x 4"}},
-        {"\"n_groups\":3", {"backbone.layers.0.mixer", "3 groups divide", "found 8"}},
+        {"\"n_groups\":3",
+         {"config.json: backbone.layers.0.mixer", "3 groups divide", "found 8"}},
         {"\"rms_norm\":false", {"rms_norm", "expected true", "found false"}},
         {"\"hidden_act\":\"gelu\"", {"hidden_act", "\"silu\"", "\"gelu\""}},
         {"\"use_bias\":1", {"use_bias", "true or false", "found 1"}},
