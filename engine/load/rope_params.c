@@ -157,6 +157,21 @@ static int read_object(const struct hparams *h, struct rope_params *r, const cha
     return rc ? rc : check(r, name, err);
 }
 
+static const char *const types[] = {"full_attention", "sliding_attention"};
+
+/* One set for all layers is not one for each type: transformers reads nothing of it. */
+static int check_type(void *arg, const char *key, size_t len, const struct json *v)
+{
+    (void)len, (void)v;
+    for (int i = 0; i < 2; i++)
+        if (strcmp(key, types[i]) == 0)
+            return 0;
+    return err_set(arg, ERR_FORMAT,
+                   "rope_parameters.%.60s: expected full_attention or sliding_attention, "
+                   "each with parameters of its own",
+                   key);
+}
+
 /* Sets for each type of layer: rope_parameters.TYPE, or the older top level keys, of which
  * rope_scaling holds for full layers only. */
 static int read_by_type(struct hparams *h, const struct json *newer,
@@ -164,15 +179,13 @@ static int read_by_type(struct hparams *h, const struct json *newer,
 {
     static const struct hparam_key base = {
         "rope_local_base_freq", HP_REAL, 0, 1, 1e15, NULL, false};
-    static const char *const types[] = {"full_attention", "sliding_attention"};
     struct rope_params *const sets[] = {&h->rope, &h->rope_local};
     int rc = hparams_read(h, &base, 1, &h->rope_local.theta, err);
     if (rc || json_kind(newer) <= JK_NULL)
         return rc ? rc : read_object(h, &h->rope, "rope_scaling", older, err);
     if (json_kind(newer) != JK_OBJECT)
         return hparams_wrong(err, "rope_parameters", "an object", newer);
-    if (!json_get(newer, types[0]) && !json_get(newer, types[1]))
-        return read_object(h, &h->rope, "rope_parameters", newer, err);
+    rc = json_each(newer, check_type, err);
     for (int i = 0; rc == 0 && i < 2; i++) {
         char name[64];
         snprintf(name, sizeof name, "rope_parameters.%s", types[i]);

@@ -362,6 +362,12 @@ static void rope_differs_by_type_of_layer(void **state)
     hparams_close(&h);
     expect_fault("\"rope_parameters\":{\"sliding_attention\":{\"rope_type\":\"linear\"}}",
                  "rope_parameters.sliding_attention.factor", "expected a number", "");
+    expect_fault("\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":8}",
+                 "rope_parameters.rope_type", "expected full_attention", "");
+    expect_fault("\"rope_parameters\":{\"full_attention\":{},\"factor\":8}",
+                 "rope_parameters.factor", "expected full_attention", "");
+    h = expect_open(&mine, "\"rope_parameters\":{}");
+    hparams_close(&h);
 }
 
 /* ---- lists of layers -------------------------------------------------------- */
