@@ -2,7 +2,6 @@
  * Hedgehog's linear attention against the matrix that it implies: rows of weights over all
  * positions so far, computed here in f64, which sum to one; and the same bytes for any cut,
  * number of threads and kernel set.
- * cut, number of threads and kernel set.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
