@@ -58,7 +58,8 @@ void mixer_steps_expect(const struct mixer_steps *b, const double *want,
                         double tolerance);
 
 /* With every kernel set of this processor, one to three threads and several cuts, y, the
- * states and the pages are the bytes that the C set computes from whole prompts. */
+ * states and the pages are the bytes that the C set computes from whole prompts; and rows
+ * that are no numbers reach their own sequence alone, which does not hide them. */
 void mixer_steps_expect_same(struct mixer_steps *b, const struct mixer_kind *kind,
                              const void *spec);
 

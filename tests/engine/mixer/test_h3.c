@@ -248,6 +248,23 @@ static void cuts_threads_and_sets_change_nothing(void **state)
     mixer_steps_close(&b);
 }
 
+/* Four matrices; N taps and M modes with four coefficients a channel; the state is the
+ * modes and N - 1 rows. */
+static void its_cost_is_counted(void **state)
+{
+    const struct engine_batch s = {.n_seqs = 2, .n_rows = 5};
+    struct mixer_steps b;
+    struct engine_cost sum = {0};
+    (void)state;
+    open_steps(&b, 1);
+    mixer_steps_bind(&b, &mixer_h3, &(struct h3_spec){N}, &kernel_c, 1);
+    mixer_h3.cost(&b.mx, &s, &sum);
+    assert_true(sum.weight_bytes == 4.0 * D * (4 * D + N + 4 * M));
+    assert_true(sum.state_bytes == 2 * 2 * 4.0 * D * (2 * M + N - 1));
+    assert_true(sum.f32_ops == 10.0 * D * (2 * 4 * D + 2 * N + 11 * M));
+    mixer_steps_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +272,7 @@ int main(void)
         cmocka_unit_test(the_shift_with_b_of_the_first_state_is_a_filter),
         cmocka_unit_test(one_matrix_of_q_k_v_gives_the_bits_of_three),
         cmocka_unit_test(cuts_threads_and_sets_change_nothing),
+        cmocka_unit_test(its_cost_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ static const struct mamba2_spec plain = {
     .dt_max = INFINITY,
 };
 
-static void open_steps(struct mixer_steps *b)
+static void open_with(struct mixer_steps *b, struct maker_fill dt_bias)
 {
     static const struct maker_fill around_zero = {0.5f, 0}, near_one = {0.4f, 1};
     mixer_steps_open(b, D, SEQS, TOKENS);
@@ -43,13 +43,18 @@ static void open_steps(struct mixer_steps *b)
     maker_tensor(&b->maker, "conv1d.weight", 3, (int64_t[]){XBC, 1, TAPS}, NULL,
                  around_zero);
     maker_vector(&b->maker, "conv1d.bias", XBC, around_zero);
-    maker_vector(&b->maker, "dt_bias", HEADS, (struct maker_fill){1, -1});
+    maker_vector(&b->maker, "dt_bias", HEADS, dt_bias);
     maker_vector(&b->maker, "A_log", HEADS, (struct maker_fill){1, 0});
     maker_vector(&b->maker, "D", HEADS, near_one);
     maker_vector(&b->maker, "norm.weight", X, near_one);
     maker_matrix(&b->maker, "out_proj.weight", D, X);
     maker_vector(&b->maker, "out_proj.bias", D, around_zero);
     mixer_steps_load(b);
+}
+
+static void open_steps(struct mixer_steps *b)
+{
+    open_with(b, (struct maker_fill){1, -1});
 }
 
 /* ---- the formulas ----------------------------------------------------------- */
@@ -282,9 +287,26 @@ static void its_state_and_cost_are_counted(void **state)
     mixer_steps_close(&b);
 }
 
+/* The clamp does not replace a step that is no number. */
+static void a_nan_in_dt_is_not_hidden(void **state)
+{
+    struct mixer_steps b;
+    struct mamba2_spec spec = plain;
+    (void)state;
+    open_with(&b, (struct maker_fill){0, NAN});
+    spec.dt_min = 0.1;
+    spec.dt_max = 0.5;
+    mixer_steps_bind(&b, &mixer_mamba2, &spec, &kernel_c, 1);
+    mixer_steps_run(&b, 0);
+    for (int i = 0; i < ROWS * D; i++)
+        assert_true(isnan(b.y[i]));
+    mixer_steps_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_nan_in_dt_is_not_hidden),
         cmocka_unit_test(it_is_its_formula),
         cmocka_unit_test(each_option_is_its_formula),
         cmocka_unit_test(a_norm_that_is_absent_has_no_tensor),
