@@ -34,7 +34,10 @@ static const char *const no_effect[] = {
     "rope_scaling",
     "rope_parameters",
     "tie_word_embeddings",
-    "output_*",
+    "output_hidden_states",
+    "output_attentions",
+    "output_router_logits",
+    "output_scores",
     "*dropout*",
     NULL,
 };

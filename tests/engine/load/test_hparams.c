@@ -266,9 +266,9 @@ static void the_type_is_asked_before_any_other_key(void **state)
 
 static void a_key_that_nobody_knows_is_refused(void **state)
 {
-    static const char *const unknown[] = {"attn_layer_period", "window",
-                                          "Hidden_size",       "hidden_sizes",
-                                          "outputs",           "quantizations"};
+    static const char *const unknown[] = {"attn_layer_period", "window",  "Hidden_size",
+                                          "hidden_sizes",      "outputs", "quantizations",
+                                          "output_multiplier"};
     char more[128];
     (void)state;
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
