@@ -303,6 +303,8 @@ static void saved_slots_are_the_same_without_speculation(void **state)
             int32_t stop = 3 + i % DISTINCT;
             struct engine_request r =
                 chatty(ids, repetitive(ids, (size_t)(30 + 9 * i), (unsigned)i), ANSWER);
+            r.gen.temperature = 1; /* proposals fail up to the end */
+            r.gen.seed = (uint64_t)i;
             r.gen.stop_ids = &stop;
             r.gen.n_stop_ids = 1;
             r.gen.min_tokens = 3 * i;
