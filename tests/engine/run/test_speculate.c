@@ -319,6 +319,36 @@ static void saved_slots_are_the_same_without_speculation(void **state)
     }
 }
 
+/* A sequence is cancelled with proposals just rejected: prompts that end at any of its
+ * tokens, the depth of its checkpoint among them, have the bits of a cold start. */
+static void a_cancelled_state_is_sound(void **state)
+{
+    int32_t ids[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm w;
+        open_speculating(&w, model, ENGINE_SPECULATE_ON);
+        for (int i = 0; i < 4; i++) {
+            size_t n = repetitive(ids, 30, (unsigned)i);
+            struct engine_request r = chatty(ids, n, ANSWER);
+            r.gen.temperature = 1;
+            r.gen.seed = (uint64_t)i;
+            drive_clear(&w.hot);
+            uint64_t id = warm_submit(&w, &r);
+            for (int step = 0; step < 5 + i; step++)
+                drive_step(&w.hot);
+            engine_cancel(w.hot.e, id, FINISH_ABORT);
+            drive_run(&w.hot);
+            size_t more = drive_tokens(&w.hot, id, 0, ids + n, MOST - n);
+            for (size_t len = n + 1; len <= n + more; len++) {
+                struct engine_request next = chatty(ids, len, 1);
+                warm_ask(&w, &next);
+            }
+        }
+        warm_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +358,7 @@ int main(void)
         cmocka_unit_test(what_was_accepted_is_counted),
         cmocka_unit_test(a_state_that_is_saved_is_whole),
         cmocka_unit_test(a_state_far_behind_is_saved_whole),
+        cmocka_unit_test(a_cancelled_state_is_sound),
         cmocka_unit_test(saved_slots_are_the_same_without_speculation),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
