@@ -71,23 +71,28 @@ static void close_bench(struct bench *b)
 
 /* ---- the formulas ------------------------------------------------------------ */
 
-static const float *values(const struct bench *b, const char *name, const char *suffix)
+static const float *values(struct bench *b, const char *name, const char *suffix)
 {
+    struct bind bind = {.weights = &b->weights, .arena = &b->arena, .prefix = ""};
+    const float *out = NULL;
     char full[32];
     strcpy(full, name);
     strcat(full, suffix);
     const struct tensor *t = weights_find(&b->weights, full);
     assert_non_null(t);
-    return (const float *)t->data;
+    const struct tensor_spec s = {.name = full, .n_dims = t->n_dims, .shape = t->shape};
+    assert_int_equal(bind_tensor(&out, &bind, &s, NULL), 0);
+    return out;
 }
 
 /* y = W x + bias. */
-static void multiply(const struct bench *b, const char *name, bool bias, const double *x,
+static void multiply(struct bench *b, const char *name, bool bias, const double *x,
                      int n_in, int n_out, double *y)
 {
     const float *w = values(b, name, ".weight");
+    const float *v = bias ? values(b, name, ".bias") : NULL;
     for (int o = 0; o < n_out; o++) {
-        y[o] = bias ? (double)values(b, name, ".bias")[o] : 0;
+        y[o] = v ? (double)v[o] : 0;
         for (int k = 0; k < n_in; k++)
             y[o] += (double)w[o * n_in + k] * x[k];
     }
@@ -103,7 +108,7 @@ static void normalise(double *x, const float *w, double plus, int n)
 }
 
 /* All of one projection's heads, at a position. */
-static void prepare(const struct bench *b, const struct attn_spec *s, const char *norm,
+static void prepare(struct bench *b, const struct attn_spec *s, const char *norm,
                     int n_heads, double *x, int pos)
 {
     if (norm && s->norm_whole)
@@ -124,7 +129,7 @@ static void prepare(const struct bench *b, const struct attn_spec *s, const char
 
 static double q[ROWS][2 * WIDE], k[ROWS][NARROW], v[ROWS][NARROW];
 
-static void project(const struct bench *b, const struct attn_spec *s, int t)
+static void project(struct bench *b, const struct attn_spec *s, int t)
 {
     double x[D], projected[2 * WIDE];
     for (int i = 0; i < D; i++)
@@ -226,7 +231,7 @@ static void expect(struct bench *b, const struct attn_spec *s, const char *what)
                      b->want[i], (double)b->got[i]);
 }
 
-static struct attn_spec plain(const struct bench *b)
+static struct attn_spec plain(struct bench *b)
 {
     return (struct attn_spec){.q = "q",
                               .k = "k",

@@ -35,8 +35,8 @@ static void open_bench(struct bench *b)
     arena_init(&b->arena);
     assert_int_equal(safetensors_open(&b->weights, b->maker.dir, &err), 0);
     b->bind = (struct bind){.weights = &b->weights, .arena = &b->arena, .prefix = "l."};
-    b->w = (const float *)weights_find(&b->weights, "l.n.weight")->data;
-    b->bias = (const float *)weights_find(&b->weights, "l.n.bias")->data;
+    assert_int_equal(bind_vector(&b->w, &b->bind, "n.weight", N, &err), 0);
+    assert_int_equal(bind_vector(&b->bias, &b->bind, "n.bias", N, &err), 0);
     for (int i = 0; i < ROWS * N; i++)
         b->x[i] = (float)(i * i % 23) / 9 - 1;
 }
