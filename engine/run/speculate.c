@@ -133,11 +133,13 @@ void speculate_begin(struct runner *r)
         if (s->draft.n == 0)
             continue;
         s->n_before = s->n_run;
+        if (!has_state(r->model))
+            continue; /* there are no copies */
         s->copy = r->speculate.copies + (size_t)n * r->model->rings_at;
         j.to[n] = s->copy;
         j.from[n++] = slots_at(&r->slots, s->slot);
     }
-    if (n > 0 && has_state(r->model))
+    if (n > 0)
         copy(r, &j, n);
 }
 
