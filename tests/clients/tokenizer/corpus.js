@@ -113,9 +113,10 @@ function sources() {
     }));
 }
 
-/* Documents [{name, text}] of at least `bytes` bytes in UTF-8, the sources beside them. */
-function corpus(added, bytes) {
-    const docs = sources();
+/* Documents [{name, text}] of at least `bytes` bytes in UTF-8; beside them each source whose
+ * number `every` divides. */
+function corpus(added, bytes, every) {
+    const docs = sources().filter((_, i) => i % every === 0);
     let total = 0;
     for (let i = 0; total < bytes; i++) {
         for (const kind of Object.keys(KINDS)) {
