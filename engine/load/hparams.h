@@ -4,12 +4,13 @@
  * Strict by table: a key is common (struct hparams), the architecture's own (its table),
  * another spelling of one of these, one that never changes a value, or one that is
  * accepted only with the value the format implies. Anything else is an error that names
- * file, key, expected and found; a quantised checkpoint is refused as one before any size. What a family of architectures spells differently, and
- * what it assumes where a key is absent, is data (struct hparam_family) of its arch file;
- * here no architecture is named.
+ * file, key, expected and found; a quantised checkpoint is refused as one before any size.
+ * What a family of architectures spells differently, and what it assumes where a key is
+ * absent, is data (struct hparam_family) of its arch file; here no architecture is named.
  *
- * A folder with `text_config` is read there first, then at the top level. Python's bare
- * Infinity and NaN are read, as numbers of the keys that allow them.
+ * A folder with `text_config` is read there; tie_word_embeddings and token ids may stand at
+ * the top level too. Python's bare Infinity and NaN are read, as numbers of the keys that
+ * allow them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -124,8 +125,7 @@ int hparams_open_file(struct hparams *h, const char *path, hparams_find_fn *find
                       struct err *err);
 void hparams_close(struct hparams *h);
 
-/* The value of a key under any of its spellings: of text_config, else of the top level.
- * NULL: absent. */
+/* The value of a key under any of its spellings. NULL: absent. */
 const struct json *hparams_get(const struct hparams *h, const char *key);
 
 /* Reads the architecture's keys into out, then refuses every unknown key. ERR_FORMAT. */
@@ -133,6 +133,10 @@ int hparams_arch(const struct hparams *h, const struct hparam_key *keys, size_t 
                  void *out, struct err *err);
 
 /* ---- parts, for the files of this reader ---- */
+
+/* The common keys, into struct hparams. */
+enum { HPARAMS_N_COMMON = 9 };
+extern const struct hparam_key hparams_common[HPARAMS_N_COMMON];
 
 /* Reads n keys into out, without refusing others. */
 int hparams_read(const struct hparams *h, const struct hparam_key *keys, size_t n,

@@ -215,6 +215,10 @@ static void text_config_wins_over_the_top_level(void **state)
         -ERR_FORMAT);
     assert_non_null(strstr(err.text, "window: not a key"));
     expect_fault("\"text_config\":[]", "text_config", "an object", "an array");
+    expect_fault("\"head_dim\":8,\"text_config\":{" LEAST "}", "head_dim",
+                 "expected in text_config", "found at the top level");
+    expect_fault("\"rms_norm_eps\":0.5,\"text_config\":{" LEAST "}", "rms_norm_eps",
+                 "expected in text_config", "found at the top level");
 }
 
 static void keys_have_no_effect_or_one_value(void **state)

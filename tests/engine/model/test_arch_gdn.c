@@ -173,7 +173,10 @@ static void text_config_wins(void **state)
     (void)state;
     if (open_shape(&model, "qwen3_5",
                    "\"vision_config\":{\"depth\":1},\"image_token_id\":3,"
-                   "\"text_config\":{\"num_hidden_layers\":2,\"head_dim\":12,"
+                   "\"text_config\":{\"vocab_size\":11,\"hidden_size\":16,"
+                   "\"num_attention_heads\":2,\"num_key_value_heads\":2,"
+                   "\"intermediate_size\":6,\"max_position_embeddings\":32,"
+                   "\"num_hidden_layers\":2,\"head_dim\":12,"
                    "\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":1e7,"
                    "\"partial_rotary_factor\":0.5,\"mrope_section\":[1,1,1],"
                    "\"mrope_interleaved\":true},\"full_attention_interval\":1}",
