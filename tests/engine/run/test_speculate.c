@@ -2,6 +2,7 @@
  * for every number of accepted rows, wherever the answer ends; and requests that resume
  * from its states have the bits of an engine without speculation.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/mixer/ring.h"
 #include "tests/lib/warm.h"
 
 #include <setjmp.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST = 400, ANSWER = 60, DISTINCT = 5, PAGE = 16 };
+enum { MOST = 400, ANSWER = 60, DISTINCT = 5, PAGE = 16, SLOT_BYTES = 1 << 18 };
 
 /* Few different tokens: the last two have always been seen before. */
 static size_t repetitive(int32_t *ids, size_t n, unsigned seed)
@@ -264,16 +265,12 @@ static void a_state_far_behind_is_saved_whole(void **state)
     }
 }
 
-/* The slot of the state that a finished request saves, and its tokens. */
-static size_t saved_slot(struct warm *w, const struct engine_request *r, char *slot)
+/* The slot of a leased state, as an object has it. */
+static size_t leased_slot(const struct warm *w, struct engine_lease *s, char *slot)
 {
-    drive_clear(&w->hot);
-    uint64_t id = warm_submit(w, r);
-    drive_run(&w->hot);
-    struct engine_lease *s = drive_state(&w->hot, id, EVENT_FINISH);
     struct engine_object o;
     size_t n = engine_info(w->hot.e)->slot_bytes;
-    assert_non_null(s);
+    assert_true(n <= SLOT_BYTES);
     engine_object_of(w->hot.e, s, &o);
     FILE *f = tmpfile();
     assert_non_null(f);
@@ -283,6 +280,18 @@ static size_t saved_slot(struct warm *w, const struct engine_request *r, char *s
     assert_int_equal(fseek(f, (long)(o.bytes - pages - n), SEEK_SET), 0);
     assert_int_equal(fread(slot, 1, n, f), n);
     fclose(f);
+    return n;
+}
+
+/* The slot of the state that a finished request saves. */
+static size_t saved_slot(struct warm *w, const struct engine_request *r, char *slot)
+{
+    drive_clear(&w->hot);
+    uint64_t id = warm_submit(w, r);
+    drive_run(&w->hot);
+    struct engine_lease *s = drive_state(&w->hot, id, EVENT_FINISH);
+    assert_non_null(s);
+    size_t n = leased_slot(w, s, slot);
     engine_lease_release(w->hot.e, s, false);
     return n;
 }
@@ -290,15 +299,13 @@ static size_t saved_slot(struct warm *w, const struct engine_request *r, char *s
 /* Whatever was proposed and rejected, the same request leaves the same bytes. */
 static void saved_slots_are_the_same_without_speculation(void **state)
 {
-    enum { MOST_BYTES = 1 << 18 };
-    static char want[MOST_BYTES], got[MOST_BYTES];
+    static char want[SLOT_BYTES], got[SLOT_BYTES];
     int32_t ids[MOST];
     (void)state;
     for (int model = 0; model < WARM_MODELS; model++) {
         struct warm off, on;
         open_speculating(&off, model, ENGINE_SPECULATE_OFF);
         open_speculating(&on, model, ENGINE_SPECULATE_ON);
-        assert_true(engine_info(off.hot.e)->slot_bytes <= MOST_BYTES);
         for (int i = 0; i < 6; i++) {
             int32_t stop = 3 + i % DISTINCT;
             struct engine_request r =
@@ -317,6 +324,103 @@ static void saved_slots_are_the_same_without_speculation(void **state)
         warm_close(&off);
         warm_close(&on);
     }
+}
+
+/* The deepest checkpoint that a request leaves: its slot and tokens; returns how many. */
+static int persisted_slot(struct warm *w, const struct engine_request *r, int32_t *ids,
+                          char *slot)
+{
+    struct engine_lease *s;
+    int depth = 0;
+    drive_clear(&w->hot);
+    warm_submit(w, r);
+    drive_run(&w->hot);
+    while ((s = engine_persist_next(w->hot.e, true))) {
+        struct engine_lease_path path;
+        engine_lease_path_of(s, &path);
+        if (path.n_tokens > depth) {
+            depth = path.n_tokens;
+            memcpy(ids, path.tokens, (size_t)depth * sizeof *ids);
+            leased_slot(w, s, slot);
+        }
+        engine_lease_release(w->hot.e, s, true);
+    }
+    return depth;
+}
+
+/* A checkpoint amid rejected proposals is persisted as the prompt of its tokens is by an
+ * engine without speculation. */
+static void persisted_slots_are_the_same_without_speculation(void **state)
+{
+    static char want[SLOT_BYTES], got[SLOT_BYTES];
+    int32_t ids[MOST], path[MOST], same[MOST];
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct warm off, on;
+        open_speculating(&off, model, ENGINE_SPECULATE_OFF);
+        open_speculating(&on, model, ENGINE_SPECULATE_ON);
+        for (int i = 0; i < 6; i++) {
+            int32_t stop = 3 + i % DISTINCT;
+            size_t n = repetitive(ids, (size_t)(30 + 9 * i), (unsigned)i);
+            struct engine_request r = chatty(ids, n, ANSWER);
+            r.gen.temperature = 1; /* proposals fail up to the end */
+            r.gen.seed = (uint64_t)i;
+            r.gen.stop_ids = &stop;
+            r.gen.n_stop_ids = 1;
+            r.gen.min_tokens = 3 * i + 3;
+            int depth = persisted_slot(&on, &r, path, got);
+            assert_true(depth > (int)n);
+            r = chatty(path, (size_t)depth, 1);
+            persisted_slot(&off, &r, same, want); /* a hit is likely from now on */
+            assert_int_equal(persisted_slot(&off, &r, same, want), depth);
+            assert_memory_equal(same, path, (size_t)depth * sizeof *path);
+            if (memcmp(want, got, engine_info(on.hot.e)->slot_bytes) != 0)
+                fail_msg("%s: request %d leaves another checkpoint", on.name, i);
+        }
+        expect_both(&on);
+        warm_close(&off);
+        warm_close(&on);
+    }
+}
+
+/* The most rows that a step of an answer has. */
+static int most_rows(struct warm *w, uint64_t id)
+{
+    int most = 0;
+    while (drive_count(&w->hot, id, EVENT_TOKEN) == 0)
+        drive_step(&w->hot);
+    for (int rows; (rows = drive_step(&w->hot)) > 0;)
+        most = rows > most ? rows : most;
+    return most;
+}
+
+/* Proposals fail step after step, and steps have room for more rows than a ring can take
+ * back: recurrent states fall as far behind as that, and no further. */
+static void no_more_rows_are_run_than_a_ring_can_take_back(void **state)
+{
+    int32_t ids[MOST];
+    int most = 0;
+    (void)state;
+    for (int model = 0; model < WARM_MODELS; model++) {
+        struct engine_options o = warm_options(model);
+        struct warm w;
+        o.speculate = ENGINE_SPECULATE_ON;
+        o.step_rows = 3 * RING_SPARE;
+        warm_open(&w, model, &o);
+        for (int i = 0; i < 3; i++) {
+            size_t n = repetitive(ids, MOST, (unsigned)i);
+            struct engine_request r = chatty(ids, n, 3 * ANSWER);
+            r.gen.temperature = 1;
+            r.gen.seed = (uint64_t)i;
+            uint64_t id = warm_submit(&w, &r);
+            int rows = most_rows(&w, id);
+            most = rows > most ? rows : most;
+            warm_expect(&w, id, &r, "far behind");
+            drive_clear(&w.hot);
+        }
+        warm_close(&w);
+    }
+    assert_int_equal(most, RING_SPARE);
 }
 
 /* A sequence is cancelled with proposals just rejected: prompts that end at any of its
@@ -360,6 +464,8 @@ int main(void)
         cmocka_unit_test(a_state_far_behind_is_saved_whole),
         cmocka_unit_test(a_cancelled_state_is_sound),
         cmocka_unit_test(saved_slots_are_the_same_without_speculation),
+        cmocka_unit_test(persisted_slots_are_the_same_without_speculation),
+        cmocka_unit_test(no_more_rows_are_run_than_a_ring_can_take_back),
     };
     return cmocka_run_group_tests(tests, warm_make, warm_remove);
 }
