@@ -2,8 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/layer_list.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+static const char integers[] = "a list of layers, an array of integers";
 
 bool layer_list_has(const struct hparams *h, const char *key)
 {
@@ -20,7 +23,7 @@ static int take_array(const struct json **out, const struct hparams *h, const ch
     if (!layer_list_has(h, key))
         return 0;
     if (json_kind(v) != JK_ARRAY)
-        return hparams_wrong(err, key, "a list", v);
+        return hparams_wrong(err, key, n < 0 ? integers : "a list", v);
     if (n >= 0 && json_len(v) != (size_t)n)
         return err_set(err, ERR_FORMAT,
                        "%s: expected one entry for each of %d layers, "
@@ -34,6 +37,12 @@ static int take_array(const struct json **out, const struct hparams *h, const ch
 static int end(const struct hparams *h, int rc, struct err *err)
 {
     return rc ? err_prefix(err, "config.json (%s)", h->arch) : 0;
+}
+
+int layer_list_require(const struct hparams *h, const char *key, struct err *err)
+{
+    bool has = layer_list_has(h, key);
+    return has ? 0 : end(h, hparams_wrong(err, key, "a value", hparams_get(h, key)), err);
 }
 
 static const struct layer_word *word_of(const struct layer_word *words, const char *word,
@@ -106,6 +115,21 @@ int layer_list_letters(const struct hparams *h, const char *key,
     return end(h, rc, err);
 }
 
+/* Whether a layer may be listed: one of the model's, and not yet. */
+static int check_index(const struct hparams *h, const char *key, const struct json *v,
+                       const bool *seen, struct err *err)
+{
+    if (json_kind(v) != JK_INT)
+        return hparams_wrong(err, key, integers, v);
+    int64_t at = json_as_int(v);
+    bool inside = at >= 0 && at < h->n_layers;
+    if (inside && !seen[at])
+        return 0;
+    return err_set(err, ERR_FORMAT,
+                   "%s: expected layers from 0 to %d, each once, found %" PRId64 "%s",
+                   key, h->n_layers - 1, at, inside ? " twice" : "");
+}
+
 int layer_list_indices(const struct hparams *h, const char *key, uint8_t kind,
                        uint8_t *kinds, struct err *err)
 {
@@ -114,14 +138,11 @@ int layer_list_indices(const struct hparams *h, const char *key, uint8_t kind,
     int rc = take_array(&list, h, key, -1, err);
     for (size_t i = 0; rc == 0 && list && i < json_len(list); i++) {
         const struct json *v = json_at(list, i);
-        char expected[64];
-        snprintf(expected, sizeof expected, "layers from 0 to %d, each once",
-                 h->n_layers - 1);
-        int64_t at = json_kind(v) == JK_INT ? json_as_int(v) : -1;
-        if (at < 0 || at >= h->n_layers || seen[at])
-            return end(h, hparams_wrong(err, key, expected, v), err);
-        seen[at] = true;
-        kinds[at] = kind;
+        rc = check_index(h, key, v, seen, err);
+        if (rc)
+            break;
+        seen[json_as_int(v)] = true;
+        kinds[json_as_int(v)] = kind;
     }
     return end(h, rc, err);
 }

@@ -40,4 +40,7 @@ void layer_list_every(int n_layers, int period, uint8_t kind, uint8_t *kinds);
 /* Whether the configuration has a value under the key. */
 bool layer_list_has(const struct hparams *h, const char *key);
 
+/* ERR_FORMAT where it has none. */
+int layer_list_require(const struct hparams *h, const char *key, struct err *err);
+
 #endif

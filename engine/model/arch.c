@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/model/arch.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -146,33 +145,4 @@ const struct hparam_family *arch_family(const char *model_type, struct err *err)
     if (!arch)
         refuse(model_type, err);
     return arch ? arch->family : NULL;
-}
-
-bool arch_lists_layer(const struct json *list, int i)
-{
-    for (size_t k = 0; k < json_len(list); k++)
-        if (json_as_int(json_at(list, k)) == i)
-            return true;
-    return false;
-}
-
-int arch_check_layers(const struct json *list, const char *key, int n_layers,
-                      struct err *err)
-{
-    bool named[HPARAMS_MAX_LAYERS] = {false};
-    for (size_t k = 0; k < json_len(list); k++) {
-        int64_t i = json_as_int(json_at(list, k));
-        if (i < 0 || i >= n_layers)
-            return err_set(
-                err, ERR_FORMAT,
-                "config.json: %s: expected layers from 0 to %d, found %" PRId64, key,
-                n_layers - 1, i);
-        if (named[i])
-            return err_set(err, ERR_FORMAT,
-                           "config.json: %s: expected each layer once, found %" PRId64
-                           " twice",
-                           key, i);
-        named[i] = true;
-    }
-    return 0;
 }

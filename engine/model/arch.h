@@ -28,10 +28,4 @@ const struct arch *arch_find(const char *model_type);
  * is not served: the error names what is, the nearest of it, and why where that is known. */
 const struct hparam_family *arch_family(const char *model_type, struct err *err);
 
-/* A key's array of layers, or none: whether it names layer i, and whether it names layers
- * of the model only, each once. ERR_FORMAT with the key, expected and found. */
-bool arch_lists_layer(const struct json *list, int i);
-int arch_check_layers(const struct json *list, const char *key, int n_layers,
-                      struct err *err);
-
 #endif

@@ -4,13 +4,20 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/load/layer_list.h"
 #include "engine/mixer/gss.h"
 #include "engine/model/arch_llama.h"
+
+#include <string.h>
+
+enum { LAYER_GSS, LAYER_ATTN };
+
+static const char *const lists[] = {"attention_layers", NULL};
 
 struct gss_hybrid {
     struct llama_layer llama;
     struct dss_spec dss;
-    const struct json *attention_layers; /* borrows from the config */
+    uint8_t kinds[HPARAMS_MAX_LAYERS];
 };
 
 #define KEY(name, type, field, lo, hi, need)                                             \
@@ -19,7 +26,6 @@ struct gss_hybrid {
     }
 
 static const struct hparam_key keys[] = {
-    KEY("attention_layers", HP_INTS, attention_layers, 0, 0, true),
     KEY("gss_gate_size", HP_INT, dss.n_gate, 1, 1 << 22, false),
     KEY("gss_hidden_size", HP_INT, dss.n_channels, 1, 1 << 20, false),
     KEY("gss_state_size", HP_INT, dss.n_state, 1, 1 << 20, false),
@@ -32,8 +38,9 @@ static int read_config(struct gss_hybrid *p, struct model *m, struct err *err)
     int d = m->hp.hidden_size;
     int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, p, err);
     if (rc == 0)
-        rc = arch_check_layers(p->attention_layers, "attention_layers", m->hp.n_layers,
-                               err);
+        rc = layer_list_require(&m->hp, lists[0], err);
+    if (rc == 0)
+        rc = layer_list_indices(&m->hp, lists[0], LAYER_ATTN, p->kinds, err);
     if (rc)
         return rc;
     if (!p->dss.n_gate)
@@ -47,7 +54,7 @@ static int read_config(struct gss_hybrid *p, struct model *m, struct err *err)
         p->dss.n_channels = d / 4;
     if (!p->dss.n_state)
         p->dss.n_state = 512;
-    if (json_len(p->attention_layers) == 0)
+    if (!memchr(p->kinds, LAYER_ATTN, (size_t)m->hp.n_layers))
         return 0;
     return model_rope(m, &p->llama.rope, &m->hp.rope, m->hp.head_dim, false, err);
 }
@@ -57,7 +64,7 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
 {
     const struct gss_hybrid *p = arch;
     struct block *blk = &m->blocks[i];
-    if (arch_lists_layer(p->attention_layers, i))
+    if (p->kinds[i] == LAYER_ATTN)
         return arch_llama_layer(blk, &m->hp, &p->llama, b, err);
     struct stage *st = block_stage(blk);
     struct bind under = bind_under(b, "gss.");
@@ -72,6 +79,6 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
-static const struct hparam_family family = {0};
+static const struct hparam_family family = {.lists = lists};
 
 const struct arch arch_gss_hybrid = {"gss_hybrid", &family, build};

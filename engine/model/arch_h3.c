@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/load/layer_list.h"
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
 #include "engine/mixer/h3.h"
@@ -12,14 +13,16 @@
 
 static const double eps = 1e-5;
 
+enum { LAYER_H3, LAYER_ATTN };
+
+static const char *const lists[] = {"attn_layer_idx", NULL};
+
 struct h3_keys {
     struct h3_spec h3;
-    const struct json *attention_layers; /* borrows from the config */
+    uint8_t kinds[HPARAMS_MAX_LAYERS];
 };
 
 static const struct hparam_key keys[] = {
-    {"attn_layer_idx", HP_INTS, offsetof(struct h3_keys, attention_layers), 0, 0, NULL,
-     true},
     {"ssm_state_size", HP_INT, offsetof(struct h3_keys, h3.n_state), 2, 4096, NULL, true},
 };
 
@@ -28,7 +31,9 @@ static int read_config(struct h3_keys *p, struct model *m, struct err *err)
     const struct hparams *hp = &m->hp;
     int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
     if (rc == 0)
-        rc = arch_check_layers(p->attention_layers, "attn_layer_idx", hp->n_layers, err);
+        rc = layer_list_require(hp, lists[0], err);
+    if (rc == 0)
+        rc = layer_list_indices(hp, lists[0], LAYER_ATTN, p->kinds, err);
     if (rc)
         return rc;
     if (p->h3.n_state % 2)
@@ -77,8 +82,8 @@ static int build_layer(struct model *m, int i, const struct h3_keys *p,
                            .size = m->hp.ffn_size,
                            .bias = true};
     struct block *blk = &m->blocks[i];
-    int rc = bind_sequence(block_stage(blk), arch_lists_layer(p->attention_layers, i),
-                           &m->hp, p, b, err);
+    int rc =
+        bind_sequence(block_stage(blk), p->kinds[i] == LAYER_ATTN, &m->hp, p, b, err);
     if (rc)
         return rc;
     struct stage *st = block_stage(blk);
@@ -102,6 +107,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     return rc ? rc : model_bind_head(m, b, "lm_head", err);
 }
 
-static const struct hparam_family family = {.tied = HEAD_ALWAYS_TIED, .no_rope = true};
+static const struct hparam_family family = {
+    .tied = HEAD_ALWAYS_TIED, .no_rope = true, .lists = lists};
 
 const struct arch arch_h3 = {"h3", &family, build};

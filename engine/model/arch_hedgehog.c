@@ -4,13 +4,20 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "engine/load/layer_list.h"
 #include "engine/mixer/hedgehog.h"
 #include "engine/model/arch_llama.h"
+
+#include <string.h>
+
+enum { LAYER_LINEAR, LAYER_SOFTMAX };
+
+static const char *const lists[] = {"linear_attention_layers", NULL};
 
 struct hedgehog_keys {
     struct llama_layer llama;
     int n_features;
-    const struct json *linear_layers; /* NULL: all; borrows from the config */
+    uint8_t kinds[HPARAMS_MAX_LAYERS];
 };
 
 #define KEY(name, type, field, lo, hi)                                                   \
@@ -19,7 +26,6 @@ struct hedgehog_keys {
     }
 
 static const struct hparam_key keys[] = {
-    KEY("linear_attention_layers", HP_INTS, linear_layers, 0, 0),
     KEY("feature_dim", HP_INT, n_features, 1, 1 << 16),
     KEY("attention_bias", HP_BOOL, llama.attention_bias, 0, 0),
     KEY("mlp_bias", HP_BOOL, llama.mlp_bias, 0, 0),
@@ -45,7 +51,7 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
         .bias = p->llama.attention_bias,
         .rope = p->llama.rope,
     };
-    if (p->linear_layers && !arch_lists_layer(p->linear_layers, i))
+    if (p->kinds[i] == LAYER_SOFTMAX)
         return arch_llama_layer(blk, hp, &p->llama, b, err);
     struct stage *st = block_stage(blk);
     int rc = norm_bind(&st->norm, b, "input_layernorm.weight", b->hidden_size,
@@ -55,18 +61,25 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return rc ? rc : arch_llama_ffn(blk, hp, &p->llama, b, err);
 }
 
+/* Without a list every layer is linear. */
+static int read_layers(struct hedgehog_keys *p, const struct hparams *hp, struct err *err)
+{
+    bool listed = layer_list_has(hp, lists[0]);
+    memset(p->kinds, listed ? LAYER_SOFTMAX : LAYER_LINEAR, sizeof p->kinds);
+    return layer_list_indices(hp, lists[0], LAYER_LINEAR, p->kinds, err);
+}
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct hedgehog_keys p = {.n_features = m->hp.head_dim};
     int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, &p, err);
     if (rc == 0)
-        rc = arch_check_layers(p.linear_layers, "linear_attention_layers", m->hp.n_layers,
-                               err);
+        rc = read_layers(&p, &m->hp, err);
     if (rc == 0)
         rc = model_rope(m, &p.llama.rope, &m->hp.rope, m->hp.head_dim, false, err);
     return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
 }
 
-static const struct hparam_family family = {0};
+static const struct hparam_family family = {.lists = lists};
 
 const struct arch arch_hedgehog = {"hedgehog", &family, build};
