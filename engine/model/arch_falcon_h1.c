@@ -7,16 +7,16 @@
  */
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
-#include "engine/mixer/mamba2.h"
-#include "engine/model/arch.h"
+#include "engine/model/arch_mamba2.h"
 
 #include <math.h>
 
 struct falcon_h1 {
     double embed, head, key, attn_in, attn_out, ssm_in, ssm_out;
-    double ssm[MAMBA2_PARTS], mlp[2], dt_limit[2];
-    int n_heads, head_dim, n_state, n_groups, n_taps, width, expand;
-    bool conv_bias, in_bias, out_bias, attention_bias, mlp_bias, norm, norm_before_gate;
+    double ssm[MAMBA2_PARTS], mlp[2];
+    struct mamba2_layer mamba;
+    int width; /* of all its heads */
+    bool out_bias, attention_bias, mlp_bias, norm, norm_before_gate;
     const struct rope *rope;
 };
 
@@ -36,16 +36,8 @@ static const struct hparam_key keys[] = {
     SCALE("ssm_out_multiplier", HP_REAL, ssm_out),
     SCALE("ssm_multipliers", HP_REALS_5, ssm),
     SCALE("mlp_multipliers", HP_REALS_2, mlp),
-    KEY("time_step_limit", HP_REALS_2, dt_limit, 0, INFINITY),
-    KEY("mamba_n_heads", HP_INT, n_heads, 1, 1 << 16),
-    KEY("mamba_d_head", HP_AUTO, head_dim, 1, 1 << 16),
-    KEY("mamba_d_state", HP_INT, n_state, 1, 1 << 16),
-    KEY("mamba_n_groups", HP_INT, n_groups, 1, 1 << 16),
-    KEY("mamba_d_conv", HP_INT, n_taps, 1, 1 << 10),
+    MAMBA2_LAYER_KEYS(struct falcon_h1, mamba),
     KEY("mamba_d_ssm", HP_INT, width, 1, 1 << 22),
-    KEY("mamba_expand", HP_INT, expand, 1, 1 << 10),
-    KEY("mamba_conv_bias", HP_BOOL, conv_bias, 0, 0),
-    KEY("mamba_proj_bias", HP_BOOL, in_bias, 0, 0),
     KEY("projectors_bias", HP_BOOL, out_bias, 0, 0),
     KEY("attention_bias", HP_BOOL, attention_bias, 0, 0),
     KEY("mlp_bias", HP_BOOL, mlp_bias, 0, 0),
@@ -55,15 +47,16 @@ static const struct hparam_key keys[] = {
 
 static int check_width(struct falcon_h1 *p, struct err *err)
 {
-    if (!p->head_dim)
-        p->head_dim = p->width / p->n_heads;
-    if (p->head_dim > 0 && p->width == p->n_heads * p->head_dim)
+    struct mamba2_layer *mamba = &p->mamba;
+    if (!mamba->head_dim)
+        mamba->head_dim = p->width / mamba->n_heads;
+    if (mamba->head_dim > 0 && p->width == (int64_t)mamba->n_heads * mamba->head_dim)
         return 0;
     return err_set(
         err, ERR_FORMAT,
         "config.json: mamba_d_ssm: expected mamba_n_heads %d x mamba_d_head %d, "
         "found %d",
-        p->n_heads, p->head_dim, p->width);
+        mamba->n_heads, mamba->head_dim, p->width);
 }
 
 static int read_config(struct falcon_h1 *p, struct model *m, struct err *err)
@@ -77,13 +70,7 @@ static int read_config(struct falcon_h1 *p, struct model *m, struct err *err)
                             .ssm_out = 1,
                             .ssm = {1, 1, 1, 1, 1},
                             .mlp = {1, 1},
-                            .dt_limit = {0, INFINITY},
-                            .n_heads = 128,
-                            .n_state = 256,
-                            .n_groups = 1,
-                            .n_taps = 4,
-                            .expand = 2,
-                            .conv_bias = true,
+                            .mamba = MAMBA2_LAYER_DEFAULTS,
                             .norm_before_gate = true};
     if (!hparams_get(&m->hp, "mamba_d_ssm"))
         p->width = 1024;
@@ -91,7 +78,7 @@ static int read_config(struct falcon_h1 *p, struct model *m, struct err *err)
     if (rc)
         return rc;
     if (!p->width)
-        p->width = p->expand * m->hp.hidden_size;
+        p->width = p->mamba.expand * m->hp.hidden_size;
     rc = check_width(p, err);
     return rc ? rc : model_rope(m, &p->rope, &m->hp.rope, m->hp.head_dim, false, err);
 }
@@ -100,22 +87,11 @@ static int bind_mamba(struct stage *st, const struct falcon_h1 *p, double eps,
                       const struct bind *b, struct err *err)
 {
     struct bind under = bind_under(b, "mamba.");
-    struct mamba2_spec spec = {
-        .n_heads = p->n_heads,
-        .head_dim = p->head_dim,
-        .n_state = p->n_state,
-        .n_groups = p->n_groups,
-        .n_taps = p->n_taps,
-        .conv_bias = p->conv_bias,
-        .in_bias = p->in_bias,
-        .out_bias = p->out_bias,
-        .norm = p->norm ? MAMBA2_NORM_GROUPS : MAMBA2_NORM_NONE,
-        .norm_before_gate = p->norm_before_gate,
-        .eps = eps,
-        .dt_min = p->dt_limit[0],
-        .dt_max = p->dt_limit[1],
-        .scales = p->ssm,
-    };
+    struct mamba2_spec spec = arch_mamba2_spec(&p->mamba, eps);
+    spec.out_bias = p->out_bias;
+    spec.norm = p->norm ? MAMBA2_NORM_GROUPS : MAMBA2_NORM_NONE;
+    spec.norm_before_gate = p->norm_before_gate;
+    spec.scales = p->ssm;
     int rc = stage_mixer(st, &mixer_mamba2, &spec, &under, err);
     st->branches[0].in_scale = (float)p->ssm_in;
     st->branches[0].weight = (float)p->ssm_out;

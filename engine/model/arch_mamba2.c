@@ -6,8 +6,6 @@
  */
 #include "engine/model/arch_mamba2.h"
 
-#include "engine/mixer/mamba2.h"
-
 #include <inttypes.h>
 #include <math.h>
 
@@ -25,10 +23,9 @@ int arch_mamba2_heads(struct mamba2_layer *p, int hidden_size, const char *key,
                    key, p->expand, width, p->n_heads, p->head_dim);
 }
 
-int arch_mamba2_mixer(struct stage *st, const struct mamba2_layer *p, double eps,
-                      const struct bind *b, struct err *err)
+struct mamba2_spec arch_mamba2_spec(const struct mamba2_layer *p, double eps)
 {
-    const struct mamba2_spec spec = {
+    return (struct mamba2_spec){
         .n_heads = p->n_heads,
         .head_dim = p->head_dim,
         .n_state = p->n_state,
@@ -42,6 +39,12 @@ int arch_mamba2_mixer(struct stage *st, const struct mamba2_layer *p, double eps
         .dt_min = p->dt_limit[0],
         .dt_max = p->dt_limit[1],
     };
+}
+
+int arch_mamba2_mixer(struct stage *st, const struct mamba2_layer *p, double eps,
+                      const struct bind *b, struct err *err)
+{
+    const struct mamba2_spec spec = arch_mamba2_spec(p, eps);
     return stage_mixer(st, &mixer_mamba2, &spec, b, err);
 }
 

@@ -7,6 +7,7 @@
 #ifndef ENGINE_MODEL_ARCH_MAMBA2_H
 #define ENGINE_MODEL_ARCH_MAMBA2_H
 
+#include "engine/mixer/mamba2.h"
 #include "engine/model/arch.h"
 
 struct mamba2_layer {
@@ -43,8 +44,11 @@ struct mamba2_layer {
 int arch_mamba2_heads(struct mamba2_layer *p, int hidden_size, const char *key,
                       struct err *err);
 
-/* A branch of a Mamba-2 mixer from the tensors under b, with a norm over its whole width
- * after the gate. */
+/* What the mixer is told: of the keys, and a norm over its whole width after the gate, which
+ * an architecture may change. */
+struct mamba2_spec arch_mamba2_spec(const struct mamba2_layer *p, double eps);
+
+/* A branch of such a mixer from the tensors under b. */
 int arch_mamba2_mixer(struct stage *st, const struct mamba2_layer *p, double eps,
                       const struct bind *b, struct err *err);
 

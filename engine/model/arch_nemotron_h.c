@@ -8,8 +8,7 @@
 #include "engine/load/layer_list.h"
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
-#include "engine/mixer/mamba2.h"
-#include "engine/model/arch.h"
+#include "engine/model/arch_mamba2.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,9 +16,8 @@
 enum layer_kind { LAYER_NONE, LAYER_MAMBA, LAYER_ATTN, LAYER_MLP, LAYER_EXPERTS };
 
 struct nemotron_h {
-    double dt_limit[2];
-    int n_heads, head_dim, n_state, n_groups, n_taps;
-    bool use_bias, conv_bias, mlp_bias;
+    struct mamba2_layer mamba;
+    bool mlp_bias;
     uint8_t kinds[HPARAMS_MAX_LAYERS];
 };
 
@@ -29,14 +27,14 @@ struct nemotron_h {
     }
 
 static const struct hparam_key keys[] = {
-    KEY("time_step_limit", HP_REALS_2, dt_limit, 0, INFINITY),
-    KEY("mamba_num_heads", HP_INT, n_heads, 1, 1 << 16),
-    KEY("mamba_head_dim", HP_INT, head_dim, 1, 1 << 16),
-    KEY("ssm_state_size", HP_INT, n_state, 1, 1 << 16),
-    KEY("n_groups", HP_INT, n_groups, 1, 1 << 16),
-    KEY("conv_kernel", HP_INT, n_taps, 1, 1 << 10),
-    KEY("use_bias", HP_BOOL, use_bias, 0, 0),
-    KEY("use_conv_bias", HP_BOOL, conv_bias, 0, 0),
+    KEY("time_step_limit", HP_REALS_2, mamba.dt_limit, 0, INFINITY),
+    KEY("mamba_num_heads", HP_INT, mamba.n_heads, 1, 1 << 16),
+    KEY("mamba_head_dim", HP_INT, mamba.head_dim, 1, 1 << 16),
+    KEY("ssm_state_size", HP_INT, mamba.n_state, 1, 1 << 16),
+    KEY("n_groups", HP_INT, mamba.n_groups, 1, 1 << 16),
+    KEY("conv_kernel", HP_INT, mamba.n_taps, 1, 1 << 10),
+    KEY("use_bias", HP_BOOL, mamba.proj_bias, 0, 0),
+    KEY("use_conv_bias", HP_BOOL, mamba.conv_bias, 0, 0),
     KEY("mlp_bias", HP_BOOL, mlp_bias, 0, 0),
 };
 
@@ -78,13 +76,13 @@ static int read_layers(struct nemotron_h *p, const struct hparams *hp, struct er
 
 static int read_config(struct nemotron_h *p, const struct hparams *hp, struct err *err)
 {
-    *p = (struct nemotron_h){.dt_limit = {0, INFINITY},
-                             .n_heads = 128,
-                             .head_dim = 64,
-                             .n_state = 128,
-                             .n_groups = 8,
-                             .n_taps = 4,
-                             .conv_bias = true};
+    *p = (struct nemotron_h){.mamba = {.dt_limit = {0, INFINITY},
+                                       .n_heads = 128,
+                                       .head_dim = 64,
+                                       .n_state = 128,
+                                       .n_groups = 8,
+                                       .n_taps = 4,
+                                       .conv_bias = true}};
     int rc = hparams_arch(hp, keys, sizeof keys / sizeof *keys, p, err);
     return rc ? rc : read_layers(p, hp, err);
 }
@@ -92,20 +90,8 @@ static int read_config(struct nemotron_h *p, const struct hparams *hp, struct er
 static int bind_mamba(struct stage *st, const struct nemotron_h *p, double eps,
                       const struct bind *b, struct err *err)
 {
-    struct mamba2_spec spec = {
-        .n_heads = p->n_heads,
-        .head_dim = p->head_dim,
-        .n_state = p->n_state,
-        .n_groups = p->n_groups,
-        .n_taps = p->n_taps,
-        .conv_bias = p->conv_bias,
-        .in_bias = p->use_bias,
-        .out_bias = p->use_bias,
-        .norm = MAMBA2_NORM_GROUPS,
-        .eps = eps,
-        .dt_min = p->dt_limit[0],
-        .dt_max = p->dt_limit[1],
-    };
+    struct mamba2_spec spec = arch_mamba2_spec(&p->mamba, eps);
+    spec.norm = MAMBA2_NORM_GROUPS;
     return stage_mixer(st, &mixer_mamba2, &spec, b, err);
 }
 
