@@ -5,19 +5,19 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
+#include "engine/model/arch_llama.h"
 #include "engine/model/arch_mamba2.h"
 
 #include <math.h>
 
 struct falcon_h1 {
-    double embed, head, key, attn_in, attn_out, ssm_in, ssm_out;
+    double embed, head, attn_in, attn_out, ssm_in, ssm_out;
     double ssm[MAMBA2_PARTS], mlp[2];
     struct mamba2_layer mamba;
     int width; /* of all its heads */
-    bool out_bias, attention_bias, mlp_bias, norm, norm_before_gate;
-    const struct rope *rope;
+    struct llama_layer attn;
+    bool out_bias, mlp_bias, norm, norm_before_gate;
 };
 
 #define KEY(name, type, field, lo, hi)                                                   \
@@ -29,7 +29,7 @@ struct falcon_h1 {
 static const struct hparam_key keys[] = {
     SCALE("embedding_multiplier", HP_REAL, embed),
     SCALE("lm_head_multiplier", HP_REAL, head),
-    SCALE("key_multiplier", HP_REAL, key),
+    SCALE("key_multiplier", HP_REAL, attn.k_scale),
     SCALE("attention_in_multiplier", HP_REAL, attn_in),
     SCALE("attention_out_multiplier", HP_REAL, attn_out),
     SCALE("ssm_in_multiplier", HP_REAL, ssm_in),
@@ -39,7 +39,7 @@ static const struct hparam_key keys[] = {
     MAMBA2_LAYER_KEYS(struct falcon_h1, mamba),
     KEY("mamba_d_ssm", HP_INT, width, 1, 1 << 22),
     KEY("projectors_bias", HP_BOOL, out_bias, 0, 0),
-    KEY("attention_bias", HP_BOOL, attention_bias, 0, 0),
+    KEY("attention_bias", HP_BOOL, attn.attention_bias, 0, 0),
     KEY("mlp_bias", HP_BOOL, mlp_bias, 0, 0),
     KEY("mamba_rms_norm", HP_BOOL, norm, 0, 0),
     KEY("mamba_norm_before_gate", HP_BOOL, norm_before_gate, 0, 0),
@@ -63,7 +63,6 @@ static int read_config(struct falcon_h1 *p, struct model *m, struct err *err)
 {
     *p = (struct falcon_h1){.embed = 1,
                             .head = 1,
-                            .key = 1,
                             .attn_in = 1,
                             .attn_out = 1,
                             .ssm_in = 1,
@@ -80,7 +79,8 @@ static int read_config(struct falcon_h1 *p, struct model *m, struct err *err)
     if (!p->width)
         p->width = p->mamba.expand * m->hp.hidden_size;
     rc = check_width(p, err);
-    return rc ? rc : model_rope(m, &p->rope, &m->hp.rope, m->hp.head_dim, false, err);
+    return rc ? rc
+              : model_rope(m, &p->attn.rope, &m->hp.rope, m->hp.head_dim, false, err);
 }
 
 static int bind_mamba(struct stage *st, const struct falcon_h1 *p, double eps,
@@ -101,20 +101,7 @@ static int bind_mamba(struct stage *st, const struct falcon_h1 *p, double eps,
 static int bind_attn(struct stage *st, const struct falcon_h1 *p,
                      const struct hparams *hp, const struct bind *b, struct err *err)
 {
-    struct attn_spec spec = {
-        .q = "self_attn.q_proj",
-        .k = "self_attn.k_proj",
-        .v = "self_attn.v_proj",
-        .o = "self_attn.o_proj",
-        .n_heads = hp->n_heads,
-        .n_kv_heads = hp->n_kv_heads,
-        .head_dim = hp->head_dim,
-        .bias = p->attention_bias,
-        .o_bias = p->attention_bias,
-        .k_scale = p->key,
-        .rope = p->rope,
-    };
-    int rc = stage_mixer(st, &mixer_attn, &spec, b, err);
+    int rc = arch_llama_attn_mixer(st, hp, &p->attn, b, err);
     st->branches[1].in_scale = (float)p->attn_in;
     st->branches[1].weight = (float)p->attn_out;
     return rc;

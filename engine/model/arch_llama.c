@@ -28,10 +28,12 @@ static int bind_after(struct stage *st, const char *name, const struct hparams *
     return p->sandwich ? bind_norm(&st->branches[0].after, name, hp, p, b, err) : 0;
 }
 
-int arch_llama_attn(struct block *blk, const struct hparams *hp,
-                    const struct llama_layer *p, const struct bind *b, struct err *err)
+int arch_llama_attn_mixer(struct stage *st, const struct hparams *hp,
+                          const struct llama_layer *p, const struct bind *b,
+                          struct err *err)
 {
-    struct attn_spec attn = {
+    bool norms = p->head_norms || p->whole_norms;
+    struct attn_spec spec = {
         .q = "self_attn.q_proj",
         .k = "self_attn.k_proj",
         .v = "self_attn.v_proj",
@@ -41,37 +43,53 @@ int arch_llama_attn(struct block *blk, const struct hparams *hp,
         .head_dim = hp->head_dim,
         .bias = p->attention_bias || p->qkv_bias,
         .o_bias = p->attention_bias,
-        .q_norm = p->head_norms ? "self_attn.q_norm.weight" : NULL,
-        .k_norm = p->head_norms ? "self_attn.k_norm.weight" : NULL,
+        .gated = p->gated,
+        .k_scale = p->k_scale,
+        .q_norm = norms ? "self_attn.q_norm.weight" : NULL,
+        .k_norm = norms ? "self_attn.k_norm.weight" : NULL,
         .norm_eps = hp->rms_eps,
+        .norm_whole = p->whole_norms,
         .norm_one_plus = p->one_plus,
         .rope = p->rope,
         .score_scale = p->score_scale,
         .window = p->window,
     };
+    return stage_mixer(st, &mixer_attn, &spec, b, err);
+}
+
+int arch_llama_ffn_mixer(struct stage *st, const struct hparams *hp,
+                         const struct llama_layer *p, const struct bind *b,
+                         struct err *err)
+{
+    struct ffn_spec spec = {.kind = p->ffn,
+                            .gate = "mlp.gate_proj",
+                            .up = "mlp.up_proj",
+                            .down = "mlp.down_proj",
+                            .size = hp->ffn_size,
+                            .bias = p->mlp_bias};
+    return stage_mixer(st, &mixer_ffn, &spec, b, err);
+}
+
+int arch_llama_attn(struct block *blk, const struct hparams *hp,
+                    const struct llama_layer *p, const struct bind *b, struct err *err)
+{
     struct stage *st = block_stage(blk);
     int rc = bind_norm(&st->norm, "input_layernorm.weight", hp, p, b, err);
     if (rc == 0)
-        rc = stage_mixer(st, &mixer_attn, &attn, b, err);
+        rc = arch_llama_attn_mixer(st, hp, p, b, err);
     return rc ? rc : bind_after(st, "post_attention_layernorm.weight", hp, p, b, err);
 }
 
 int arch_llama_ffn(struct block *blk, const struct hparams *hp,
                    const struct llama_layer *p, const struct bind *b, struct err *err)
 {
-    struct ffn_spec ffn = {.kind = p->ffn,
-                           .gate = "mlp.gate_proj",
-                           .up = "mlp.up_proj",
-                           .down = "mlp.down_proj",
-                           .size = hp->ffn_size,
-                           .bias = p->mlp_bias};
     struct stage *st = block_stage(blk);
     int rc = bind_norm(&st->norm,
                        p->sandwich ? "pre_feedforward_layernorm.weight"
                                    : "post_attention_layernorm.weight",
                        hp, p, b, err);
     if (rc == 0)
-        rc = stage_mixer(st, &mixer_ffn, &ffn, b, err);
+        rc = arch_llama_ffn_mixer(st, hp, p, b, err);
     return rc ? rc : bind_after(st, "post_feedforward_layernorm.weight", hp, p, b, err);
 }
 

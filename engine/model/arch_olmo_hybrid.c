@@ -6,14 +6,13 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/layer_list.h"
-#include "engine/mixer/attn.h"
-#include "engine/mixer/ffn.h"
 #include "engine/model/arch_gdn.h"
+#include "engine/model/arch_llama.h"
 
 struct olmo {
-    bool attention_bias, neg_eigval;
+    struct llama_layer layer; /* but for its norms */
     struct gdn_spec gdn;
-    const struct rope *rope; /* or NULL */
+    bool neg_eigval;
     uint8_t kinds[HPARAMS_MAX_LAYERS];
 };
 
@@ -21,7 +20,8 @@ static const struct hparam_key keys[] = {
     ARCH_GDN_KEYS(olmo, gdn),
     {"linear_allow_neg_eigval", HP_BOOL, offsetof(struct olmo, neg_eigval), 0, 0, NULL,
      false},
-    {"attention_bias", HP_BOOL, offsetof(struct olmo, attention_bias), 0, 0, NULL, false},
+    {"attention_bias", HP_BOOL, offsetof(struct olmo, layer.attention_bias), 0, 0, NULL,
+     false},
 };
 
 /* Absent sizes follow from others. */
@@ -46,6 +46,7 @@ static int read_config(struct olmo *p, struct model *m, struct err *err)
 {
     const struct hparams *hp = &m->hp;
     *p = (struct olmo){
+        .layer.whole_norms = true,
         .neg_eigval = true,
         .gdn = {.qkv = {"linear_attn.q_proj", "linear_attn.k_proj", "linear_attn.v_proj"},
                 .z = "linear_attn.g_proj",
@@ -69,7 +70,7 @@ static int read_config(struct olmo *p, struct model *m, struct err *err)
     rc = arch_gdn_check(&p->gdn, err);
     if (rc || hp->rope.theta_null)
         return rc;
-    return model_rope(m, &p->rope, &hp->rope, hp->head_dim, false, err);
+    return model_rope(m, &p->layer.rope, &hp->rope, hp->head_dim, false, err);
 }
 
 /* A norm that has two names. */
@@ -78,38 +79,6 @@ static int bind_norm(struct norm *n, const struct bind *b, const char *const nam
 {
     const char *name = bind_has(b, names[1]) ? names[1] : names[0];
     return norm_bind(n, b, name, b->hidden_size, eps, err);
-}
-
-static int bind_attn(struct stage *st, const struct olmo *p, const struct hparams *hp,
-                     const struct bind *b, struct err *err)
-{
-    struct attn_spec spec = {
-        .q = "self_attn.q_proj",
-        .k = "self_attn.k_proj",
-        .v = "self_attn.v_proj",
-        .o = "self_attn.o_proj",
-        .n_heads = hp->n_heads,
-        .n_kv_heads = hp->n_kv_heads,
-        .head_dim = hp->head_dim,
-        .bias = p->attention_bias,
-        .o_bias = p->attention_bias,
-        .q_norm = "self_attn.q_norm.weight",
-        .k_norm = "self_attn.k_norm.weight",
-        .norm_eps = hp->rms_eps,
-        .norm_whole = true,
-        .rope = p->rope,
-    };
-    return stage_mixer(st, &mixer_attn, &spec, b, err);
-}
-
-static int bind_ffn(struct stage *st, const struct hparams *hp, const struct bind *b,
-                    struct err *err)
-{
-    struct ffn_spec spec = {.gate = "mlp.gate_proj",
-                            .up = "mlp.up_proj",
-                            .down = "mlp.down_proj",
-                            .size = hp->ffn_size};
-    return stage_mixer(st, &mixer_ffn, &spec, b, err);
 }
 
 /* The published name, then that which transformers 5 gives the tensor. */
@@ -129,9 +98,9 @@ static int build_layer(struct model *m, int i, const struct olmo *p, const struc
     struct stage *seq = block_stage(&m->blocks[i]), *ffn = block_stage(&m->blocks[i]);
     bool gdn = p->kinds[i] == LAYER_GDN;
     int rc = gdn ? stage_mixer(seq, &mixer_gdn, &p->gdn, b, err)
-                 : bind_attn(seq, p, hp, b, err);
+                 : arch_llama_attn_mixer(seq, hp, &p->layer, b, err);
     if (rc == 0)
-        rc = bind_ffn(ffn, hp, b, err);
+        rc = arch_llama_ffn_mixer(ffn, hp, &p->layer, b, err);
     if (rc == 0)
         rc = bind_norm(gdn ? &seq->norm : &seq->branches[0].after, b,
                        gdn ? before_gdn : after_attn, hp->rms_eps, err);

@@ -6,17 +6,15 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/layer_list.h"
-#include "engine/mixer/attn.h"
-#include "engine/mixer/ffn.h"
 #include "engine/model/arch_gdn.h"
+#include "engine/model/arch_llama.h"
 
 #include <string.h>
 
 struct qwen {
-    bool attention_bias;
+    struct llama_layer layer;
     int interval; /* of attention layers */
     struct gdn_spec gdn;
-    const struct rope *rope;
     uint8_t kinds[HPARAMS_MAX_LAYERS];
 };
 
@@ -24,7 +22,8 @@ static const struct hparam_key keys[] = {
     ARCH_GDN_KEYS(qwen, gdn),
     {"full_attention_interval", HP_INT, offsetof(struct qwen, interval), 1, 1 << 16, NULL,
      false},
-    {"attention_bias", HP_BOOL, offsetof(struct qwen, attention_bias), 0, 0, NULL, false},
+    {"attention_bias", HP_BOOL, offsetof(struct qwen, layer.attention_bias), 0, 0, NULL,
+     false},
 };
 
 /* The text model that the whole one has. */
@@ -42,7 +41,8 @@ static int check_text(const struct hparams *hp, struct err *err)
 static int read_config(struct qwen *p, struct model *m, struct err *err)
 {
     const struct hparams *hp = &m->hp;
-    *p = (struct qwen){.interval = 4,
+    *p = (struct qwen){.layer = {.head_norms = true, .one_plus = true, .gated = true},
+                       .interval = 4,
                        .gdn = {.qkv = {"linear_attn.in_proj_qkv"},
                                .z = "linear_attn.in_proj_z",
                                .b = "linear_attn.in_proj_b",
@@ -69,56 +69,19 @@ static int read_config(struct qwen *p, struct model *m, struct err *err)
     return rc ? rc : arch_gdn_check(&p->gdn, err);
 }
 
-static int bind_attn(struct stage *st, const struct qwen *p, const struct hparams *hp,
-                     const struct bind *b, struct err *err)
-{
-    struct attn_spec spec = {
-        .q = "self_attn.q_proj",
-        .k = "self_attn.k_proj",
-        .v = "self_attn.v_proj",
-        .o = "self_attn.o_proj",
-        .n_heads = hp->n_heads,
-        .n_kv_heads = hp->n_kv_heads,
-        .head_dim = hp->head_dim,
-        .bias = p->attention_bias,
-        .o_bias = p->attention_bias,
-        .gated = true,
-        .q_norm = "self_attn.q_norm.weight",
-        .k_norm = "self_attn.k_norm.weight",
-        .norm_eps = hp->rms_eps,
-        .norm_one_plus = true,
-        .rope = p->rope,
-    };
-    return stage_mixer(st, &mixer_attn, &spec, b, err);
-}
-
-static int bind_ffn(struct stage *st, const struct hparams *hp, const struct bind *b,
-                    struct err *err)
-{
-    struct ffn_spec spec = {.gate = "mlp.gate_proj",
-                            .up = "mlp.up_proj",
-                            .down = "mlp.down_proj",
-                            .size = hp->ffn_size};
-    return stage_mixer(st, &mixer_ffn, &spec, b, err);
-}
-
 static int build_layer(struct model *m, int i, const struct qwen *p, const struct bind *b,
                        struct err *err)
 {
     const struct hparams *hp = &m->hp;
     struct block *blk = &m->blocks[i];
-    struct stage *seq = block_stage(blk), *ffn = block_stage(blk);
-    int d = b->hidden_size;
-    int rc =
-        norm_bind_one_plus(&seq->norm, b, "input_layernorm.weight", d, hp->rms_eps, err);
-    if (rc == 0 && p->kinds[i] == LAYER_GDN)
-        rc = stage_mixer(seq, &mixer_gdn, &p->gdn, b, err);
-    else if (rc == 0)
-        rc = bind_attn(seq, p, hp, b, err);
-    if (rc == 0)
-        rc = norm_bind_one_plus(&ffn->norm, b, "post_attention_layernorm.weight", d,
+    if (p->kinds[i] == LAYER_ATTN)
+        return arch_llama_layer(blk, hp, &p->layer, b, err);
+    struct stage *st = block_stage(blk);
+    int rc = norm_bind_one_plus(&st->norm, b, "input_layernorm.weight", b->hidden_size,
                                 hp->rms_eps, err);
-    return rc ? rc : bind_ffn(ffn, hp, b, err);
+    if (rc == 0)
+        rc = stage_mixer(st, &mixer_gdn, &p->gdn, b, err);
+    return rc ? rc : arch_llama_ffn(blk, hp, &p->layer, b, err);
 }
 
 /* Text tensors lie under model.language_model in a model of text and images, whatever its
@@ -148,7 +111,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     if (rc == 0)
         rc = find_text(b, &prefix, err);
     if (rc == 0)
-        rc = model_rope(m, &p.rope, &m->hp.rope, width, false, err);
+        rc = model_rope(m, &p.layer.rope, &m->hp.rope, width, false, err);
     if (rc)
         return rc;
     struct bind text = bind_under(b, "%s", prefix);
