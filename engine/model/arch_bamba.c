@@ -40,9 +40,10 @@ static int read_config(struct bamba *p, struct model *m, struct err *err)
     return rc ? rc : model_rope(m, &p->attn.rope, &m->hp.rope, width, false, err);
 }
 
-static int build_layer(struct model *m, int i, const struct bamba *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
+    const struct bamba *p = arch;
     struct block *blk = &m->blocks[i];
     double eps = m->hp.rms_eps;
     const struct ffn_spec ffn = {.gate = "feed_forward.gate_proj",
@@ -59,20 +60,16 @@ static int build_layer(struct model *m, int i, const struct bamba *p,
     return rc ? rc : stage_mixer(st, &mixer_ffn, &ffn, b, err);
 }
 
+static const struct frame frame = {.root = "model.",
+                                   .embed = "embed_tokens",
+                                   .norm = "final_layernorm",
+                                   .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct bamba p;
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.final_layernorm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {.of_transformers = true,

@@ -121,9 +121,10 @@ static int bind_ffn(struct stage *st, const struct falcon_h1 *p, int size,
     return rc;
 }
 
-static int build_layer(struct model *m, int i, const struct falcon_h1 *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
+    const struct falcon_h1 *p = arch;
     const struct hparams *hp = &m->hp;
     struct block *blk = &m->blocks[i];
     struct stage *seq = block_stage(blk), *ffn = block_stage(blk);
@@ -138,21 +139,18 @@ static int build_layer(struct model *m, int i, const struct falcon_h1 *p,
     return rc ? rc : bind_ffn(ffn, p, hp->ffn_size, b, err);
 }
 
+static const struct frame frame = {.root = "model.",
+                                   .embed = "embed_tokens",
+                                   .norm = "final_layernorm",
+                                   .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct falcon_h1 p;
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens", (float)p.embed, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.final_layernorm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
+    m->embed.scale = (float)p.embed;
     m->logit_scale = (float)p.head;
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const char *const no_effect[] = {"mlp_expansion_factor", NULL};

@@ -61,17 +61,15 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return arch_llama_layer(&m->blocks[i], &m->hp, &layer, b, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .norm_one_plus = true,
+                                   .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct gemma3 p;
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = arch_llama_layers(m, b, build_layer, &p, err);
     m->embed.scale = (float)sqrt(b->hidden_size);
-    if (rc == 0)
-        rc = norm_bind_one_plus(&m->final_norm, b, "model.norm.weight", b->hidden_size,
-                                m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const char *const lists[] = {"layer_types", NULL};

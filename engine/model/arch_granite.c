@@ -36,6 +36,8 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return arch_llama_layer(&m->blocks[i], &m->hp, &p->layer, b, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct granite p = {.scales = GRANITE_SCALES_DEFAULTS};
@@ -44,7 +46,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     if (rc == 0)
         rc = model_rope(m, &p.layer.rope, &m->hp.rope, m->hp.head_dim, false, err);
     if (rc == 0)
-        rc = arch_llama_build(m, b, build_layer, &p, err);
+        rc = frame_build(m, b, &frame, &p, err);
     if (rc == 0)
         arch_granite_scale(m, &p.scales);
     return rc;

@@ -102,12 +102,14 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return rc ? rc : stage_mixer(st, &mixer_ffn, &ffn, b, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct hybrid p;
     int rc = read_config(&p, m, err);
     if (rc == 0)
-        rc = arch_llama_build(m, b, build_layer, &p, err);
+        rc = frame_build(m, b, &frame, &p, err);
     if (rc == 0)
         arch_granite_scale(m, &p.scales);
     return rc;

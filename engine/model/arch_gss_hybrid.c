@@ -72,11 +72,13 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return rc ? rc : stage_mixer(st, &mixer_dss, &p->dss, &under, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct gss_hybrid p = {0};
     int rc = read_config(&p, m, err);
-    return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {.lists = lists};

@@ -10,8 +10,9 @@
 #include "engine/mixer/ffn.h"
 #include "engine/mixer/h3.h"
 #include "engine/model/arch.h"
+#include "engine/model/frame.h"
 
-static const double eps = 1e-5;
+#define EPS 1e-5 /* of every norm */
 
 enum { LAYER_H3, LAYER_ATTN };
 
@@ -66,16 +67,17 @@ static int bind_sequence(struct stage *st, bool is_attn, const struct hparams *h
         .o_bias = true,
     };
     struct bind under = bind_under(b, "mixer.");
-    int rc = norm_bind_layer(&st->norm, b, "norm1", b->hidden_size, eps, err);
+    int rc = norm_bind_layer(&st->norm, b, "norm1", b->hidden_size, EPS, err);
     if (rc)
         return rc;
     return is_attn ? stage_mixer(st, &mixer_attn, &attn, &under, err)
                    : stage_mixer(st, &mixer_h3, &p->h3, &under, err);
 }
 
-static int build_layer(struct model *m, int i, const struct h3_keys *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
+    const struct h3_keys *p = arch;
     struct ffn_spec ffn = {.kind = FFN_GELU_TANH,
                            .up = "mlp.fc1",
                            .down = "mlp.fc2",
@@ -87,24 +89,21 @@ static int build_layer(struct model *m, int i, const struct h3_keys *p,
     if (rc)
         return rc;
     struct stage *st = block_stage(blk);
-    rc = norm_bind_layer(&st->norm, b, "norm2", b->hidden_size, eps, err);
+    rc = norm_bind_layer(&st->norm, b, "norm2", b->hidden_size, EPS, err);
     return rc ? rc : stage_mixer(st, &mixer_ffn, &ffn, b, err);
 }
+
+static const struct frame frame = {.root = "backbone.",
+                                   .embed = "embeddings.word_embeddings",
+                                   .norm = "ln_f",
+                                   .layer_norm_eps = EPS,
+                                   .layer = build_layer};
 
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct h3_keys p = {0};
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "backbone.embeddings.word_embeddings", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "backbone.layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc =
-            norm_bind_layer(&m->final_norm, b, "backbone.ln_f", b->hidden_size, eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {

@@ -69,6 +69,8 @@ static int read_layers(struct hedgehog_keys *p, const struct hparams *hp, struct
     return layer_list_indices(hp, lists[0], LAYER_LINEAR, p->kinds, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct hedgehog_keys p = {.n_features = m->hp.head_dim};
@@ -77,7 +79,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
         rc = read_layers(&p, &m->hp, err);
     if (rc == 0)
         rc = model_rope(m, &p.llama.rope, &m->hp.rope, m->hp.head_dim, false, err);
-    return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {.lists = lists};

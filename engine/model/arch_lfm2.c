@@ -9,6 +9,7 @@
 #include "engine/mixer/ffn.h"
 #include "engine/mixer/shortconv.h"
 #include "engine/model/arch.h"
+#include "engine/model/frame.h"
 
 enum { LAYER_CONV, LAYER_ATTN };
 
@@ -107,9 +108,10 @@ static int bind_operator(struct stage *st, bool is_attn, const struct hparams *h
                    : stage_mixer(st, &mixer_shortconv, &conv, b, err);
 }
 
-static int build_layer(struct model *m, int i, const struct lfm2 *p, const struct bind *b,
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
                        struct err *err)
 {
+    const struct lfm2 *p = arch;
     const struct hparams *hp = &m->hp;
     struct block *blk = &m->blocks[i];
     struct stage *op = block_stage(blk), *ffn = block_stage(blk);
@@ -126,20 +128,16 @@ static int build_layer(struct model *m, int i, const struct lfm2 *p, const struc
     return rc ? rc : stage_mixer(ffn, &mixer_ffn, &swiglu, b, err);
 }
 
+static const struct frame frame = {.root = "model.",
+                                   .embed = "embed_tokens",
+                                   .norm = "embedding_norm",
+                                   .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct lfm2 p;
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.embedding_norm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_alias aliases[] = {

@@ -100,32 +100,13 @@ int arch_llama_layer(struct block *blk, const struct hparams *hp,
     return rc ? rc : arch_llama_ffn(blk, hp, p, b, err);
 }
 
-int arch_llama_layers(struct model *m, const struct bind *b, arch_layer_fn *layer,
-                      const void *arch, struct err *err)
-{
-    int rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind under = bind_under(b, "model.layers.%d.", i);
-        rc = layer(m, i, arch, &under, err);
-    }
-    return rc;
-}
-
-int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
-                     const void *arch, struct err *err)
-{
-    int rc = arch_llama_layers(m, b, layer, arch, err);
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
-}
-
 static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
                        struct err *err)
 {
     return arch_llama_layer(&m->blocks[i], &m->hp, arch, b, err);
 }
+
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
 
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
@@ -133,7 +114,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, &p, err);
     if (rc == 0)
         rc = model_rope(m, &p.rope, &m->hp.rope, m->hp.head_dim, false, err);
-    return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {.of_transformers = true};

@@ -9,6 +9,7 @@
 
 #include "engine/mixer/ffn.h"
 #include "engine/model/arch.h"
+#include "engine/model/frame.h"
 
 struct llama_layer {
     bool attention_bias, mlp_bias;
@@ -42,16 +43,7 @@ int arch_llama_ffn(struct block *blk, const struct hparams *hp,
 int arch_llama_layer(struct block *blk, const struct hparams *hp,
                      const struct llama_layer *p, const struct bind *b, struct err *err);
 
-/* Binds m->blocks[i] from the tensors under b, by what the architecture read. */
-typedef int arch_layer_fn(struct model *m, int i, const void *arch, const struct bind *b,
-                          struct err *err);
-
-/* Binds embedding, layers, final norm and head. */
-int arch_llama_build(struct model *m, const struct bind *b, arch_layer_fn *layer,
-                     const void *arch, struct err *err);
-
-/* Embedding and layers alone. */
-int arch_llama_layers(struct model *m, const struct bind *b, arch_layer_fn *layer,
-                      const void *arch, struct err *err);
+/* The frame of these models: model.embed_tokens, model.layers.i., model.norm. */
+#define ARCH_LLAMA_FRAME .root = "model.", .embed = "embed_tokens", .norm = "norm"
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "engine/model/arch_mamba2.h"
 
+#include "engine/model/frame.h"
+
 #include <inttypes.h>
 #include <math.h>
 
@@ -72,16 +74,18 @@ static const struct hparam_key keys[] = {
     KEY("time_step_limit", HP_REALS_2, dt_limit, 0, INFINITY),
 };
 
-static int build_layer(struct model *m, int i, const struct mamba2_layer *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
-    struct bind layer = bind_under(b, "backbone.layers.%d.", i);
-    struct bind mixer = bind_under(&layer, "mixer.");
+    const struct mamba2_layer *p = arch;
+    struct bind mixer = bind_under(b, "mixer.");
     struct stage *st = block_stage(&m->blocks[i]);
-    int rc =
-        norm_bind(&st->norm, &layer, "norm.weight", b->hidden_size, m->hp.rms_eps, err);
+    int rc = norm_bind(&st->norm, b, "norm.weight", b->hidden_size, m->hp.rms_eps, err);
     return rc ? rc : arch_mamba2_mixer(st, p, m->hp.rms_eps, &mixer, err);
 }
+
+static const struct frame frame = {
+    .root = "backbone.", .embed = "embeddings", .norm = "norm_f", .layer = build_layer};
 
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
@@ -96,14 +100,7 @@ static int build(struct model *m, const struct bind *b, struct err *err)
     int rc = hparams_arch(&m->hp, keys, sizeof keys / sizeof *keys, &p, err);
     if (rc == 0)
         rc = arch_mamba2_heads(&p, b->hidden_size, "expand", err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "backbone.embeddings", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++)
-        rc = build_layer(m, i, &p, b, err);
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "backbone.norm_f.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 /* The recurrence has no greatest length; where the file is silent, a long one. */

@@ -9,6 +9,7 @@
 #include "engine/mixer/attn.h"
 #include "engine/mixer/ffn.h"
 #include "engine/model/arch_mamba2.h"
+#include "engine/model/frame.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -124,9 +125,10 @@ static int bind_mlp(struct stage *st, const struct nemotron_h *p,
                    "config.json: intermediate_size: expected a value, found nothing");
 }
 
-static int build_layer(struct model *m, int i, const struct nemotron_h *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
+    const struct nemotron_h *p = arch;
     const struct hparams *hp = &m->hp;
     struct stage *st = block_stage(&m->blocks[i]);
     struct bind under = bind_under(b, "mixer.");
@@ -143,36 +145,27 @@ static int build_layer(struct model *m, int i, const struct nemotron_h *p,
     }
 }
 
-/* The first of the names that the file has; the first of all where it has none. */
-static const char *spelling(const struct bind *b, const char *const *names)
+/* The embedding has two names, and all lies under one of two prefixes. */
+static struct frame find_frame(const struct bind *b)
 {
-    char full[128];
-    for (int i = 0; names[i]; i++) {
-        snprintf(full, sizeof full, "%s.weight", names[i]);
-        if (bind_has(b, full) || quant_file_has(b->weights, full))
-            return names[i];
-    }
-    return names[0];
+    bool model = bind_has(b, "model.norm_f.weight");
+    struct frame f = {.root = model ? "model." : "backbone.",
+                      .embed = "embeddings",
+                      .norm = "norm_f",
+                      .layer = build_layer};
+    char single[64];
+    snprintf(single, sizeof single, "%sembedding.weight", f.root);
+    if (weights_find(b->weights, single) || quant_file_has(b->weights, single))
+        f.embed = "embedding";
+    return f;
 }
 
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
-    static const char *const embeds[] = {"backbone.embeddings", "backbone.embedding",
-                                         "model.embeddings", "model.embedding", NULL};
     struct nemotron_h p;
+    const struct frame frame = find_frame(b);
     int rc = read_config(&p, &m->hp, err);
-    const char *embed = spelling(b, embeds);
-    struct bind root = bind_under(b, *embed == 'm' ? "model." : "backbone.");
-    if (rc == 0)
-        rc = model_bind_embed(m, b, embed, 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(&root, "layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, &root, "norm_f.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_alias aliases[] = {

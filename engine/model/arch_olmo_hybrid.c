@@ -91,9 +91,10 @@ static const char *const after_attn[] = {"post_attention_layernorm.weight",
 static const char *const after_ffn[] = {"post_feedforward_layernorm.weight",
                                         "post_feedforward_layernorm.weight"};
 
-static int build_layer(struct model *m, int i, const struct olmo *p, const struct bind *b,
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
                        struct err *err)
 {
+    const struct olmo *p = arch;
     const struct hparams *hp = &m->hp;
     struct stage *seq = block_stage(&m->blocks[i]), *ffn = block_stage(&m->blocks[i]);
     bool gdn = p->kinds[i] == LAYER_GDN;
@@ -110,20 +111,13 @@ static int build_layer(struct model *m, int i, const struct olmo *p, const struc
     return rc;
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct olmo p;
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const char *const lists[] = {"layer_types", NULL};

@@ -10,6 +10,7 @@
 #include "engine/mixer/ffn.h"
 #include "engine/mixer/gss.h"
 #include "engine/model/arch.h"
+#include "engine/model/frame.h"
 
 #include <math.h>
 
@@ -119,9 +120,12 @@ static int bind_gss(struct stage *fused, const struct pha *p, const struct bind 
                              : stage_mixer(fused, &mixer_gss, &gated, &under, err);
 }
 
-static int build_layer(struct block *blk, const struct hparams *hp, const struct pha *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
+    const struct pha *p = arch;
+    const struct hparams *hp = &m->hp;
+    struct block *blk = &m->blocks[i];
     struct attn_spec attn = {
         .q = "attn.q_proj",
         .k = "attn.k_proj",
@@ -160,18 +164,12 @@ static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct pha p;
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.embed_tokens", (float)p.embed_scale, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(&m->blocks[i], &m->hp, &p, &layer, err);
-    }
-    if (rc == 0 && p.final_norm)
-        rc = norm_bind(&m->final_norm, b, "model.norm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    if (rc == 0 && !p.final_norm)
-        m->final_norm.n = b->hidden_size;
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    const struct frame frame = {.root = "model.",
+                                .embed = "embed_tokens",
+                                .norm = p.final_norm ? "norm" : NULL,
+                                .layer = build_layer};
+    m->embed.scale = (float)p.embed_scale;
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {.tied = HEAD_TIED};

@@ -33,6 +33,8 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return arch_llama_layer(&m->blocks[i], &m->hp, &layer, b, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, struct qwen *p, int n_keys, const struct bind *b,
                  struct err *err)
 {
@@ -43,7 +45,7 @@ static int build(struct model *m, struct qwen *p, int n_keys, const struct bind 
         rc = arch_windows_read(&p->windows, &m->hp, err);
     if (rc == 0)
         rc = model_rope(m, &p->layer.rope, &m->hp.rope, m->hp.head_dim, false, err);
-    return rc ? rc : arch_llama_build(m, b, build_layer, p, err);
+    return rc ? rc : frame_build(m, b, &frame, p, err);
 }
 
 static int build_2(struct model *m, const struct bind *b, struct err *err)

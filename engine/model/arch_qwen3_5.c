@@ -69,9 +69,10 @@ static int read_config(struct qwen *p, struct model *m, struct err *err)
     return rc ? rc : arch_gdn_check(&p->gdn, err);
 }
 
-static int build_layer(struct model *m, int i, const struct qwen *p, const struct bind *b,
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
                        struct err *err)
 {
+    const struct qwen *p = arch;
     const struct hparams *hp = &m->hp;
     struct block *blk = &m->blocks[i];
     if (p->kinds[i] == LAYER_ATTN)
@@ -112,18 +113,12 @@ static int build(struct model *m, const struct bind *b, struct err *err)
         rc = find_text(b, &prefix, err);
     if (rc == 0)
         rc = model_rope(m, &p.layer.rope, &m->hp.rope, width, false, err);
-    if (rc)
-        return rc;
-    struct bind text = bind_under(b, "%s", prefix);
-    rc = model_bind_embed(m, &text, "embed_tokens", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(&text, "layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind_one_plus(&m->final_norm, &text, "norm.weight", b->hidden_size,
-                                m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    const struct frame frame = {.root = prefix,
+                                .embed = "embed_tokens",
+                                .norm = "norm",
+                                .norm_one_plus = true,
+                                .layer = build_layer};
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const char *const left_out[] = {"model.visual.", "mtp.", NULL};

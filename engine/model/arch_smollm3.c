@@ -53,11 +53,13 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     return arch_llama_layer(&m->blocks[i], &m->hp, &layer, b, err);
 }
 
+static const struct frame frame = {ARCH_LLAMA_FRAME, .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct smollm3 p;
     int rc = read_config(&p, m, err);
-    return rc ? rc : arch_llama_build(m, b, build_layer, &p, err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const char *const lists[] = {"layer_types", "no_rope_layers", NULL};

@@ -9,6 +9,7 @@
 #include "engine/mixer/ffn.h"
 #include "engine/mixer/ssd.h"
 #include "engine/model/arch.h"
+#include "engine/model/frame.h"
 
 enum { SSD_WIDTH_MAX = 1 << 24 };
 
@@ -65,9 +66,10 @@ static int bind_sequence(struct stage *st, bool is_attn, const struct hparams *h
                    : stage_mixer(st, &mixer_ssd, &ssd, b, err);
 }
 
-static int build_layer(struct model *m, int i, const struct transxssm *p,
-                       const struct bind *b, struct err *err)
+static int build_layer(struct model *m, int i, const void *arch, const struct bind *b,
+                       struct err *err)
 {
+    const struct transxssm *p = arch;
     struct block *blk = &m->blocks[i];
     struct stage *seq = block_stage(blk), *ffn = block_stage(blk);
     struct ffn_spec swiglu = {.gate = "feed_forward.gate_proj",
@@ -122,21 +124,17 @@ static int read_config(struct transxssm *p, struct model *m, struct err *err)
     return model_rope(m, &p->ssd_rope, &m->hp.rope, p->n_state, false, err);
 }
 
+static const struct frame frame = {.root = "model.",
+                                   .embed = "word_embed",
+                                   .norm = "final_layernorm",
+                                   .layer = build_layer};
+
 static int build(struct model *m, const struct bind *b, struct err *err)
 {
     struct transxssm p = {
         .period = 8, .offset = 7, .rope_on_ssd = true, .rope_on_attn = true};
     int rc = read_config(&p, m, err);
-    if (rc == 0)
-        rc = model_bind_embed(m, b, "model.word_embed", 1, err);
-    for (int i = 0; rc == 0 && i < m->hp.n_layers; i++) {
-        struct bind layer = bind_under(b, "model.layers.%d.", i);
-        rc = build_layer(m, i, &p, &layer, err);
-    }
-    if (rc == 0)
-        rc = norm_bind(&m->final_norm, b, "model.final_layernorm.weight", b->hidden_size,
-                       m->hp.rms_eps, err);
-    return rc ? rc : model_bind_head(m, b, "lm_head", err);
+    return rc ? rc : frame_build(m, b, &frame, &p, err);
 }
 
 static const struct hparam_family family = {.tied = HEAD_TIED};

@@ -16,14 +16,13 @@
 
 /* ---- parts that arch files ask for ------------------------------------------ */
 
-int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
+int model_bind_embed(struct model *m, const struct bind *b, const char *name,
                      struct err *err)
 {
     const struct matrix_spec s = {.name = name,
                                   .n_out = m->hp.vocab_size,
                                   .n_in = m->hp.hidden_size,
                                   .role = QUANT_TABLE};
-    m->embed.scale = scale;
     return bind_table(&m->embed.table, b, &s, err);
 }
 
@@ -241,6 +240,7 @@ int model_open(struct model *m, const struct model_options *o, struct err *err)
         .weights_ask = o->weights,
         .kv = o->kv,
         .logit_scale = 1,
+        .embed.scale = 1,
     };
     arena_init(&m->arena);
     int rc = o->shape ? 0 : model_path_check(o->dir, err);

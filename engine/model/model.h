@@ -84,7 +84,7 @@ size_t model_weights_bytes(const struct model *m);
 
 /* For arch files. The embedding, and the head: tied to it (a head tensor in the file must
  * then be identical) or a matrix of its own. Names are without ".weight". */
-int model_bind_embed(struct model *m, const struct bind *b, const char *name, float scale,
+int model_bind_embed(struct model *m, const struct bind *b, const char *name,
                      struct err *err);
 int model_bind_head(struct model *m, const struct bind *b, const char *name,
                     struct err *err);
