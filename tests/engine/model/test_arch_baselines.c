@@ -4,8 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/model/model.h"
-#include "tests/lib/model_maker.h"
+#include "tests/lib/shape_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,55 +17,11 @@
     "\"vocab_size\":11,\"hidden_size\":8,\"num_hidden_layers\":3,"                       \
     "\"num_attention_heads\":2,\"intermediate_size\":6,\"max_position_embeddings\":32"
 
-static struct maker m;
-
-static int make(void **state)
-{
-    (void)state;
-    maker_open(&m);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    maker_close(&m);
-    return 0;
-}
-
-/* A model of the type and these members beside SIZES. */
-static int open_shape(struct model *model, const char *type, const char *more,
-                      struct err *err)
-{
-    static char path[1024];
-    char text[1024];
-    snprintf(text, sizeof text, "{\"model_type\":\"%s\"," SIZES "%s%s}", type,
-             *more ? "," : "", more);
-    maker_text(&m, "shape.json", text);
-    snprintf(path, sizeof path, "%s", maker_path(&m, "shape.json"));
-    return model_open(model, &(struct model_options){.shape = path}, err);
-}
-
-struct fault {
-    const char *more, *says[3];
-};
-
-static void expect_faults(const char *type, const struct fault *bad, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct model model;
-        struct err err = {0};
-        assert_int_equal(open_shape(&model, type, bad[i].more, &err), -ERR_FORMAT);
-        for (int k = 0; k < 3; k++)
-            if (!strstr(err.text, bad[i].says[k]))
-                fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].more, err.text,
-                         bad[i].says[k]);
-    }
-}
+#define MODEL(type) "\"model_type\":\"" type "\"," SIZES
 
 static void gss_hybrid_keys_are_checked(void **state)
 {
-    static const struct fault bad[] = {
+    static const struct shape_fault bad[] = {
         {"", {"config.json (gss_hybrid)", "attention_layers", "a value"}},
         {"\"attention_layers\":1", {"attention_layers", "an array of integers", "1"}},
         {"\"attention_layers\":[3]", {"attention_layers", "from 0 to 2", "found 3"}},
@@ -79,7 +34,7 @@ static void gss_hybrid_keys_are_checked(void **state)
          {"config.json (gss_hybrid)", "gss_kind", "not a key"}},
     };
     (void)state;
-    expect_faults("gss_hybrid", bad, sizeof bad / sizeof *bad);
+    shape_case_expect_faults(MODEL("gss_hybrid"), bad, sizeof bad / sizeof *bad);
 }
 
 /* A GSS layer is one branch, with N = 512 and C = D/4 unless it is said. */
@@ -88,7 +43,7 @@ static void gss_hybrid_layers_are_of_two_kinds(void **state)
     struct model model;
     struct err err = {0};
     (void)state;
-    if (open_shape(&model, "gss_hybrid", "\"attention_layers\":[2,0]", &err))
+    if (shape_case_open(&model, MODEL("gss_hybrid"), "\"attention_layers\":[2,0]", &err))
         fail_msg("%s", err.text);
     const struct block *b = model.blocks;
     assert_int_equal(b[1].n_stages, 1);
@@ -100,7 +55,7 @@ static void gss_hybrid_layers_are_of_two_kinds(void **state)
         assert_ptr_equal(b[i].stages[0].branches[0].mixer.kind, &mixer_attn);
     }
     model_close(&model);
-    if (open_shape(&model, "gss_hybrid", "\"attention_layers\":[]", &err))
+    if (shape_case_open(&model, MODEL("gss_hybrid"), "\"attention_layers\":[]", &err))
         fail_msg("%s", err.text);
     assert_int_equal(model.page_bytes, 0);
     model_close(&model);
@@ -108,7 +63,7 @@ static void gss_hybrid_layers_are_of_two_kinds(void **state)
 
 static void hedgehog_keys_are_checked(void **state)
 {
-    static const struct fault bad[] = {
+    static const struct shape_fault bad[] = {
         {"\"linear_attention_layers\":[3]",
          {"linear_attention_layers", "from 0 to 2", "found 3"}},
         {"\"feature_dim\":0", {"feature_dim", "from 1 to", "found 0"}},
@@ -116,7 +71,7 @@ static void hedgehog_keys_are_checked(void **state)
          {"config.json (hedgehog)", "attention_layers", "not a key"}},
     };
     (void)state;
-    expect_faults("hedgehog", bad, sizeof bad / sizeof *bad);
+    shape_case_expect_faults(MODEL("hedgehog"), bad, sizeof bad / sizeof *bad);
 }
 
 /* Every layer is linear unless some are listed, with f = head_dim unless it is said. */
@@ -125,14 +80,14 @@ static void hedgehog_layers_are_of_two_kinds(void **state)
     struct model model;
     struct err err = {0};
     (void)state;
-    if (open_shape(&model, "hedgehog", "", &err))
+    if (shape_case_open(&model, MODEL("hedgehog"), "", &err))
         fail_msg("%s", err.text);
     assert_int_equal(model.page_bytes, 0);
     assert_int_equal(model.blocks[2].stages[0].branches[0].mixer.need.fixed_bytes,
                      2 * 2 * 4 * 5 * sizeof(float));
     model_close(&model);
-    if (open_shape(&model, "hedgehog",
-                   "\"linear_attention_layers\":[1],\"feature_dim\":3", &err))
+    if (shape_case_open(&model, MODEL("hedgehog"),
+                        "\"linear_attention_layers\":[1],\"feature_dim\":3", &err))
         fail_msg("%s", err.text);
     assert_ptr_equal(model.blocks[0].stages[0].branches[0].mixer.kind, &mixer_attn);
     assert_ptr_equal(model.blocks[1].stages[0].branches[0].mixer.kind, &mixer_hedgehog);
@@ -143,7 +98,7 @@ static void hedgehog_layers_are_of_two_kinds(void **state)
 
 static void h3_keys_are_checked(void **state)
 {
-    static const struct fault bad[] = {
+    static const struct shape_fault bad[] = {
         {"\"ssm_state_size\":4", {"config.json (h3)", "attn_layer_idx", "a value"}},
         {"\"attn_layer_idx\":[]", {"config.json (h3)", "ssm_state_size", "a value"}},
         {"\"attn_layer_idx\":[],\"ssm_state_size\":5",
@@ -160,7 +115,7 @@ static void h3_keys_are_checked(void **state)
          {"config.json (h3)", "attention_bias", "not a key"}},
     };
     (void)state;
-    expect_faults("h3", bad, sizeof bad / sizeof *bad);
+    shape_case_expect_faults(MODEL("h3"), bad, sizeof bad / sizeof *bad);
 }
 
 int main(void)
@@ -172,5 +127,5 @@ int main(void)
         cmocka_unit_test(hedgehog_layers_are_of_two_kinds),
         cmocka_unit_test(h3_keys_are_checked),
     };
-    return cmocka_run_group_tests(tests, make, unmake);
+    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
 }

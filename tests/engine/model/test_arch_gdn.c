@@ -4,8 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/model/model.h"
-#include "tests/lib/model_maker.h"
+#include "tests/lib/shape_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,33 +17,13 @@
     "\"vocab_size\":11,\"hidden_size\":16,\"num_hidden_layers\":6,"                      \
     "\"num_attention_heads\":2,\"num_key_value_heads\":2,\"intermediate_size\":6"
 
-static struct maker m;
-
-static int make(void **state)
-{
-    (void)state;
-    maker_open(&m);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    maker_close(&m);
-    return 0;
-}
-
 /* A model of the type, with random weights, and these members beside SIZES. */
 static int open_shape(struct model *model, const char *type, const char *more,
                       struct err *err)
 {
-    static char path[1024];
-    char text[1024];
-    snprintf(text, sizeof text, "{\"model_type\":\"%s\"," SIZES "%s%s}", type,
-             *more ? "," : "", more);
-    maker_text(&m, "shape.json", text);
-    snprintf(path, sizeof path, "%s", maker_path(&m, "shape.json"));
-    return model_open(model, &(struct model_options){.shape = path}, err);
+    char members[1024];
+    snprintf(members, sizeof members, "\"model_type\":\"%s\"," SIZES, type);
+    return shape_case_open(model, members, more, err);
 }
 
 static void expect_says(const struct err *err, const char *what,
@@ -196,26 +175,30 @@ static void a_folder_of_images_alone_is_refused(void **state)
     const char *const says[3] = {"model.language_model", "found model.visual.*",
                                  "not served"};
     (void)state;
-    maker_text(&m, "config.json",
+    maker_text(&test_folder, "config.json",
                "{\"model_type\":\"qwen3_5\",\"text_config\":{" SIZES "}}");
-    maker_tensor(&m, "model.visual.patch_embed.proj.weight", 2, (int64_t[]){4, 4}, NULL,
-                 (struct maker_fill){1, 0});
-    maker_save(&m, "model.safetensors");
-    assert_int_equal(model_open(&model, &(struct model_options){.dir = m.dir}, &err),
-                     -ERR_FORMAT);
+    maker_tensor(&test_folder, "model.visual.patch_embed.proj.weight", 2,
+                 (int64_t[]){4, 4}, NULL, (struct maker_fill){1, 0});
+    maker_save(&test_folder, "model.safetensors");
+    assert_int_equal(
+        model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err),
+        -ERR_FORMAT);
     expect_says(&err, "images alone", says);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(layers_follow_the_list_or_the_period, make,
-                                        unmake),
-        cmocka_unit_test_setup_teardown(absent_sizes_are_the_familys, make, unmake),
-        cmocka_unit_test_setup_teardown(keys_are_checked, make, unmake),
-        cmocka_unit_test_setup_teardown(text_config_wins, make, unmake),
-        cmocka_unit_test_setup_teardown(a_folder_of_images_alone_is_refused, make,
-                                        unmake),
+        cmocka_unit_test_setup_teardown(layers_follow_the_list_or_the_period,
+                                        test_folder_make, test_folder_unmake),
+        cmocka_unit_test_setup_teardown(absent_sizes_are_the_familys, test_folder_make,
+                                        test_folder_unmake),
+        cmocka_unit_test_setup_teardown(keys_are_checked, test_folder_make,
+                                        test_folder_unmake),
+        cmocka_unit_test_setup_teardown(text_config_wins, test_folder_make,
+                                        test_folder_unmake),
+        cmocka_unit_test_setup_teardown(a_folder_of_images_alone_is_refused,
+                                        test_folder_make, test_folder_unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/model/model.h"
-#include "tests/lib/model_maker.h"
+#include "tests/lib/shape_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,64 +14,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct maker m;
+#define SIZES "\"vocab_size\":20,\"hidden_size\":16,\"num_hidden_layers\":2,"
 
-static int make(void **state)
-{
-    (void)state;
-    maker_open(&m);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    maker_close(&m);
-    return 0;
-}
-
-/* The family's smallest configuration, with more members. */
-static int open_model(struct model *model, const char *base, const char *more,
-                      struct err *err)
-{
-    char text[2048], path[512];
-    snprintf(text, sizeof text,
-             "{\"vocab_size\":20,\"hidden_size\":16,\"num_hidden_layers\":2,%s%s%s}",
-             base, *more ? "," : "", more);
-    maker_text(&m, "sizes.json", text);
-    snprintf(path, sizeof path, "%s", maker_path(&m, "sizes.json"));
-    return model_open(model, &(struct model_options){.shape = path, .context = 8}, err);
-}
-
-struct fault {
-    const char *more, *says[3];
-};
-
-static void expect_faults(const char *base, const struct fault *faults, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct model model;
-        struct err err = {0};
-        int rc = open_model(&model, base, faults[i].more, &err);
-        if (rc == 0)
-            model_close(&model);
-        if (rc != -ERR_FORMAT)
-            fail_msg("%s: expected a refusal, found %d %s", faults[i].more, rc, err.text);
-        for (int k = 0; k < 3; k++)
-            if (!strstr(err.text, faults[i].says[k]))
-                fail_msg("%s: \"%s\" does not say \"%s\"", faults[i].more, err.text,
-                         faults[i].says[k]);
-    }
-}
-
-#define EXPECT_FAULTS(base, list) expect_faults(base, list, sizeof list / sizeof *list)
+#define EXPECT_FAULTS(base, list)                                                        \
+    shape_case_expect_faults(base, list, sizeof list / sizeof *list)
 
 /* Fails the test when it does not open; the caller closes it. */
 static struct model opened(const char *base, const char *more)
 {
     struct model model;
     struct err err = {0};
-    if (open_model(&model, base, more, &err))
+    if (shape_case_open(&model, base, more, &err))
         fail_msg("%s: %s", more, err.text);
     return model;
 }
@@ -86,11 +38,11 @@ static void expect_opens(const char *base, const char *more)
 /* ---- the families ----------------------------------------------------------- */
 
 static const char mamba2[] =
-    "\"model_type\":\"mamba2\",\"num_heads\":8,\"head_dim\":4,\"state_size\":6";
+    SIZES "\"model_type\":\"mamba2\",\"num_heads\":8,\"head_dim\":4,\"state_size\":6";
 
 static void mamba2_keys_are_checked(void **state)
 {
-    static const struct fault faults[] = {
+    static const struct shape_fault faults[] = {
         {"\"expand\":3", {"expand", "3 x hidden_size = 48", "found 8 x 4"}},
         {"\"n_groups\":3",
          {"config.json: backbone.layers.0.mixer", "3 groups divide", "found 8"}},
@@ -120,12 +72,13 @@ static void mamba2_needs_no_pages(void **state)
     model_close(&model);
 }
 
-static const char granite[] = "\"model_type\":\"granite\",\"num_attention_heads\":2,"
-                              "\"intermediate_size\":12,\"max_position_embeddings\":64";
+static const char granite[] =
+    SIZES "\"model_type\":\"granite\",\"num_attention_heads\":2,"
+          "\"intermediate_size\":12,\"max_position_embeddings\":64";
 
 static void granite_keys_are_checked(void **state)
 {
-    static const struct fault faults[] = {
+    static const struct shape_fault faults[] = {
         {"\"logits_scaling\":0", {"logits_scaling", "from 1e-12", "found 0"}},
         {"\"residual_multiplier\":\"x\"", {"residual_multiplier", "a number", "\"x\""}},
         {"\"mamba_n_heads\":2", {"config.json (granite)", "mamba_n_heads", "not a key"}},
@@ -143,14 +96,14 @@ static void granite_keys_are_checked(void **state)
 }
 
 static const char hybrid[] =
-    "\"model_type\":\"granitemoehybrid\",\"num_attention_heads\":2,"
-    "\"mamba_n_heads\":4,\"mamba_d_state\":6,\"max_position_embeddings\":64";
+    SIZES "\"model_type\":\"granitemoehybrid\",\"num_attention_heads\":2,"
+          "\"mamba_n_heads\":4,\"mamba_d_state\":6,\"max_position_embeddings\":64";
 
 #define NO_EXPERTS "\"num_local_experts\":0,"
 
 static void granitemoehybrid_keys_are_checked(void **state)
 {
-    static const struct fault faults[] = {
+    static const struct shape_fault faults[] = {
         {"", {"num_local_experts", "expected 0", "found 8"}},
         {"\"num_local_experts\":62", {"num_local_experts", "experts", "found 62"}},
         {NO_EXPERTS "\"layer_types\":[\"mamba\"]",
@@ -178,13 +131,13 @@ static void granitemoehybrid_keys_are_checked(void **state)
 }
 
 static const char bamba[] =
-    "\"model_type\":\"bamba\",\"num_attention_heads\":2,\"num_key_value_heads\":2,"
-    "\"mamba_n_heads\":4,\"mamba_d_state\":6,"
-    "\"intermediate_size\":12,\"max_position_embeddings\":64";
+    SIZES "\"model_type\":\"bamba\",\"num_attention_heads\":2,\"num_key_value_heads\":2,"
+          "\"mamba_n_heads\":4,\"mamba_d_state\":6,"
+          "\"intermediate_size\":12,\"max_position_embeddings\":64";
 
 static void bamba_keys_are_checked(void **state)
 {
-    static const struct fault faults[] = {
+    static const struct shape_fault faults[] = {
         {"\"attn_layer_indices\":[2]",
          {"attn_layer_indices", "layers from 0 to 1", "found 2"}},
         {"\"attn_layer_indices\":[1,1]", {"attn_layer_indices", "each once", "found 1"}},
@@ -199,12 +152,12 @@ static void bamba_keys_are_checked(void **state)
 }
 
 static const char lfm2[] =
-    "\"model_type\":\"lfm2\",\"num_attention_heads\":2,\"num_key_value_heads\":2,"
-    "\"max_position_embeddings\":64";
+    SIZES "\"model_type\":\"lfm2\",\"num_attention_heads\":2,\"num_key_value_heads\":2,"
+          "\"max_position_embeddings\":64";
 
 static void lfm2_keys_are_checked(void **state)
 {
-    static const struct fault faults[] = {
+    static const struct shape_fault faults[] = {
         {"\"block_ff_dim\":9,\"conv_dim\":5", {"conv_dim", "hidden_size", "found 5"}},
         {"\"block_ff_dim\":9,\"num_heads\":3",
          {"num_heads", "num_attention_heads", "found 3"}},
@@ -288,5 +241,5 @@ int main(void)
         cmocka_unit_test(lfm2_widths_are_rounded),
         cmocka_unit_test(lfm2_layers_are_as_listed),
     };
-    return cmocka_run_group_tests(tests, make, unmake);
+    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
 }

@@ -4,8 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "engine/model/model.h"
-#include "tests/lib/model_maker.h"
+#include "tests/lib/shape_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,33 +18,13 @@
     "\"vocab_size\":11,\"hidden_size\":16,\"num_attention_heads\":2,"                    \
     "\"num_key_value_heads\":1,\"intermediate_size\":6,\"max_position_embeddings\":64"
 
-static struct maker m;
-
-static int make(void **state)
-{
-    (void)state;
-    maker_open(&m);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    maker_close(&m);
-    return 0;
-}
-
-/* Six layers with random weights and these members beside SIZES. */
+/* A model of the type, with random weights, and these members beside SIZES. */
 static int open_shape(struct model *model, const char *type, const char *more,
                       struct err *err)
 {
-    static char path[1024];
-    char text[1024];
-    snprintf(text, sizeof text, "{\"model_type\":\"%s\"," LAYERS SIZES "%s%s}", type,
-             *more ? "," : "", more);
-    maker_text(&m, "shape.json", text);
-    snprintf(path, sizeof path, "%s", maker_path(&m, "shape.json"));
-    return model_open(model, &(struct model_options){.shape = path}, err);
+    char members[1024];
+    snprintf(members, sizeof members, "\"model_type\":\"%s\"," LAYERS SIZES, type);
+    return shape_case_open(model, members, more, err);
 }
 
 static void expect_open(struct model *model, const char *type, const char *more)
@@ -211,10 +190,12 @@ static void keys_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(windows_follow_the_list_or_the_rule, make,
-                                        unmake),
-        cmocka_unit_test_setup_teardown(absent_keys_are_the_familys, make, unmake),
-        cmocka_unit_test_setup_teardown(keys_are_checked, make, unmake),
+        cmocka_unit_test_setup_teardown(windows_follow_the_list_or_the_rule,
+                                        test_folder_make, test_folder_unmake),
+        cmocka_unit_test_setup_teardown(absent_keys_are_the_familys, test_folder_make,
+                                        test_folder_unmake),
+        cmocka_unit_test_setup_teardown(keys_are_checked, test_folder_make,
+                                        test_folder_unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

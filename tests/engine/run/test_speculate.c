@@ -39,6 +39,14 @@ static struct engine_request chatty(const int32_t *ids, size_t n, int max_tokens
     return r;
 }
 
+/* Ends at a token, after at least so many. */
+static void end_at(struct engine_request *r, const int32_t *stop, int least)
+{
+    r->gen.stop_ids = stop;
+    r->gen.n_stop_ids = 1;
+    r->gen.min_tokens = least;
+}
+
 static void open_speculating(struct warm *w, int model, enum engine_speculate mode)
 {
     struct engine_options o = warm_options(model);
@@ -152,9 +160,7 @@ static void an_answer_ends_at_the_same_token(void **state)
         for (int32_t stop = 3; stop < 3 + DISTINCT; stop++)
             for (int least = 0; least < 10; least++) {
                 struct engine_request r = chatty(ids, n, ANSWER);
-                r.gen.stop_ids = &stop;
-                r.gen.n_stop_ids = 1;
-                r.gen.min_tokens = least;
+                end_at(&r, &stop, least);
                 r.gen.temperature = 1;
                 r.gen.seed = (uint64_t)least;
                 uint64_t id = warm_submit(&w, &r);
@@ -203,9 +209,7 @@ static void a_state_that_is_saved_is_whole(void **state)
             int32_t stop = 3 + i % DISTINCT;
             size_t n = repetitive(ids, 30, (unsigned)i);
             struct engine_request r = chatty(ids, n, ANSWER);
-            r.gen.stop_ids = &stop;
-            r.gen.n_stop_ids = 1;
-            r.gen.min_tokens = i / 2;
+            end_at(&r, &stop, i / 2);
             r.save_state = true;
             drive_clear(&w.hot);
             uint64_t id = warm_submit(&w, &r);
@@ -242,9 +246,7 @@ static void a_state_far_behind_is_saved_whole(void **state)
             struct engine_request r = chatty(ids, n, 2 * ANSWER);
             r.gen.temperature = 1;
             r.gen.seed = (uint64_t)i;
-            r.gen.stop_ids = &stop;
-            r.gen.n_stop_ids = 1;
-            r.gen.min_tokens = ANSWER + i;
+            end_at(&r, &stop, ANSWER + i);
             r.save_state = true;
             drive_clear(&w.hot);
             uint64_t id = warm_submit(&w, &r);
@@ -312,9 +314,7 @@ static void saved_slots_are_the_same_without_speculation(void **state)
                 chatty(ids, repetitive(ids, (size_t)(30 + 9 * i), (unsigned)i), ANSWER);
             r.gen.temperature = 1; /* proposals fail up to the end */
             r.gen.seed = (uint64_t)i;
-            r.gen.stop_ids = &stop;
-            r.gen.n_stop_ids = 1;
-            r.gen.min_tokens = 3 * i;
+            end_at(&r, &stop, 3 * i);
             r.save_state = true;
             size_t n = saved_slot(&off, &r, want);
             assert_int_equal(saved_slot(&on, &r, got), n);
@@ -365,9 +365,7 @@ static void persisted_slots_are_the_same_without_speculation(void **state)
             struct engine_request r = chatty(ids, n, ANSWER);
             r.gen.temperature = 1; /* proposals fail up to the end */
             r.gen.seed = (uint64_t)i;
-            r.gen.stop_ids = &stop;
-            r.gen.n_stop_ids = 1;
-            r.gen.min_tokens = 3 * i + 3;
+            end_at(&r, &stop, 3 * i + 3);
             int depth = persisted_slot(&on, &r, path, got);
             assert_true(depth > (int)n);
             r = chatty(path, (size_t)depth, 1);
