@@ -98,8 +98,31 @@ INLINE void mode(float *state, vec a_re, vec a_im, const float *c, vec x, vec *s
     *sum = v_fnma(v_load(c + LANES), new_im, *sum);
 }
 
-INLINE void dss_state(const struct dss_args *g, int n, vec s, vec *sum)
+/* One row of all modes, in 4 chains by mode; `mode_of` is known where this is inlined. */
+typedef void mode_fn(const void *args, int n, vec x, vec *sum);
+
+INLINE vec modes(const void *args, mode_fn *mode_of, int n_state, vec x)
 {
+    vec sum[4];
+    UNROLL
+    for (int j = 0; j < 4; j++)
+        sum[j] = v_zero();
+    int n = 0;
+    for (; n + 4 <= n_state; n += 4) {
+        UNROLL
+        for (int j = 0; j < 4; j++)
+            mode_of(args, n + j, x, &sum[j]);
+    }
+    UNROLL
+    for (int j = 0; j < 3; j++)
+        if (n + j < n_state)
+            mode_of(args, n + j, x, &sum[j]);
+    return join_chains(sum);
+}
+
+INLINE void dss_mode(const void *args, int n, vec s, vec *sum)
+{
+    const struct dss_args *g = args;
     mode(g->state + n * 2 * LANES, v_set1(g->e[2 * n]), v_set1(g->e[2 * n + 1]),
          g->coef + n * 2 * LANES, s, sum);
 }
@@ -108,27 +131,15 @@ static void dss(const struct dss_args *g)
 {
     size_t lanes = (size_t)g->n_channels;
     for (size_t t = 0; t < (size_t)g->n_rows; t++) {
-        vec s = load_lanes(g->s + t * g->ld_s, lanes), sum[4];
-        UNROLL
-        for (int j = 0; j < 4; j++)
-            sum[j] = v_zero();
-        int n = 0;
-        for (; n + 4 <= g->n_state; n += 4) {
-            UNROLL
-            for (int j = 0; j < 4; j++)
-                dss_state(g, n + j, s, &sum[j]);
-        }
-        UNROLL
-        for (int j = 0; j < 3; j++)
-            if (n + j < g->n_state)
-                dss_state(g, n + j, s, &sum[j]);
-        vec y = v_fma(v_load(g->d), s, join_chains(sum));
+        vec s = load_lanes(g->s + t * g->ld_s, lanes);
+        vec y = v_fma(v_load(g->d), s, modes(g, dss_mode, g->n_state, s));
         store_lanes(g->y + t * g->ld_y, y, lanes);
     }
 }
 
-INLINE void s4d_state(const struct s4d_args *g, int n, vec x, vec *sum)
+INLINE void s4d_mode(const void *args, int n, vec x, vec *sum)
 {
+    const struct s4d_args *g = args;
     const float *a = g->coef + n * 4 * LANES;
     mode(g->state + n * 2 * LANES, v_load(a), v_load(a + LANES), a + 2 * LANES, x, sum);
 }
@@ -137,21 +148,8 @@ static void s4d(const struct s4d_args *g)
 {
     size_t lanes = (size_t)g->n_channels;
     for (size_t t = 0; t < (size_t)g->n_rows; t++) {
-        vec x = load_lanes(g->x + t * g->ld_x, lanes), sum[4];
-        UNROLL
-        for (int j = 0; j < 4; j++)
-            sum[j] = v_zero();
-        int n = 0;
-        for (; n + 4 <= g->n_state; n += 4) {
-            UNROLL
-            for (int j = 0; j < 4; j++)
-                s4d_state(g, n + j, x, &sum[j]);
-        }
-        UNROLL
-        for (int j = 0; j < 3; j++)
-            if (n + j < g->n_state)
-                s4d_state(g, n + j, x, &sum[j]);
-        vec y = v_fma(v_load(g->d), x, join_chains(sum));
+        vec x = load_lanes(g->x + t * g->ld_x, lanes);
+        vec y = v_fma(v_load(g->d), x, modes(g, s4d_mode, g->n_state, x));
         store_lanes(g->y + t * g->ld_y, y, lanes);
     }
 }
