@@ -43,7 +43,7 @@ struct mamba2_spec arch_mamba2_spec(const struct mamba2_layer *p, double eps)
     };
 }
 
-int arch_mamba2_mixer(struct stage *st, const struct mamba2_layer *p, double eps,
+static int bind_mixer(struct stage *st, const struct mamba2_layer *p, double eps,
                       const struct bind *b, struct err *err)
 {
     const struct mamba2_spec spec = arch_mamba2_spec(p, eps);
@@ -56,7 +56,7 @@ int arch_mamba2_stage(struct block *blk, const struct mamba2_layer *p, double ep
     struct bind under = bind_under(b, "mamba.");
     struct stage *st = block_stage(blk);
     int rc = norm_bind(&st->norm, b, "input_layernorm.weight", b->hidden_size, eps, err);
-    return rc ? rc : arch_mamba2_mixer(st, p, eps, &under, err);
+    return rc ? rc : bind_mixer(st, p, eps, &under, err);
 }
 
 #define KEY(name, type, field, lo, hi)                                                   \
@@ -81,7 +81,7 @@ static int build_layer(struct model *m, int i, const void *arch, const struct bi
     struct bind mixer = bind_under(b, "mixer.");
     struct stage *st = block_stage(&m->blocks[i]);
     int rc = norm_bind(&st->norm, b, "norm.weight", b->hidden_size, m->hp.rms_eps, err);
-    return rc ? rc : arch_mamba2_mixer(st, p, m->hp.rms_eps, &mixer, err);
+    return rc ? rc : bind_mixer(st, p, m->hp.rms_eps, &mixer, err);
 }
 
 static const struct frame frame = {

@@ -48,10 +48,6 @@ int arch_mamba2_heads(struct mamba2_layer *p, int hidden_size, const char *key,
  * an architecture may change. */
 struct mamba2_spec arch_mamba2_spec(const struct mamba2_layer *p, double eps);
 
-/* A branch of such a mixer from the tensors under b. */
-int arch_mamba2_mixer(struct stage *st, const struct mamba2_layer *p, double eps,
-                      const struct bind *b, struct err *err);
-
 /* A stage of input_layernorm and of such a mixer from mamba.*, both under b. */
 int arch_mamba2_stage(struct block *blk, const struct mamba2_layer *p, double eps,
                       const struct bind *b, struct err *err);
