@@ -13,8 +13,8 @@ int shape_case_open(struct model *model, const char *members, const char *more,
 {
     char text[4096], path[512];
     snprintf(text, sizeof text, "{%s%s%s}", members, *more ? "," : "", more);
-    maker_text(&test_folder, "shape.json", text);
-    snprintf(path, sizeof path, "%s", maker_path(&test_folder, "shape.json"));
+    maker_text(&made_folder, "shape.json", text);
+    snprintf(path, sizeof path, "%s", maker_path(&made_folder, "shape.json"));
     return model_open(model, &(struct model_options){.shape = path}, err);
 }
 

@@ -8,7 +8,7 @@
 #define TESTS_LIB_SHAPE_CASE_H
 
 #include "engine/model/model.h"
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 /* Opens the model of these members, the second ones optional (""); model_open's answer. */
 int shape_case_open(struct model *model, const char *members, const char *more,

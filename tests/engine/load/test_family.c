@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/layer_list.h"
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@ static int make(void **state)
 {
     (void)state;
     family = (struct hparam_family){.of_transformers = true};
-    maker_open(&test_folder);
+    maker_open(&made_folder);
     return 0;
 }
 
@@ -54,8 +54,8 @@ static int try_open(struct hparams *h, struct mine *mine, const char *text,
                     struct err *err)
 {
     *mine = (struct mine){.width = 7};
-    maker_text(&test_folder, "config.json", text);
-    int rc = hparams_open(h, test_folder.dir, find, err);
+    maker_text(&made_folder, "config.json", text);
+    int rc = hparams_open(h, made_folder.dir, find, err);
     if (rc)
         return rc;
     rc = hparams_arch(h, keys, sizeof keys / sizeof *keys, mine, err);
@@ -446,7 +446,7 @@ static void layers_are_listed_in_four_ways(void **state)
     assert_memory_equal(kinds, ((uint8_t[]){0, 0, BLUE, 0, 0, BLUE, 0}), 7);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make, test_folder_unmake)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, made_folder_unmake)
 
 int main(void)
 {

@@ -8,7 +8,7 @@
 #include "engine/load/generation_config.h"
 
 #include "engine/base/log.h"
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -27,10 +27,10 @@ static struct generation_config read_text(const char *text)
 {
     struct generation_config g;
     struct err err = {0};
-    maker_text(&test_folder, file_name, text);
-    if (generation_config_open(&g, test_folder.dir, &outer, VOCAB, &err))
+    maker_text(&made_folder, file_name, text);
+    if (generation_config_open(&g, made_folder.dir, &outer, VOCAB, &err))
         fail_msg("%s: %s", text, err.text);
-    unlink(maker_path(&test_folder, file_name));
+    unlink(maker_path(&made_folder, file_name));
     return g;
 }
 
@@ -40,14 +40,14 @@ static void expect_fault(const char *text, const char *const says[])
 {
     struct generation_config g;
     struct err err = {0};
-    maker_text(&test_folder, file_name, text);
-    if (generation_config_open(&g, test_folder.dir, &outer, VOCAB, &err) != -ERR_FORMAT)
+    maker_text(&made_folder, file_name, text);
+    if (generation_config_open(&g, made_folder.dir, &outer, VOCAB, &err) != -ERR_FORMAT)
         fail_msg("%s: opened, expected \"%s\"", text, says[0]);
     assert_non_null(strstr(err.text, file_name));
     for (int i = 0; says[i]; i++)
         if (!strstr(err.text, says[i]))
             fail_msg("\"%s\" does not say \"%s\"", err.text, says[i]);
-    unlink(maker_path(&test_folder, file_name));
+    unlink(maker_path(&made_folder, file_name));
 }
 
 static void without_the_file_the_ids_of_config_json_hold(void **state)
@@ -55,7 +55,7 @@ static void without_the_file_the_ids_of_config_json_hold(void **state)
     struct generation_config g;
     struct err err = {0};
     (void)state;
-    assert_int_equal(generation_config_open(&g, test_folder.dir, &outer, VOCAB, &err), 0);
+    assert_int_equal(generation_config_open(&g, made_folder.dir, &outer, VOCAB, &err), 0);
     assert_memory_equal(&g.ids, &outer, sizeof outer);
 }
 
@@ -106,12 +106,12 @@ static void a_file_that_cannot_be_read_is_an_error(void **state)
     struct generation_config g;
     struct err err = {0};
     (void)state;
-    assert_int_equal(symlink(file_name, maker_path(&test_folder, file_name)),
+    assert_int_equal(symlink(file_name, maker_path(&made_folder, file_name)),
                      0); /* a circle */
-    assert_int_equal(generation_config_open(&g, test_folder.dir, &outer, VOCAB, &err),
+    assert_int_equal(generation_config_open(&g, made_folder.dir, &outer, VOCAB, &err),
                      -ERR_IO);
     assert_non_null(strstr(err.text, file_name));
-    unlink(maker_path(&test_folder, file_name));
+    unlink(maker_path(&made_folder, file_name));
 }
 
 /* A path that would fill the text alone must not push the reason out. */
@@ -121,14 +121,14 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     struct err err = {0};
     char dir[1024];
     (void)state;
-    int n = snprintf(dir, sizeof dir, "%s", test_folder.dir);
+    int n = snprintf(dir, sizeof dir, "%s", made_folder.dir);
     for (int i = 0; i < 300; i++)
         n += snprintf(dir + n, sizeof dir - (size_t)n, "/.");
-    maker_text(&test_folder, file_name, "{\"eos_token_id\":-1}");
+    maker_text(&made_folder, file_name, "{\"eos_token_id\":-1}");
     assert_int_equal(generation_config_open(&g, dir, &outer, VOCAB, &err), -ERR_FORMAT);
     assert_non_null(strstr(err.text, "eos_token_id"));
     assert_non_null(strstr(err.text, "found -1"));
-    unlink(maker_path(&test_folder, file_name));
+    unlink(maker_path(&made_folder, file_name));
 }
 
 /* ---- sampling values -------------------------------------------------------- */
@@ -147,10 +147,10 @@ static int defaults_of(struct gen_defaults *d, const char *text, struct err *err
     *err = (struct err){0};
     logged[0] = '\0';
     log_set_sink(hear);
-    maker_text(&test_folder, file_name, text);
-    int rc = generation_config_defaults(d, test_folder.dir, err);
+    maker_text(&made_folder, file_name, text);
+    int rc = generation_config_defaults(d, made_folder.dir, err);
     log_set_sink(NULL);
-    unlink(maker_path(&test_folder, file_name));
+    unlink(maker_path(&made_folder, file_name));
     return rc;
 }
 
@@ -167,7 +167,7 @@ static void what_is_not_said_is_no_default(void **state)
     struct gen_defaults d;
     struct err err = {0};
     (void)state;
-    assert_int_equal(generation_config_defaults(&d, test_folder.dir, &err), 0);
+    assert_int_equal(generation_config_defaults(&d, made_folder.dir, &err), 0);
     expect_none(&d);
     assert_int_equal(defaults_of(&d,
                                  "{\"eos_token_id\":[1],\"temperature\":null,"
@@ -271,5 +271,5 @@ int main(void)
         cmocka_unit_test(one_line_names_what_is_not_honoured),
         cmocka_unit_test(a_value_that_no_request_could_have_is_an_error),
     };
-    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
+    return cmocka_run_group_tests(tests, made_folder_make, made_folder_unmake);
 }

@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/load/hparams.h"
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ static void write_config(const char *more)
 {
     char text[8192];
     snprintf(text, sizeof text, "{%s%s%s}", least, *more ? "," : "", more);
-    maker_text(&test_folder, "config.json", text);
+    maker_text(&made_folder, "config.json", text);
 }
 
 /* The least config with the value of one key replaced; NULL: left out. */
@@ -45,7 +45,7 @@ static void write_with(const char *key, const char *value)
         snprintf(text, sizeof text, "{%.*s%s}", head, least, end + 1);
     else
         snprintf(text, sizeof text, "{%.*s}", head - 1, least);
-    maker_text(&test_folder, "config.json", text);
+    maker_text(&made_folder, "config.json", text);
 }
 
 struct mine {
@@ -73,7 +73,7 @@ static const struct hparam_family *all(const char *model_type, struct err *err)
 
 static int read_all(struct hparams *h, struct mine *mine, struct err *err)
 {
-    int rc = hparams_open(h, test_folder.dir, all, err);
+    int rc = hparams_open(h, made_folder.dir, all, err);
     if (rc)
         return rc;
     *mine = (struct mine){0};
@@ -86,7 +86,7 @@ static int read_all(struct hparams *h, struct mine *mine, struct err *err)
 static void expect_texts(const struct err *err, const char *const texts[])
 {
     assert_int_equal(err->code, ERR_FORMAT);
-    test_folder_expect_says(err, texts);
+    made_folder_expect_says(err, texts);
 }
 
 static void expect_fault(const char *const texts[])
@@ -150,7 +150,7 @@ static void every_common_key_has_a_type_and_a_range(void **state)
                               "found"));
         }
     write_with("vocab_size", "0");
-    expect_fault(SAYS(test_folder.dir, "vocab_size", "found 0"));
+    expect_fault(SAYS(made_folder.dir, "vocab_size", "found 0"));
     write_with("vocab_size", "\"many\"");
     expect_fault(SAYS("vocab_size", "found \"many\""));
 }
@@ -210,7 +210,7 @@ static void what_is_no_object_is_no_config(void **state)
                                       "{\"a\":\xff}"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_text(&test_folder, "config.json", bad[i]);
+        maker_text(&made_folder, "config.json", bad[i]);
         expect_fault(SAYS("config.json"));
     }
     write_config("\"vocab_size\":100");
@@ -233,12 +233,12 @@ static void the_type_is_asked_before_any_other_key(void **state)
     struct hparams h;
     struct err err = {0};
     (void)state;
-    maker_text(&test_folder, "config.json", "{\"model_type\":\"falcon_h1\"}");
-    assert_int_equal(hparams_open(&h, test_folder.dir, none, &err), -ERR_FORMAT);
+    maker_text(&made_folder, "config.json", "{\"model_type\":\"falcon_h1\"}");
+    assert_int_equal(hparams_open(&h, made_folder.dir, none, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "model_type", "falcon_h1"));
     assert_null(strstr(err.text, "vocab_size"));
     write_with("vocab_size", "0");
-    assert_int_equal(hparams_open(&h, test_folder.dir, none, &err), -ERR_FORMAT);
+    assert_int_equal(hparams_open(&h, made_folder.dir, none, &err), -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "model_type", "\"llama\""));
 }
 
@@ -500,7 +500,7 @@ static void a_long_path_leaves_room_for_the_reason(void **state)
     struct err err = {0};
     char dir[1024];
     (void)state;
-    int n = snprintf(dir, sizeof dir, "%s", test_folder.dir);
+    int n = snprintf(dir, sizeof dir, "%s", made_folder.dir);
     for (int i = 0; i < 300; i++)
         n += snprintf(dir + n, sizeof dir - (size_t)n, "/.");
     write_with("vocab_size", "0");
@@ -528,5 +528,5 @@ int main(void)
         cmocka_unit_test(token_ids_lie_inside_the_vocabulary),
         cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
     };
-    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
+    return cmocka_run_group_tests(tests, made_folder_make, made_folder_unmake);
 }

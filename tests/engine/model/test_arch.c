@@ -7,7 +7,7 @@
  */
 #include "engine/model/arch.h"
 #include "engine/model/model.h"
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 static void expect_texts(const struct err *err, const char *const texts[])
 {
     assert_int_equal(err->code, ERR_FORMAT);
-    test_folder_expect_says(err, texts);
+    made_folder_expect_says(err, texts);
 }
 
 static const struct maker_sizes tiny = {11, 8, 1, 2, 1, 6, 32};
@@ -30,13 +30,13 @@ static void expect_model(const char *more, int wanted, const char *const texts[]
     char text[4096] = "";
     struct model model;
     struct err err = {0};
-    FILE *f = fopen(maker_path(&test_folder, "config.json"), "rb");
+    FILE *f = fopen(maker_path(&made_folder, "config.json"), "rb");
     assert_non_null(f);
     size_t n = fread(text, 1, 2048, f);
     fclose(f);
     snprintf(text + n - 1, sizeof text - n, ",%s}", more);
-    maker_text(&test_folder, "config.json", text);
-    int rc = model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err);
+    maker_text(&made_folder, "config.json", text);
+    int rc = model_open(&model, &(struct model_options){.dir = made_folder.dir}, &err);
     if (rc == 0)
         model_close(&model);
     if (rc != wanted)
@@ -72,12 +72,12 @@ static void transxssm_keys_are_checked(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_transxssm(&test_folder, &tiny);
+        maker_transxssm(&made_folder, &tiny);
         expect_model(
             bad[i].more, -ERR_FORMAT,
-            SAYS(test_folder.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
+            SAYS(made_folder.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
     }
-    maker_transxssm(&test_folder, &tiny);
+    maker_transxssm(&made_folder, &tiny);
     expect_model("\"rope_on_ssd\":false,\"rope_on_attn\":false,\"hidden_bias\":false", 0,
                  NULL);
 }
@@ -100,12 +100,12 @@ static void pha_keys_are_checked(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_pha(&test_folder, &tiny, i % 2 ? "gated" : "dss");
+        maker_pha(&made_folder, &tiny, i % 2 ? "gated" : "dss");
         expect_model(
             bad[i].more, -ERR_FORMAT,
-            SAYS(test_folder.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
+            SAYS(made_folder.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
     }
-    maker_pha(&test_folder, &tiny, "dss");
+    maker_pha(&made_folder, &tiny, "dss");
     expect_model("\"residual_alpha\":1,\"ffn_residual\":false,\"embed_scale\":2", 0,
                  NULL);
 }
@@ -123,10 +123,10 @@ static void llama_keys_are_checked(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        maker_llama(&test_folder, &tiny);
+        maker_llama(&made_folder, &tiny);
         expect_model(
             bad[i].more, -ERR_FORMAT,
-            SAYS(test_folder.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
+            SAYS(made_folder.dir, bad[i].says[0], bad[i].says[1], bad[i].says[2]));
     }
 }
 
@@ -137,23 +137,23 @@ static void sizes_that_multiply_beyond_reason_are_refused(void **state)
     struct model model;
     struct err err = {0};
     (void)state;
-    maker_llama(&test_folder, &tiny);
-    maker_text(&test_folder, "config.json",
+    maker_llama(&made_folder, &tiny);
+    maker_text(&made_folder, "config.json",
                "{\"model_type\":\"llama\",\"vocab_size\":11,\"hidden_size\":8,"
                "\"num_hidden_layers\":1,\"num_attention_heads\":65536,\"head_dim\":65536,"
                "\"intermediate_size\":6,\"max_position_embeddings\":32}");
     assert_int_equal(
-        model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err),
+        model_open(&model, &(struct model_options){.dir = made_folder.dir}, &err),
         -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "head_dim", "65536 x 65536"));
     maker_text(
-        &test_folder, "config.json",
+        &made_folder, "config.json",
         "{\"model_type\":\"TransXSSM\",\"vocab_size\":11,\"hidden_size\":65536,"
         "\"num_hidden_layers\":1,\"num_attention_heads\":65536,\"ssd_state_dim\":65536,"
         "\"rope_on_ssd\":false,\"rope_on_attn\":false,"
         "\"intermediate_size\":6,\"max_position_embeddings\":32}");
     assert_int_equal(
-        model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err),
+        model_open(&model, &(struct model_options){.dir = made_folder.dir}, &err),
         -ERR_FORMAT);
     expect_texts(&err, SAYS("config.json", "ssd_state_dim", "found 65536"));
 }
@@ -178,9 +178,9 @@ static void what_is_not_served_is_refused_with_the_nearest(void **state)
         struct model model;
         struct err err = {0};
         snprintf(text, sizeof text, "{\"model_type\":\"%s\"}", bad[i].type);
-        maker_text(&test_folder, "config.json", text);
+        maker_text(&made_folder, "config.json", text);
         assert_int_equal(
-            model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err),
+            model_open(&model, &(struct model_options){.dir = made_folder.dir}, &err),
             -ERR_FORMAT);
         expect_texts(&err,
                      SAYS("config.json", "model_type: expected TransXSSM, pha, llama",
@@ -221,5 +221,5 @@ int main(void)
         cmocka_unit_test(what_is_not_served_is_refused_with_the_nearest),
         cmocka_unit_test(absent_key_value_heads_are_those_of_the_family),
     };
-    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
+    return cmocka_run_group_tests(tests, made_folder_make, made_folder_unmake);
 }

@@ -127,5 +127,5 @@ int main(void)
         cmocka_unit_test(hedgehog_layers_are_of_two_kinds),
         cmocka_unit_test(h3_keys_are_checked),
     };
-    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
+    return cmocka_run_group_tests(tests, made_folder_make, made_folder_unmake);
 }

@@ -175,13 +175,13 @@ static void a_folder_of_images_alone_is_refused(void **state)
     const char *const says[3] = {"model.language_model", "found model.visual.*",
                                  "not served"};
     (void)state;
-    maker_text(&test_folder, "config.json",
+    maker_text(&made_folder, "config.json",
                "{\"model_type\":\"qwen3_5\",\"text_config\":{" SIZES "}}");
-    maker_tensor(&test_folder, "model.visual.patch_embed.proj.weight", 2,
+    maker_tensor(&made_folder, "model.visual.patch_embed.proj.weight", 2,
                  (int64_t[]){4, 4}, NULL, (struct maker_fill){1, 0});
-    maker_save(&test_folder, "model.safetensors");
+    maker_save(&made_folder, "model.safetensors");
     assert_int_equal(
-        model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err),
+        model_open(&model, &(struct model_options){.dir = made_folder.dir}, &err),
         -ERR_FORMAT);
     expect_says(&err, "images alone", says);
 }
@@ -190,15 +190,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(layers_follow_the_list_or_the_period,
-                                        test_folder_make, test_folder_unmake),
-        cmocka_unit_test_setup_teardown(absent_sizes_are_the_familys, test_folder_make,
-                                        test_folder_unmake),
-        cmocka_unit_test_setup_teardown(keys_are_checked, test_folder_make,
-                                        test_folder_unmake),
-        cmocka_unit_test_setup_teardown(text_config_wins, test_folder_make,
-                                        test_folder_unmake),
+                                        made_folder_make, made_folder_unmake),
+        cmocka_unit_test_setup_teardown(absent_sizes_are_the_familys, made_folder_make,
+                                        made_folder_unmake),
+        cmocka_unit_test_setup_teardown(keys_are_checked, made_folder_make,
+                                        made_folder_unmake),
+        cmocka_unit_test_setup_teardown(text_config_wins, made_folder_make,
+                                        made_folder_unmake),
         cmocka_unit_test_setup_teardown(a_folder_of_images_alone_is_refused,
-                                        test_folder_make, test_folder_unmake),
+                                        made_folder_make, made_folder_unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -241,5 +241,5 @@ int main(void)
         cmocka_unit_test(lfm2_widths_are_rounded),
         cmocka_unit_test(lfm2_layers_are_as_listed),
     };
-    return cmocka_run_group_tests(tests, test_folder_make, test_folder_unmake);
+    return cmocka_run_group_tests(tests, made_folder_make, made_folder_unmake);
 }

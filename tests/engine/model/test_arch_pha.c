@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/load/safetensors.h"
 #include "engine/model/model.h"
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,21 +16,21 @@ static int make(void **state)
 {
     static const struct maker_sizes tiny = {11, 8, 1, 2, 1, 6, 32};
     (void)state;
-    maker_open(&test_folder);
-    maker_pha(&test_folder, &tiny, "gated");
+    maker_open(&made_folder);
+    maker_pha(&made_folder, &tiny, "gated");
     return 0;
 }
 
 static void write_mix(const float mix[3])
 {
     struct weights w;
-    assert_int_equal(safetensors_open(&w, test_folder.dir, NULL), 0);
+    assert_int_equal(safetensors_open(&w, made_folder.dir, NULL), 0);
     const struct tensor *t = weights_find(&w, "model.layers.0.mix.weight");
     const struct tensor *last = &w.tensors[w.n_tensors - 1];
     assert_non_null(t);
     long from_end = (long)t->begin - (long)(last->begin + last->bytes);
     weights_close(&w);
-    FILE *f = fopen(maker_path(&test_folder, "model.safetensors"), "r+b");
+    FILE *f = fopen(maker_path(&made_folder, "model.safetensors"), "r+b");
     assert_non_null(f);
     assert_int_equal(fseek(f, from_end, SEEK_END), 0);
     assert_int_equal(fwrite(mix, sizeof *mix, 3, f), 3);
@@ -47,7 +47,7 @@ static void shares_are_softplus_wherever_it_is(void **state)
         double w[3], sum = 0;
         write_mix(mixes[i]);
         assert_int_equal(
-            model_open(&model, &(struct model_options){.dir = test_folder.dir}, NULL), 0);
+            model_open(&model, &(struct model_options){.dir = made_folder.dir}, NULL), 0);
         for (int j = 0; j < 3; j++)
             sum += w[j] = log1p(exp(mixes[i][j]));
         for (int j = 0; j < 3; j++)
@@ -67,7 +67,7 @@ static void shares_that_do_not_exist_are_refused(void **state)
         struct err err = {0};
         write_mix(mixes[i]);
         assert_int_equal(
-            model_open(&model, &(struct model_options){.dir = test_folder.dir}, &err),
+            model_open(&model, &(struct model_options){.dir = made_folder.dir}, &err),
             -ERR_FORMAT);
         assert_non_null(strstr(err.text, "model.layers.0.mix.weight"));
     }
@@ -79,5 +79,5 @@ int main(void)
         cmocka_unit_test(shares_are_softplus_wherever_it_is),
         cmocka_unit_test(shares_that_do_not_exist_are_refused),
     };
-    return cmocka_run_group_tests(tests, make, test_folder_unmake);
+    return cmocka_run_group_tests(tests, make, made_folder_unmake);
 }

@@ -191,11 +191,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(windows_follow_the_list_or_the_rule,
-                                        test_folder_make, test_folder_unmake),
-        cmocka_unit_test_setup_teardown(absent_keys_are_the_familys, test_folder_make,
-                                        test_folder_unmake),
-        cmocka_unit_test_setup_teardown(keys_are_checked, test_folder_make,
-                                        test_folder_unmake),
+                                        made_folder_make, made_folder_unmake),
+        cmocka_unit_test_setup_teardown(absent_keys_are_the_familys, made_folder_make,
+                                        made_folder_unmake),
+        cmocka_unit_test_setup_teardown(keys_are_checked, made_folder_make,
+                                        made_folder_unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/lib/test_folder.h"
+#include "tests/lib/made_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,23 +7,23 @@
 #include <cmocka.h>
 #include <string.h>
 
-struct maker test_folder;
+struct maker made_folder;
 
-int test_folder_make(void **state)
+int made_folder_make(void **state)
 {
     (void)state;
-    maker_open(&test_folder);
+    maker_open(&made_folder);
     return 0;
 }
 
-int test_folder_unmake(void **state)
+int made_folder_unmake(void **state)
 {
     (void)state;
-    maker_close(&test_folder);
+    maker_close(&made_folder);
     return 0;
 }
 
-void test_folder_expect_says(const struct err *err, const char *const texts[])
+void made_folder_expect_says(const struct err *err, const char *const texts[])
 {
     for (int i = 0; texts[i]; i++)
         if (!strstr(err->text, texts[i]))
