@@ -354,6 +354,9 @@ class Bounds(Case):
             for s in begun[:64]:
                 s.sendall(mine[:1])
             d.wait_metric("ssmd_open_connections", lambda v: v == 81)
+            end = time.monotonic() + 10  # until the last of those bytes is read
+            while get(d, "a", headers=key("a"))[0] != 429 and time.monotonic() < end:
+                time.sleep(0.02)
             status, answer, body = put(d, "c", mine, headers=key("a"))
             self.assertEqual((status, "retry-after" in answer), (429, True), body)
             self.assertEqual(get(d, "a", headers=key("a"))[0], 429)
