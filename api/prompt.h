@@ -16,6 +16,10 @@
 struct prompt {
     const char *text; /* borrows from the request's arena; may hold NUL bytes */
     size_t text_len;
+    const struct text_mark *marks; /* [n_marks]: what of the text is a client's content */
+    size_t n_marks;
+    const size_t *turns; /* [n_turns] bytes of the text, ascending: for checkpoints */
+    size_t n_turns;
     const int32_t *ids; /* borrows from the request's arena */
     size_t n_ids;
 };

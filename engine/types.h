@@ -64,6 +64,21 @@ enum engine_speculate {
  * one costs, 256 to 4096 tokens; none of a model of attention alone. */
 enum { ENGINE_INTERVAL_AUTO = -1 };
 
+/* A range of a text that a client's content put there: added tokens whose text overlaps it
+ * are not recognised, or, with `added`, those that are special are not. */
+struct text_mark {
+    size_t begin, end; /* bytes */
+    bool added;
+};
+
+/* A text, with such ranges ascending and apart. */
+struct engine_text {
+    const char *text;
+    size_t len;
+    const struct text_mark *marks; /* [n_marks] */
+    size_t n_marks;
+};
+
 /* Flags of engine_encode. */
 enum {
     ENCODE_SPECIAL = 1, /* added tokens inside the text are recognised as their ids */
@@ -189,6 +204,7 @@ struct event {
     float logprob; /* of id, under the raw logits; NAN: first prompt token or off */
     int n_top;
     struct top_logprob top[ENGINE_MAX_TOP]; /* best first; ties: smaller id first */
+    bool special; /* TOKEN: id is a special token, whose bytes are no text */
     /* TOKEN: text released now, whole UTF-8, may be empty; a token is emitted only when
      * no stop string can swallow it any more. FINISH: the held-back rest. */
     const char *text;

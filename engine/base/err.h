@@ -19,6 +19,7 @@ enum err_code {
     ERR_CONTEXT,     /* prompt + max_tokens beyond the context               400 */
     ERR_BUDGET,      /* worst case beyond the whole memory budget            400 */
     ERR_UNSUPPORTED, /* known, but not honoured here                         400 */
+    ERR_TEMPLATE,    /* a chat template is broken, or fails on these messages 400 */
     ERR_AUTH,        /* missing or wrong key                                 401 */
     ERR_NOT_FOUND,   /* no such route or object                              404 */
     ERR_MODEL,       /* no such model                                        404 */
