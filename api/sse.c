@@ -7,6 +7,12 @@ void sse_begin(struct buf *out)
     buf_puts(out, "data: ");
 }
 
+void sse_begin_event(struct buf *out, const char *type)
+{
+    buf_printf(out, "event: %s\n", type);
+    sse_begin(out);
+}
+
 void sse_end(struct buf *out)
 {
     buf_puts(out, "\n\n");
