@@ -18,24 +18,23 @@ static void describe_real(double x, char *text, size_t cap)
         snprintf(text + n, cap - (size_t)n, ".0");
 }
 
-/* What v is, in words or digits: a client's own string is never repeated. */
-static void describe(const struct value *v, char *text, size_t cap)
+void fields_show(const struct value *v, char text[FIELDS_SHOWN])
 {
     if (value_kind(v) == VALUE_INT)
-        snprintf(text, cap, "%" PRId64, value_int(v));
+        snprintf(text, FIELDS_SHOWN, "%" PRId64, value_int(v));
     else if (value_kind(v) == VALUE_REAL)
-        describe_real(value_number(v), text, cap);
+        describe_real(value_number(v), text, FIELDS_SHOWN);
     else if (value_kind(v) == VALUE_BOOL)
-        snprintf(text, cap, "%s", value_bool(v) ? "true" : "false");
+        snprintf(text, FIELDS_SHOWN, "%s", value_bool(v) ? "true" : "false");
     else
-        snprintf(text, cap, "%s", value_kind_name(v));
+        snprintf(text, FIELDS_SHOWN, "%s", value_kind_name(v));
 }
 
 int fields_wrong(struct err *err, const char *name, const char *expected,
                  const struct value *v)
 {
-    char found[40];
-    describe(v, found, sizeof found);
+    char found[FIELDS_SHOWN];
+    fields_show(v, found);
     return err_param(err, ERR_ARGUMENT, name, "`%s` must be %s, not %s", name, expected,
                      found);
 }

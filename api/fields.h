@@ -63,6 +63,10 @@ int fields_read_body(struct fields_ctx *ctx, const struct field_table *tables,
 int fields_read(struct fields_ctx *ctx, const struct value *object,
                 const struct field_table *table, struct err *err);
 
+/* What v is, in words or digits: a client's own string is never repeated. */
+enum { FIELDS_SHOWN = 40 };
+void fields_show(const struct value *v, char text[FIELDS_SHOWN]);
+
 /* ERR_ARGUMENT: "`name` must be <expected>, not <what v is>". */
 int fields_wrong(struct err *err, const char *name, const char *expected,
                  const struct value *v);
