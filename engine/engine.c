@@ -12,6 +12,7 @@
 #include "engine/run/emit.h"
 #include "engine/run/object_io.h"
 #include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/depths.h"
 #include "engine/tokenizer/describe.h"
 #include "engine/tokenizer/match.h"
 
@@ -290,11 +291,20 @@ static int no_tokenizer(struct err *err)
     return err_set(err, ERR_UNSUPPORTED, "this model was opened without a tokenizer");
 }
 
-int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
+int engine_encode(const struct engine *e, const struct engine_text *text, unsigned flags,
                   struct ids *out, struct err *err)
 {
-    return e->vocab ? bpe_encode(e->vocab, text, len, flags, out, err)
-                    : no_tokenizer(err);
+    return e->vocab ? bpe_encode(e->vocab, text, flags, out, err) : no_tokenizer(err);
+}
+
+bool engine_depths(const struct engine *e, const struct engine_text *text,
+                   const struct ids *ids, const size_t *offsets, size_t n,
+                   int32_t *depths)
+{
+    if (e->vocab)
+        return depths_find(e->vocab, text, ids, offsets, n, depths);
+    memset(depths, 0, n * sizeof *depths);
+    return true;
 }
 
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,

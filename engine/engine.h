@@ -99,9 +99,17 @@ const struct engine_info *engine_info(const struct engine *e);
 
 /* ---- text ------------------------------------------------------------------- */
 
-/* Appends the ids of text to out. Linear time. ERR_UNSUPPORTED without a tokenizer. */
-int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
+/* Appends the ids of the text to out. Linear time. ERR_UNSUPPORTED without a tokenizer. */
+int engine_encode(const struct engine *e, const struct engine_text *text, unsigned flags,
                   struct ids *out, struct err *err);
+
+/* Sets depths[i] to the number of the text's ids that end at or before byte offsets[i], n
+ * of them, ascending; the ids are those of the whole text, without ENCODE_BOS. Exact where
+ * tokens spell the text, else a guess; at most ids->n, ascending; 0 without a tokenizer.
+ * False: out of memory. */
+bool engine_depths(const struct engine *e, const struct engine_text *text,
+                   const struct ids *ids, const size_t *offsets, size_t n,
+                   int32_t *depths);
 
 /* Appends the bytes of ids to out. With skip_special, special tokens give no bytes. */
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,

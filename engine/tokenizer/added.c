@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tokenizer/added.h"
 
+#include "engine/base/utf8.h"
 #include "engine/tokenizer/json_reader.h"
 #include "engine/tokenizer/normal.h"
 
@@ -63,6 +64,14 @@ static int check_clash(const struct vocab *v, const struct json_reader *f, int32
     return 0;
 }
 
+static bool is_blank(const struct vocab_token *t)
+{
+    uint32_t c = 0x20;
+    for (size_t at = 0; at < t->text_len && normal_is_space(c);)
+        at += (size_t)utf8_decode(t->text + at, t->text_len - at, &c);
+    return !t->special && normal_is_space(c);
+}
+
 static int read_one(struct vocab *v, const struct json_reader *f, struct err *err)
 {
     struct json_text content;
@@ -82,7 +91,9 @@ static int read_one(struct vocab *v, const struct json_reader *f, struct err *er
     t->added = true;
     if (!t->text || !strmap_put(&v->added, t->text, t->text_len, id))
         return err_set(err, ERR_MEMORY, "out of memory for added tokens");
-    return read_flags(f, t, err);
+    rc = read_flags(f, t, err);
+    t->blank = is_blank(t);
+    return rc;
 }
 
 int added_read(struct vocab *v, const struct json *list, struct err *err)
@@ -100,30 +111,28 @@ int added_read(struct vocab *v, const struct json *list, struct err *err)
     return 0;
 }
 
-static int index_one(struct vocab *v, int32_t id, struct buf *text, struct buf *spare,
+static int index_one(struct vocab *v, int32_t id, struct normal_text *text,
                      struct err *err)
 {
     const struct vocab_token *t = &v->tokens[id];
-    buf_reset(text);
-    buf_put(text, t->text, t->text_len);
-    int rc = text->failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
+    int rc = normal_set(text, t->text, t->text_len, NULL, err);
     if (rc == 0 && t->normalized)
-        rc = normal_run(&v->pipe, text, spare, err);
+        rc = normal_run(&v->pipe, text, err);
     if (rc != 0)
         return rc;
-    if (!trie_put(t->normalized ? &v->normalized : &v->raw, text->data, text->len, id))
+    if (!trie_put(t->normalized ? &v->normalized : &v->raw, text->text.data,
+                  text->text.len, id))
         return err_set(err, ERR_MEMORY, "out of memory for added tokens");
     return 0;
 }
 
 int added_index(struct vocab *v, struct err *err)
 {
-    struct buf text = {0}, spare = {0};
+    struct normal_text text = {0};
     int rc = 0;
     for (int32_t id = 0; rc == 0 && id < v->n_ids; id++)
         if (v->tokens[id].added)
-            rc = index_one(v, id, &text, &spare, err);
-    buf_free(&text);
-    buf_free(&spare);
+            rc = index_one(v, id, &text, err);
+    normal_free(&text);
     return rc;
 }

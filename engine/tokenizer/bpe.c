@@ -1,8 +1,10 @@
 /*
  * The steps of encoding: repair UTF-8, split at added tokens, normalise each segment,
  * split at normalised added tokens, pre-tokenise into pieces, turn each piece into
- * symbols and merge them. Runs on any thread and only reads the vocab. The subtle point:
- * each segment is normalised alone, so that no character composes across an added token.
+ * symbols and merge them. Runs on any thread and only reads the vocab. The subtle points:
+ * each segment is normalised alone, so that no character composes across an added token;
+ * and in a text with content no piece becomes a special token by way of the model's own
+ * vocabulary, which may have it too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +12,7 @@
 
 #include "engine/base/utf8.h"
 #include "engine/tokenizer/bpe_merge.h"
+#include "engine/tokenizer/marks.h"
 #include "engine/tokenizer/normal.h"
 #include "engine/tokenizer/pretok.h"
 #include "engine/tokenizer/segment.h"
@@ -19,11 +22,12 @@
 struct encoder {
     const struct vocab *v;
     bool find_added;
-    bool first; /* no segment has been encoded yet */
-    bool more;  /* the text continues another: its first segment uses `within` */
-    struct pipeline within; /* the pipeline without prefixes; borrows the vocab's */
-    struct buf text, spare; /* own; a segment during normalisation */
-    struct buf part;        /* owns; a segment between normalised added tokens */
+    bool first;      /* no segment has been encoded yet */
+    bool more;       /* the text continues another: its first segment uses `within` */
+    bool no_special; /* pieces do not become special tokens */
+    struct pipeline within;  /* the pipeline without prefixes; borrows the vocab's */
+    struct normal_text text; /* owns; a segment during normalisation */
+    struct buf part;         /* owns; a segment between normalised added tokens */
     struct pretok pretok;
     struct bpe_merge merge;
     struct ids *out;
@@ -37,9 +41,16 @@ static int no_memory(struct encoder *e)
 
 /* ---- one piece -------------------------------------------------------------- */
 
-static int32_t char_id(const struct vocab *v, const char *s, size_t len, uint32_t c)
+static int32_t may_be(const struct encoder *e, int32_t id)
 {
-    return c < VOCAB_DIRECT ? v->direct[c] : strmap_get(&v->by_text, s, len, -1);
+    return e->no_special && vocab_special(e->v, id) ? -1 : id;
+}
+
+static int32_t char_id(const struct encoder *e, const char *s, size_t len, uint32_t c)
+{
+    const struct vocab *v = e->v;
+    return may_be(e,
+                  c < VOCAB_DIRECT ? v->direct[c] : strmap_get(&v->by_text, s, len, -1));
 }
 
 /* Adds the <0xXX> token of each byte of a character. False: some byte has none, and
@@ -64,7 +75,7 @@ static bool add_symbols(struct encoder *e, const char *s, size_t len)
     for (size_t at = 0, n; at < len && !failed; at += n) {
         uint32_t c = 0;
         n = (size_t)utf8_decode(s + at, len - at, &c);
-        int32_t id = char_id(v, s + at, n, c);
+        int32_t id = char_id(e, s + at, n, c);
         if (id < 0 && add_bytes(e, s + at, n, &failed))
             continue;
         if (unknown && (id >= 0 || !v->fuse_unk))
@@ -81,7 +92,7 @@ static bool add_symbols(struct encoder *e, const char *s, size_t len)
 static int encode_piece(struct encoder *e, const char *s, size_t len)
 {
     if (e->v->ignore_merges) {
-        int32_t id = strmap_get(&e->v->by_text, s, len, -1);
+        int32_t id = may_be(e, strmap_get(&e->v->by_text, s, len, -1));
         if (id >= 0)
             return ids_push(e->out, id) ? 0 : no_memory(e);
     }
@@ -150,83 +161,116 @@ static int each_segment(struct encoder *e, struct segment_cursor *c, segment_fn 
 
 static int encode_segment(struct encoder *e, const struct segment *seg)
 {
-    buf_reset(&e->text);
-    buf_put(&e->text, seg->s, seg->len);
-    if (e->text.failed)
-        return no_memory(e);
-    int rc = normal_run(pipe_of(e), &e->text, &e->spare, e->err);
+    struct normal_text *t = &e->text;
+    bool find = e->find_added && e->v->normalized.n_nodes > 0;
+    int rc = normal_set(t, seg->s, seg->len, find ? seg->marks : NULL, e->err);
+    if (rc == 0)
+        rc = normal_run(pipe_of(e), t, e->err);
     if (rc != 0)
         return rc;
     struct segment_cursor c = {.vocab = e->v,
-                               .tokens = e->find_added ? &e->v->normalized : NULL,
-                               .s = e->text.data,
-                               .len = e->text.len};
+                               .tokens = find ? &e->v->normalized : NULL,
+                               .s = t->text.data,
+                               .marks = t->marks.len ? t->marks.data : NULL,
+                               .len = t->text.len};
     return each_segment(e, &c, encode_part);
 }
 
 /* ---- the door --------------------------------------------------------------- */
 
-/* Appends s with U+FFFD for each ill-formed part. */
-static void repair(struct buf *out, const char *s, size_t len)
+/* A text as it is encoded: valid UTF-8, with its marks. */
+struct source {
+    const char *s; /* the caller's, or text's */
+    size_t len;
+    struct buf text, marks; /* own; marks: empty without content */
+};
+
+/* s with U+FFFD for each ill-formed part, which has the largest of its bytes' marks. */
+static void repair(struct source *out, const char *s, size_t len)
 {
+    struct buf marks = out->marks;
+    out->marks = (struct buf){0};
     for (size_t at = 0; at < len;) {
         uint32_t c;
         size_t n = 1;
         int whole = utf8_decode(s + at, len - at, &c);
-        if (whole > 0) {
-            buf_put(out, s + at, (size_t)whole);
-            at += (size_t)whole;
-            continue;
-        }
-        while (at + n < len && utf8_decode(s + at, n + 1, &c) == 0)
+        if (whole > 0)
+            n = (size_t)whole;
+        while (whole <= 0 && at + n < len && utf8_decode(s + at, n + 1, &c) == 0)
             n++;
-        buf_put(out, "\xEF\xBF\xBD", 3);
+        buf_put(&out->text, whole > 0 ? s + at : "\xEF\xBF\xBD", whole > 0 ? n : 3);
+        if (marks.len)
+            marks_put(&out->marks, marks_largest(marks.data, at, at + n),
+                      whole > 0 ? n : 3);
         at += n;
     }
+    buf_free(&marks);
+    out->s = out->text.data;
+    out->len = out->text.len;
 }
 
-static int encode_all(struct encoder *e, const char *s, size_t len)
+static int source_open(struct encoder *e, struct source *out, const struct engine_text *t)
 {
-    struct segment_cursor c = {
-        .vocab = e->v, .tokens = e->find_added ? &e->v->raw : NULL, .s = s, .len = len};
+    *out = (struct source){.s = t->text, .len = t->len};
+    if (e->find_added)
+        marks_spread(&out->marks, t);
+    if (!out->marks.failed && !utf8_valid(t->text, t->len))
+        repair(out, t->text, t->len);
+    if (out->text.failed || out->marks.failed)
+        return no_memory(e);
+    if (out->marks.len)
+        marks_whole(out->marks.data, out->s, out->len);
+    e->no_special = out->marks.len > 0;
+    e->merge.no_special = e->no_special;
+    return 0;
+}
+
+static int encode_source(struct encoder *e, const struct source *t)
+{
+    struct segment_cursor c = {.vocab = e->v,
+                               .tokens = e->find_added ? &e->v->raw : NULL,
+                               .s = t->s,
+                               .marks = t->marks.len ? t->marks.data : NULL,
+                               .len = t->len};
     return each_segment(e, &c, encode_segment);
+}
+
+static int encode_all(struct encoder *e, const struct engine_text *t, bool bos)
+{
+    const struct pipeline *p = &e->v->pipe;
+    struct source source;
+    int rc = source_open(e, &source, t);
+    if (rc == 0 && bos && !ids_append(e->out, p->prefix, p->n_prefix))
+        rc = no_memory(e);
+    if (rc == 0)
+        rc = encode_source(e, &source);
+    if (rc == 0 && bos && !ids_append(e->out, p->suffix, p->n_suffix))
+        rc = no_memory(e);
+    buf_free(&source.text);
+    buf_free(&source.marks);
+    return rc;
 }
 
 static void encoder_free(struct encoder *e)
 {
-    buf_free(&e->text);
-    buf_free(&e->spare);
+    normal_free(&e->text);
     buf_free(&e->part);
     pretok_free(&e->pretok);
     bpe_merge_free(&e->merge);
 }
 
-int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned flags,
+int bpe_encode(const struct vocab *v, const struct engine_text *text, unsigned flags,
                struct ids *out, struct err *err)
 {
-    const struct pipeline *p = &v->pipe;
     struct encoder e = {.v = v, .out = out, .err = err, .first = true};
-    struct buf repaired = {0};
     size_t n_before = out->n;
-    bool bos = flags & ENCODE_BOS;
     e.find_added = flags & ENCODE_SPECIAL;
     if (flags & ENCODE_MORE)
         begin_within(&e);
     int rc = pretok_init(&e.pretok) ? 0 : no_memory(&e);
-    if (rc == 0 && !utf8_valid(text, len)) {
-        repair(&repaired, text, len);
-        text = repaired.data;
-        len = repaired.len;
-        rc = repaired.failed ? no_memory(&e) : 0;
-    }
-    if (rc == 0 && bos && !ids_append(out, p->prefix, p->n_prefix))
-        rc = no_memory(&e);
     if (rc == 0)
-        rc = encode_all(&e, text, len);
-    if (rc == 0 && bos && !ids_append(out, p->suffix, p->n_suffix))
-        rc = no_memory(&e);
+        rc = encode_all(&e, text, flags & ENCODE_BOS);
     encoder_free(&e);
-    buf_free(&repaired);
     if (rc != 0)
         out->n = n_before;
     return rc;

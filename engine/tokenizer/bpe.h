@@ -21,10 +21,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Appends the ids of text to out; flags are engine.h's ENCODE_*. On failure (ERR_MEMORY,
- * or ERR_ARGUMENT when a pattern of the tokenizer exceeds its match limits on this text)
- * out is as it was. */
-int bpe_encode(const struct vocab *v, const char *text, size_t len, unsigned flags,
+/* Appends the ids of the text to out; flags are engine.h's ENCODE_*. Marks keep added
+ * tokens from being found, and change nothing else: where content spells none, the ids are
+ * those of the text without marks. On failure (ERR_MEMORY, or ERR_ARGUMENT when a pattern
+ * of the tokenizer exceeds its match limits on this text) out is as it was. */
+int bpe_encode(const struct vocab *v, const struct engine_text *text, unsigned flags,
                struct ids *out, struct err *err);
 
 /* Appends the bytes of ids to out; they may end inside a UTF-8 sequence. skip_special

@@ -37,10 +37,14 @@ bool bpe_merge_add(struct bpe_merge *m, int32_t id)
     return true;
 }
 
-static int32_t rank_of(const struct vocab *v, int32_t left, int32_t right)
+static int32_t rank_of(const struct bpe_merge *m, const struct vocab *v, int32_t left,
+                       int32_t right)
 {
-    return map64_get(&v->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right,
-                     INT32_MAX);
+    int32_t rank = map64_get(&v->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right,
+                             INT32_MAX);
+    if (m->no_special && rank != INT32_MAX && vocab_special(v, v->merged[rank]))
+        return INT32_MAX;
+    return rank;
 }
 
 /* ---- short pieces ----------------------------------------------------------- */
@@ -48,7 +52,7 @@ static int32_t rank_of(const struct vocab *v, int32_t left, int32_t right)
 static void rank_at(struct bpe_merge *m, const struct vocab *v, size_t i)
 {
     struct bpe_merge_symbol *s = m->symbols;
-    s[i].rank = i + 1 < m->n ? rank_of(v, s[i].id, s[i + 1].id) : INT32_MAX;
+    s[i].rank = i + 1 < m->n ? rank_of(m, v, s[i].id, s[i + 1].id) : INT32_MAX;
 }
 
 static void run_short(struct bpe_merge *m, const struct vocab *v)
@@ -114,7 +118,7 @@ static uint64_t heap_pop(struct bpe_merge *m)
 static bool pair_at(struct bpe_merge *m, const struct vocab *v, int32_t i)
 {
     struct bpe_merge_symbol *s = m->symbols;
-    s[i].rank = s[i].next < 0 ? INT32_MAX : rank_of(v, s[i].id, s[s[i].next].id);
+    s[i].rank = s[i].next < 0 ? INT32_MAX : rank_of(m, v, s[i].id, s[s[i].next].id);
     return s[i].rank == INT32_MAX || heap_push(m, s[i].rank, i);
 }
 

@@ -22,6 +22,7 @@ struct bpe_merge { /* memory reused for every piece of a call */
     size_t n, cap;
     uint64_t *heap; /* owns; rank << 32 | place */
     size_t n_heap, heap_cap;
+    bool no_special; /* a merge that gives a special token is none */
 };
 
 void bpe_merge_free(struct bpe_merge *m);

@@ -146,7 +146,7 @@ struct prompt {
     const char *text;
     size_t len, at;
     struct pipeline forms; /* the normalizer's steps that change characters in place */
-    struct buf form, spare;
+    struct normal_text form;
 };
 
 /* What other steps change depends on more than a character, or decoders undo it. */
@@ -163,11 +163,8 @@ static int normalise_cluster(struct prompt *p, size_t *begin, size_t *end,
                              struct err *err)
 {
     normal_cluster(p->text, p->len, p->at, begin, end);
-    buf_reset(&p->form);
-    buf_put(&p->form, p->text + *begin, *end - *begin);
-    if (p->form.failed)
-        return err_set(err, ERR_MEMORY, "out of memory while normalising");
-    return normal_run(&p->forms, &p->form, &p->spare, err);
+    int rc = normal_set(&p->form, p->text + *begin, *end - *begin, NULL, err);
+    return rc ? rc : normal_run(&p->forms, &p->form, err);
 }
 
 /* Passes s[0..len), which is as the prompt has it, cluster by cluster, or as its normal
@@ -186,9 +183,9 @@ static int pass(struct prompt *p, const char *s, size_t len, struct err *err)
         int rc = normalise_cluster(p, &begin, &end, err);
         if (rc)
             return rc;
-        size_t back = p->at - begin, n = p->form.len;
+        size_t back = p->at - begin, n = p->form.text.len;
         if (begin < least || n > len - i + back ||
-            memcmp(s + i - back, p->form.data, n) != 0)
+            memcmp(s + i - back, p->form.text.data, n) != 0)
             return -ERR_CONFLICT;
         i += n - back;
         least = p->at = end;
@@ -239,8 +236,7 @@ int match_text(const struct vocab *v, const struct history *h, const char *text,
         rc = compare(&p, &said, err);
     *at = p.at;
     pieces_free(&said);
-    buf_free(&p.form);
-    buf_free(&p.spare);
+    normal_free(&p.form);
     return rc == -ERR_CONFLICT ? parted(err, "byte", *at) : rc;
 }
 

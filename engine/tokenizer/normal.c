@@ -3,6 +3,9 @@
  * used because it orders marks by insertion sort, which takes hours on 1 MB of combining
  * marks; here a long run is ordered by counting sort. Runs on any thread.
  *
+ * The subtle point: content and what is not content are brought into a normal form apart,
+ * so that content cannot change the last character of a template's token.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/normal.h"
@@ -33,12 +36,12 @@ static bool points_reserve(struct points *p, size_t more)
     return true;
 }
 
-static bool decompose(struct points *p, const struct buf *text, int options)
+static bool decompose(struct points *p, const char *s, size_t len, int options)
 {
     size_t at = 0;
-    while (at < text->len) {
+    while (at < len) {
         uint32_t c;
-        at += (size_t)utf8_decode(text->data + at, text->len - at, &c);
+        at += (size_t)utf8_decode(s + at, len - at, &c);
         if (!points_reserve(p, LONGEST_DECOMPOSITION))
             return false;
         int bound = 0;
@@ -101,42 +104,60 @@ static bool order(struct points *p)
     return true;
 }
 
-static bool encode(struct buf *out, const struct points *p, size_t n)
+/* ---- texts and their marks --------------------------------------------------- */
+
+int normal_set(struct normal_text *t, const char *s, size_t len, const char *marks,
+               struct err *err)
 {
-    buf_reset(out);
-    for (size_t i = 0; i < n && buf_reserve(out, 4); i++) {
-        char c[4];
-        buf_put(out, c, (size_t)utf8_encode((uint32_t)p->c[i], c));
+    buf_reset(&t->text);
+    buf_reset(&t->marks);
+    buf_put(&t->text, s, len);
+    if (marks)
+        buf_put(&t->marks, marks, len);
+    return t->text.failed || t->marks.failed
+               ? err_set(err, ERR_MEMORY, "out of memory while normalising")
+               : 0;
+}
+
+void normal_free(struct normal_text *t)
+{
+    buf_free(&t->text);
+    buf_free(&t->marks);
+    buf_free(&t->spare);
+    buf_free(&t->spare_marks);
+}
+
+static bool has_marks(const struct normal_text *t)
+{
+    return t->marks.len > 0;
+}
+
+/* The largest mark of text[begin..end), or where that is empty of the bytes around it. */
+static enum mark mark_of(const struct normal_text *t, size_t begin, size_t end)
+{
+    if (!has_marks(t))
+        return MARK_NONE;
+    if (begin == end) {
+        begin -= begin > 0;
+        end += end < t->marks.len;
     }
-    return !out->failed;
+    return marks_largest(t->marks.data, begin, end);
 }
 
-static bool is_ascii(const struct buf *text)
+/* Appends to what the step makes. */
+static void put(struct normal_text *t, const char *s, size_t len, enum mark mark)
 {
-    for (size_t i = 0; i < text->len; i++)
-        if ((unsigned char)text->data[i] >= 0x80)
-            return false;
-    return true;
+    buf_put(&t->spare, s, len);
+    if (has_marks(t))
+        marks_put(&t->spare_marks, mark, len);
 }
 
-static bool form(struct buf *text, enum normal_kind kind)
+/* Appends text[begin..end) as it is. */
+static void put_same(struct normal_text *t, size_t begin, size_t end)
 {
-    static const int options[] = {
-        [NORMAL_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
-        [NORMAL_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
-        [NORMAL_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
-        [NORMAL_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
-    };
-    if (is_ascii(text))
-        return true;
-    struct points p = {0};
-    bool ok = decompose(&p, text, options[kind]) && order(&p);
-    utf8proc_ssize_t n = (utf8proc_ssize_t)p.n;
-    if (ok && (options[kind] & UTF8PROC_COMPOSE))
-        n = utf8proc_normalize_utf32(p.c, n, (utf8proc_option_t)options[kind]);
-    ok = ok && n >= 0 && encode(text, &p, (size_t)n);
-    mem_free(p.c);
-    return ok;
+    buf_put(&t->spare, t->text.data + begin, end - begin);
+    if (has_marks(t))
+        buf_put(&t->spare_marks, t->marks.data + begin, end - begin);
 }
 
 static void swap(struct buf *a, struct buf *b)
@@ -146,48 +167,111 @@ static void swap(struct buf *a, struct buf *b)
     *b = t;
 }
 
-static int replace(const struct normal_step *st, struct buf *text, struct buf *spare,
-                   struct err *err)
+static void take_spare(struct normal_text *t)
 {
-    struct regex_scan scan = {.s = text->data, .len = text->len};
+    swap(&t->text, &t->spare);
+    swap(&t->marks, &t->spare_marks);
+}
+
+/* ---- steps ------------------------------------------------------------------- */
+
+static bool is_ascii(const struct buf *text)
+{
+    for (size_t i = 0; i < text->len; i++)
+        if ((unsigned char)text->data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* The bytes from `at` on that have one mark. */
+static size_t same_mark(const struct normal_text *t, size_t at)
+{
+    size_t end = has_marks(t) ? at + 1 : t->text.len;
+    while (end < t->text.len && t->marks.data[end] == t->marks.data[at])
+        end++;
+    return end;
+}
+
+static bool form_part(struct normal_text *t, struct points *p, size_t begin, size_t end,
+                      int options)
+{
+    enum mark mark = mark_of(t, begin, end);
+    p->n = 0;
+    if (!decompose(p, t->text.data + begin, end - begin, options) || !order(p))
+        return false;
+    utf8proc_ssize_t n = (utf8proc_ssize_t)p->n;
+    if (options & UTF8PROC_COMPOSE)
+        n = utf8proc_normalize_utf32(p->c, n, (utf8proc_option_t)options);
+    for (utf8proc_ssize_t i = 0; i < n; i++) {
+        char c[4];
+        put(t, c, (size_t)utf8_encode((uint32_t)p->c[i], c), mark);
+    }
+    return n >= 0;
+}
+
+static bool form(struct normal_text *t, enum normal_kind kind)
+{
+    static const int options[] = {
+        [NORMAL_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+        [NORMAL_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+        [NORMAL_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+        [NORMAL_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
+    };
+    if (is_ascii(&t->text))
+        return true;
+    struct points p = {0};
+    bool ok = true;
+    for (size_t at = 0, end; ok && at < t->text.len; at = end) {
+        end = same_mark(t, at);
+        ok = form_part(t, &p, at, end, options[kind]);
+    }
+    mem_free(p.c);
+    take_spare(t);
+    return ok;
+}
+
+static int replace(const struct normal_step *st, struct normal_text *t, struct err *err)
+{
+    struct regex_scan scan = {.s = t->text.data, .len = t->text.len};
     size_t from = 0;
     int rc = regex_scan_init(&scan) ? 1 : err_set(err, ERR_MEMORY, "out of memory");
     while (rc > 0 && (rc = regex_find(st->pattern, &scan, from, err)) > 0) {
-        buf_put(spare, text->data + from, scan.begin - from);
-        buf_put(spare, st->text, st->text_len);
+        put_same(t, from, scan.begin);
+        put(t, st->text, st->text_len, mark_of(t, scan.begin, scan.end));
         from = scan.end;
     }
     regex_scan_free(&scan);
     if (rc != 0)
         return rc;
-    buf_put(spare, text->data + from, text->len - from);
-    swap(text, spare);
+    put_same(t, from, t->text.len);
+    take_spare(t);
     return 0;
 }
 
-static void lower(struct buf *text, struct buf *spare)
+static void lower(struct normal_text *t)
 {
     size_t at = 0;
-    while (at < text->len) {
+    while (at < t->text.len) {
         uint32_t c;
         char out[4];
-        at += (size_t)utf8_decode(text->data + at, text->len - at, &c);
+        enum mark mark = mark_of(t, at, at + 1);
+        at += (size_t)utf8_decode(t->text.data + at, t->text.len - at, &c);
         if (c == 0x130) /* the only character whose lower case is two */
-            buf_puts(spare, "i\xCC\x87");
+            put(t, "i\xCC\x87", 3, mark);
         else
-            buf_put(spare, out,
-                    (size_t)utf8_encode((uint32_t)utf8proc_tolower((int32_t)c), out));
+            put(t, out, (size_t)utf8_encode((uint32_t)utf8proc_tolower((int32_t)c), out),
+                mark);
     }
-    swap(text, spare);
+    take_spare(t);
 }
 
-static void strip(const struct normal_step *st, struct buf *text)
+static void strip(const struct normal_step *st, struct normal_text *t)
 {
     size_t end = 0, begin = 0, at = 0;
     bool seen = false;
-    while (at < text->len) {
+    while (at < t->text.len) {
         uint32_t c;
-        size_t n = (size_t)utf8_decode(text->data + at, text->len - at, &c);
+        size_t n = (size_t)utf8_decode(t->text.data + at, t->text.len - at, &c);
         if (!normal_is_space(c)) {
             begin = seen ? begin : at;
             end = at + n;
@@ -196,47 +280,45 @@ static void strip(const struct normal_step *st, struct buf *text)
         at += n;
     }
     if (!st->right)
-        end = text->len;
+        end = t->text.len;
     if (!seen)
         begin = end;
-    text->len = end;
-    if (st->left)
-        buf_drop(text, begin);
+    put_same(t, st->left ? begin : 0, end);
+    take_spare(t);
 }
 
-static int step(const struct normal_step *st, struct buf *text, struct buf *spare,
-                struct err *err)
+static int step(const struct normal_step *st, struct normal_text *t, struct err *err)
 {
     switch (st->kind) {
     case NORMAL_PREPEND:
-        buf_put(spare, st->text, st->text_len);
-        buf_put(spare, text->data, text->len);
-        swap(text, spare);
+        put(t, st->text, st->text_len, MARK_NONE);
+        put_same(t, 0, t->text.len);
+        take_spare(t);
         return 0;
     case NORMAL_REPLACE:
-        return replace(st, text, spare, err);
+        return replace(st, t, err);
     case NORMAL_STRIP:
-        strip(st, text);
+        strip(st, t);
         return 0;
     case NORMAL_LOWER:
-        lower(text, spare);
+        lower(t);
         return 0;
     default:
-        if (!form(text, st->kind))
+        if (!form(t, st->kind))
             return err_set(err, ERR_MEMORY, "out of memory while normalising");
         return 0;
     }
 }
 
-int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
-               struct err *err)
+int normal_run(const struct pipeline *p, struct normal_text *t, struct err *err)
 {
-    for (size_t i = 0; i < p->n_normal && text->len > 0; i++) {
-        buf_reset(spare);
-        int rc = step(&p->normal[i], text, spare, err);
+    for (size_t i = 0; i < p->n_normal && t->text.len > 0; i++) {
+        buf_reset(&t->spare);
+        buf_reset(&t->spare_marks);
+        int rc = step(&p->normal[i], t, err);
         if (rc != 0)
             return rc;
-        if (text->failed || spare->failed)
+        if (t->text.failed || t->marks.failed)
             return err_set(err, ERR_MEMORY, "out of memory while normalising");
     }
     return 0;

@@ -8,15 +8,27 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
+#include "engine/tokenizer/marks.h"
 #include "engine/tokenizer/pipeline.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Normalises `text`, which must be valid UTF-8, in place; `spare` is scratch. Linear
- * time. ERR_MEMORY, or ERR_ARGUMENT when a pattern exceeds its match limits. */
-int normal_run(const struct pipeline *p, struct buf *text, struct buf *spare,
+/* A text on its way through the steps. A zeroed struct is an empty one. */
+struct normal_text {
+    struct buf text;               /* owns; valid UTF-8 */
+    struct buf marks;              /* owns; of its bytes, or empty: none is content */
+    struct buf spare, spare_marks; /* own; scratch */
+};
+
+/* Makes t a copy of the text and its marks, which may be NULL. ERR_MEMORY. */
+int normal_set(struct normal_text *t, const char *s, size_t len, const char *marks,
                struct err *err);
+void normal_free(struct normal_text *t); /* and zeroes */
+
+/* Normalises t in place; what a step makes of bytes has the largest of their marks. Linear
+ * time. ERR_MEMORY, or ERR_ARGUMENT when a pattern exceeds its match limits. */
+int normal_run(const struct pipeline *p, struct normal_text *t, struct err *err);
 
 /* The place of the grapheme cluster that holds text[at], at < len: normal forms and lower
  * case change a cluster by what is in it alone. Bytes that are not UTF-8 are clusters. */

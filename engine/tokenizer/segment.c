@@ -3,6 +3,10 @@
  * single_word forbids is skipped as a whole. lstrip and rstrip extend a match over the
  * white space around it. Runs on any thread.
  *
+ * The subtle point: a match that the marks forbid is none. A shorter one at its place may
+ * be allowed, and the search goes on at the next byte, so that content neither is a
+ * control token nor takes a part of the template's own one away.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "engine/tokenizer/segment.h"
@@ -47,9 +51,50 @@ static void widen(const struct segment_cursor *c, struct trie_match *m)
     }
 }
 
+/* The marks of the bytes from a place on, as far as a walk has come: a set of bits. */
+struct seen {
+    size_t to;
+    unsigned marks;
+};
+
+/* A token other than a special one is found in content that may have it, and outside; not
+ * across the border, where it could take a part of the template's text away. White space
+ * alone controls nothing. */
+static bool allowed(const struct segment_cursor *c, const struct trie_match *m,
+                    struct seen *seen)
+{
+    const struct vocab_token *t = &c->vocab->tokens[m->value];
+    if (!c->marks || t->blank)
+        return true;
+    for (; seen->to < m->end; seen->to++)
+        seen->marks |= 1u << c->marks[seen->to];
+    return seen->marks == 1u << MARK_NONE ||
+           (seen->marks == 1u << MARK_ADDED && !t->special);
+}
+
+/* The longest allowed match at a place. */
+static bool longest(const struct segment_cursor *c, size_t at, struct trie_match *m)
+{
+    struct trie_match next = {.begin = at, .end = at};
+    struct seen seen = {.to = at};
+    bool found = false;
+    while (trie_longer(c->tokens, c->s, c->len, &next))
+        if (allowed(c, &next, &seen)) {
+            *m = next;
+            found = true;
+        }
+    return found;
+}
+
 static bool find(struct segment_cursor *c, struct trie_match *m)
 {
-    while (c->tokens && trie_find(c->tokens, c->s, c->len, c->from, m)) {
+    if (!c->tokens || c->tokens->n_nodes == 0)
+        return false;
+    while (c->from < c->len) {
+        if (!c->tokens->first[(unsigned char)c->s[c->from]] || !longest(c, c->from, m)) {
+            c->from++;
+            continue;
+        }
         c->from = m->end;
         if (!c->vocab->tokens[m->value].single_word || stands_alone(c, m))
             return true;
@@ -59,7 +104,8 @@ static bool find(struct segment_cursor *c, struct trie_match *m)
 
 static bool give_text(struct segment_cursor *c, size_t end, struct segment *out)
 {
-    *out = (struct segment){-1, c->s + c->done, end - c->done};
+    *out = (struct segment){-1, c->s + c->done, c->marks ? c->marks + c->done : NULL,
+                            end - c->done};
     c->done = end;
     return true;
 }
@@ -78,7 +124,7 @@ bool segment_next(struct segment_cursor *c, struct segment *out)
         if (m.begin > c->done)
             return give_text(c, m.begin, out);
     }
-    *out = (struct segment){c->queued_id, NULL, 0};
+    *out = (struct segment){.id = c->queued_id};
     c->queued = false;
     c->done = c->queued_end;
     return true;

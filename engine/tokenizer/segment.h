@@ -3,6 +3,7 @@
 #ifndef ENGINE_TOKENIZER_SEGMENT_H
 #define ENGINE_TOKENIZER_SEGMENT_H
 
+#include "engine/tokenizer/marks.h"
 #include "engine/tokenizer/vocab.h"
 
 #include <stdbool.h>
@@ -12,6 +13,7 @@ struct segment_cursor {
     const struct vocab *vocab; /* shared */
     const struct trie *tokens; /* vocab's raw or normalized; NULL = find none */
     const char *s;             /* borrows; valid UTF-8 */
+    const char *marks;         /* borrows, [len] of enum mark; NULL: no content */
     size_t len;
     size_t done; /* everything before was returned */
     size_t from; /* where the search continues */
@@ -21,8 +23,8 @@ struct segment_cursor {
 };
 
 struct segment {
-    int32_t id; /* an added token, or -1: a text */
-    const char *s;
+    int32_t id;            /* an added token, or -1: a text */
+    const char *s, *marks; /* marks: NULL without the cursor's */
     size_t len;
 };
 

@@ -49,31 +49,18 @@ void trie_free(struct trie *t)
     *t = (struct trie){0};
 }
 
-static bool longest_at(const struct trie *t, const char *s, size_t len,
-                       struct trie_match *m)
+bool trie_longer(const struct trie *t, const char *s, size_t len, struct trie_match *m)
 {
-    int32_t node = 0;
-    m->end = m->begin;
-    for (size_t i = m->begin; i < len; i++) {
-        node = map64_get(&t->edges, edge(node, s[i]), -1);
-        if (node < 0)
-            break;
-        int32_t value = map64_get(&t->values, (uint64_t)node, INT32_MIN);
+    while (m->end < len) {
+        m->node = map64_get(&t->edges, edge(m->node, s[m->end]), -1);
+        if (m->node < 0)
+            return false;
+        m->end++;
+        int32_t value = map64_get(&t->values, (uint64_t)m->node, INT32_MIN);
         if (value != INT32_MIN) {
-            m->end = i + 1;
             m->value = value;
+            return true;
         }
     }
-    return m->end > m->begin;
-}
-
-bool trie_find(const struct trie *t, const char *s, size_t len, size_t from,
-               struct trie_match *m)
-{
-    if (t->n_nodes == 0)
-        return false;
-    for (m->begin = from; m->begin < len; m->begin++)
-        if (t->first[(unsigned char)s[m->begin]] && longest_at(t, s, len, m))
-            return true;
     return false;
 }

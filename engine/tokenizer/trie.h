@@ -1,6 +1,6 @@
-/* A map from byte strings to int32 that is searched in a text: the leftmost match, the
- * longest at its place. Built once, then read by any thread. A search takes at most the
- * text's length times the longest string's.
+/* A map from byte strings to int32 that is searched in a text. Built once, then read by
+ * any thread. Looking at every place takes at most the text's length times the longest
+ * string's.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_TOKENIZER_TRIE_H
 #define ENGINE_TOKENIZER_TRIE_H
@@ -21,6 +21,7 @@ struct trie {
 struct trie_match {
     size_t begin, end;
     int32_t value;
+    int32_t node; /* where the walk is; 0 with end == begin: it begins */
 };
 
 /* Adds a string. An empty one and a second one with equal bytes are ignored. False: out
@@ -28,8 +29,8 @@ struct trie_match {
 bool trie_put(struct trie *t, const char *s, size_t len, int32_t value);
 void trie_free(struct trie *t); /* accepts a zeroed trie */
 
-/* Finds the first match that begins at or after `from`. False: none. */
-bool trie_find(const struct trie *t, const char *s, size_t len, size_t from,
-               struct trie_match *m);
+/* Turns m into the next longer match at m->begin. False: there is none, and m is
+ * undefined. */
+bool trie_longer(const struct trie *t, const char *s, size_t len, struct trie_match *m);
 
 #endif

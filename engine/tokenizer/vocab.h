@@ -32,6 +32,7 @@ struct vocab_token {
     const char *bytes; /* borrows arena; what the token decodes to, not always UTF-8 */
     uint32_t text_len, bytes_len;
     bool added, special, normalized, lstrip, rstrip, single_word;
+    bool blank; /* white space alone, and not special */
 };
 
 struct vocab {

@@ -193,8 +193,9 @@ static int run(struct scoring *s, const struct config *cfg, const char *path,
         rc = -(int)err->code;
     }
     if (rc == 0)
-        rc = engine_encode(s->e, text->len ? text->data : "", text->len, ENCODE_SPECIAL,
-                           &s->ids, err);
+        rc = engine_encode(
+            s->e, &(struct engine_text){text->len ? text->data : "", text->len, NULL, 0},
+            ENCODE_SPECIAL, &s->ids, err);
     if (rc == 0)
         rc = score_windows(s, err);
     if (rc == 0 && s->tokens == 0)

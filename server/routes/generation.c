@@ -112,8 +112,8 @@ static int encode(struct task *task) /* worker */
     for (size_t i = 0; i < g->n_jobs && !rc; i++) {
         struct prompt_ids *p = &g->prompts[i];
         if (p->text)
-            rc = engine_encode(task->e, p->text, p->len, ENCODE_SPECIAL | ENCODE_BOS,
-                               &p->ids, &task->err);
+            rc = engine_encode(task->e, &(struct engine_text){p->text, p->len, NULL, 0},
+                               ENCODE_SPECIAL | ENCODE_BOS, &p->ids, &task->err);
     }
     return rc;
 }

@@ -48,7 +48,8 @@ static int encode(struct task *task) /* worker */
     const struct conn *c = conn_of_task(task);
     const struct tokenize_request *r = c->priv;
     struct ids ids = {0};
-    int rc = engine_encode(task->e, r->prompt.text, r->prompt.text_len,
+    struct engine_text text = {.text = r->prompt.text, .len = r->prompt.text_len};
+    int rc = engine_encode(task->e, &text,
                            ENCODE_SPECIAL | (r->add_special_tokens ? ENCODE_BOS : 0),
                            &ids, &task->err);
     if (!rc)

@@ -152,7 +152,7 @@ const struct engine_info *engine_info(const struct engine *e)
 
 /* ---- text ------------------------------------------------------------------- */
 
-int engine_encode(const struct engine *e, const char *text, size_t len, unsigned flags,
+int engine_encode(const struct engine *e, const struct engine_text *text, unsigned flags,
                   struct ids *out, struct err *err)
 {
     (void)flags;
@@ -162,11 +162,21 @@ int engine_encode(const struct engine *e, const char *text, size_t len, unsigned
     long span = knob("FAKE_MEM_FAIL", 0);
     if (span)
         mem_fail_after(1 + n_encoded++ % span);
-    if (!ids_reserve(out, len))
+    if (!ids_reserve(out, text->len))
         return err_set(err, ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < len; i++)
-        ids_push(out, (unsigned char)text[i]);
+    for (size_t i = 0; i < text->len; i++)
+        ids_push(out, (unsigned char)text->text[i]);
     return 0;
+}
+
+bool engine_depths(const struct engine *e, const struct engine_text *text,
+                   const struct ids *ids, const size_t *offsets, size_t n,
+                   int32_t *depths)
+{
+    (void)e, (void)text;
+    for (size_t i = 0; i < n; i++)
+        depths[i] = (int32_t)(offsets[i] < ids->n ? offsets[i] : ids->n);
+    return true;
 }
 
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,

@@ -26,7 +26,7 @@ static void encode(const struct vocab *v, const char *text, size_t len, unsigned
     struct ids ids = {0};
     struct buf out = {0};
     struct err err = {0};
-    int rc = bpe_encode(v, text, len, flags, &ids, &err);
+    int rc = bpe_encode(v, &(struct engine_text){text, len, NULL, 0}, flags, &ids, &err);
     require(rc == 0 || (err.text[0] && ids.n == 0));
     for (size_t i = 0; i < ids.n; i++)
         require(vocab_token_bytes(v, ids.data[i], &(size_t){0}) != NULL);

@@ -67,7 +67,8 @@ int main(int argc, char **argv)
     int rc = 0;
     while (rc == 0 && next_document(&doc)) {
         ids.n = 0;
-        rc = bpe_encode(v, doc.data, doc.len, flags, &ids, &err);
+        rc = bpe_encode(v, &(struct engine_text){doc.data, doc.len, NULL, 0}, flags, &ids,
+                        &err);
         if (rc == 0 && round_trip)
             rc = print_round_trip(v, &ids, &doc, &err);
         else if (rc == 0)

@@ -25,6 +25,12 @@ static struct vocab *vocab_of(const char *pre, const char *added, const char *no
         .merges = MERGES, .pre = pre, .added = added, .normalizer = normalizer});
 }
 
+static int encode(const struct vocab *v, const char *s, size_t len, unsigned flags,
+                  struct ids *ids, struct err *err)
+{
+    return bpe_encode(v, &(struct engine_text){.text = s, .len = len}, flags, ids, err);
+}
+
 /* Encodes and compares with the ids written in `expected`. */
 static void check_len(const struct vocab *v, const char *text, size_t len, unsigned flags,
                       const char *expected)
@@ -32,7 +38,7 @@ static void check_len(const struct vocab *v, const char *text, size_t len, unsig
     struct ids ids = {0};
     struct err err;
     struct buf got = {0};
-    assert_int_equal(bpe_encode(v, text, len, flags, &ids, &err), 0);
+    assert_int_equal(encode(v, text, len, flags, &ids, &err), 0);
     for (size_t i = 0; i < ids.n; i++)
         buf_printf(&got, "%s%d", i ? " " : "", ids.data[i]);
     assert_string_equal(got.data ? got.data : "", expected);
@@ -103,7 +109,7 @@ static void test_long_pieces_merge_as_defined(void **state)
             slow[i] = text[i];
         }
         struct ids ids = {0};
-        assert_int_equal(bpe_encode(v, text, n, 0, &ids, &err), 0);
+        assert_int_equal(encode(v, text, n, 0, &ids, &err), 0);
         size_t expected = merge_slowly(v, slow, n);
         assert_int_equal(ids.n, expected);
         assert_memory_equal(ids.data, slow, expected * sizeof *slow);
@@ -309,8 +315,8 @@ static void test_long_runs_of_marks_are_ordered(void **state)
         buf_puts(&text, "\xCC\x81\xCC\xA3");
     for (int i = 0; i < 200; i++)
         buf_puts(&ordered, i < 100 ? "\xCC\xA3" : "\xCC\x81");
-    assert_int_equal(bpe_encode(v, text.data, text.len, 0, &ids, &err), 0);
-    assert_int_equal(bpe_encode(v, ordered.data, ordered.len, 0, &expected, &err), 0);
+    assert_int_equal(encode(v, text.data, text.len, 0, &ids, &err), 0);
+    assert_int_equal(encode(v, ordered.data, ordered.len, 0, &expected, &err), 0);
     assert_int_equal(ids.n, 400);
     assert_int_equal(ids.data[1], 0xA3);
     assert_memory_equal(ids.data, expected.data, ids.n * sizeof *ids.data);
@@ -378,7 +384,7 @@ static void test_round_trip(void **state)
         text[n++] = (char)c;
     n += (size_t)snprintf(text + n, 64,
                           "ab  \xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80  12 it's");
-    assert_int_equal(bpe_encode(v, text, n, 0, &ids, &err), 0);
+    assert_int_equal(encode(v, text, n, 0, &ids, &err), 0);
     assert_int_equal(bpe_decode(v, ids.data, ids.n, true, &out, &err), 0);
     assert_int_equal(out.len, n);
     assert_memory_equal(out.data, text, n);
@@ -399,7 +405,7 @@ static void test_pattern_limits(void **state)
     (void)state;
     memset(text, 'a', sizeof text);
     assert_true(ids_push(&ids, 7));
-    assert_int_equal(bpe_encode(v, text, sizeof text, 0, &ids, &err), -ERR_ARGUMENT);
+    assert_int_equal(encode(v, text, sizeof text, 0, &ids, &err), -ERR_ARGUMENT);
     assert_int_equal(ids.n, 1);
     ids_free(&ids);
     vocab_free(v);
@@ -441,8 +447,8 @@ static void test_long_runs(void **state)
             while (text.len < 1 << 20)
                 buf_puts(&text, units[i]);
             buf_putc(&text, 'x');
-            assert_int_equal(
-                bpe_encode(v, text.data, text.len, ENCODE_SPECIAL, &ids, &err), 0);
+            assert_int_equal(encode(v, text.data, text.len, ENCODE_SPECIAL, &ids, &err),
+                             0);
             assert_true(ids.n > 1000);
             ids_free(&ids);
             buf_free(&text);
@@ -464,10 +470,10 @@ static void test_out_of_memory(void **state)
     struct err err;
     int n_failed = 0;
     (void)state;
-    assert_int_equal(bpe_encode(v, text, strlen(text), ENCODE_SPECIAL, &whole, &err), 0);
+    assert_int_equal(encode(v, text, strlen(text), ENCODE_SPECIAL, &whole, &err), 0);
     for (long n = 1; n < 100; n++) {
         mem_fail_after(n);
-        int rc = bpe_encode(v, text, strlen(text), ENCODE_SPECIAL, &ids, &err);
+        int rc = encode(v, text, strlen(text), ENCODE_SPECIAL, &ids, &err);
         mem_fail_after(0);
         assert_true(rc == 0 || (rc == -ERR_MEMORY && ids.n == 0));
         n_failed += rc != 0;

@@ -141,7 +141,9 @@ static void a_text_begins_with_its_own_tokens(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct ids ids = {0};
         size_t at, len = strlen(texts[i]);
-        assert_int_equal(bpe_encode(v, texts[i], len, ENCODE_SPECIAL, &ids, &err), 0);
+        assert_int_equal(bpe_encode(v, &(struct engine_text){texts[i], len, NULL, 0},
+                                    ENCODE_SPECIAL, &ids, &err),
+                         0);
         struct history h = {.ids = ids.data, .n_ids = ids.n};
         assert_int_equal(match_text(v, &h, texts[i], len, &at, &err), 0);
         assert_int_equal(at, len);
@@ -317,7 +319,9 @@ static void a_text_in_any_form_begins_with_its_own_tokens(void **state)
         struct ids ids = {0};
         struct err err;
         size_t at, len = strlen(texts[i]);
-        assert_int_equal(bpe_encode(nfc, texts[i], len, ENCODE_SPECIAL, &ids, &err), 0);
+        assert_int_equal(bpe_encode(nfc, &(struct engine_text){texts[i], len, NULL, 0},
+                                    ENCODE_SPECIAL, &ids, &err),
+                         0);
         struct history h = {.ids = ids.data, .n_ids = ids.n};
         assert_int_equal(match_text(nfc, &h, texts[i], len, &at, &err), 0);
         assert_int_equal(at, len);
