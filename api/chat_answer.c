@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "api/chat_answer.h"
 
+#include "api/envelope.h"
 #include "engine/base/hash.h"
 
 static void pass_text(void *arg, enum answer_part part, const char *s, size_t len)
@@ -81,11 +82,9 @@ void chat_answer_event(struct chat_answer *a, const struct event *ev)
 
 const char *chat_answer_finish(const struct chat_answer *a)
 {
-    static const char *const names[FINISH_N] = {
-        [FINISH_STOP] = "stop",     [FINISH_LENGTH] = "length", [FINISH_ABORT] = "abort",
-        [FINISH_TIMEOUT] = "abort", [FINISH_ERROR] = "abort",   [FINISH_DRAIN] = "abort",
-    };
-    return a->reason == FINISH_STOP && a->n_calls > 0 ? "tool_calls" : names[a->reason];
+    if (a->reason == FINISH_STOP && a->n_calls > 0)
+        return "tool_calls";
+    return envelope_reason(a->reason);
 }
 
 size_t chat_answer_failures(const struct chat_answer *a)

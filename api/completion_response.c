@@ -4,25 +4,23 @@
 #include "api/completion_response.h"
 
 #include "api/echo.h"
-#include "api/problem.h"
-#include "api/sse.h"
+#include "api/envelope.h"
+#include "api/id_list.h"
 #include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 /* What all choices of a prompt share. */
 struct part {
     size_t n_tokens, n_cached;
-    struct buf ids;   /* JSON, without brackets */
+    struct buf ids;   /* an id_list */
     struct echo echo; /* open only when asked for */
 };
 
 struct choice {
     struct buf text;       /* gathered, not yet written */
-    struct buf ids;        /* JSON, without brackets */
+    struct buf ids;        /* an id_list */
     struct logprobs probs; /* gathered, not yet written */
     int32_t stop_id;       /* -1: none */
     size_t n_chars;        /* code points of the answer so far */
@@ -41,11 +39,9 @@ struct completion_response {
     struct part *parts;     /* owns, [n_parts] */
     struct choice *choices; /* owns, [n_choices] */
     size_t n_parts, n_choices;
-    struct buf head;    /* the object up to its choices */
+    struct envelope envelope;
     struct buf scratch; /* a text in two halves, made one */
-    bool failed, ended;
-    struct buf pending;          /* JSON; empty: nothing is saved */
-    struct states_result states; /* borrows names and fault */
+    bool failed;
 };
 
 /* One element of `choices`, before it is written. */
@@ -59,17 +55,18 @@ struct view {
     bool last;   /* tells the reason */
 };
 
-static void put_head(struct completion_response *c,
-                     const struct completion_response_head *head)
+static void open_envelope(struct completion_response *c,
+                          const struct completion_response_head *head)
 {
-    buf_puts(&c->head, "{\"id\":");
-    buf_json_string(&c->head, head->id, strlen(head->id));
-    buf_printf(&c->head,
-               ",\"object\":\"text_completion\",\"created\":%" PRId64 ",\"model\":",
-               head->created);
-    buf_json_string(&c->head, head->model, strlen(head->model));
-    buf_printf(&c->head, ",\"seed\":%" PRId64 ",\"choices\":[",
-               (int64_t)c->req->gen.seed);
+    struct envelope_head h = {.id = head->id,
+                              .object = "text_completion",
+                              .model = head->model,
+                              .created = head->created,
+                              .seed = c->req->gen.seed,
+                              .more = "",
+                              .stream = c->req->stream,
+                              .include_usage = c->req->include_usage};
+    envelope_open(&c->envelope, &h);
 }
 
 int completion_response_open(struct completion_response **out,
@@ -87,10 +84,10 @@ int completion_response_open(struct completion_response **out,
     c->piece_arg = head->piece_arg;
     c->n_parts = req->prompts.n;
     c->n_choices = req->prompts.n * (size_t)req->gen.n;
-    put_head(c, head);
+    open_envelope(c, head);
     c->parts = mem_zalloc(c->n_parts, sizeof *c->parts);
     c->choices = mem_zalloc(c->n_choices, sizeof *c->choices);
-    if (!c->parts || !c->choices || c->head.failed) {
+    if (!c->parts || !c->choices || c->envelope.head.failed) {
         size_t n = c->n_choices;
         completion_response_free(c);
         return err_set(err, ERR_MEMORY, "out of memory for %zu choices", n);
@@ -118,15 +115,9 @@ void completion_response_free(struct completion_response *c)
         free_choice(&c->choices[i]);
     mem_free(c->parts);
     mem_free(c->choices);
-    buf_free(&c->head);
+    envelope_free(&c->envelope);
     buf_free(&c->scratch);
-    buf_free(&c->pending);
     mem_free(c);
-}
-
-static void put_id(struct buf *ids, int32_t id)
-{
-    buf_printf(ids, ids->len ? ",%" PRId32 : "%" PRId32, id);
 }
 
 void completion_response_prompt(struct completion_response *c, size_t prompt,
@@ -134,8 +125,8 @@ void completion_response_prompt(struct completion_response *c, size_t prompt,
 {
     struct part *p = &c->parts[prompt];
     p->n_tokens = n;
-    for (size_t i = 0; c->req->return_token_ids && i < n; i++)
-        put_id(&p->ids, ids[i]);
+    if (c->req->return_token_ids)
+        id_list_add_all(&p->ids, ids, n);
     if (c->req->echo)
         echo_open(&p->echo, &c->req->prompts.list[prompt], ids, n, c->piece,
                   c->piece_arg);
@@ -155,7 +146,7 @@ static void take_token(struct completion_response *c, const struct part *p,
         logprobs_put(&ch->probs, ev, p->echo.n_chars + ch->n_chars, c->piece,
                      c->piece_arg);
     if (c->req->return_token_ids)
-        put_id(&ch->ids, ev->id);
+        id_list_add(&ch->ids, ev->id);
 }
 
 static void take_text(struct choice *ch, const struct event *ev)
@@ -180,15 +171,6 @@ static void take_finish(struct completion_response *c, struct part *p, struct ch
 
 /* ---- writing ------------------------------------------------------------ */
 
-static const char *reason_name(enum finish_reason reason)
-{
-    static const char *const names[FINISH_N] = {
-        [FINISH_STOP] = "stop",     [FINISH_LENGTH] = "length", [FINISH_ABORT] = "abort",
-        [FINISH_TIMEOUT] = "abort", [FINISH_ERROR] = "abort",   [FINISH_DRAIN] = "abort",
-    };
-    return names[reason];
-}
-
 static void put_text(struct completion_response *c, const struct view *v, struct buf *out)
 {
     buf_reset(&c->scratch);
@@ -198,14 +180,6 @@ static void put_text(struct completion_response *c, const struct view *v, struct
         buf_put(&c->scratch, v->choice->text.data, v->choice->text.len);
     buf_json_string(out, c->scratch.data ? c->scratch.data : "", c->scratch.len);
     out->failed = out->failed || c->scratch.failed;
-}
-
-static void put_ids(const char *name, const struct buf *ids, struct buf *out)
-{
-    buf_printf(out, ",\"%s\":[", name);
-    if (ids)
-        buf_put(out, ids->data, ids->len);
-    buf_putc(out, ']');
 }
 
 static void put_probs(const struct completion_response *c, const struct view *v,
@@ -221,18 +195,6 @@ static void put_probs(const struct completion_response *c, const struct view *v,
         logprobs_write(a, b, out);
 }
 
-static void put_end(const struct completion_response *c, const struct choice *ch,
-                    struct buf *out)
-{
-    if (ch->stop_id >= 0)
-        buf_printf(out, ",\"stop_token_id\":%" PRId32, ch->stop_id);
-    else
-        buf_puts(out, ",\"stop_token_id\":null");
-    buf_puts(out, ",\"pending\":");
-    buf_put(out, c->pending.data, c->pending.len);
-    out->failed = out->failed || c->pending.failed;
-}
-
 static void put_choice(struct completion_response *c, const struct view *v,
                        struct buf *out)
 {
@@ -241,27 +203,25 @@ static void put_choice(struct completion_response *c, const struct view *v,
     put_probs(c, v, out);
     buf_puts(out, ",\"finish_reason\":");
     if (v->last)
-        buf_printf(out, "\"%s\"", reason_name(v->choice->reason));
+        buf_printf(out, "\"%s\"", envelope_reason(v->choice->reason));
     else
         buf_puts(out, "null");
     if (c->req->return_token_ids) {
         if (v->first)
-            put_ids("prompt_token_ids", &v->part->ids, out);
-        put_ids("token_ids", v->answer ? &v->choice->ids : NULL, out);
+            id_list_put(&v->part->ids, "prompt_token_ids", out);
+        id_list_put(v->answer ? &v->choice->ids : NULL, "token_ids", out);
     }
-    if (v->last && (c->pending.len || c->pending.failed))
-        put_end(c, v->choice, out);
+    if (v->last)
+        envelope_put_pending(&c->envelope, v->choice->stop_id, out);
     buf_putc(out, '}');
 }
 
 static void put_chunk(struct completion_response *c, const struct view *v,
                       struct buf *out)
 {
-    sse_begin(out);
-    buf_put(out, c->head.data, c->head.len);
+    envelope_begin_chunk(&c->envelope, out);
     put_choice(c, v, out);
-    buf_puts(out, c->req->include_usage ? "],\"usage\":null}" : "]}");
-    sse_end(out);
+    envelope_end_chunk(&c->envelope, out);
     v->choice->opened = true;
 }
 
@@ -316,56 +276,32 @@ void completion_response_event(struct completion_response *c, const struct event
     take_text(ch, ev);
     if (ev->kind == EVENT_FINISH)
         take_finish(c, p, ch, ev);
-    if (c->req->stream && !c->failed && !c->ended)
+    if (c->req->stream && !c->failed && !c->envelope.ended)
         flush(c, (size_t)ev->choice, out);
 }
 
 void completion_response_pending(struct completion_response *c, const struct buf *text,
                                  const int32_t *ids, size_t n)
 {
-    struct buf *out = &c->pending;
-    buf_puts(out, "{\"text\":");
-    buf_json_string(out, text->data ? text->data : "", text->len);
-    buf_puts(out, ",\"token_ids\":[");
-    for (size_t i = 0; i < n; i++)
-        buf_printf(out, i ? ",%" PRId32 : "%" PRId32, ids[i]);
-    buf_puts(out, "]}");
-    out->failed = out->failed || text->failed;
-}
-
-static void put_usage(const struct completion_response *c, struct buf *out)
-{
-    size_t prompt = 0, cached = 0, generated = 0; /* each prompt once, every candidate */
-    for (size_t i = 0; i < c->n_parts; i++) {
-        prompt += c->parts[i].n_tokens;
-        cached += c->parts[i].n_cached;
-    }
-    for (size_t i = 0; i < c->n_choices; i++)
-        generated += c->choices[i].n_generated;
-    buf_printf(out,
-               ",\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu"
-               ",\"total_tokens\":%zu"
-               ",\"prompt_tokens_details\":{\"cached_tokens\":%zu}}",
-               prompt, generated, prompt + generated, cached);
+    envelope_pending(&c->envelope, text, ids, n);
 }
 
 void completion_response_states(struct completion_response *c,
                                 const struct states_result *states)
 {
-    c->states = *states;
+    c->envelope.states = *states;
 }
 
-static bool has_states(const struct completion_response *c)
+static struct envelope_usage usage_of(const struct completion_response *c)
 {
-    return c->states.loaded || c->states.saved || c->states.fault;
-}
-
-static void put_states(const struct completion_response *c, struct buf *out)
-{
-    if (!has_states(c))
-        return;
-    buf_puts(out, ",\"state\":");
-    states_put_result(&c->states, out);
+    struct envelope_usage u = {0}; /* each prompt once, every candidate */
+    for (size_t i = 0; i < c->n_parts; i++) {
+        u.prompt += c->parts[i].n_tokens;
+        u.cached += c->parts[i].n_cached;
+    }
+    for (size_t i = 0; i < c->n_choices; i++)
+        u.generated += c->choices[i].n_generated;
+    return u;
 }
 
 /* A candidate's mean log-probability; one without tokens is the worst. */
@@ -409,46 +345,20 @@ static void put_part(struct completion_response *c, size_t part, struct buf *out
     }
 }
 
-static void close_stream(struct completion_response *c, struct buf *out)
-{
-    if (c->req->include_usage || has_states(c)) {
-        sse_begin(out);
-        buf_put(out, c->head.data, c->head.len);
-        buf_putc(out, ']');
-        if (c->req->include_usage)
-            put_usage(c, out);
-        put_states(c, out);
-        buf_putc(out, '}');
-        sse_end(out);
-    }
-    sse_done(out);
-}
-
 void completion_response_close(struct completion_response *c, struct buf *out)
 {
-    if (c->ended)
+    struct envelope_usage usage = usage_of(c);
+    if (c->envelope.ended)
         return;
-    if (c->req->stream) {
-        close_stream(c, out);
-    } else {
-        buf_put(out, c->head.data, c->head.len);
-        for (size_t i = 0; i < c->n_parts; i++)
-            put_part(c, i, out);
-        buf_putc(out, ']');
-        put_usage(c, out);
-        put_states(c, out);
-        buf_putc(out, '}');
-    }
-    c->ended = true;
+    if (!c->req->stream)
+        envelope_begin(&c->envelope, out);
+    for (size_t i = 0; !c->req->stream && i < c->n_parts; i++)
+        put_part(c, i, out);
+    envelope_close(&c->envelope, &usage, out);
 }
 
 void completion_response_error(struct completion_response *c, const struct err *err,
                                struct buf *out)
 {
-    if (c->ended)
-        return;
-    sse_begin(out);
-    problem_body(err, out);
-    sse_end(out);
-    c->ended = true;
+    envelope_error(&c->envelope, err, out);
 }
