@@ -33,7 +33,7 @@ bool logprobs_no_memory(const struct logprobs *lp)
            lp->offsets.failed;
 }
 
-static void put_value(struct buf *out, float logprob)
+void logprobs_put_value(struct buf *out, float logprob)
 {
     if (isinf(logprob) && logprob < 0)
         buf_puts(out, "-9999.0");
@@ -41,8 +41,7 @@ static void put_value(struct buf *out, float logprob)
         buf_json_number(out, (double)logprob);
 }
 
-/* A token's name as a JSON string. */
-static void put_token(struct buf *out, int32_t id, api_piece_fn *piece, void *arg)
+void logprobs_put_token(struct buf *out, int32_t id, api_piece_fn *piece, void *arg)
 {
     size_t len = 0;
     const char *s = piece(arg, id, &len);
@@ -73,7 +72,7 @@ static void put_member(struct buf *out, struct names *seen, const struct top_log
     if (seen->n)
         buf_putc(out, ',');
     size_t start = out->len;
-    put_token(out, t->id, piece, arg);
+    logprobs_put_token(out, t->id, piece, arg);
     if (out->failed)
         return;
     size_t len = out->len - start;
@@ -87,7 +86,7 @@ static void put_member(struct buf *out, struct names *seen, const struct top_log
     seen->start[seen->n] = start;
     seen->len[seen->n++] = len;
     buf_putc(out, ':');
-    put_value(out, t->logprob);
+    logprobs_put_value(out, t->logprob);
 }
 
 /* The best alternatives, and the token itself when it is not among them. */
@@ -120,8 +119,8 @@ void logprobs_put(struct logprobs *lp, const struct event *ev, size_t offset,
         buf_putc(&lp->tops, ',');
         buf_putc(&lp->offsets, ',');
     }
-    put_token(&lp->tokens, ev->id, piece, arg);
-    put_value(&lp->values, ev->logprob);
+    logprobs_put_token(&lp->tokens, ev->id, piece, arg);
+    logprobs_put_value(&lp->values, ev->logprob);
     put_tops(&lp->tops, ev, piece, arg);
     buf_printf(&lp->offsets, "%zu", offset);
 }

@@ -32,6 +32,10 @@ void logprobs_put(struct logprobs *lp, const struct event *ev, size_t offset,
  * followed by b; either may be NULL. */
 void logprobs_write(const struct logprobs *a, const struct logprobs *b, struct buf *out);
 
+/* Appends the name of a token as a JSON string; a log-probability. */
+void logprobs_put_token(struct buf *out, int32_t id, api_piece_fn *piece, void *arg);
+void logprobs_put_value(struct buf *out, float logprob);
+
 bool logprobs_no_memory(const struct logprobs *lp);
 
 #endif
