@@ -106,13 +106,31 @@ void tokenize_free(struct tokenize_request *req)
     *req = (struct tokenize_request){0};
 }
 
+/* "tokens":[…],"count":n */
+static void put_tokens(const int32_t *ids, size_t n, struct buf *out)
+{
+    buf_puts(out, "\"tokens\":[");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, i ? ",%" PRId32 : "%" PRId32, ids[i]);
+    buf_printf(out, "],\"count\":%zu", n);
+}
+
 void tokenize_answer(const struct api_limits *limits, const int32_t *ids, size_t n,
                      struct buf *out)
 {
-    buf_puts(out, "{\"tokens\":[");
-    for (size_t i = 0; i < n; i++)
-        buf_printf(out, i ? ",%" PRId32 : "%" PRId32, ids[i]);
-    buf_printf(out, "],\"count\":%zu,\"max_model_len\":%d}", n, limits->context_tokens);
+    buf_putc(out, '{');
+    put_tokens(ids, n, out);
+    buf_printf(out, ",\"max_model_len\":%d}", limits->context_tokens);
+}
+
+void tokenize_answer_prompt(const char *text, size_t len, const int32_t *ids, size_t n,
+                            struct buf *out)
+{
+    buf_puts(out, "{\"prompt\":");
+    buf_json_string(out, text, len);
+    buf_putc(out, ',');
+    put_tokens(ids, n, out);
+    buf_putc(out, '}');
 }
 
 void tokenize_answer_text(const char *text, size_t len, struct buf *out)

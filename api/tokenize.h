@@ -1,5 +1,6 @@
 /*
- * POST /tokenize and /detokenize: requests and answers. Any thread.
+ * POST /tokenize and /detokenize: requests and answers; the answer of /apply-template.
+ * Any thread.
  *
  * Text may come as `prompt` or `content`. Added tokens in it are recognised as their ids;
  * `add_special_tokens` (default true) lets the post-processor add BOS.
@@ -30,6 +31,11 @@ void tokenize_free(struct tokenize_request *req); /* accepts a zeroed struct */
 /* {"tokens":[…],"count":n,"max_model_len":context} */
 void tokenize_answer(const struct api_limits *limits, const int32_t *ids, size_t n,
                      struct buf *out);
+
+/* The answer of POST /apply-template, {"prompt":text,"tokens":[…],"count":n}: the prompt
+ * that a conversation becomes, and its ids. */
+void tokenize_answer_prompt(const char *text, size_t len, const int32_t *ids, size_t n,
+                            struct buf *out);
 
 /* {"prompt":text,"content":text}; bytes that are not UTF-8 become U+FFFD. */
 void tokenize_answer_text(const char *text, size_t len, struct buf *out);

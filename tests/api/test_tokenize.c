@@ -144,6 +144,10 @@ static void answers(void **state)
     tokenize_answer_text("a\"\xff", 3, &b);
     json_same("{\"prompt\":\"a\\\"\\ufffd\",\"content\":\"a\\\"\\ufffd\"}", b.data,
               b.len);
+    buf_reset(&b);
+    tokenize_answer_prompt("<s>\"\n", 5, ids, 3, &b);
+    json_same("{\"prompt\":\"<s>\\\"\\n\",\"tokens\":[3,1,511],\"count\":3}", b.data,
+              b.len);
     buf_free(&b);
 }
 
