@@ -110,7 +110,7 @@ MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 ISA     := $(if $(filter x86_64-% amd64-%,$(MACHINE)),x86)$(if $(filter aarch64-%,$(MACHINE)),arm)
 
 ENGINE := $(wildcard engine/*.c engine/*/*.c $(ISA:%=engine/kernel/%/*.c))
-API    := $(wildcard api/*.c)
+API    := $(wildcard api/*.c api/*/*.c)
 SERVER := $(wildcard server/*/*.c)
 LIB    := $(ENGINE) $(API) $(filter-out server/cmd/main.c,$(SERVER))
 
