@@ -69,6 +69,7 @@ static void emit_token(struct runner *r, struct seq *s, const struct detok_token
     ev.id = t->id;
     ev.text = t->text;
     ev.text_len = t->text_len;
+    ev.special = r->vocab.vocab && vocab_special(r->vocab.vocab, t->id);
     if (s->records)
         set_logprobs(&ev, &s->records[t->slot]);
     r->emit(r->emit_arg, &ev);

@@ -108,6 +108,9 @@ static void ignoring_the_end_token_goes_on(void **state)
     assert_int_equal(ev->stop_id, -1);
     assert_int_equal(ev->n_generated, 12);
     expect_tokens((const int32_t[]){B, C, D, E, SMILE1, SMILE2, F, END, A, B, C, D}, 12);
+    for (size_t i = 0; i < d.n; i++)
+        if (d.notes[i].ev.kind == EVENT_TOKEN)
+            assert_int_equal(d.notes[i].ev.special, d.notes[i].ev.id == END);
     /* a special token gives no text */
     assert_string_equal(drive_text(&d, 1, 0), "bet catdogs\xF0\x9F\x98\x80"
                                               "finalphabet catdo");
