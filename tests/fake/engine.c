@@ -9,8 +9,9 @@
  * byte whose request ends with FINISH_ERROR, FAKE_ENCODE_MS the time encoding takes,
  * FAKE_CHECK_MS the time that engine_check takes, which blocks the event loop;
  * FAKE_MEM_FAIL makes one of the process's next n allocations fail at each encoding,
- * another one each time. Steps allocate nothing: the guard is on, so a callback that
- * allocates dies here.
+ * another one each time; FAKE_SCRIPT a file of answers (script.h), each of which ends with
+ * the end token. Steps allocate nothing: the guard is on, so a callback that allocates
+ * dies here.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,6 +21,7 @@
 #include "engine/base/list.h"
 #include "engine/base/mem.h"
 #include "tests/fake/object.h"
+#include "tests/fake/script.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -33,8 +35,9 @@ enum { VOCAB = 257, EOS = 256, MAX_TEXT = 65536 };
 struct fake {
     struct list at; /* in waiting or running */
     struct engine_request r;
-    int32_t *ids;      /* owns */
-    int32_t *stop_ids; /* owns */
+    const struct script_answer *says; /* NULL: letters */
+    int32_t *ids;                     /* owns */
+    int32_t *stop_ids;                /* owns */
     uint64_t hash, submit_ns, admit_ns, prefill_ns, first_ns;
     size_t n_read; /* prompt tokens already read */
     int n_out;     /* tokens of each choice */
@@ -46,6 +49,7 @@ struct fake {
 struct engine {
     struct engine_options o;
     struct engine_info info;
+    struct script script; /* owns; zeroed: none */
     struct list waiting, running;
     struct list leased; /* of struct engine_lease */
     int n_waiting, n_running, slots_used, pages_used, last_rows;
@@ -76,11 +80,10 @@ static void fill_info(struct engine *e)
                               .cpu = "c",
                               .weights = "f32",
                               .model_hash = "0123456789abcdef",
-                              .object_kind = fake_kind_hash(),
                               .n_threads = 1,
                               .max_seqs = e->o.max_seqs ? e->o.max_seqs : 64,
                               .step_rows = e->o.step_rows ? e->o.step_rows : 256,
-                              .vocab_size = VOCAB,
+                              .vocab_size = VOCAB + (int)e->script.n_specials,
                               .context_tokens =
                                   e->o.context_tokens ? e->o.context_tokens : 4096,
                               .page_tokens = PAGE_TOKENS,
@@ -103,7 +106,6 @@ static void fill_info(struct engine *e)
 
 int engine_open(struct engine **out, const struct engine_options *o, struct err *err)
 {
-    fake_kind_init();
     sleep_us(1000 * knob("FAKE_LOAD_MS", 0));
     if (knob("FAKE_LOAD_FAIL", 0))
         return err_set(err, ERR_FORMAT, "%s/config.json: this model cannot be read",
@@ -119,7 +121,14 @@ int engine_open(struct engine **out, const struct engine_options *o, struct err 
     list_init(&e->leased);
     for (int c = 0; c < VOCAB; c++)
         e->pieces[c] = (char)c;
+    if (getenv("FAKE_SCRIPT") &&
+        script_open(&e->script, getenv("FAKE_SCRIPT"), EOS, err)) {
+        engine_close(e);
+        return -(int)err->code;
+    }
     fill_info(e);
+    fake_kind_init(e->info.vocab_size);
+    e->info.object_kind = fake_kind_hash();
     *out = e;
     return 0;
 }
@@ -142,6 +151,7 @@ void engine_close(struct engine *e)
         fake_free(LIST_OF(n, struct fake, at));
     while ((n = list_pop(&e->leased)))
         fake_state_free(LIST_OF(n, struct engine_lease, at));
+    script_close(&e->script);
     mem_free(e);
 }
 
@@ -182,13 +192,15 @@ bool engine_depths(const struct engine *e, const struct engine_text *text,
 int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool skip_special,
                   struct buf *out, struct err *err)
 {
-    (void)e, (void)skip_special;
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= VOCAB)
+        size_t len;
+        const char *s = engine_piece(e, ids[i], &len);
+        if (!s)
             return err_param(err, ERR_ARGUMENT, "tokens",
-                             "id %d is outside the vocabulary of %d", (int)ids[i], VOCAB);
-        if (ids[i] != EOS)
-            buf_putc(out, (char)ids[i]);
+                             "id %d is outside the vocabulary of %d", (int)ids[i],
+                             e->info.vocab_size);
+        if (ids[i] < EOS || !skip_special)
+            buf_put(out, s, len);
     }
     return out->failed ? err_set(err, ERR_MEMORY, "out of memory") : 0;
 }
@@ -196,11 +208,15 @@ int engine_decode(const struct engine *e, const int32_t *ids, size_t n, bool ski
 int engine_match(const struct engine *e, const struct history *h,
                  const struct engine_prompt *p, size_t *at, struct err *err)
 {
-    (void)e;
     *at = 0;
     for (size_t i = 0; i < h->n_ids; i++) {
-        if (p->text && h->ids[i] == EOS)
+        if (p->text && h->ids[i] >= EOS) {
+            size_t len;
+            const char *s = engine_piece(e, h->ids[i], &len);
+            if (len <= p->len - *at && memcmp(p->text + *at, s, len) == 0)
+                *at += len;
             continue;
+        }
         if (*at == p->len ||
             (p->text ? (unsigned char)p->text[*at] : p->ids[*at]) != h->ids[i])
             return err_set(err, ERR_CONFLICT, "they part at %zu", *at);
@@ -211,10 +227,13 @@ int engine_match(const struct engine *e, const struct history *h,
 
 const char *engine_piece(const struct engine *e, int32_t id, size_t *len)
 {
-    if (id < 0 || id >= VOCAB)
+    if (id < 0 || id >= e->info.vocab_size)
         return NULL;
-    *len = id == EOS ? 0 : 1;
-    return &e->pieces[id];
+    *len = id < EOS;
+    if (id <= EOS)
+        return &e->pieces[id];
+    *len = e->script.specials[id - VOCAB].len;
+    return e->script.specials[id - VOCAB].text;
 }
 
 /* ---- requests --------------------------------------------------------------- */
@@ -229,10 +248,10 @@ int engine_check(const struct engine *e, const struct engine_request *r, struct 
 {
     sleep_us(1000 * knob("FAKE_CHECK_MS", 0));
     for (size_t i = 0; i < r->n_ids; i++)
-        if (r->ids[i] < 0 || r->ids[i] >= VOCAB)
+        if (r->ids[i] < 0 || r->ids[i] >= e->info.vocab_size)
             return err_param(err, ERR_ARGUMENT, "prompt",
                              "token id %d is outside the vocabulary of %d",
-                             (int)r->ids[i], VOCAB);
+                             (int)r->ids[i], e->info.vocab_size);
     if (r->n_ids + (size_t)r->gen.max_tokens > (size_t)e->info.context_tokens)
         return err_param(
             err, ERR_CONTEXT, "prompt",
@@ -273,6 +292,7 @@ int engine_submit(struct engine *e, const struct engine_request *r, struct err *
         fake_free(f);
         return err_set(err, ERR_MEMORY, "out of memory");
     }
+    f->says = script_find(&e->script, r->ids, r->n_ids);
     f->submit_ns = e->now_ns;
     f->hash = 5;
     for (size_t i = 0; i < r->n_ids; i++)
@@ -290,6 +310,9 @@ static void emit(struct engine *e, struct event *ev)
 
 static int32_t token_of(const struct fake *f, int choice, int i)
 {
+    if (f->says)
+        return f->says->ids
+            .data[(size_t)i < f->says->ids.n ? (size_t)i : f->says->ids.n - 1];
     uint64_t h =
         f->hash + 7 * (uint64_t)(f->r.gen.first_choice + choice) + 11 * (uint64_t)i;
     return 'a' + (int32_t)(h % 26);
@@ -457,12 +480,35 @@ static void prompt_events(struct engine *e, struct fake *f, size_t from, size_t 
     }
 }
 
+/* An answer of the script ends with the end token. */
 static bool stops(const struct fake *f, int32_t id)
 {
+    if (id == EOS)
+        return true;
     for (size_t i = 0; i < f->r.gen.n_stop_ids; i++)
         if (f->stop_ids[i] == id)
             return true;
     return false;
+}
+
+static void emit_token(struct engine *e, const struct fake *f, int choice, int32_t id)
+{
+    struct event ev = {.kind = EVENT_TOKEN,
+                       .request = f->r.id,
+                       .choice = f->r.gen.first_choice + choice,
+                       .id = id,
+                       .special = id > EOS,
+                       .logprob = -0.5f,
+                       .text = e->text,
+                       .text_len = e->token_bytes,
+                       .stop_id = -1,
+                       .stop_string = -1};
+    if (f->says)
+        ev.text = script_text(f->says, (size_t)f->n_out, &ev.text_len);
+    else
+        memset(e->text, id, e->token_bytes);
+    fill_top(&ev, f->r.gen.logprobs);
+    emit(e, &ev);
 }
 
 /* One token of every choice; the request may be gone afterwards. */
@@ -472,18 +518,8 @@ static int decode(struct engine *e, struct fake *f)
     bool stop = false;
     for (int i = 0; i < rows && f->n_out < f->r.gen.max_tokens; i++) {
         int32_t id = token_of(f, i, f->n_out);
-        memset(e->text, id, e->token_bytes);
-        struct event ev = {.kind = EVENT_TOKEN,
-                           .request = f->r.id,
-                           .choice = f->r.gen.first_choice + i,
-                           .id = id,
-                           .logprob = -0.5f,
-                           .text = e->text,
-                           .text_len = e->token_bytes,
-                           .stop_id = -1,
-                           .stop_string = -1};
-        fill_top(&ev, f->r.gen.logprobs);
-        emit(e, &ev);
+        if (id != EOS)
+            emit_token(e, f, i, id);
         stop = stop || stops(f, id);
     }
     if (!f->first_ns)

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { VOCAB = 257, PAGE_BYTES = 1024, CONTEXT = 4096 };
+enum { PAGE_BYTES = 1024, CONTEXT = 4096 };
 
 /* The same for every engine of a process: a test runs one process a kind. */
 static struct object_kind the_kind;
 
-void fake_kind_init(void)
+void fake_kind_init(int vocab_size)
 {
     const char *slot = getenv("FAKE_SLOT_BYTES"), *model = getenv("FAKE_MODEL_HASH");
     the_kind =
@@ -26,7 +26,7 @@ void fake_kind_init(void)
                              .slot_bytes = slot ? strtoull(slot, NULL, 10) : 1024,
                              .page_bytes = PAGE_BYTES,
                              .weights = 1,
-                             .vocab_size = VOCAB,
+                             .vocab_size = vocab_size,
                              .max_tokens = CONTEXT};
 }
 

@@ -7,7 +7,7 @@
 #include "engine/run/lease.h"
 
 /* Before anything else here; at open. */
-void fake_kind_init(void);
+void fake_kind_init(int vocab_size);
 
 /* engine_info.object_kind */
 uint64_t fake_kind_hash(void);
