@@ -109,8 +109,8 @@ static int read_response_format(struct fields_ctx *ctx, const struct field *f,
                      "supported yet");
 }
 
-static int read_modalities(struct fields_ctx *ctx, const struct field *f,
-                           const struct value *v, void *into, struct err *err)
+int chat_request_modalities(struct fields_ctx *ctx, const struct field *f,
+                            const struct value *v, void *into, struct err *err)
 {
     (void)ctx;
     (void)into;
@@ -214,7 +214,7 @@ static const struct field fields[] = {
     {"prompt_cache_key", NAME, AT(req.prompt_cache_key)},
     {"return_token_ids", FIELD_BOOL, AT(req.return_token_ids)},
     {"state", FIELD_OTHER, AT(req.state), .read = states_read_request},
-    {"modalities", FIELD_OTHER, .read = read_modalities},
+    {"modalities", FIELD_OTHER, .read = chat_request_modalities},
     {"store", NOTHING},
     {"metadata", NOTHING},
     {"service_tier", NOTHING},

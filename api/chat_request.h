@@ -50,7 +50,9 @@ int chat_request_effort(struct fields_ctx *ctx, const struct field *f,
 int chat_request_kwargs(struct fields_ctx *ctx, const struct field *f,
                         const struct value *v, void *into, struct err *err);
 
-/* A reader of a field without effect here. */
+/* Readers of fields without effect here; modalities other than ["text"] are refused. */
+int chat_request_modalities(struct fields_ctx *ctx, const struct field *f,
+                            const struct value *v, void *into, struct err *err);
 int chat_request_nothing(struct fields_ctx *ctx, const struct field *f,
                          const struct value *v, void *into, struct err *err);
 
