@@ -29,6 +29,13 @@ enum tool_format {
 
 const char *tool_format_name(enum tool_format f); /* "none", "hermes", … */
 
+/* The form of a name; false: there is none. */
+bool tool_format_find(enum tool_format *out, const char *name);
+
+/* The i-th mark that a call may begin with; NULL: there are no more. A call's own grammar
+ * begins behind it. */
+const char *tool_format_mark(enum tool_format f, size_t i);
+
 enum answer_part { ANSWER_REASONING, ANSWER_CONTENT };
 
 /* Borrowed until the sink returns. */

@@ -1,0 +1,52 @@
+/* The table, and what is asked of a form by its name.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "api/tools/tool_form.h"
+
+#include <string.h>
+
+static const struct tool_form *const forms[TOOL_FORMAT_N] = {
+    [TOOL_FORMAT_HERMES] = &tool_hermes,
+};
+
+const struct tool_form *tool_form_of(enum tool_format f)
+{
+    return (unsigned)f < TOOL_FORMAT_N ? forms[f] : NULL;
+}
+
+static bool is(const char *mark, const char *s, size_t len)
+{
+    return mark && strlen(mark) == len && memcmp(mark, s, len) == 0;
+}
+
+bool tool_form_is_mark(const struct tool_form *form, const char *s, size_t len)
+{
+    bool found = false;
+    for (int i = 0; form && i < TOOL_FORM_MARKS && form->marks[i].open; i++)
+        found =
+            found || is(form->marks[i].open, s, len) || is(form->marks[i].close, s, len);
+    for (int i = 0; form && i < TOOL_FORM_INNER; i++)
+        found = found || is(form->inner[i], s, len);
+    return found;
+}
+
+const char *tool_format_name(enum tool_format f)
+{
+    const struct tool_form *form = tool_form_of(f);
+    return form ? form->name : "none";
+}
+
+bool tool_format_find(enum tool_format *out, const char *name)
+{
+    for (int f = 0; f < TOOL_FORMAT_N; f++) {
+        *out = (enum tool_format)f;
+        if (strcmp(tool_format_name(*out), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *tool_format_mark(enum tool_format f, size_t i)
+{
+    const struct tool_form *form = tool_form_of(f);
+    return form && i < TOOL_FORM_MARKS ? form->marks[i].open : NULL;
+}

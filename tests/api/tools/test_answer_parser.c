@@ -1,0 +1,310 @@
+/*
+ * Answers and what they must be split into, from cases/FORM.txt: whole and in pieces of
+ * any size, with the marks as special tokens and as text.
+ *
+ * A line of such a file begins with a word: `case` and its name; `>` the answer; then, in
+ * order, `r` reasoning, `c` content, `call` with a name and arguments, and `fail` with a
+ * number. `options` are words of set_option. In texts \n, \t and \\ are escapes; a mark in
+ * guillemets is a special token in one run, and text without them in another; where it is
+ * content, the first run has nothing in its place.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "api/tools/answer_parser.h"
+#include "engine/base/buf.h"
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "engine/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define OPEN  "\xC2\xAB"
+#define CLOSE "\xC2\xBB"
+
+static const struct tool_param params[] = {
+    {"s", 1, TOOL_STRING},
+    {"i", 1, TOOL_INTEGER},
+    {"n", 1, TOOL_NUMBER},
+    {"b", 1, TOOL_BOOLEAN},
+    {"o", 1, TOOL_OBJECT},
+    {"a", 1, TOOL_ARRAY},
+    {"sn", 2, TOOL_STRING | TOOL_NULL},
+    {"si", 2, TOOL_STRING | TOOL_INTEGER},
+    {"any", 3, 0},
+    {"in", 2, TOOL_INTEGER | TOOL_NULL},
+};
+static const struct tool_spec specs[] = {
+    {"f", 1, params, sizeof params / sizeof *params},
+    {"g", 1, NULL, 0},
+    {"get_weather", 11, NULL, 0},
+};
+
+enum { MAX_CASE = 1 << 16 };
+
+struct trial {
+    struct buf name, answer, want; /* own */
+    struct answer_options o;
+    size_t failures, line;
+};
+
+/* Parts as text, adjacent pieces of one part joined. */
+struct seen {
+    struct buf parts;
+    int part; /* of the last line; -1: a call or nothing */
+};
+
+static void put_text(struct seen *seen, int part, const char *s, size_t len)
+{
+    if (part != seen->part)
+        buf_puts(&seen->parts, part == ANSWER_REASONING ? "\n\x01r "
+                                                        : "\n\x01"
+                                                          "c ");
+    seen->part = part;
+    buf_put(&seen->parts, s, len);
+}
+
+static void text(void *arg, enum answer_part part, const char *s, size_t len)
+{
+    assert_true(len > 0);
+    put_text(arg, part, s, len);
+}
+
+static void call(void *arg, const struct answer_call *c)
+{
+    struct seen *seen = arg;
+    struct json *j;
+    struct err err;
+    seen->part = -1;
+    buf_puts(&seen->parts, "\n\x01"
+                           "call ");
+    buf_put(&seen->parts, c->name, c->name_len);
+    buf_putc(&seen->parts, ' ');
+    buf_put(&seen->parts, c->arguments, c->arguments_len);
+    assert_int_equal(json_parse(&j, c->arguments, c->arguments_len, &err), 0);
+    assert_int_equal(json_kind(j), JK_OBJECT);
+    json_free(j);
+}
+
+/* ---- cases ---------------------------------------------------------------------------- */
+
+static void unescape(struct buf *out, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bool escape = s[i] == '\\' && i + 1 < len;
+        i += escape;
+        buf_putc(out, !escape ? s[i] : s[i] == 'n' ? '\n' : s[i] == 't' ? '\t' : s[i]);
+    }
+}
+
+static void set_option(struct answer_options *o, const char *word, size_t len)
+{
+    if (len == 6 && memcmp(word, "inside", 6) == 0)
+        o->inside = true;
+    else if (len == 5 && memcmp(word, "plain", 5) == 0)
+        o->reasoning = false;
+    else if (len == 3 && memcmp(word, "one", 3) == 0)
+        o->most_calls = 1;
+    else
+        fail_msg("no such option: %.*s", (int)len, word);
+}
+
+static void read_line(struct trial *t, const char *s, size_t len)
+{
+    const char *space = memchr(s, ' ', len);
+    size_t word = space ? (size_t)(space - s) : len, from = space ? word + 1 : len;
+    if (s[0] == '>')
+        unescape(&t->answer, s + from, len - from);
+    else if (strncmp(s, "options ", 8) == 0)
+        set_option(&t->o, s + from, len - from);
+    else if (strncmp(s, "fail ", 5) == 0)
+        t->failures = (size_t)(s[5] - '0');
+    else {
+        buf_puts(&t->want, "\n\x01");
+        buf_put(&t->want, s, from);
+        unescape(&t->want, s + from, len - from);
+    }
+}
+
+/* The text without guillemets; with `bare`, without what is in them. */
+static void strip_marks(struct buf *out, const struct buf *in, bool bare)
+{
+    const char *s = in->data ? in->data : "", *end = s + in->len;
+    while (s < end) {
+        const char *open = strstr(s, OPEN);
+        const char *close = open ? strstr(open, CLOSE) : NULL;
+        buf_put(out, s, (size_t)((close ? open : end) - s));
+        if (close && !bare)
+            buf_put(out, open + 2, (size_t)(close - open - 2));
+        s = close ? close + 2 : end;
+    }
+}
+
+/* What is wanted, without texts that are empty now, adjacent ones joined. */
+static void put_wanted(struct buf *out, const struct buf *want, bool bare)
+{
+    struct buf stripped = {0};
+    struct seen seen = {.part = -1};
+    strip_marks(&stripped, want, bare);
+    for (char *s = stripped.data; s && *s;) {
+        char *next = strstr(s + 2, "\n\x01");
+        size_t len = next ? (size_t)(next - s) : strlen(s);
+        if (s[3] == ' ' && len > 4)
+            put_text(&seen, s[2] == 'r' ? ANSWER_REASONING : ANSWER_CONTENT, s + 4,
+                     len - 4);
+        else if (s[3] != ' ') {
+            buf_put(&seen.parts, s, len);
+            seen.part = -1;
+        }
+        s = next;
+    }
+    buf_puts(out, seen.parts.data ? seen.parts.data : "");
+    buf_free(&seen.parts);
+    buf_free(&stripped);
+}
+
+/* ---- runs ----------------------------------------------------------------------------- */
+
+static void push(struct answer_parser *p, const char *s, size_t len, size_t piece)
+{
+    for (size_t at = 0; at < len;) {
+        size_t n = piece && piece < len - at ? piece : len - at;
+        while (at + n < len && ((unsigned char)s[at + n] & 0xC0) == 0x80)
+            n++; /* whole characters */
+        answer_parser_push(p, s + at, n, false);
+        at += n;
+    }
+}
+
+static void push_answer(struct answer_parser *p, const struct buf *answer, bool special,
+                        size_t piece)
+{
+    const char *s = answer->data ? answer->data : "", *end = s + answer->len;
+    struct buf plain = {0};
+    if (!special) {
+        strip_marks(&plain, answer, false);
+        push(p, plain.data, plain.len, piece);
+    }
+    while (special && s < end) {
+        const char *open = strstr(s, OPEN), *close = open ? strstr(open, CLOSE) : NULL;
+        push(p, s, (size_t)((close ? open : end) - s), piece);
+        if (close)
+            answer_parser_push(p, open + 2, (size_t)(close - open - 2), true);
+        s = close ? close + 2 : end;
+    }
+    buf_free(&plain);
+}
+
+static void try(const struct trial *t, bool special, size_t piece)
+{
+    struct seen seen = {.part = -1};
+    struct buf want = {0};
+    struct answer_parser *p;
+    struct answer_options o = t->o;
+    struct err err;
+    o.sink = (struct answer_sink){text, call, &seen};
+    assert_int_equal(answer_parser_open(&p, &o, &err), 0);
+    push_answer(p, &t->answer, special, piece);
+    answer_parser_finish(p);
+    put_wanted(&want, &t->want, special);
+    const char *got = seen.parts.data ? seen.parts.data : "";
+    if (strcmp(got, want.data ? want.data : "") != 0)
+        fail_msg("line %zu, %s, marks as %s, pieces of %zu:\nwanted:%s\ngot:%s", t->line,
+                 t->name.data, special ? "tokens" : "text", piece, want.data, got);
+    if (answer_parser_failures(p) != t->failures)
+        fail_msg("line %zu, %s: %zu failures, not %zu", t->line, t->name.data,
+                 answer_parser_failures(p), t->failures);
+    assert_false(answer_parser_no_memory(p));
+    answer_parser_free(p);
+    buf_free(&seen.parts);
+    buf_free(&want);
+}
+
+static void try_all_ways(struct trial *t)
+{
+    for (size_t piece = 0; piece <= 7; piece++) {
+        try(t, true, piece);
+        try(t, false, piece);
+    }
+}
+
+static void begin_trial(struct trial *t, enum tool_format format)
+{
+    buf_free(&t->name);
+    buf_free(&t->answer);
+    buf_free(&t->want);
+    *t = (struct trial){.line = t->line};
+    t->o = (struct answer_options){.format = format,
+                                   .specs = specs,
+                                   .n_specs = sizeof specs / sizeof *specs,
+                                   .reasoning = true};
+}
+
+static size_t run_cases(const char *path, enum tool_format format)
+{
+    struct buf file = {0};
+    struct trial t = {0};
+    struct err err;
+    size_t n = 0;
+    assert_int_equal(file_read(&file, path, 1 << 20, &err), 0);
+    begin_trial(&t, format);
+    for (char *s = file.data, *end; s && *s; s = end ? end + 1 : NULL) {
+        end = strchr(s, '\n');
+        size_t len = end ? (size_t)(end - s) : strlen(s);
+        t.line++;
+        if (len > 5 && strncmp(s, "case ", 5) == 0) {
+            if (n++)
+                try_all_ways(&t);
+            begin_trial(&t, format);
+            buf_put(&t.name, s + 5, len - 5);
+        } else if (len && s[0] != '#')
+            read_line(&t, s, len);
+    }
+    try_all_ways(&t);
+    begin_trial(&t, format);
+    buf_free(&file);
+    return n;
+}
+
+static void every_form_has_its_cases(void **state)
+{
+    (void)state;
+    for (int f = 0; f < TOOL_FORMAT_N; f++) {
+        char path[80];
+        const char *name = tool_format_name((enum tool_format)f);
+        snprintf(path, sizeof path, "tests/api/tools/cases/%s.txt", name);
+        if (f && !tool_format_mark((enum tool_format)f, 0))
+            continue;
+        assert_true(run_cases(path, (enum tool_format)f) >= 40);
+    }
+}
+
+static void names_have_their_forms(void **state)
+{
+    (void)state;
+    enum tool_format found;
+    for (int f = 0; f < TOOL_FORMAT_N; f++) {
+        if (f && !tool_format_mark((enum tool_format)f, 0))
+            continue;
+        assert_true(tool_format_find(&found, tool_format_name((enum tool_format)f)));
+        assert_int_equal(found, f);
+        assert_int_equal(tool_format_mark((enum tool_format)f, 0) != NULL, f != 0);
+        assert_null(tool_format_mark((enum tool_format)f, 3));
+    }
+    assert_false(tool_format_find(&found, "herme"));
+    assert_string_equal(tool_format_mark(TOOL_FORMAT_HERMES, 0), "<tool_call>");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_form_has_its_cases),
+        cmocka_unit_test(names_have_their_forms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
