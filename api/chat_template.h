@@ -11,9 +11,10 @@
 #define API_CHAT_TEMPLATE_H
 
 #include "api/chat.h"
+#include "api/chat_prompt.h"
+#include "api/chat_variables.h"
 #include "api/tools/answer_parser.h"
 #include "engine/base/err.h"
-#include "engine/types.h"
 
 struct chat_template;
 
@@ -34,23 +35,16 @@ void chat_template_free(struct chat_template *t); /* accepts NULL */
 
 enum tool_format chat_template_tools(const struct chat_template *t);
 
-/* The text that ends an assistant's turn, as in "<|im_end|>\n"; len 0: not known. Its
- * first token ends answers. */
+/* The text that ends an assistant's turn, as in "<|im_end|>\n"; len 0: not known. It may
+ * begin with plain text: only a first token that is special ends answers. */
 struct chat_text chat_template_end(const struct chat_template *t);
 
-/* A prompt, in the request's arena. Offsets are bytes of the text, ascending. */
-struct chat_prompt {
-    const char *text;
-    size_t len;
-    const struct text_mark *marks; /* [n_marks] */
-    size_t n_marks;
-    const size_t *turns; /* [n_turns]: where checkpoints are worth their bytes */
-    size_t n_turns;
-    bool in_reasoning; /* ends inside a reasoning mark */
-};
+/* What the probes found, with or without tools in the request. */
+const struct chat_traits *chat_template_traits(const struct chat_template *t, bool tools);
 
-/* ERR_ARGUMENT, with the path in the body, for messages that the template refuses;
- * ERR_TEMPLATE; ERR_MEMORY. now_s: chat_template_open's template_time, or arrival. */
+/* ERR_ARGUMENT, param "messages", with the template's text: it refuses the conversation;
+ * ERR_TEMPLATE with line and expression: it fails on it; ERR_MEMORY. What the render
+ * takes is freed; the prompt is in the arena. now_s: what templates see as the date. */
 int chat_template_render(const struct chat_template *t, const struct chat *chat,
                          int64_t now_s, struct arena *arena, struct chat_prompt *out,
                          struct err *err);
