@@ -1,6 +1,5 @@
 /* One choice of an answer: what reaches the parser and in which order, what is counted,
- * reasons and ids. The parser here is a double: [ and ] are the marks of reasoning, a
- * special token is a call of that name.
+ * reasons and ids.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "api/chat_answer.h"
 #include "engine/base/buf.h"
@@ -13,83 +12,27 @@
 
 #include <cmocka.h>
 
-/* ---- the double ------------------------------------------------------------- */
-
-struct answer_parser {
-    struct answer_sink sink;
-    bool inside, no_memory;
-    size_t failures;
-};
-
-int answer_parser_open(struct answer_parser **out, const struct answer_options *o,
-                       struct err *err)
-{
-    struct answer_parser *p = mem_zalloc(1, sizeof *p);
-    if (!p)
-        return err_set(err, ERR_MEMORY, "out of memory");
-    p->sink = o->sink;
-    p->inside = o->inside;
-    *out = p;
-    return 0;
-}
-
-void answer_parser_free(struct answer_parser *p)
-{
-    mem_free(p);
-}
-
-void answer_parser_push(struct answer_parser *p, const char *s, size_t len, bool special)
-{
-    struct answer_call call = {s, len, "{}", 2};
-    if (special) {
-        p->sink.call(p->sink.arg, &call);
-        return;
-    }
-    for (size_t i = 0; i < len; i++) {
-        p->inside = (p->inside || s[i] == '[') && s[i] != ']';
-        p->failures += s[i] == '?';
-        p->sink.text(p->sink.arg, p->inside ? ANSWER_REASONING : ANSWER_CONTENT, s + i,
-                     1);
-    }
-}
-
-void answer_parser_finish(struct answer_parser *p)
-{
-    p->sink.text(p->sink.arg, ANSWER_CONTENT, ".", 1);
-}
-
-bool answer_parser_reasoning(const struct answer_parser *p)
-{
-    return p->inside;
-}
-
-size_t answer_parser_failures(const struct answer_parser *p)
-{
-    return p->failures;
-}
-
-bool answer_parser_no_memory(const struct answer_parser *p)
-{
-    return p->no_memory;
-}
-
-/* ---- the tests -------------------------------------------------------------- */
+enum { OPEN = 7, CLOSE = 8, BARE = 9 }; /* special tokens; BARE has no bytes */
 
 static const char *piece(void *arg, int32_t id, size_t *len)
 {
+    static const char *const marks[] = {"<tool_call>", "</tool_call>"};
     (void)arg;
-    *len = 6;
-    return id == 7 ? "<call>" : NULL;
+    if (id == BARE)
+        return NULL;
+    *len = strlen(marks[id - OPEN]);
+    return marks[id - OPEN];
 }
 
 static void put_text(void *arg, enum answer_part part, const char *s, size_t len)
 {
-    (void)part;
+    buf_putc(arg, part == ANSWER_REASONING ? '~' : '=');
     buf_put(arg, s, len);
 }
 
 static void put_call(void *arg, const struct answer_call *call)
 {
+    buf_putc(arg, '!');
     buf_put(arg, call->name, call->name_len);
 }
 
@@ -97,6 +40,7 @@ static void start(struct chat_answer *a, struct buf *parts, bool inside)
 {
     struct err err;
     struct answer_options o = {.format = TOOL_FORMAT_HERMES,
+                               .reasoning = true,
                                .inside = inside,
                                .sink = {put_text, put_call, parts}};
     *a = (struct chat_answer){0};
@@ -133,6 +77,8 @@ static void finish(struct chat_answer *a, struct buf *parts)
     buf_free(parts);
 }
 
+#define CALL "{\"name\": \"f\", \"arguments\": {}}"
+
 static void text_comes_before_the_special_token_of_its_event(void **state)
 {
     (void)state;
@@ -141,12 +87,14 @@ static void text_comes_before_the_special_token_of_its_event(void **state)
     start(&a, &parts, false);
     struct event other = {.kind = EVENT_START, .text = "x", .text_len = 1};
     chat_answer_event(&a, &other);
-    token(&a, "ab", 7);
-    token(&a, "", 8); /* a special token without bytes */
+    token(&a, "ab", OPEN);
+    token(&a, CALL, CLOSE);
+    token(&a, "", BARE);
     token(&a, "c", -1);
-    assert_int_equal(a.n_generated, 3);
+    assert_int_equal(a.n_generated, 4);
+    assert_string_equal(parts.data, "=ab!f=c");
     end(&a, FINISH_STOP, "d");
-    assert_string_equal(parts.data, "ab<call>cd.");
+    assert_string_equal(parts.data, "=ab!f=c=d");
     assert_int_equal(a.n_calls, 1);
     finish(&a, &parts);
 }
@@ -157,19 +105,19 @@ static void marks_count_as_reasoning(void **state)
     struct chat_answer a;
     struct buf parts;
     start(&a, &parts, false);
-    token(&a, "a", -1);
-    token(&a, "[", -1);
+    token(&a, "<think>", -1);
     token(&a, "", -1);
     token(&a, "b", -1);
     assert_int_equal(a.n_reasoning, 3);
-    token(&a, "]", -1);
+    token(&a, "</think>", -1);
     token(&a, "c", -1);
     assert_int_equal(a.n_reasoning, 4);
     end(&a, FINISH_STOP, "");
     assert_int_equal(a.n_reasoning, 4);
+    assert_string_equal(parts.data, "~b=c");
     finish(&a, &parts);
     start(&a, &parts, true);
-    token(&a, "]", -1);
+    token(&a, "</think>", -1);
     token(&a, "a", -1);
     assert_int_equal(a.n_reasoning, 1);
     finish(&a, &parts);
@@ -182,9 +130,9 @@ static void the_end_says_what_was_counted(void **state)
     struct buf parts;
     start(&a, &parts, false);
     assert_int_equal(a.stop_id, -1);
-    token(&a, "a??", -1);
+    token(&a, "<tool_call>{]</tool_call>", -1);
     assert_false(a.done);
-    end(&a, FINISH_LENGTH, "");
+    end(&a, FINISH_LENGTH, "<tool_call>");
     assert_true(a.done);
     assert_int_equal(a.n_prompt, 11);
     assert_int_equal(a.n_cached, 5);
@@ -195,7 +143,7 @@ static void the_end_says_what_was_counted(void **state)
     token(&a, "b", -1);
     end(&a, FINISH_STOP, "b");
     assert_int_equal(parts.len, len);
-    assert_int_equal(a.n_generated, 9);
+    assert_string_equal(chat_answer_finish(&a), "length");
     assert_false(chat_answer_no_memory(&a));
     finish(&a, &parts);
 }
@@ -219,7 +167,8 @@ static void reasons_of_the_end(void **state)
         assert_string_equal(chat_answer_finish(&a), table[i].plain);
         finish(&a, &parts);
         start(&a, &parts, false);
-        token(&a, "", 7);
+        token(&a, "", OPEN);
+        token(&a, CALL, CLOSE);
         end(&a, table[i].reason, "");
         assert_string_equal(chat_answer_finish(&a), table[i].called);
         finish(&a, &parts);
