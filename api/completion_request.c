@@ -73,6 +73,8 @@ static const struct field fields[] = {
     {"stream_options", FIELD_OTHER, .read = read_stream_options},
     {"user", FIELD_STRING, AT(req.user), .max = MAX_NAME_BYTES},
     {"cache_salt", FIELD_STRING, AT(req.cache_salt), .max = MAX_NAME_BYTES},
+    {"prompt_cache_key", FIELD_STRING, AT(req.prompt_cache_key), .max = MAX_NAME_BYTES},
+    {"cache_breakpoints", FIELD_OTHER, AT(req.breakpoints), .read = breakpoints_read},
     {"return_token_ids", FIELD_BOOL, AT(req.return_token_ids)},
     {"state", FIELD_OTHER, AT(req.state), .read = states_read_request},
     {"response_format", FIELD_OTHER, .read = read_response_format},
@@ -126,6 +128,16 @@ static int check_state(const struct completion_request *r,
                          "`state.load` and `echo` with `logprobs` exclude each other: "
                          "what a state holds is not read again");
     return 0;
+}
+
+/* A text is measured once it is tokenised. */
+static int check_breakpoints(const struct completion_request *r, struct err *err)
+{
+    const struct prompt *p = &r->prompts.list[0];
+    if (r->breakpoints.n && r->prompts.n > 1)
+        return err_param(err, ERR_ARGUMENT, "cache_breakpoints",
+                         "`cache_breakpoints` is for one prompt, not %zu", r->prompts.n);
+    return p->text ? 0 : breakpoints_check(&r->breakpoints, p->n_ids, err);
 }
 
 /* The longest prompt of ids; texts are measured once they are tokenised. */
@@ -186,6 +198,8 @@ static int check(struct landing *l, struct sampling *s, const struct api_limits 
     r->gen.prompt_logprobs = r->echo && r->logprobs >= 0;
     if (rc == 0)
         rc = check_state(r, limits, err);
+    if (rc == 0)
+        rc = check_breakpoints(r, err);
     if (rc == 0)
         rc = check_context(r, limits, err);
     return rc ? rc : check_budget(r, limits, err);

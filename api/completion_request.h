@@ -12,6 +12,7 @@
 #define API_COMPLETION_REQUEST_H
 
 #include "api/api.h"
+#include "api/breakpoints.h"
 #include "api/prompt.h"
 #include "api/states.h"
 #include "engine/base/arena.h"
@@ -29,9 +30,12 @@ struct completion_request {
     bool stream, include_usage;
     bool echo;
     bool return_token_ids;
-    const char *model;      /* NULL = left out */
-    const char *user;       /* NULL = left out; at most 512 bytes */
-    const char *cache_salt; /* NULL = left out; at most 512 bytes */
+    const char *model;            /* NULL = left out */
+    const char *user;             /* NULL = left out; at most 512 bytes */
+    const char *cache_salt;       /* NULL = left out; at most 512 bytes */
+    const char *prompt_cache_key; /* the same; for the log */
+    struct breakpoints
+        breakpoints; /* of one prompt; breakpoints_check when it is encoded */
     struct states_request state;
     size_t n_unknown_fields;
 };
