@@ -78,3 +78,66 @@ void problem_body(const struct err *err, struct buf *out)
     problem_put(err, out);
     buf_putc(out, '}');
 }
+
+/* ---- Anthropic's form --------------------------------------------------------- */
+
+static const char *anthropic_type(int status)
+{
+    static const struct {
+        int status;
+        const char *type;
+    } types[] = {
+        {401, "authentication_error"}, {404, "not_found_error"},
+        {408, "timeout_error"},        {409, "conflict_error"},
+        {413, "request_too_large"},    {429, "rate_limit_error"},
+        {503, "overloaded_error"},
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].status == status)
+            return types[i].type;
+    return status < 500 ? "invalid_request_error" : "api_error";
+}
+
+static void put_anthropic(const struct err *err, const char *request_id, struct buf *out)
+{
+    const struct problem *p = problem_of(err->code);
+    const char *message = p->message ? p->message : err->text;
+    buf_printf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
+               anthropic_type(p->status));
+    buf_json_string(out, message, strlen(message));
+    if (p->code)
+        buf_printf(out, ",\"details\":{\"error_code\":\"%s\"}", p->code);
+    buf_putc(out, '}');
+    if (request_id) {
+        buf_puts(out, ",\"request_id\":");
+        buf_json_string(out, request_id, strlen(request_id));
+    }
+    buf_putc(out, '}');
+}
+
+/* ---- forms -------------------------------------------------------------------- */
+
+static void put_openai(const struct err *err, const char *request_id, struct buf *out)
+{
+    (void)request_id;
+    problem_body(err, out);
+}
+
+static const struct {
+    void (*put)(const struct err *err, const char *request_id, struct buf *out);
+    const char *id_field;
+} forms[] = {
+    [PROBLEM_OPENAI] = {put_openai, NULL},
+    [PROBLEM_ANTHROPIC] = {put_anthropic, "Request-Id"},
+};
+
+void problem_body_as(enum problem_form form, const struct err *err,
+                     const char *request_id, struct buf *out)
+{
+    forms[form].put(err, request_id, out);
+}
+
+const char *problem_id_field(enum problem_form form)
+{
+    return forms[form].id_field;
+}

@@ -1,6 +1,7 @@
 /*
  * Error code -> HTTP status, JSON error body and the headers it asks for: the single
- * mapping of the program. Pure functions over a const table; any thread.
+ * mapping of the program, in the forms that clients read. Pure functions over const
+ * tables; any thread.
  *
  * Faults of ours (status 500) never show their text to a client: it may name files.
  *
@@ -32,5 +33,17 @@ const struct problem *problem_of(enum err_code code);
  * answer is that as the member `error` of an object. */
 void problem_put(const struct err *err, struct buf *out);
 void problem_body(const struct err *err, struct buf *out);
+
+/* Whose clients an endpoint's errors are for. */
+enum problem_form { PROBLEM_OPENAI, PROBLEM_ANTHROPIC };
+
+/* Appends the body in a form: problem_body's, or {"type": "error", "error": {"type",
+ * "message", "details"}, "request_id"}. request_id NULL: left out. */
+void problem_body_as(enum problem_form form, const struct err *err,
+                     const char *request_id, struct buf *out);
+
+/* The header, besides X-Request-Id, that a form's clients find the request's id in; NULL:
+ * none. */
+const char *problem_id_field(enum problem_form form);
 
 #endif

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/conn.h"
 
-#include "api/problem.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "server/serve/access_log.h"

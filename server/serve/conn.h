@@ -12,6 +12,7 @@
 #ifndef SERVER_SERVE_CONN_H
 #define SERVER_SERVE_CONN_H
 
+#include "api/problem.h"
 #include "server/http/address.h"
 #include "server/http/stream.h"
 #include "server/serve/route.h"
@@ -39,6 +40,7 @@ enum route_body {
 struct route_ops {
     conn_step_fn *const *steps; /* NULL-terminated; run once the body is whole */
     enum route_body body;
+    enum problem_form errors; /* how they are written */
     /* The path and the key are good, the rest of the head is unchecked. */
     int (*check)(const struct conn *c, struct err *err);
     /* The head is good: makes conn.priv. */

@@ -289,18 +289,27 @@ static bool same(const struct key *key, const char *s, size_t len)
     return diff == 0;
 }
 
-const char *keys_tenant(const struct keys *k, const char *authorization, size_t len,
-                        struct err *err)
+const char *keys_sent(const char *authorization, const char *x_api_key, size_t *len)
 {
     static const char scheme[] = "Bearer ";
     size_t skip = sizeof scheme - 1;
-    if (!authorization || len < skip || strncasecmp(authorization, scheme, skip) != 0) {
+    const char *sent = x_api_key;
+    if (authorization && strncasecmp(authorization, scheme, skip) == 0)
+        sent = authorization + skip;
+    *len = sent ? strlen(sent) : 0;
+    return sent;
+}
+
+const char *keys_tenant(const struct keys *k, const char *sent, size_t len,
+                        struct err *err)
+{
+    if (!sent) {
         err_set(err, ERR_AUTH, "no API key: send Authorization: Bearer <key>");
         return NULL;
     }
     const char *found = NULL;
     for (const struct key *key = k->first; key; key = key->next)
-        if (same(key, authorization + skip, len - skip))
+        if (same(key, sent, len))
             found = key->tenant->name;
     if (!found)
         err_set(err, ERR_AUTH, "the API key is not valid");

@@ -52,9 +52,13 @@ bool keys_asked(const struct keys *k);
 /* The first of all tenants; NULL: none. Owned by k. */
 const struct keys_tenant *keys_tenants(const struct keys *k);
 
-/* The tenant's name of an Authorization value ("Bearer …"; NULL = absent), owned by k; NULL
- * with ERR_AUTH when it has no valid key. */
-const char *keys_tenant(const struct keys *k, const char *authorization, size_t len,
+/* The key that a request brings: what follows "Bearer " in its Authorization, or else its
+ * X-Api-Key; both may be NULL. NULL: it brings none. Borrows, as `len` bytes. */
+const char *keys_sent(const char *authorization, const char *x_api_key, size_t *len);
+
+/* The tenant's name of a key, owned by k; NULL with ERR_AUTH when there is none or (NULL)
+ * no key was sent. */
+const char *keys_tenant(const struct keys *k, const char *sent, size_t len,
                         struct err *err);
 
 #endif

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/serve/reply.h"
 
-#include "api/problem.h"
 #include "engine/base/hash.h"
 
 #include <stdio.h>
@@ -30,13 +29,13 @@ static void add_cors(struct conn *c, struct http_reply *r)
         return;
     http_field(r, "Access-Control-Allow-Origin", origin);
     http_field(r, "Access-Control-Expose-Headers",
-               "X-Request-Id, X-SSMD-State, Retry-After");
+               "X-Request-Id, Request-Id, X-SSMD-State, Retry-After");
     if (c->route.kind != ROUTE_OPTIONS)
         return;
     http_field(r, "Access-Control-Allow-Methods",
                "GET, HEAD, POST, PUT, DELETE, OPTIONS");
     http_field(r, "Access-Control-Allow-Headers",
-               "Authorization, Content-Type, X-Request-Id, *");
+               "Authorization, X-Api-Key, Content-Type, X-Request-Id, *");
     http_field(r, "Access-Control-Max-Age", "600");
 }
 
@@ -52,6 +51,8 @@ void reply_send(struct conn *c, struct http_reply *r)
         return;
     }
     http_field(r, "X-Request-Id", c->request_id);
+    if (problem_id_field(c->ops->errors))
+        http_field(r, problem_id_field(c->ops->errors), c->request_id);
     add_cors(c, r);
     conn_count_unread(c, r->body.cap);
     r->close = r->close || c->server->phase >= SERVER_GRACE;
@@ -99,7 +100,7 @@ static void put_refusal(struct conn *c, const struct err *err, struct refusal *f
 {
     const struct problem *p = problem_of(err->code);
     *f = (struct refusal){.reply.status = p->status};
-    problem_body(err, &f->reply.body);
+    problem_body_as(c->ops->errors, err, c->request_id, &f->reply.body);
     http_field(&f->reply, "Content-Type", "application/json");
     if (p->retry_after) {
         snprintf(f->retry, sizeof f->retry, "%d", retry_after(c, p->status));

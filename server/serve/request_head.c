@@ -34,13 +34,20 @@ static int check_route(struct conn *c, struct err *err)
     return rc;
 }
 
+static const char *header_value(const struct conn *c, const char *name)
+{
+    const struct http_header *h = http_header(c->call, name);
+    return h ? h->value : NULL;
+}
+
 static int check_key(struct conn *c, struct err *err)
 {
     if (c->route.open || !keys_asked(c->server->keys))
         return 0;
-    const struct http_header *h = http_header(c->call, "authorization");
-    const char *name =
-        keys_tenant(c->server->keys, h ? h->value : NULL, h ? h->value_len : 0, err);
+    size_t len;
+    const char *sent =
+        keys_sent(header_value(c, "authorization"), header_value(c, "x-api-key"), &len);
+    const char *name = keys_tenant(c->server->keys, sent, len, err);
     if (!name)
         return -ERR_AUTH;
     c->tenant = tenant_find(&c->server->tenants, name);

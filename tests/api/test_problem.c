@@ -73,12 +73,72 @@ static void our_own_faults_show_nothing(void **state)
     buf_free(&b);
 }
 
+static void a_body_in_anthropics_form(void **state)
+{
+    (void)state;
+    static const struct {
+        enum err_code code;
+        const char *type;
+    } types[] = {{ERR_ARGUMENT, "invalid_request_error"},
+                 {ERR_AUTH, "authentication_error"},
+                 {ERR_MODEL, "not_found_error"},
+                 {ERR_METHOD, "invalid_request_error"},
+                 {ERR_TIMEOUT, "timeout_error"},
+                 {ERR_CONFLICT, "conflict_error"},
+                 {ERR_COMPLEX, "request_too_large"},
+                 {ERR_BUSY, "rate_limit_error"},
+                 {ERR_UNAVAILABLE, "overloaded_error"},
+                 {ERR_STORAGE, "api_error"},
+                 {ERR_INTERNAL, "api_error"}};
+    struct err err;
+    struct buf b = {0};
+    err_param(&err, ERR_CONTEXT, "max_tokens", "17 and \"16\"\nexceed 32");
+    problem_body_as(PROBLEM_ANTHROPIC, &err, "id\"1", &b);
+    json_same("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\","
+              "\"message\":\"17 and \\\"16\\\"\\nexceed 32\","
+              "\"details\":{\"error_code\":\"context_length_exceeded\"}},"
+              "\"request_id\":\"id\\\"1\"}",
+              b.data, b.len);
+    assert_null(memchr(b.data, '\n', b.len));
+    buf_reset(&b);
+    err_set(&err, ERR_MEMORY, "at /var/lib");
+    problem_body_as(PROBLEM_ANTHROPIC, &err, NULL, &b);
+    json_same("{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
+              "\"The server had a fault while processing the request.\"}}",
+              b.data, b.len);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        buf_reset(&b);
+        err_set(&err, types[i].code, "no");
+        problem_body_as(PROBLEM_ANTHROPIC, &err, NULL, &b);
+        assert_non_null(strstr(b.data, types[i].type));
+    }
+    assert_string_equal(problem_id_field(PROBLEM_ANTHROPIC), "Request-Id");
+    assert_null(problem_id_field(PROBLEM_OPENAI));
+    buf_free(&b);
+}
+
+/* An endpoint without a word about it has OpenAI's. */
+static void a_body_in_openais_form(void **state)
+{
+    (void)state;
+    struct err err;
+    struct buf plain = {0}, form = {0};
+    err_param(&err, ERR_ARGUMENT, "n", "no");
+    problem_body(&err, &plain);
+    problem_body_as((enum problem_form){0}, &err, "id", &form);
+    assert_string_equal(plain.data, form.data);
+    buf_free(&plain);
+    buf_free(&form);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_has_its_status),
         cmocka_unit_test(a_body_has_all_four_members),
         cmocka_unit_test(our_own_faults_show_nothing),
+        cmocka_unit_test(a_body_in_anthropics_form),
+        cmocka_unit_test(a_body_in_openais_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
