@@ -65,6 +65,7 @@ void answer_parser_free(struct answer_parser *p)
     if (!p)
         return;
     answer_hold_free(&p->hold);
+    tool_args_free(&p->scan.args);
     buf_free(&p->scan.name);
     buf_free(&p->scan.arguments);
     mem_free(p);
@@ -196,7 +197,7 @@ static bool start_call(struct answer_parser *p, const struct tool_mark *mark, si
     s->resume = at > p->seen ? at : p->seen + 1;
     s->mark = mark;
     s->listed = false;
-    s->quiet = !mark;
+    s->quiet = p->guess || !mark;
     s->phase = p->guess ? p->form->resume : p->form->begin;
     p->mode = CALL;
     return true;
@@ -208,7 +209,8 @@ static bool bare_start(struct answer_parser *p)
     char c = p->hold.text.data[p->seen];
     bool brace = p->form->brace && p->edge && !p->called && c == '{';
     p->guess = p->in_broken && p->seen >= p->broken_at && c == p->form->separator;
-    return (brace || p->guess) && start_call(p, NULL, p->seen + p->guess);
+    return (brace || p->guess) &&
+           start_call(p, brace ? NULL : p->scan.mark, p->seen + p->guess);
 }
 
 /* Looks for a start at p->seen; MATCH: the mode has changed. */
@@ -286,7 +288,7 @@ static bool to_content(struct answer_parser *p, size_t seen)
 static bool broken(struct answer_parser *p)
 {
     struct tool_scan *s = &p->scan;
-    p->n_failures += !s->quiet;
+    p->n_failures += !s->quiet && !p->guess;
     p->in_broken = p->form->separator && (p->guess || !s->quiet);
     p->broken_at = s->at;
     p->edge = false;
@@ -304,7 +306,7 @@ static enum tool_step step(struct answer_parser *p)
         s->wall = answer_hold_special(&p->hold, s->at);
         t = s->phase(s);
     } while (t == TOOL_NEXT);
-    if (s->name.failed || s->arguments.failed)
+    if (s->name.failed || s->arguments.failed || s->args.text.failed)
         p->no_memory = true;
     return t;
 }
@@ -313,7 +315,8 @@ static bool call(struct answer_parser *p)
 {
     struct tool_scan *s = &p->scan;
     enum tool_step t = step(p);
-    bool whole = t == TOOL_CALL && (!p->guess || tool_scan_spec(s));
+    bool whole = t == TOOL_CALL &&
+                 (!p->guess || tool_scan_spec(s, s->call.name, s->call.name_len));
     if (t == TOOL_MORE || p->no_memory)
         return false;
     if (whole)
@@ -345,6 +348,8 @@ static void advance(struct answer_parser *p)
 static void compact(struct answer_parser *p)
 {
     size_t by = p->mode == CALL ? 0 : answer_hold_compact(&p->hold);
+    if (by)
+        p->scan.memo = (struct tool_memo){0};
     p->seen -= by;
     p->solid -= p->solid < by ? p->solid : by;
     p->broken_at -= p->broken_at < by ? p->broken_at : by;

@@ -6,6 +6,11 @@
 
 static const struct tool_form *const forms[TOOL_FORMAT_N] = {
     [TOOL_FORMAT_HERMES] = &tool_hermes,
+    [TOOL_FORMAT_QWEN3_CODER] = &tool_qwen3_coder,
+    [TOOL_FORMAT_LFM2] = &tool_lfm2,
+    [TOOL_FORMAT_LLAMA3_JSON] = &tool_llama3_json,
+    [TOOL_FORMAT_JSON_LIST] = &tool_json_list,
+    [TOOL_FORMAT_MISTRAL] = &tool_mistral,
 };
 
 const struct tool_form *tool_form_of(enum tool_format f)

@@ -9,7 +9,8 @@
 
 #include "api/tools/tool_scan.h"
 
-extern const struct tool_form tool_hermes;
+extern const struct tool_form tool_hermes, tool_qwen3_coder, tool_lfm2, tool_llama3_json,
+    tool_json_list, tool_mistral;
 
 /* NULL for TOOL_FORMAT_NONE. */
 const struct tool_form *tool_form_of(enum tool_format f);

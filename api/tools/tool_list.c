@@ -54,10 +54,12 @@ static enum tool_step close_list(struct tool_scan *s)
     return TOOL_NEXT;
 }
 
+/* One at the end of the answer is dropped: a list was cut. */
 static enum tool_step behind_separator(struct tool_scan *s)
 {
-    if (tool_scan_blanks(s) == TOOL_PARTIAL)
-        return TOOL_MORE;
+    enum tool_match m = tool_scan_blanks(s);
+    if (m != TOOL_MATCH)
+        return m == TOOL_PARTIAL ? TOOL_MORE : TOOL_END;
     return s->at < s->wall && s->form->opens(s->s[s->at]) ? unit(s) : close_list(s);
 }
 

@@ -417,6 +417,26 @@ enum tool_literal_status tool_literal_end(struct tool_literal *l)
     return l->state == ENDED ? TOOL_LITERAL_DONE : TOOL_LITERAL_BROKEN;
 }
 
+enum tool_kind tool_literal_kind(const char *s, size_t len, struct buf *out)
+{
+    struct tool_literal l;
+    enum tool_literal_status status;
+    size_t mark = out ? out->len : 0;
+    tool_literal_begin(&l, 0, out);
+    do
+        status = tool_literal_run(&l, s, len);
+    while (status == TOOL_LITERAL_MEMBER);
+    if (status == TOOL_LITERAL_MORE)
+        status = tool_literal_end(&l);
+    while (l.at < len && blank(s[l.at]))
+        l.at++;
+    if (status == TOOL_LITERAL_DONE && l.at == len)
+        return l.kind;
+    if (out)
+        out->len = mark;
+    return TOOL_KIND_NONE;
+}
+
 /* The code point behind "\u" at s; skips its second half, if there is one. */
 static uint32_t read_escape(const char **s)
 {

@@ -68,6 +68,10 @@ enum tool_literal_status tool_literal_run(struct tool_literal *l, const char *s,
 /* No byte follows: DONE or BROKEN. */
 enum tool_literal_status tool_literal_end(struct tool_literal *l);
 
+/* The kind of a text that is one literal, blanks around it allowed; NONE: it is none, and
+ * what `out` got of it is taken back. */
+enum tool_kind tool_literal_kind(const char *s, size_t len, struct buf *out);
+
 /* Appends what a good JSON string [with its quotes] says. */
 void tool_literal_text(struct buf *out, const char *s, size_t len);
 

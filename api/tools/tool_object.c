@@ -37,15 +37,9 @@ static bool held_object(struct tool_scan *s)
         no_arguments(s);
     if (from == end)
         return true;
-    struct tool_literal l;
-    tool_literal_begin(&l, from, NULL);
-    enum tool_literal_status status;
-    do
-        status = tool_literal_run(&l, text, end);
-    while (status == TOOL_LITERAL_MEMBER);
     s->call.arguments = text + from;
     s->call.arguments_len = end - from;
-    return status == TOOL_LITERAL_DONE && l.at == end && l.kind == TOOL_KIND_OBJECT;
+    return tool_literal_kind(text + from, end - from, NULL) == TOOL_KIND_OBJECT;
 }
 
 bool tool_object_arguments(struct tool_scan *s, enum tool_kind kind,

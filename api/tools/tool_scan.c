@@ -41,13 +41,19 @@ enum tool_step tool_scan_back(struct tool_scan *s)
     return TOOL_END;
 }
 
-const struct tool_spec *tool_scan_spec(const struct tool_scan *s)
+const struct tool_spec *tool_scan_spec(const struct tool_scan *s, const char *name,
+                                       size_t len)
 {
     for (size_t i = 0; i < s->n_specs; i++) {
         const struct tool_spec *t = &s->specs[i];
-        if (t->name_len == s->call.name_len &&
-            memcmp(t->name, s->call.name, t->name_len) == 0)
+        if (t->name_len == len && memcmp(t->name, name, len) == 0)
             return t;
     }
     return NULL;
+}
+
+bool tool_scan_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '_' || c == '-' || c == '.';
 }

@@ -13,7 +13,7 @@
 #define API_TOOLS_TOOL_SCAN_H
 
 #include "api/tools/answer_parser.h"
-#include "api/tools/tool_literal.h"
+#include "api/tools/tool_args.h"
 
 enum tool_step {
     TOOL_NEXT,  /* the phase has changed */
@@ -56,6 +56,12 @@ struct tool_object {
     bool has_arguments; /* by that name, which wins over `parameters` */
 };
 
+/* What broken calls have shown of the bytes held, good until offsets move. */
+struct tool_memo {
+    size_t from, to;  /* no value's end mark begins in there */
+    size_t broken_at; /* a call that has a value before this breaks here at the latest */
+};
+
 struct tool_scan {
     const struct tool_form *form;
     const char *s; /* [len], what is held of the answer */
@@ -71,7 +77,9 @@ struct tool_scan {
     bool quiet;                   /* if it breaks, it was no call: not a failure */
     tool_phase_fn *phase;
 
-    struct tool_object object;
+    struct tool_memo memo;
+    struct tool_object object; /* forms without an object use its spans for theirs */
+    struct tool_args args;
     struct buf name, arguments; /* own; of the call, where they are not as written */
     struct answer_call call;
 
@@ -99,7 +107,11 @@ bool tool_scan_at(const struct tool_scan *s, char c);
 /* The answer goes on as content at the present unit. */
 enum tool_step tool_scan_back(struct tool_scan *s);
 
-/* The tool of the call at hand; NULL: there is none of this name. */
-const struct tool_spec *tool_scan_spec(const struct tool_scan *s);
+/* The tool of a name; NULL: there is none. */
+const struct tool_spec *tool_scan_spec(const struct tool_scan *s, const char *name,
+                                       size_t len);
+
+/* A letter, a digit, or what else may be in a function's name. */
+bool tool_scan_name_char(char c);
 
 #endif
