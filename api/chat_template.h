@@ -35,8 +35,9 @@ void chat_template_free(struct chat_template *t); /* accepts NULL */
 
 enum tool_format chat_template_tools(const struct chat_template *t);
 
-/* The text that ends an assistant's turn, as in "<|im_end|>\n"; len 0: not known. It may
- * begin with plain text: only a first token that is special ends answers. */
+/* The text that ends an assistant's turn, as in "<|im_end|>\n", from its first byte that
+ * is not blank; len 0: not known. It may be plain text: only a first token that is special
+ * ends answers. */
 struct chat_text chat_template_end(const struct chat_template *t);
 
 /* What the probes found, with or without tools in the request. */

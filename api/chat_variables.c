@@ -271,7 +271,8 @@ static const struct chat_text *name_of(const struct maker *m,
 static enum chat_role known_role(const struct maker *m, size_t i)
 {
     enum chat_role role = m->chat->messages[i].role;
-    return role == CHAT_DEVELOPER && !m->traits->developer ? CHAT_SYSTEM : role;
+    bool known = m->traits->developer && (i == 0 || m->traits->late_developer);
+    return role == CHAT_DEVELOPER && !known ? CHAT_SYSTEM : role;
 }
 
 static struct jinja_value message(struct maker *m, enum chat_role role, size_t first,

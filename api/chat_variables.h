@@ -20,13 +20,15 @@ enum { CHAT_ROLES = CHAT_TOOL + 1, CHAT_END_BYTES = 96 };
 struct chat_traits {
     bool parts[CHAT_ROLES];    /* shows all parts of a list, by the message's role */
     bool one_part[CHAT_ROLES]; /* takes no text, but a list of one part */
-    bool developer;            /* knows the role */
+    bool developer;            /* knows the role, of the first message */
+    bool late_developer;       /* and of others */
     bool late_system;          /* shows a system message that is not the first */
     bool objects;              /* takes arguments of calls as objects */
     bool calls, tools;         /* shows calls of messages; the tools */
     const char *reasoning;     /* the member of messages it reads; constant */
     enum tool_format format;
-    char end[CHAT_END_BYTES]; /* [end_len]: the text that ends an assistant's turn */
+    char end[CHAT_END_BYTES]; /* [end_len]: the text that ends an assistant's turn, from
+                               * its first byte that is not blank */
     size_t end_len;
 };
 

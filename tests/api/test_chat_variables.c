@@ -169,14 +169,18 @@ static void content_takes_the_form_of_the_template(void **state)
 static void leading_system_messages_are_one(void **state)
 {
     (void)state;
-    struct chat_traits dev = usual, early = usual;
-    dev.developer = true;
+    struct chat_traits dev = usual, first = usual, early = usual;
+    first.developer = true;
+    dev.developer = dev.late_developer = true;
     early.late_system = false;
     expect(S("a") "," S("") "," D("b") "," U("c"), &usual,
            "[{role='system' content='a\n\nb'13} {role='user' content='c'4}]");
     expect(S("") "," S(""), &usual, "[{role='system' content=''}]");
     expect(S("a") "," D("b"), &dev,
            "[{role='system' content='a'1} {role='developer' content='b'2}]");
+    expect(S("a") "," D("b"), &first, "[{role='system' content='a\n\nb'12}]");
+    expect(D("a") "," U("b"), &first,
+           "[{role='developer' content='a'1} {role='user' content='b'2}]");
     expect(U("a") "," S("b") "," D("c"), &usual,
            "[{role='user' content='a'1} {role='system' content='b'2} "
            "{role='system' content='c'3}]");
