@@ -247,8 +247,8 @@ void chat_request_init(struct chat_request *req)
     req->chat.parallel_tool_calls = true;
 }
 
-/* Sets a variable that the client did not. */
-static bool add_variable(struct chat_request *req, const char *name, struct jinja_value v)
+bool chat_request_variable(struct chat_request *req, const char *name,
+                           struct jinja_value v)
 {
     struct jinja_value *kwargs = &req->chat.kwargs;
     if (kwargs->kind != JINJA_DICT)
@@ -266,10 +266,10 @@ static int apply_effort(struct chat_request *req, struct err *err)
     const char *effort = req->effort;
     if (!effort)
         return 0;
-    bool ok = add_variable(req, "reasoning_effort",
-                           jinja_text(&req->arena, effort, strlen(effort), 0));
+    bool ok = chat_request_variable(req, "reasoning_effort",
+                                    jinja_text(&req->arena, effort, strlen(effort), 0));
     if (ok && strcmp(effort, "none") == 0)
-        ok = add_variable(req, "enable_thinking", jinja_bool(false));
+        ok = chat_request_variable(req, "enable_thinking", jinja_bool(false));
     return ok ? 0 : no_memory(err);
 }
 

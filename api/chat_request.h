@@ -50,6 +50,10 @@ int chat_request_effort(struct fields_ctx *ctx, const struct field *f,
 int chat_request_kwargs(struct fields_ctx *ctx, const struct field *f,
                         const struct value *v, void *into, struct err *err);
 
+/* Sets a variable of the template unless the client has. False: out of memory. */
+bool chat_request_variable(struct chat_request *req, const char *name,
+                           struct jinja_value v);
+
 /* Readers of fields without effect here; modalities other than ["text"] are refused. */
 int chat_request_modalities(struct fields_ctx *ctx, const struct field *f,
                             const struct value *v, void *into, struct err *err);

@@ -51,8 +51,8 @@ static int check_stop(const struct value *v, size_t i, const struct field *f,
     return 0;
 }
 
-static int read_stop(struct fields_ctx *ctx, const struct field *f, const struct value *v,
-                     void *into, struct err *err)
+int sampling_read_stop(struct fields_ctx *ctx, const struct field *f,
+                       const struct value *v, void *into, struct err *err)
 {
     bool many = value_kind(v) == VALUE_ARRAY;
     size_t n = many ? value_len(v) : 1;
@@ -179,7 +179,7 @@ static const struct field fields[] = {
     {"frequency_penalty", FIELD_NUMBER, -2, 2, AT(gen.frequency_penalty)},
     {"seed", FIELD_OTHER, .read = read_seed},
     {"n", FIELD_INT, 1, API_MAX_N, AT(gen.n)},
-    {"stop", FIELD_OTHER, .read = read_stop},
+    {"stop", FIELD_OTHER, .read = sampling_read_stop},
     {"stop_token_ids", FIELD_OTHER, .read = read_stop_ids},
     {"include_stop_str_in_output", FIELD_BOOL, AT(gen.keep_stop)},
     {"ignore_eos", FIELD_BOOL, AT(gen.ignore_eos)},

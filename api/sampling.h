@@ -22,6 +22,11 @@ void sampling_defaults(struct sampling *s, int max_tokens,
 /* The table, for fields_read. */
 struct field_table sampling_table(struct sampling *s);
 
+/* A reader of stop strings, whatever their field is called; f->at is that of the struct
+ * sampling. */
+int sampling_read_stop(struct fields_ctx *ctx, const struct field *f,
+                       const struct value *v, void *into, struct err *err);
+
 /* After the walk: checks between fields, against the context. */
 int sampling_check(struct sampling *s, const struct api_limits *limits, struct err *err);
 
