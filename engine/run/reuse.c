@@ -44,11 +44,18 @@ static void stop_before(struct request *r, int depth, enum prefix_kind kind)
     r->cut_kind = kind;
 }
 
+/* The prompt's end may be where the request asks for a checkpoint, too. */
+static enum prefix_kind end_kind(const struct request *r)
+{
+    bool asked = r->n_turns > 0 && r->turns[r->n_turns - 1] == r->n_prompt;
+    return asked ? PREFIX_TURN : PREFIX_PROMPT;
+}
+
 /* The next depth at which a checkpoint is taken, the prompt's end at the latest. */
 static void plan_cut(const struct reuse *u, struct request *r)
 {
     r->cut = r->n_prompt;
-    r->cut_kind = PREFIX_PROMPT;
+    r->cut_kind = end_kind(r);
     if (!u->prefix || !r->reuse)
         return;
     stop_before(r, r->junction, PREFIX_JUNCTION);
@@ -335,7 +342,7 @@ void reuse_end(struct reuse *u, struct seq *s, bool spoilt)
     if (!spoilt && reuse_wants(u, s)) {
         struct prefix_path path = path_of(s, s->n_run);
         enum prefix_kind kind = s->n_run > r->n_prompt    ? PREFIX_ANSWER
-                                : s->n_run == r->n_prompt ? PREFIX_PROMPT
+                                : s->n_run == r->n_prompt ? end_kind(r)
                                                           : PREFIX_INTERVAL;
         if (prefix_adopt(u->prefix, &path, kind, s->slot, s->pages))
             s->slot = -1;
