@@ -126,7 +126,8 @@ static void test_marks_through_a_normalizer(void **state)
 {
     struct vocab *lower =
         vocab_of("[{\"id\": 300, \"content\": \"<i\\u0307>\", \"special\": true, "
-                 "\"normalized\": true}]",
+                 "\"normalized\": true}, {\"id\": 301, \"content\": \"i\\u0307\", "
+                 "\"special\": true, \"normalized\": true}]",
                  "{\"type\": \"Lowercase\"}");
     struct vocab *prepend = vocab_of(ADDED("true"), "{\"type\": \"Prepend\", "
                                                     "\"prepend\": \"-\"}");
@@ -142,6 +143,7 @@ static void test_marks_through_a_normalizer(void **state)
     (void)state;
     check(lower, "<\xC4\xB0>{<\xC4\xB0>}", "300 60 105 204 135 62");
     check(lower, "{<\xC4\xB0>}<\xC4\xB0>", "60 105 204 135 62 300");
+    check(lower, "{\xC4\xB0}\xC4\xB0", "105 204 135 301");
     check(prepend, "<e>{-<e>}", "300 45 60 101 62"); /* the token's form has it, too */
     check(prepend, "{<e>}-<e>", "45 60 101 62 300");
     check(drop, "~~<~e~>{<e~~>~}~<e>~", "300 60 101 62 300");
