@@ -53,7 +53,7 @@ FENCES = [
     ("cblas.h", ["engine/kernel/blas.c"]),
     ("xxhash.h", ["engine/base/hash.c"]),
     ("pcre2.h", ["engine/tokenizer/regex.c"]),
-    ("utf8proc.h", ["engine/tokenizer/normal.c"]),
+    ("utf8proc.h", ["engine/tokenizer/normal.c", "api/template/jinja_char.c"]),
     ("pthread.h", ["engine/kernel/pool.c", "server/serve/bridge.c", "server/storage/ledger.c"]),
     ("*mmintrin.h", ["engine/kernel/x86/*", "engine/kernel/cpu.c"]),
     ("arm_neon.h", ["engine/kernel/arm/*"]),

@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BYTES_A_STEP = 256 }; /* as costly as the evaluation of an expression */
+enum {
+    BYTES_A_STEP = 256, /* as costly as the evaluation of an expression */
+    NESTED_MOST = 2000  /* a level takes less than 1 KiB of the stack */
+};
 
 struct jinja_value jinja_render_fail(struct jinja_render *r, const char *fmt, ...)
 {
@@ -72,6 +75,48 @@ bool jinja_render_work(struct jinja_render *r, size_t n)
         return !r->failed;
     jinja_render_fail(r, "the limit of %zu steps is reached", r->args->limits->steps);
     return false;
+}
+
+bool jinja_render_enter(struct jinja_render *r)
+{
+    if (r->failed)
+        return false;
+    if (++r->nested <= NESTED_MOST)
+        return true;
+    r->nested--;
+    jinja_render_fail(r, "evaluations or values are nested more than %d deep",
+                      NESTED_MOST);
+    return false;
+}
+
+void jinja_render_leave(struct jinja_render *r)
+{
+    r->nested--;
+}
+
+/* Copies source text, on one line, cut where it is too long for a message. */
+static void quote(char *out, size_t cap, const char *text, size_t len)
+{
+    bool cut = len >= cap;
+    size_t n = cut ? cap - 4 : len;
+    while (cut && n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    for (size_t i = 0; i < n; i++)
+        out[i] = text[i] == '\n' || text[i] == '\t' ? ' ' : text[i];
+    memcpy(out + n, cut ? "..." : "", cut ? 4 : 1);
+}
+
+void jinja_render_place(struct jinja_render *r, uint32_t line, uint32_t from, uint32_t to)
+{
+    char text[100];
+    if (!r->failed || r->placed)
+        return;
+    r->placed = true;
+    quote(text, sizeof text, r->source + from, to - from);
+    if (to > from)
+        err_prefix(&r->err, "line %u: %s", line, text);
+    else
+        err_prefix(&r->err, "line %u", line);
 }
 
 struct jinja_value jinja_render_list(struct jinja_render *r)

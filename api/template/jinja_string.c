@@ -134,3 +134,12 @@ struct jinja_value jinja_string_of(struct jinja_render *r, const char *text, siz
 {
     return string_new(r, (struct jinja_string){.text = text, .len = len});
 }
+
+struct jinja_value jinja_string_safe(struct jinja_render *r, struct jinja_value text)
+{
+    if (r->failed || text.string->safe)
+        return text;
+    struct jinja_string safe = *text.string;
+    safe.safe = true;
+    return string_new(r, safe);
+}

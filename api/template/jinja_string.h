@@ -36,6 +36,9 @@ struct jinja_value jinja_string_cut(struct jinja_render *r, const struct jinja_s
 /* A value of text that outlives the render, of mark 0. */
 struct jinja_value jinja_string_of(struct jinja_render *r, const char *text, size_t len);
 
+/* The same text as Markup. */
+struct jinja_value jinja_string_safe(struct jinja_render *r, struct jinja_value text);
+
 /* The mark of byte i. */
 static inline uint16_t jinja_string_mark(const struct jinja_string *s, size_t i)
 {
