@@ -355,6 +355,12 @@ static void compact(struct answer_parser *p)
     p->broken_at -= p->broken_at < by ? p->broken_at : by;
 }
 
+bool answer_parser_reasoning(const struct answer_parser *p)
+{
+    return p->mode == REASONING_BEGIN || p->mode == REASONING ||
+           (p->mode == BEGIN && p->o.inside);
+}
+
 static bool is_thought(const char *s, size_t len)
 {
     for (int i = 0; i < N_THOUGHTS; i++) {
@@ -373,7 +379,7 @@ static bool keep(const struct answer_parser *p, const char *s, size_t len, bool 
         *special = p->o.reasoning;
         return !p->o.reasoning || p->mode < CONTENT;
     }
-    return tool_form_is_mark(p->form, s, len);
+    return tool_form_is_mark(p->form, s, len) && !answer_parser_reasoning(p);
 }
 
 void answer_parser_push(struct answer_parser *p, const char *s, size_t len, bool special)
@@ -392,12 +398,6 @@ void answer_parser_finish(struct answer_parser *p)
         return;
     p->final = true;
     advance(p);
-}
-
-bool answer_parser_reasoning(const struct answer_parser *p)
-{
-    return p->mode == REASONING_BEGIN || p->mode == REASONING ||
-           (p->mode == BEGIN && p->o.inside);
 }
 
 size_t answer_parser_failures(const struct answer_parser *p)

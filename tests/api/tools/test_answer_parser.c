@@ -4,9 +4,10 @@
  *
  * A line of such a file begins with a word: `case` and its name; `>` the answer; then, in
  * order, `r` reasoning, `c` content, `call` with a name and arguments, and `fail` with a
- * number. `options` are words of set_option. In texts \n, \t and \\ are escapes; a mark in
+ * number. `options` is a word of set_option. In texts \n, \t and \\ are escapes; a mark in
  * guillemets is a special token in one run, and text without them in another; where it is
- * content, the first run has nothing in its place.
+ * content, the first run has nothing in its place. Calls and broken calls are also tried
+ * in pairs, but for those that are `alone`: what follows would belong to them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -45,12 +46,13 @@ static const struct tool_spec specs[] = {
     {"get_weather", 11, NULL, 0},
 };
 
-enum { MAX_CASE = 1 << 16 };
+enum { MAX_CASES = 128 };
 
 struct trial {
     struct buf name, answer, want; /* own */
     struct answer_options o;
     size_t failures, line;
+    bool has_options, has_call, has_text;
 };
 
 /* Parts as text, adjacent pieces of one part joined. */
@@ -102,16 +104,17 @@ static void unescape(struct buf *out, const char *s, size_t len)
     }
 }
 
-static void set_option(struct answer_options *o, const char *word, size_t len)
+static void set_option(struct trial *t, const char *word)
 {
-    if (len == 6 && memcmp(word, "inside", 6) == 0)
-        o->inside = true;
-    else if (len == 5 && memcmp(word, "plain", 5) == 0)
-        o->reasoning = false;
-    else if (len == 3 && memcmp(word, "one", 3) == 0)
-        o->most_calls = 1;
+    t->has_options = true;
+    if (strncmp(word, "inside\n", 7) == 0)
+        t->o.inside = true;
+    else if (strncmp(word, "plain\n", 6) == 0)
+        t->o.reasoning = false;
+    else if (strncmp(word, "one\n", 4) == 0)
+        t->o.most_calls = 1;
     else
-        fail_msg("no such option: %.*s", (int)len, word);
+        assert_int_equal(strncmp(word, "alone\n", 6), 0);
 }
 
 static void read_line(struct trial *t, const char *s, size_t len)
@@ -121,13 +124,15 @@ static void read_line(struct trial *t, const char *s, size_t len)
     if (s[0] == '>')
         unescape(&t->answer, s + from, len - from);
     else if (strncmp(s, "options ", 8) == 0)
-        set_option(&t->o, s + from, len - from);
+        set_option(t, s + from);
     else if (strncmp(s, "fail ", 5) == 0)
         t->failures = (size_t)(s[5] - '0');
     else {
         buf_puts(&t->want, "\n\x01");
         buf_put(&t->want, s, from);
         unescape(&t->want, s + from, len - from);
+        t->has_call = t->has_call || strncmp(s, "call ", 5) == 0;
+        t->has_text = t->has_text || strncmp(s, "call ", 5) != 0;
     }
 }
 
@@ -229,7 +234,7 @@ static void try(const struct trial *t, bool special, size_t piece)
     buf_free(&want);
 }
 
-static void try_all_ways(struct trial *t)
+static void try_all_ways(const struct trial *t)
 {
     size_t before = n_wrong;
     for (size_t piece = 0; piece <= 7 && n_wrong == before; piece++) {
@@ -238,54 +243,106 @@ static void try_all_ways(struct trial *t)
     }
 }
 
-static void begin_trial(struct trial *t, enum tool_format format)
+static void free_trial(struct trial *t)
 {
     buf_free(&t->name);
     buf_free(&t->answer);
     buf_free(&t->want);
-    *t = (struct trial){.line = t->line};
+}
+
+static void begin_trial(struct trial *t, enum tool_format format, size_t line)
+{
+    *t = (struct trial){.line = line};
     t->o = (struct answer_options){.format = format,
                                    .specs = specs,
                                    .n_specs = sizeof specs / sizeof *specs,
                                    .reasoning = true};
 }
 
-static size_t run_cases(const char *path, enum tool_format format)
+/* Answers t[n], which begin_trial and read_line fill; free_trial each. */
+static size_t read_cases(struct trial t[MAX_CASES], enum tool_format format)
 {
+    char path[80];
     struct buf file = {0};
-    struct trial t = {0};
     struct err err;
-    size_t n = 0;
+    size_t n = 0, line = 0;
+    snprintf(path, sizeof path, "tests/api/tools/cases/%s.txt", tool_format_name(format));
     assert_int_equal(file_read(&file, path, 1 << 20, &err), 0);
-    begin_trial(&t, format);
-    for (char *s = file.data, *end; s && *s; s = end ? end + 1 : NULL) {
-        end = strchr(s, '\n');
-        size_t len = end ? (size_t)(end - s) : strlen(s);
-        t.line++;
-        if (len > 5 && strncmp(s, "case ", 5) == 0) {
-            if (n++)
-                try_all_ways(&t);
-            begin_trial(&t, format);
-            buf_put(&t.name, s + 5, len - 5);
-        } else if (len && s[0] != '#')
-            read_line(&t, s, len);
+    for (char *s = file.data, *end; (end = strchr(s, '\n')); s = end + 1) {
+        line++;
+        if (strncmp(s, "case ", 5) == 0) {
+            assert_true(n < MAX_CASES);
+            begin_trial(&t[n], format, line);
+            buf_put(&t[n++].name, s + 5, (size_t)(end - s) - 5);
+        } else if (end > s && s[0] != '#')
+            read_line(&t[n - 1], s, (size_t)(end - s));
     }
-    try_all_ways(&t);
-    begin_trial(&t, format);
     buf_free(&file);
     return n;
 }
 
+static bool blank(char c)
+{
+    return c == ' ' || c == '\n';
+}
+
+/* Calls and nothing else, or a broken call: what may stand beside others. */
+static bool may_pair(const struct trial *t)
+{
+    size_t len = t->answer.len;
+    return !t->has_options && t->has_call + t->has_text == 1 &&
+           t->failures == t->has_text && len && !blank(t->answer.data[0]) &&
+           !blank(t->answer.data[len - 1]);
+}
+
+/* Blanks between two calls are dropped, other text between them is content. */
+static void join(struct trial *out, const struct trial *a, const struct trial *b,
+                 const char *between)
+{
+    begin_trial(out, a->o.format, b->line);
+    buf_printf(&out->name, "%s + %s", a->name.data, b->name.data);
+    buf_printf(&out->answer, "%s%s%s", a->answer.data, between, b->answer.data);
+    buf_puts(&out->want, a->want.data);
+    if (!blank(between[1]) || a->has_text || b->has_text)
+        buf_printf(&out->want,
+                   "\n\x01"
+                   "c %s",
+                   between);
+    buf_puts(&out->want, b->want.data);
+    out->failures = a->failures + b->failures;
+}
+
+static size_t try_pairs(const struct trial *t, size_t n)
+{
+    size_t tried = 0;
+    for (size_t i = 0; i < n * n; i++) {
+        const struct trial *a = &t[i / n], *b = &t[i % n];
+        struct trial both;
+        bool brace = b->o.format == TOOL_FORMAT_LLAMA3_JSON && b->answer.data[0] == '{';
+        if (!may_pair(a) || !may_pair(b) || brace || (a->has_text && b->has_text))
+            continue;
+        join(&both, a, b, i & 1 ? " then " : "\n \n");
+        try(&both, i & 2, i % 8);
+        free_trial(&both);
+        tried++;
+    }
+    return tried;
+}
+
 static void every_form_has_its_cases(void **state)
 {
+    static struct trial t[MAX_CASES];
     (void)state;
     for (int f = 0; f < TOOL_FORMAT_N; f++) {
-        char path[80];
-        const char *name = tool_format_name((enum tool_format)f);
-        snprintf(path, sizeof path, "tests/api/tools/cases/%s.txt", name);
-        if (f && !tool_format_mark((enum tool_format)f, 0))
-            continue;
-        assert_true(run_cases(path, (enum tool_format)f) >= 40);
+        size_t n = read_cases(t, (enum tool_format)f);
+        for (size_t i = 0; i < n; i++)
+            try_all_ways(&t[i]);
+        size_t pairs = f ? try_pairs(t, n) : 0;
+        print_message("%s: %zu answers, %zu pairs\n",
+                      tool_format_name((enum tool_format)f), n, pairs);
+        assert_true(n >= 40 && (!f || n + pairs >= 150));
+        for (size_t i = 0; i < n; i++)
+            free_trial(&t[i]);
     }
     assert_int_equal(n_wrong, 0);
 }
@@ -295,8 +352,6 @@ static void names_have_their_forms(void **state)
     (void)state;
     enum tool_format found;
     for (int f = 0; f < TOOL_FORMAT_N; f++) {
-        if (f && !tool_format_mark((enum tool_format)f, 0))
-            continue;
         assert_true(tool_format_find(&found, tool_format_name((enum tool_format)f)));
         assert_int_equal(found, f);
         assert_int_equal(tool_format_mark((enum tool_format)f, 0) != NULL, f != 0);
