@@ -21,6 +21,10 @@ const struct chat_call chat_trial_calls[1] = {
 
 /* ---- rendering ---------------------------------------------------------------- */
 
+/* Little is said, so that a template that never ends is found out soon. */
+static const struct template_limits trial_limits = {
+    .steps = 100000, .output_bytes = 1 << 20, .memory_bytes = 16 << 20, .depth = 100};
+
 static bool set(struct arena *a, struct jinja_value dict, const char *name,
                 struct jinja_value v)
 {
@@ -68,7 +72,7 @@ static int render_chat(struct chat_trial *p, const struct chat *chat,
     int rc = chat_variables_make(&p->arena, chat, traits, p->tokens, &variables, NULL);
     if (rc == 0 && !set(&p->arena, variables, "add_generation_prompt", jinja_bool(false)))
         rc = -ERR_MEMORY;
-    struct template_args args = {variables.dict, 0, &template_limits_default};
+    struct template_args args = {variables.dict, 0, &trial_limits};
     return rc ? rc : template_render(p->t, &args, &p->arena, out, NULL);
 }
 

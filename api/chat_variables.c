@@ -4,6 +4,7 @@
 #include "api/chat_variables.h"
 
 #include "api/body.h"
+#include "api/chat_calls.h"
 #include "api/chat_value.h"
 #include "engine/base/map.h"
 
@@ -154,6 +155,18 @@ static struct jinja_value plain_text(struct maker *m, size_t first, size_t end)
     return text_of(m, msg->parts[0].text, msg->parts[0].len, mark_of(m, first));
 }
 
+/* A template that shows no calls has them in the content. */
+static struct jinja_value with_calls(struct maker *m, struct jinja_value text, size_t i)
+{
+    const struct chat_message *msg = &m->chat->messages[i];
+    enum tool_format format = m->traits->format;
+    if (m->failed || msg->n_calls == 0 || m->traits->calls || !chat_calls_known(format))
+        return text;
+    text = chat_calls_write(m->arena, format, text.string, msg, mark_of(m, i));
+    m->failed = text.kind == JINJA_UNDEFINED;
+    return text;
+}
+
 static void append_part(struct maker *m, struct jinja_value list, struct jinja_value text)
 {
     struct jinja_value part = new_dict(m);
@@ -179,7 +192,7 @@ static struct jinja_value content(struct maker *m, enum chat_role role, size_t f
     bool stays = role == CHAT_USER || role == CHAT_ASSISTANT;
     if (stays && m->traits->parts[role] && m->chat->messages[first].is_list)
         return listed_parts(m, first);
-    struct jinja_value text = plain_text(m, first, end);
+    struct jinja_value text = with_calls(m, plain_text(m, first, end), first);
     if (!m->traits->one_part[role])
         return text;
     struct jinja_value list = new_list(m);
@@ -196,30 +209,30 @@ static bool every_name(const void *arg, const struct value *name)
     return true;
 }
 
-/* The object that the text is; false when it is none. Blanks are a call without any. */
-static bool read_object(struct maker *m, const struct chat_text *text, uint16_t mark,
+static int parse_object(struct maker *m, const struct chat_text *text, uint16_t mark,
                         struct jinja_value *out)
 {
     struct body b;
     struct body_path at = body_path_member(NULL, "arguments");
-    bool blank = strspn(text->text, " \t\r\n") == text->len;
-    int rc = blank ? body_parse(&b, "{}", 2, every_name, NULL, NULL)
-                   : body_parse(&b, text->text, text->len, every_name, NULL, NULL);
-    if (rc == 0) {
-        rc = chat_value_read(m->arena, &at, b.values, mark, out, NULL);
-        body_free(&b);
-    }
-    m->failed = m->failed || rc == -ERR_MEMORY;
-    return rc == 0;
+    int rc = body_parse(&b, text->text, text->len, every_name, NULL, NULL);
+    if (rc)
+        return rc;
+    rc = chat_value_read(m->arena, &at, b.values, mark, out, NULL);
+    body_free(&b);
+    return rc;
 }
 
-static struct jinja_value arguments(struct maker *m, const struct chat_text *text,
+/* The object that the text is, or the text. Blanks are a call without any. */
+static struct jinja_value arguments(struct maker *m, const struct chat_text *sent,
                                     uint16_t mark)
 {
+    static const struct chat_text none = {"{}", 2};
+    bool blank = !sent->text || strspn(sent->text, " \t\r\n") == sent->len;
+    const struct chat_text *text = blank ? &none : sent;
     struct jinja_value object;
-    if (m->traits->objects && read_object(m, text, mark, &object))
-        return object;
-    return text_of(m, text->text, text->len, mark);
+    int rc = m->traits->objects ? parse_object(m, text, mark, &object) : -ERR_ARGUMENT;
+    m->failed = m->failed || rc == -ERR_MEMORY;
+    return rc == 0 ? object : text_of(m, text->text, text->len, mark);
 }
 
 /* The call's name is remembered for its result. */

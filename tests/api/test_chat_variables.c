@@ -207,6 +207,7 @@ static void arguments_are_an_object_or_a_text(void **state)
     expect(CALL("'{1'"), &usual, CALLED("'{1'A1"));
     expect(CALL("'[1]'"), &usual, CALLED("'[1]'A1"));
     expect(CALL("'{}'"), &text, CALLED("'{}'A1"));
+    expect(CALL("''"), &text, CALLED("'{}'A1"));
 }
 
 static void a_result_has_the_name_of_its_call(void **state)
