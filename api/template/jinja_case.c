@@ -81,6 +81,27 @@ static void put_at(struct jinja_builder *b, const struct jinja_string *s, size_t
     jinja_string_put(b, text, len, jinja_string_mark(s, i));
 }
 
+static void put_all(struct jinja_builder *b, const struct jinja_string *s,
+                    place_fn *place)
+{
+    for (size_t i = 0, n; i < s->len && !b->render->failed; i += n) {
+        uint32_t c;
+        n = decode(s, i, &c);
+        put_at(b, s, i, c, place(s, i));
+    }
+}
+
+/* The text that was built from s. */
+static struct jinja_value end(struct jinja_builder *b, const struct jinja_string *s)
+{
+    struct jinja_value v = jinja_string_end(b);
+    if (!s->safe || b->render->failed)
+        return v;
+    struct jinja_string safe = *v.string;
+    safe.safe = true;
+    return jinja_string_cut(b->render, &safe, 0, safe.len);
+}
+
 static struct jinja_value convert(struct jinja_render *r, const struct jinja_string *s,
                                   place_fn *place)
 {
@@ -88,17 +109,8 @@ static struct jinja_value convert(struct jinja_render *r, const struct jinja_str
     jinja_string_begin(&b, r);
     if (!jinja_render_work(r, s->len))
         return (struct jinja_value){0};
-    for (size_t i = 0, n; i < s->len && !r->failed; i += n) {
-        uint32_t c;
-        n = decode(s, i, &c);
-        put_at(&b, s, i, c, place(s, i));
-    }
-    struct jinja_value v = jinja_string_end(&b);
-    if (!s->safe || r->failed)
-        return v;
-    struct jinja_string safe = *v.string;
-    safe.safe = true;
-    return jinja_string_cut(r, &safe, 0, safe.len);
+    put_all(&b, s, place);
+    return end(&b, s);
 }
 
 static enum letter_case always_upper(const struct jinja_string *s, size_t i)
@@ -130,13 +142,6 @@ static enum letter_case run_title(const struct jinja_string *s, size_t i)
     return jinja_char_cased(before) ? LOWER : TITLE;
 }
 
-static enum letter_case word_upper(const struct jinja_string *s, size_t i)
-{
-    bool begins =
-        i == 0 || memchr("-({[<", s->text[i - 1], 5) || jinja_space_last(s->text, i) > 0;
-    return begins ? UPPER : LOWER;
-}
-
 struct jinja_value jinja_case_upper(struct jinja_render *r, const struct jinja_string *s)
 {
     return convert(r, s, always_upper);
@@ -158,7 +163,37 @@ struct jinja_value jinja_case_title(struct jinja_render *r, const struct jinja_s
     return convert(r, s, run_title);
 }
 
+static bool is_between(const struct jinja_string *s, size_t i)
+{
+    return memchr("-({[<", s->text[i], 5) ||
+           jinja_space_first(s->text + i, s->len - i) > 0;
+}
+
+static struct jinja_string part(const struct jinja_string *s, size_t from, size_t end)
+{
+    struct jinja_string cut = *s;
+    cut.text += from;
+    cut.len = end - from;
+    cut.marks = s->marks ? s->marks + from : NULL;
+    return cut;
+}
+
+/* The rest of a word is a text by itself: what is before it decides on no sigma. */
 struct jinja_value jinja_case_words(struct jinja_render *r, const struct jinja_string *s)
 {
-    return convert(r, s, word_upper);
+    struct jinja_builder b;
+    jinja_string_begin(&b, r);
+    if (!jinja_render_work(r, s->len))
+        return (struct jinja_value){0};
+    for (size_t i = 0, next; i < s->len && !r->failed; i = next) {
+        uint32_t c;
+        bool between = is_between(s, i);
+        size_t rest = i + decode(s, i, &c);
+        for (next = rest; next < s->len && is_between(s, next) == between;)
+            next += decode(s, next, &c);
+        struct jinja_string first = part(s, i, rest), others = part(s, rest, next);
+        put_all(&b, &first, always_upper);
+        put_all(&b, &others, always_lower);
+    }
+    return end(&b, s);
 }

@@ -1,7 +1,7 @@
 /*
  * str.format(): fields between braces, each found, converted and brought to its
- * specification. Runs on the render's thread. A specification may have fields itself, one
- * level deep, as in Python.
+ * specification. Runs on the render's thread. A specification may have fields itself, as
+ * deep as in Python.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FORMAT_LEVELS = 2 };
+enum { FORMAT_LEVELS = 3 };
 
 static const char zeros[] = "0"; /* the fill of a width that begins with 0 */
 
