@@ -6,8 +6,10 @@
 
 static const struct api_endpoint endpoints[] = {
     {"POST", "/v1/completions", API_COMPLETIONS, false, true},
+    {"POST", "/v1/chat/completions", API_CHAT, false, true},
     {"GET", "/v1/models", API_MODELS, false, true},
     {"GET", "/v1/models/{id}", API_MODEL, false, true},
+    {"POST", "/apply-template", API_TEMPLATE, false, false},
     {"POST", "/tokenize", API_TOKENIZE, false, false},
     {"POST", "/detokenize", API_DETOKENIZE, false, false},
     {"GET", "/v1/states", API_STATES, false, false},

@@ -47,6 +47,8 @@ enum api_kind {
     API_COMPLETIONS, /* completion_request.h, completion_response.h */
     API_MODELS,      /* models.h: models_list */
     API_MODEL,       /* models.h: models_one; the route's argument is the id */
+    API_CHAT,        /* chat_request.h, chat_response.h */
+    API_TEMPLATE,    /* chat_request.h, tokenize.h: template_answer */
     API_TOKENIZE,    /* tokenize.h */
     API_DETOKENIZE,  /* tokenize.h */
     API_STATES,      /* states.h: the list; and one of them, by the route's argument */

@@ -16,6 +16,7 @@ static const struct problem problems[ERR_N_CODES] = {
     [ERR_BUDGET] = {.status = 400, INVALID, .code = "budget_exceeded"},
     [ERR_UNSUPPORTED] = {.status = 400, INVALID, .code = "unsupported_parameter"},
     [ERR_TEMPLATE] = {.status = 400, INVALID, .code = "template_error"},
+    [ERR_NO_TEMPLATE] = {.status = 400, INVALID, .code = "no_chat_template"},
     [ERR_AUTH] = {.status = 401, INVALID, .code = "invalid_api_key", .challenge = true},
     [ERR_NOT_FOUND] = {.status = 404, INVALID, .code = "not_found"},
     [ERR_MODEL] = {.status = 404, INVALID, .code = "model_not_found"},
@@ -40,6 +41,9 @@ static const struct problem problems[ERR_N_CODES] = {
     [ERR_STORAGE] = {.status = 507, .type = "server_error", .code = "storage_full"},
     [ERR_IO] = {INTERNAL},
     [ERR_FORMAT] = {INTERNAL},
+    [ERR_TEMPLATE_FILE] = {.status = 500,
+                           .type = "server_error",
+                           .code = "template_error"},
     [ERR_MEMORY] = {INTERNAL},
     [ERR_INTERNAL] = {INTERNAL},
 };

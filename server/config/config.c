@@ -44,6 +44,11 @@ static const char *const level_names[] = {[LOG_ERROR] = "error",
                                           [LOG_INFO] = "info",
                                           [LOG_DEBUG] = "debug",
                                           NULL};
+static const char *const tool_names[] = {"auto",        "none",    "hermes",
+                                         "qwen3_coder", "lfm2",    "llama3_json",
+                                         "json_list",   "mistral", NULL};
+static const char *const reasoning_names[] = {
+    [CONFIG_REASONING_NONE] = "none", [CONFIG_REASONING_SPLIT] = "split", NULL};
 static const char *const alias_names[] = {
     [CONFIG_ALIAS_NONE] = "", [CONFIG_ALIAS_VLLM] = "vllm", NULL};
 
@@ -66,6 +71,7 @@ static const char *const alias_names[] = {
 #define PLACE     CONFIG_LISTEN, "Listening"
 #define LISTENING CONFIG_SERVE, "Listening"
 #define REQUESTS  CONFIG_SERVE, "Requests"
+#define CHAT      CONFIG_SERVE, "Chat"
 #define STOPPING  CONFIG_SERVE, "Stopping"
 #define ACCESS    CONFIG_SERVE, "Access"
 #define STATES    CONFIG_SERVE, "State objects"
@@ -147,6 +153,17 @@ static const struct option_row rows[] = {
      "a stream paused this long is cancelled; 0: never"},
     {"sse_keepalive", SECONDS(sse_keepalive_s), "15", REQUESTS, "S",
      "silence after which a comment line is sent; 0: never"},
+
+    {"default_max_tokens", INT(default_max_tokens, 1, 1 << 24), "4096", CHAT, "N",
+     "longest answer in a chat whose request sets no limit"},
+    {"chat_template", TEXT(chat_template, 0, 4000), "", CHAT, "FILE",
+     "Jinja file, or chatml; without it the model folder's own"},
+    {"template_time", TEXT(template_time, 0, 40), "", CHAT, "TIME",
+     "strftime_now tells this time: 2026-12-31 or 2026-12-31T23:59:59Z"},
+    {"tool_format", WORD(tool_format, tool_names), "auto", CHAT, "FORM",
+     "how answers call tools; auto: as the chat template shows calls"},
+    {"reasoning_format", CHOICE(reasoning_format, reasoning_names), "split", CHAT, "HOW",
+     "split: reasoning is told apart from content; none: it stays in it"},
 
     {"drain_grace", SECONDS(drain_grace_s), "0", STOPPING, "S",
      "new requests are still served this long after SIGTERM"},

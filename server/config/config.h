@@ -28,6 +28,8 @@
 
 enum config_alias { CONFIG_ALIAS_NONE, CONFIG_ALIAS_VLLM };
 
+enum config_reasoning { CONFIG_REASONING_NONE, CONFIG_REASONING_SPLIT };
+
 struct config_input;
 
 /* Strings are never NULL: "" means not set. All of them are owned by `arena`. */
@@ -74,6 +76,13 @@ struct config {
     double
         stream_stall_timeout_s; /* a paused stream is cancelled after this; 0 = never */
     double sse_keepalive_s;     /* a silent stream gets a comment line; 0 = never */
+
+    /* chat */
+    int default_max_tokens;    /* of an answer whose request sets no limit */
+    const char *chat_template; /* a file, or "chatml"; "" = the model folder's own */
+    const char *template_time; /* what strftime_now tells; "" = the request's arrival */
+    const char *tool_format;   /* "auto", or the name of an enum tool_format */
+    enum config_reasoning reasoning_format;
 
     /* stopping */
     double drain_grace_s; /* after SIGTERM new requests are still served for this long */

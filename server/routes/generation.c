@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 static int check_rate(struct conn *c, struct err *err)
@@ -41,7 +42,7 @@ void generation_free(struct conn *c)
         admit_drop(&c->server->model.admit);
     generation_state_free(c);
     for (size_t i = 0; g->prompts && i < g->n_jobs; i++)
-        ids_free(&g->prompts[i].ids);
+        prompt_ids_free(&g->prompts[i]);
     mem_free(g->prompts);
     mem_free(g->jobs);
     mem_free(g->choices);
@@ -77,6 +78,7 @@ static int step_parsed(struct conn *c, struct err *err)
     if (rc)
         return rc;
     g->n_jobs = g->request.prompts->n;
+    c->cache_key = g->request.prompt_cache_key;
     return CONN_NEXT;
 }
 
@@ -105,37 +107,53 @@ static int step_admit(struct conn *c, struct err *err)
     return CONN_NEXT;
 }
 
+static int render(struct task *task) /* worker */
+{
+    struct conn *c = conn_of_task(task);
+    struct generation *g = c->priv;
+    uint64_t began = server_now();
+    int rc = g->codec->render ? g->codec->render(g, c->server, &task->err) : 0;
+    g->render_ns = g->codec->render ? server_now() - began : 0;
+    return rc;
+}
+
 static int encode(struct task *task) /* worker */
 {
     const struct generation *g = conn_of_task(task)->priv;
-    int rc = 0;
+    int rc = render(task);
     for (size_t i = 0; i < g->n_jobs && !rc; i++) {
-        struct prompt_ids *p = &g->prompts[i];
+        const struct prompt *p = &g->request.prompts->list[i];
         if (p->text)
-            rc = engine_encode(task->e, &(struct engine_text){p->text, p->len, NULL, 0},
-                               ENCODE_SPECIAL | ENCODE_BOS, &p->ids, &task->err);
+            rc = prompt_ids_encode(&g->prompts[i], task->e, p, 0, g->request.encode,
+                                   &task->err);
     }
     return rc;
+}
+
+static int find_state(struct task *task) /* worker */
+{
+    int rc = render(task);
+    return rc ? rc : generation_state_find(task);
 }
 
 static int step_encode(struct conn *c, struct err *err)
 {
     struct generation *g = c->priv;
     size_t text_bytes = 0;
-    bool texts = false;
+    bool texts = g->codec->render != NULL;
     g->prompts = mem_zalloc(g->n_jobs, sizeof *g->prompts);
     if (!g->prompts)
         return err_set(err, ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < g->n_jobs; i++) {
-        g->prompts[i].text = g->request.prompts->list[i].text;
-        g->prompts[i].len = g->request.prompts->list[i].text_len;
-        texts = texts || g->prompts[i].text;
-        text_bytes += g->prompts[i].len;
+        texts = texts || g->request.prompts->list[i].text;
+        text_bytes += g->request.prompts->list[i].text_len;
     }
+    if (g->codec->render)
+        text_bytes = g->request.bytes;
     struct task_limit *limit = request_body_limit(c->server, text_bytes);
     if (g->request.state.load) /* tokenises, too, once it has found the state */
-        return conn_start_task(c, limit ? limit : &c->server->disk_limit,
-                               generation_state_find, err);
+        return conn_start_task(c, limit ? limit : &c->server->disk_limit, find_state,
+                               err);
     return texts ? conn_start_task(c, limit, encode, err) : CONN_NEXT;
 }
 
@@ -145,6 +163,7 @@ static struct engine_request request_of(const struct conn *c, size_t i)
 {
     const struct generation *g = c->priv;
     const struct keys_limits *limits = &c->tenant->limits;
+    const struct breakpoints *asked = &g->request.breakpoints;
     struct engine_request r = {.id = g->jobs[i].id,
                                .ids = g->jobs[i].ids,
                                .n_ids = g->jobs[i].n_ids,
@@ -158,8 +177,41 @@ static struct engine_request request_of(const struct conn *c, size_t i)
     if (r.gen.priority < limits->priority)
         r.gen.priority = limits->priority;
     r.gen.first_choice = (int)i * r.gen.n;
+    r.turns = asked->n ? asked->depths : g->prompts[i].depths;
+    r.n_turns = asked->n ? asked->n : g->prompts[i].n_depths;
     generation_state_ask(c, &r);
     return r;
+}
+
+static bool fits(const struct conn *c, struct engine_request r, int max_tokens)
+{
+    r.gen.max_tokens = max_tokens;
+    return engine_check(bridge_engine(c->server->model.bridge), &r, NULL) == 0;
+}
+
+/* The longest answer up to default_max_tokens that the context and the whole memory plan
+ * hold beside the prompt; at least 1, which engine_check may refuse. */
+static int choose_length(struct conn *c, size_t i, struct err *err)
+{
+    struct gen_params *gen = ((struct generation *)c->priv)->request.gen;
+    int64_t budget = c->server->model.limits.max_answer_tokens / gen->n;
+    int most = c->server->cfg->default_max_tokens;
+    struct engine_request r = request_of(c, i);
+    most = budget < most ? (int)budget : most;
+    int good = fits(c, r, most) ? most : 1, bad = most;
+    while (bad - good > 1) {
+        int middle = good + (bad - good) / 2;
+        if (fits(c, r, middle))
+            good = middle;
+        else
+            bad = middle;
+    }
+    gen->max_tokens = good;
+    return gen->min_tokens <= good
+               ? 0
+               : err_param(err, ERR_ARGUMENT, "min_tokens",
+                           "`min_tokens` (%d) exceeds the longest answer here (%d)",
+                           gen->min_tokens, good);
 }
 
 static int check_job(struct conn *c, size_t i, struct err *err)
@@ -171,20 +223,31 @@ static int check_job(struct conn *c, size_t i, struct err *err)
                               .ids = ids->n ? ids->data : p->ids,
                               .n_ids = ids->n ? ids->n : p->n_ids,
                               .choices_left = g->request.gen->n};
+    if (g->jobs[i].n_ids == 0)
+        return err_param(err, ERR_ARGUMENT, g->request.field, "prompt %zu has no tokens",
+                         i);
+    int rc = breakpoints_check(&g->request.breakpoints, g->jobs[i].n_ids, err);
+    if (rc == 0 && g->request.gen->max_tokens < 0)
+        rc = choose_length(c, i, err);
+    if (rc)
+        return rc;
     g->jobs[i].asks = (struct admit_job){(int)g->jobs[i].n_ids, g->request.gen->n,
                                          g->request.gen->max_tokens};
-    if (g->jobs[i].n_ids == 0)
-        return err_param(err, ERR_ARGUMENT, "prompt", "prompt %zu has no tokens", i);
     struct engine_request r = request_of(c, i);
-    return engine_check(bridge_engine(c->server->model.bridge), &r, err);
+    rc = engine_check(bridge_engine(c->server->model.bridge), &r, err);
+    if (rc && strcmp(err->param, "prompt") == 0)
+        snprintf(err->param, sizeof err->param, "%s", g->request.field);
+    return rc;
 }
 
-static int charge_ids(struct conn *c, struct err *err)
+static int charge_prompts(struct conn *c, struct err *err)
 {
     const struct generation *g = c->priv;
     size_t bytes = 0;
     for (size_t i = 0; i < g->n_jobs; i++)
-        bytes += g->prompts[i].ids.cap * sizeof *g->prompts[i].ids.data;
+        bytes += g->prompts[i].ids.cap * sizeof *g->prompts[i].ids.data +
+                 g->prompts[i].n_depths * sizeof *g->prompts[i].depths;
+    bytes += g->rendered_bytes;
     return conn_charge(c, bytes, err);
 }
 
@@ -193,8 +256,10 @@ static int step_check(struct conn *c, struct err *err)
     struct generation *g = c->priv;
     int rc = conn_task_failed(c, err);
     metrics_disk(&c->server->metrics, DISK_READ, rc); /* of generation_state_find */
+    if (g->render_ns)
+        metrics_time(&c->server->metrics, TIMING_TEMPLATE, (double)g->render_ns / 1e9);
     if (!rc)
-        rc = charge_ids(c, err);
+        rc = charge_prompts(c, err);
     if (rc)
         return rc;
     g->jobs = mem_zalloc(g->n_jobs, sizeof *g->jobs);
@@ -327,6 +392,8 @@ static void finish(struct conn *c)
     struct err err;
     if (generation_state_save(c, saved))
         return;
+    if (g->codec->count)
+        g->codec->count(g, &c->server->metrics);
     g->states = generation_state_result(g);
     metrics_time(&c->server->metrics, TIMING_REQUEST,
                  (double)(server_now() - c->began_ns) / 1e9);

@@ -13,8 +13,10 @@
 #ifndef SERVER_ROUTES_GENERATION_H
 #define SERVER_ROUTES_GENERATION_H
 
+#include "api/breakpoints.h"
 #include "api/prompt.h"
 #include "server/routes/generation_state.h"
+#include "server/routes/prompt_ids.h"
 #include "server/serve/conn.h"
 
 struct generation;
@@ -24,6 +26,8 @@ struct generation_codec {
     /* Fills generation.request from a body. Any thread. */
     int (*parse)(struct generation *g, const struct api_limits *limits, const char *body,
                  size_t len, struct err *err);
+    /* Makes generation.request's prompts texts or ids; NULL: parse has done so. Worker. */
+    int (*render)(struct generation *g, const struct server *server, struct err *err);
     /* Makes the answer; the jobs and the seed are final. */
     int (*open)(struct generation *g, const struct server *server, struct err *err);
     /* Takes one event; of a stream appends what it causes to out. */
@@ -36,25 +40,25 @@ struct generation_codec {
     void (*close)(struct generation *g, struct buf *out);
     /* The end of a failed stream. */
     void (*error)(struct generation *g, const struct err *err, struct buf *out);
+    /* Counts what only the answer knows, once every choice has ended; NULL: nothing. */
+    void (*count)(const struct generation *g, struct metrics *m);
 };
 
 /* What a request of any endpoint asks for; borrows from the endpoint's own request. */
 struct generation_request {
+    const char *field; /* what the prompt came from, as errors name it: "prompt" */
     const struct prompts *prompts;
-    struct gen_params
-        *gen; /* for each prompt; without has_seed a seed is drawn into it */
-    const char *cache_salt; /* NULL: none */
+    /* For each prompt; without has_seed a seed is drawn into it. max_tokens below 0: as
+     * many as default_max_tokens, the context and the memory plan hold. */
+    struct gen_params *gen;
+    unsigned encode;                /* ENCODE_BOS, if the server puts it before a text */
+    struct breakpoints breakpoints; /* of the one prompt */
+    const char *prompt_cache_key;   /* for the log; NULL: none */
+    const char *cache_salt;         /* NULL: none */
     struct states_request state;
     size_t n_unknown_fields;
     size_t bytes; /* of all that it borrows */
     bool has_seed, stream;
-};
-
-/* A prompt as token ids. */
-struct prompt_ids {
-    const char *text; /* borrows; NULL: the prompt is ids */
-    size_t len;
-    struct ids ids; /* owns; empty: the prompt's own are taken */
 };
 
 /* What was cached, of all jobs that have started. */
@@ -76,7 +80,9 @@ struct generation {
     struct job *jobs;                  /* owns, [n_jobs] */
     struct generation_choice *choices; /* owns, [n_jobs * gen.n] */
     size_t n_jobs, n_submitted;
-    int admitted; /* jobs counted by admit that are not submitted yet */
+    int admitted;          /* jobs counted by admit that are not submitted yet */
+    size_t rendered_bytes; /* that codec.render added to request.bytes */
+    uint64_t render_ns; /* how long codec.render took; 0: there was nothing to render */
     uint64_t submit_ns;
     uint64_t submit_steps; /* of the engine until then */
     struct generation_hit hit;

@@ -53,9 +53,7 @@ static int follow(struct task *task, struct generation *g)
     if (t->resume)
         return 0;
     if (p->text)
-        return engine_encode(task->e,
-                             &(struct engine_text){p->text + at, given.len - at, NULL, 0},
-                             ENCODE_SPECIAL | ENCODE_MORE, ids, &task->err);
+        return prompt_ids_encode(&g->prompts[0], task->e, p, at, ENCODE_MORE, &task->err);
     return ids_append(ids, p->ids + at, given.len - at) ? 0 : no_memory(&task->err);
 }
 

@@ -26,8 +26,12 @@ static int parse(struct generation *g, const struct api_limits *limits, const ch
 {
     struct completion_request *r = &completion_of(g)->request;
     int rc = completion_request_parse(r, limits, body, len, err);
-    g->request = (struct generation_request){.prompts = &r->prompts,
+    g->request = (struct generation_request){.field = "prompt",
+                                             .prompts = &r->prompts,
                                              .gen = &r->gen,
+                                             .encode = ENCODE_BOS,
+                                             .breakpoints = r->breakpoints,
+                                             .prompt_cache_key = r->prompt_cache_key,
                                              .cache_salt = r->cache_salt,
                                              .state = r->state,
                                              .n_unknown_fields = r->n_unknown_fields,

@@ -2,16 +2,19 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/routes.h"
 
+#include "server/routes/route_chat.h"
 #include "server/routes/route_completions.h"
 #include "server/routes/route_models.h"
 #include "server/routes/route_states.h"
 #include "server/routes/route_status.h"
+#include "server/routes/route_template.h"
 #include "server/routes/route_tokenize.h"
 #include "server/routes/route_transfer.h"
 #include "server/routes/route_webpage.h"
 
 static const struct route_ops *const endpoints[] = {
-    [API_COMPLETIONS] = &route_completions,    [API_MODELS] = &route_models_list,
+    [API_COMPLETIONS] = &route_completions,    [API_CHAT] = &route_chat,
+    [API_TEMPLATE] = &route_template,          [API_MODELS] = &route_models_list,
     [API_MODEL] = &route_models_one,           [API_TOKENIZE] = &route_tokenize_encode,
     [API_DETOKENIZE] = &route_tokenize_decode, [API_STATES] = &route_states_list,
     [API_STATE_GET] = &route_transfer_get,     [API_STATE_PUT] = &route_transfer_put,

@@ -36,21 +36,35 @@ static double ms_between(uint64_t from, uint64_t to)
     return from && to > from ? (double)(to - from) / 1e6 : 0;
 }
 
-static void write_line(const struct conn *c, enum log_level level, const char *id,
-                       const char *tenant)
+/* The texts of a line that need escapes. */
+struct texts {
+    struct buf id, tenant, cache_key; /* own; cache_key: a whole member, or nothing */
+};
+
+static bool put_texts(const struct conn *c, struct texts *t)
+{
+    buf_json_string(&t->id, c->request_id, strlen(c->request_id));
+    buf_json_string(&t->tenant, c->tenant->name, strlen(c->tenant->name));
+    buf_puts(&t->cache_key, c->cache_key ? ",\"prompt_cache_key\":" : "");
+    if (c->cache_key)
+        buf_json_string(&t->cache_key, c->cache_key, strlen(c->cache_key));
+    return !t->id.failed && !t->tenant.failed && !t->cache_key.failed;
+}
+
+static void write_line(const struct conn *c, enum log_level level, const struct texts *t)
 {
     char client[ADDRESS_TEXT], reasons[REASONS_BYTES];
     address_print(&c->client, client);
     put_reasons(c, reasons);
     log_line(level, "request",
              "\"id\":%s,\"route\":\"%s\",\"status\":%d,\"sent\":%s,\"stream\":%s,"
-             "\"client\":\"%s\",\"tenant\":%s,\"bytes_in\":%llu,\"bytes_out\":%llu,"
+             "\"client\":\"%s\",\"tenant\":%s%s,\"bytes_in\":%llu,\"bytes_out\":%llu,"
              "\"prompt_tokens\":%llu,\"cached_tokens\":%llu,\"generated_tokens\":%llu,"
              "\"finish_reason\":%s,\"queue_ms\":%.3f,\"first_token_ms\":%.3f,"
              "\"total_ms\":%.3f",
-             id, route_label(c->route.label), c->status, c->sent ? "true" : "false",
-             c->stream.open ? "true" : "false", client, tenant,
-             (unsigned long long)c->body_bytes,
+             t->id.data, route_label(c->route.label), c->status,
+             c->sent ? "true" : "false", c->stream.open ? "true" : "false", client,
+             t->tenant.data, t->cache_key.data, (unsigned long long)c->body_bytes,
              (unsigned long long)(c->answer_bytes + c->stream.sent_bytes),
              (unsigned long long)c->usage.prompt_tokens,
              (unsigned long long)c->usage.cached_tokens,
@@ -64,11 +78,10 @@ void access_log_write(const struct conn *c)
     enum log_level level = is_probe(c) ? LOG_DEBUG : LOG_INFO;
     if (!log_enabled(level) || (!c->server->cfg->access_log && !failed(c)))
         return;
-    struct buf id = {0}, tenant = {0};
-    buf_json_string(&id, c->request_id, strlen(c->request_id));
-    buf_json_string(&tenant, c->tenant->name, strlen(c->tenant->name));
-    if (!id.failed && !tenant.failed)
-        write_line(c, level, id.data, tenant.data);
-    buf_free(&id);
-    buf_free(&tenant);
+    struct texts t = {0};
+    if (put_texts(c, &t))
+        write_line(c, level, &t);
+    buf_free(&t.id);
+    buf_free(&t.tenant);
+    buf_free(&t.cache_key);
 }

@@ -76,6 +76,7 @@ struct conn {
     char *path;            /* owns; route.path points into it */
     struct tenant *tenant; /* the server's; never NULL */
     char request_id[CONN_ID_BYTES];
+    const char *cache_key; /* prompt_cache_key, for the log; borrows from priv, or NULL */
     struct address client; /* the peer, or whom a trusted peer forwards for */
     uint64_t connection;   /* http_call's number of it */
 

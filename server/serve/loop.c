@@ -81,6 +81,8 @@ static void loaded(struct loop *l)
     l->server.model.limits.defaults = l->server.cfg->model_defaults ? &i->defaults : NULL;
     l->server.model.limits.max_choices = MAX_CHOICES;
     l->server.model.limits.max_answer_tokens = MAX_ANSWER_TOKENS;
+    served_template_loaded(&l->server.model.template,
+                           bridge_engine(l->server.model.bridge));
     start_log_plan(i, &l->server.memory);
     start_log_tenants(l->server.keys, i);
     enter(l, SERVER_SERVING);
@@ -408,6 +410,8 @@ static int open_all(struct loop *l, struct err *err)
     if (!rc)
         rc = limit_states(&l->server, err);
     if (!rc)
+        rc = served_template_open(&l->server.model.template, l->server.cfg, err);
+    if (!rc)
         rc = open_http(l, err);
     if (rc)
         return rc;
@@ -459,6 +463,7 @@ static void close_all(struct loop *l)
     while (encoding(l)) /* the workers use the engine */
         uv_run(&l->uv, UV_RUN_ONCE);
     bridge_close(l->server.model.bridge);
+    served_template_close(&l->server.model.template);
     close_handles(l);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     free_conns(l);

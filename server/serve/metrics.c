@@ -53,6 +53,8 @@ static const struct {
     [TIMING_LOOP_DELAY] =
         {"ssmd_loop_delay_seconds",
          "From the engine's wake-up of the event loop to its callback."},
+    [TIMING_TEMPLATE] = {"ssmd_template_seconds",
+                         "Rendering a conversation by the chat template."},
 };
 
 /* ---- counting --------------------------------------------------------------- */
@@ -196,6 +198,13 @@ static void write_counters(const struct metrics *m, struct buf *out)
             "Of those, taken from a stored prefix.", (double)m->cached_tokens);
     counter(out, "ssmd_generation_tokens_total", "Tokens generated.",
             (double)m->generated_tokens);
+    counter(out, "ssmd_reasoning_tokens_total", "Of those, in reasoning.",
+            (double)m->reasoning_tokens);
+    family(out, "ssmd_tool_parse_failures_total", "counter",
+           "Tool calls that were broken or cut, and stayed content.");
+    for (int i = TOOL_FORMAT_NONE + 1; i < TOOL_FORMAT_N; i++)
+        labelled(out, "ssmd_tool_parse_failures_total", "form",
+                 tool_format_name((enum tool_format)i), m->tool_failures[i]);
     counter(out, "ssmd_unknown_fields_total", "Request fields that no table knows.",
             (double)m->unknown_fields);
 }

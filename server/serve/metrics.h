@@ -9,6 +9,7 @@
 #ifndef SERVER_SERVE_METRICS_H
 #define SERVER_SERVE_METRICS_H
 
+#include "api/tools/answer_parser.h"
 #include "engine/base/buf.h"
 #include "engine/engine.h"
 #include "server/http/http.h"
@@ -45,6 +46,7 @@ enum metrics_timing {
     TIMING_PREFILL,
     TIMING_DECODE,
     TIMING_LOOP_DELAY,
+    TIMING_TEMPLATE,
     TIMING_N
 };
 
@@ -58,6 +60,7 @@ struct metrics { /* zeroed = nothing counted */
     uint64_t finished[FINISH_N];
     uint64_t rejected[REJECTED_N];
     uint64_t prompt_tokens, cached_tokens, generated_tokens, unknown_fields;
+    uint64_t reasoning_tokens, tool_failures[TOOL_FORMAT_N];
     uint64_t states_saved, states_loaded, states_rejected; /* objects */
     uint64_t disk_errors[DISK_N];
     struct histogram timing[TIMING_N];

@@ -22,6 +22,7 @@
 #include "server/serve/keys.h"
 #include "server/serve/metrics.h"
 #include "server/serve/request_memory.h"
+#include "server/serve/served_template.h"
 #include "server/serve/task.h"
 #include "server/serve/tenant.h"
 #include "server/serve/trimmer.h"
@@ -45,6 +46,7 @@ typedef const struct route_ops *server_routes_fn(const struct route *r);
 struct served_model {
     struct bridge *bridge; /* owns */
     struct admit admit;
+    struct served_template template;
     struct api_limits limits; /* served_name from the start, the rest when serving */
     /* The engine as it was before the tick drained its events: a request that it had
      * started by then has started here, too. */

@@ -70,6 +70,12 @@ GRANITE = {
     "tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_cache": True,
     "vocab_size": 100352,
 }
+BIGGER = {
+    "hidden_size": 2560, "intermediate_size": 9216, "num_hidden_layers": 32,
+    "layer_types": (["linear_attention"] * 3 + ["full_attention"]) * 8,
+    "linear_num_value_heads": 32, "num_attention_heads": 16, "num_key_value_heads": 4,
+}
+QWEN_4B = {**QWEN, "text_config": {**QWEN["text_config"], **BIGGER}}
 MODELS = {"Qwen3.5-0.8B": QWEN, "Granite-4-H-350M": GRANITE}
 
 
