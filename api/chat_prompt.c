@@ -74,12 +74,18 @@ static size_t index_of(uint16_t mark)
     return (size_t)(mark & JINJA_MARK_OTHER) - 1;
 }
 
+/* Of no message, or of one beyond those that marks can tell apart. */
+static bool is_of_none(uint16_t mark)
+{
+    return (mark & JINJA_MARK_OTHER) == JINJA_MARK_OTHER;
+}
+
 static void find_extents(const struct template_text *text, struct extent *extents,
                          size_t n)
 {
     for (size_t i = 0; i < text->len; i++) {
         uint16_t mark = text->marks[i];
-        if (mark == 0 || index_of(mark) >= n)
+        if (mark == 0 || index_of(mark) >= n || is_of_none(mark))
             continue;
         struct extent *e = &extents[index_of(mark)];
         if (e->end == 0)
@@ -105,24 +111,50 @@ static size_t tidy(size_t *turns, size_t n)
     return kept;
 }
 
+/* The first and the last of many: those between were the last ones when the conversation
+ * came so far. */
+static size_t keep_ends(size_t *places, size_t n, size_t most)
+{
+    if (n <= most)
+        return n;
+    memmove(places + 1, places + n - (most - 1), (most - 1) * sizeof *places);
+    return most;
+}
+
+/* Where messages begin, and where those that are marked end. */
+static size_t put_begins(const struct chat *chat, const struct extent *extents,
+                         size_t *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < chat->n_messages; i++)
+        if (extents[i].end)
+            out[n++] = extents[i].begin;
+    return keep_ends(out, tidy(out, n), CHAT_PROMPT_MESSAGES);
+}
+
+static size_t put_ends(const struct chat *chat, const struct extent *extents, size_t *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < chat->n_messages; i++)
+        if (chat->messages[i].breakpoint)
+            out[n++] = extents[i].end;
+    return keep_ends(out, tidy(out, n), CHAT_PROMPT_BREAKPOINTS);
+}
+
 static int find_turns(struct arena *arena, const struct chat *chat,
                       const struct template_text *text, size_t common,
                       struct chat_prompt *out, struct err *err)
 {
-    size_t n = chat->n_messages, k = 0;
+    size_t n = chat->n_messages;
     struct extent *extents = arena_zalloc(arena, n, sizeof *extents);
     size_t *turns = arena_alloc(arena, (2 * n + 1) * sizeof *turns);
     if (!extents || !turns)
         return no_memory(err);
     if (text->marks)
         find_extents(text, extents, n);
+    size_t k = put_begins(chat, extents, turns);
+    k += put_ends(chat, extents, turns + k);
     turns[k++] = common;
-    for (size_t i = 0; i < n; i++) {
-        if (extents[i].end)
-            turns[k++] = extents[i].begin;
-        if (chat->messages[i].breakpoint)
-            turns[k++] = extents[i].end;
-    }
     out->turns = turns;
     out->n_turns = tidy(turns, k);
     return 0;

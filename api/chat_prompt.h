@@ -11,13 +11,19 @@
 #include "api/template/template.h"
 #include "engine/types.h"
 
+/* A checkpoint at each message of a long conversation would cost more than it saves: of
+ * the places where messages begin, and of the ends of marked ones, so many are kept, the
+ * first and the last. */
+enum { CHAT_PROMPT_MESSAGES = 16, CHAT_PROMPT_BREAKPOINTS = 16 };
+
 /* A prompt, in the request's arena. Offsets are bytes of the text, ascending. */
 struct chat_prompt {
     const char *text;
     size_t len;
     const struct text_mark *marks; /* [n_marks] */
     size_t n_marks;
-    const size_t *turns; /* [n_turns]: where checkpoints are worth their bytes */
+    const size_t
+        *turns; /* [n_turns]: where checkpoints are worth their bytes, 33 at most */
     size_t n_turns;
     bool in_reasoning; /* ends inside a reasoning mark */
 };

@@ -89,6 +89,54 @@ static void marked_messages_are_kept_at_their_end(void **state)
     arena_free(&arena);
 }
 
+/* Of 40 messages, one byte each behind one of the template's, every other one marked. */
+static void long_conversations_keep_both_ends(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    static struct chat_message many[N];
+    const struct chat long_chat = {.messages = many, .n_messages = N};
+    char text[2 * N + 1];
+    uint16_t marks[2 * N];
+    struct arena arena;
+    struct chat_prompt p;
+    struct err err;
+    for (size_t i = 0; i < N; i++) {
+        many[i].breakpoint = i % 2;
+        marks[2 * i] = 0;
+        marks[2 * i + 1] = jinja_mark(i, false);
+    }
+    memset(text, 'x', sizeof text - 1);
+    text[2 * N] = '\0';
+    struct template_text t = {text, 2 * N, marks};
+    arena_init(&arena);
+    assert_int_equal(chat_prompt_make(&arena, &long_chat, &t, 2 * N, &p, &err), 0);
+    /* Begins 1, 51, 53 … 79; ends 4, 24, 28 … 80, the last of which is the text's. */
+    assert_int_equal(p.n_turns, 16 + 16);
+    assert_int_equal(p.turns[0], 1);
+    assert_int_equal(p.turns[1], 4);
+    assert_int_equal(p.turns[2], 24);
+    assert_int_equal(p.turns[p.n_turns - 1], 2 * N);
+    arena_free(&arena);
+}
+
+static void what_is_of_no_message_is_no_turn(void **state)
+{
+    (void)state;
+    enum { N = JINJA_MARK_OTHER + 5 };
+    static struct chat_message many[N];
+    const struct chat huge = {.messages = many, .n_messages = N};
+    uint16_t marks[] = {0, CHAT_MARK_OTHER, 0, jinja_mark(N - 1, true)};
+    struct template_text t = {"abcd", 4, marks};
+    struct arena arena;
+    struct chat_prompt p;
+    struct err err;
+    arena_init(&arena);
+    assert_int_equal(chat_prompt_make(&arena, &huge, &t, 4, &p, &err), 0);
+    assert_true(p.n_turns == 1 && p.turns[0] == 4 && p.n_marks == 2);
+    arena_free(&arena);
+}
+
 static void a_text_without_marks_has_no_range(void **state)
 {
     (void)state;
@@ -139,6 +187,8 @@ int main(void)
         cmocka_unit_test(neighbours_of_one_kind_are_one_range),
         cmocka_unit_test(turns_are_where_messages_begin),
         cmocka_unit_test(marked_messages_are_kept_at_their_end),
+        cmocka_unit_test(long_conversations_keep_both_ends),
+        cmocka_unit_test(what_is_of_no_message_is_no_turn),
         cmocka_unit_test(a_text_without_marks_has_no_range),
         cmocka_unit_test(an_open_mark_at_the_end_is_seen),
     };

@@ -132,6 +132,12 @@ static const char first_developer[] =
     "{{ '<|return|>' if loop.last and m.role == 'assistant' else '<|end|>' }}" END
     "{% if add_generation_prompt %}<|start|>assistant{% endif %}";
 
+/* Of several system messages the last one stands first. */
+static const char last_system[] =
+    "{% set ns = namespace(text='') %}{% for m in messages if m.role == 'system' %}"
+    "{% set ns.text = m.content %}{% endfor %}{{ ns.text }}"
+    "{% for m in messages if m.role != 'system' %}" IM("{{ m.content }}") END GEN;
+
 /* Fails without tools. */
 static const char needs_tools[] =
     "{% for t in tools %}{{ t | tojson }}\n{% endfor %}" LOOP IM("{{ m.content }}" HERMES)
@@ -170,6 +176,7 @@ const struct chat_template_case chat_template_cases[] = {
     CASE(gemma, TOOL_FORMAT_NONE, "<end_of_turn>\n", RC, "o"),
     CASE(developer, TOOL_FORMAT_NONE, IM_END, RC, "dDso"),
     CASE(first_developer, TOOL_FORMAT_NONE, "", "thinking", "do"),
+    CASE(last_system, TOOL_FORMAT_NONE, IM_END, RC, "o"),
     CASE(needs_tools, TOOL_FORMAT_HERMES, IM_END, RC, "soct"),
     CASE(continues, TOOL_FORMAT_NONE, "", RC, "so"),
     CASE(eos_last, TOOL_FORMAT_NONE, "<|end|>\n", RC, "so"),
