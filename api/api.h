@@ -44,15 +44,16 @@ struct api_limits {
 typedef const char *api_piece_fn(void *arg, int32_t id, size_t *len);
 
 enum api_kind {
-    API_COMPLETIONS, /* completion_request.h, completion_response.h */
-    API_MODELS,      /* models.h: models_list */
-    API_MODEL,       /* models.h: models_one; the route's argument is the id */
-    API_CHAT,        /* chat_request.h, chat_response.h */
-    API_RESPONSES,   /* responses_request.h, responses_response.h */
-    API_TEMPLATE,    /* chat_request.h, tokenize.h: template_answer */
-    API_TOKENIZE,    /* tokenize.h */
-    API_DETOKENIZE,  /* tokenize.h */
-    API_STATES,      /* states.h: the list; and one of them, by the route's argument */
+    API_COMPLETIONS,    /* completion_request.h, completion_response.h */
+    API_MESSAGES,       /* messages_request.h, messages_response.h */
+    API_MESSAGES_COUNT, /* the same */
+    API_MODELS,         /* models.h: models_list */
+    API_MODEL,          /* models.h: models_one; the route's argument is the id */
+    API_CHAT,           /* chat_request.h, chat_response.h */
+    API_TEMPLATE,       /* chat_request.h, tokenize.h: template_answer */
+    API_TOKENIZE,       /* tokenize.h */
+    API_DETOKENIZE,     /* tokenize.h */
+    API_STATES,         /* states.h: the list; and one of them, by the route's argument */
     API_STATE_GET,
     API_STATE_PUT,
     API_STATE_DELETE,

@@ -190,6 +190,19 @@ static int read_output(struct fields_ctx *ctx, const struct field *f,
     return value_kind(e) > VALUE_NULL ? effort.read(ctx, &effort, e, into, err) : 0;
 }
 
+/* Clients that get this error send the whole conversation instead, as they must. */
+static int refuse_thread(struct fields_ctx *ctx, const struct field *f,
+                         const struct value *v, void *into, struct err *err)
+{
+    (void)ctx;
+    (void)v;
+    (void)into;
+    return err_param(err, ERR_THREAD, f->name,
+                     "`%s` is not supported: no conversation is stored; send all of its "
+                     "messages",
+                     f->name);
+}
+
 static int read_stops(struct fields_ctx *ctx, const struct field *f,
                       const struct value *v, void *into, struct err *err)
 {
@@ -225,6 +238,7 @@ static const struct field fields[] = {
     {"speed", NOTHING},
     {"diagnostics", NOTHING},
     {"context_management", NOTHING},
+    {"thread", FIELD_OTHER, .read = refuse_thread},
     {"container", REFUSED = "no code runs here"},
     {"mcp_servers", REFUSED = "this server calls no other"},
     {"output_format", REFUSED = "structured output is not supported yet"},

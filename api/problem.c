@@ -15,6 +15,7 @@ static const struct problem problems[ERR_N_CODES] = {
     [ERR_CONTEXT] = {.status = 400, INVALID, .code = "context_length_exceeded"},
     [ERR_BUDGET] = {.status = 400, INVALID, .code = "budget_exceeded"},
     [ERR_UNSUPPORTED] = {.status = 400, INVALID, .code = "unsupported_parameter"},
+    [ERR_THREAD] = {.status = 400, INVALID, .code = "thread_unsupported_request"},
     [ERR_TEMPLATE] = {.status = 400, INVALID, .code = "template_error"},
     [ERR_NO_TEMPLATE] = {.status = 400, INVALID, .code = "no_chat_template"},
     [ERR_AUTH] = {.status = 401, INVALID, .code = "invalid_api_key", .challenge = true},

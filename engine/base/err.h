@@ -19,6 +19,7 @@ enum err_code {
     ERR_CONTEXT,       /* prompt + max_tokens beyond the context               400 */
     ERR_BUDGET,        /* worst case beyond the whole memory budget            400 */
     ERR_UNSUPPORTED,   /* known, but not honoured here                         400 */
+    ERR_THREAD,        /* a conversation that the server would store           400 */
     ERR_TEMPLATE,      /* the chat template fails on these messages            400 */
     ERR_NO_TEMPLATE,   /* the model has no chat template                       400 */
     ERR_AUTH,          /* missing or wrong key                                 401 */

@@ -1,41 +1,60 @@
-/* A chat request's way up to its prompt, which is the answer.
+/* A conversation's way up to its prompt. What the answer tells of it is the route's.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "server/routes/route_template.h"
 
-#include "api/chat_request.h"
+#include "api/messages_response.h"
 #include "api/tokenize.h"
 #include "engine/base/mem.h"
 #include "server/routes/prompt_ids.h"
 #include "server/routes/request_body.h"
 #include "server/serve/reply.h"
 
-static int accept_request(struct conn *c, struct err *err)
+/* What a route reads, and tells of a prompt. */
+struct kind {
+    int (*parse)(struct messages_request *r, const struct api_limits *limits,
+                 const char *body, size_t len, struct err *err);
+    void (*tell)(const struct chat_prompt *p, const struct ids *ids, struct buf *out);
+};
+
+struct asked {
+    const struct kind *kind;
+    struct messages_request request; /* begins with that of a chat, which may be all */
+};
+
+static int accept_kind(struct conn *c, const struct kind *kind, struct err *err)
 {
     int rc = served_template_check(&c->server->model.template, err);
+    struct asked *a = rc ? NULL : mem_zalloc(1, sizeof *a);
     if (rc)
         return rc;
-    c->priv = mem_zalloc(1, sizeof(struct chat_request));
-    return c->priv ? 0 : err_set(err, ERR_MEMORY, "out of memory for a request");
+    if (!a)
+        return err_set(err, ERR_MEMORY, "out of memory for a request");
+    a->kind = kind;
+    c->priv = a;
+    return 0;
 }
 
 static void free_request(struct conn *c)
 {
-    chat_request_free(c->priv);
-    mem_free(c->priv);
+    struct asked *a = c->priv;
+    messages_request_free(&a->request);
+    mem_free(a);
 }
 
 static int parse(struct task *task) /* loop or worker */
 {
     struct conn *c = conn_of_task(task);
-    return chat_request_parse(c->priv, &c->server->model.limits, request_body_text(c),
-                              c->body.len, &task->err);
+    struct asked *a = c->priv;
+    return a->kind->parse(&a->request, &c->server->model.limits, request_body_text(c),
+                          c->body.len, &task->err);
 }
 
 static int render(struct task *task) /* worker */
 {
     const struct conn *c = conn_of_task(task);
     const struct served_template *t = &c->server->model.template;
-    struct chat_request *r = c->priv;
+    struct asked *a = c->priv;
+    struct chat_request *r = &a->request.chat;
     struct prompt_ids ids = {0};
     struct chat_prompt p = {0};
     int rc = chat_template_render(t->chat, &r->chat, served_template_now(t), &r->arena,
@@ -45,7 +64,7 @@ static int render(struct task *task) /* worker */
     if (rc == 0)
         rc = prompt_ids_encode(&ids, task->e, &prompt, 0, 0, &task->err);
     if (rc == 0)
-        tokenize_answer_prompt(p.text, p.len, ids.ids.data, ids.ids.n, &task->out);
+        a->kind->tell(&p, &ids.ids, &task->out);
     prompt_ids_free(&ids);
     return rc;
 }
@@ -57,7 +76,8 @@ static int step_parse(struct conn *c, struct err *err)
 
 static int step_render(struct conn *c, struct err *err)
 {
-    const struct chat_request *r = c->priv;
+    const struct asked *a = c->priv;
+    const struct chat_request *r = &a->request.chat;
     int rc = request_body_parsed(c, r->n_unknown_fields, r->arena.used_bytes, err);
     struct task_limit *limit = request_body_limit(c->server, r->arena.used_bytes);
     return rc ? rc : conn_start_task(c, limit, render, err);
@@ -74,8 +94,45 @@ static int step_answer(struct conn *c, struct err *err)
     return CONN_DONE;
 }
 
+static conn_step_fn *const steps[] = {step_parse, step_render, step_answer, NULL};
+
+/* ---- the routes --------------------------------------------------------------- */
+
+static int parse_chat(struct messages_request *r, const struct api_limits *limits,
+                      const char *body, size_t len, struct err *err)
+{
+    return chat_request_parse(&r->chat, limits, body, len, err);
+}
+
+static void tell_prompt(const struct chat_prompt *p, const struct ids *ids,
+                        struct buf *out)
+{
+    tokenize_answer_prompt(p->text, p->len, ids->data, ids->n, out);
+}
+
+static void tell_count(const struct chat_prompt *p, const struct ids *ids,
+                       struct buf *out)
+{
+    (void)p;
+    messages_response_count(ids->n, out);
+}
+
+static int accept_chat(struct conn *c, struct err *err)
+{
+    static const struct kind kind = {parse_chat, tell_prompt};
+    return accept_kind(c, &kind, err);
+}
+
+static int accept_count(struct conn *c, struct err *err)
+{
+    static const struct kind kind = {messages_request_parse_count, tell_count};
+    return accept_kind(c, &kind, err);
+}
+
 const struct route_ops route_template = {
-    .steps = (conn_step_fn *const[]){step_parse, step_render, step_answer, NULL},
-    .body = BODY_JSON,
-    .accept = accept_request,
-    .free = free_request};
+    .steps = steps, .body = BODY_JSON, .accept = accept_chat, .free = free_request};
+const struct route_ops route_template_count = {.steps = steps,
+                                               .body = BODY_JSON,
+                                               .errors = PROBLEM_ANTHROPIC,
+                                               .accept = accept_count,
+                                               .free = free_request};

@@ -378,6 +378,7 @@ static const struct {
     FIELD("\"output_config\":{\"effort\":\"some\"}", "output_config.effort"),
     FIELD("\"output_config\":{\"format\":{}}", "output_config.format"),
     FIELD("\"cache_control\":1", "cache_control"),
+    FIELD("\"thread\":{\"type\":\"create\"}", "thread"),
     FIELD("\"mcp_servers\":[{}]", "mcp_servers"),
     FIELD("\"state\":{\"load\":\"a\"}", "state"),
     {"{\"max_tokens\":64,\"messages\":[" HI "]}", "max_tokens"},

@@ -14,15 +14,16 @@ static void every_code_has_its_status(void **state)
 {
     (void)state;
     static const int status[ERR_N_CODES] = {
-        [ERR_NONE] = 500,        [ERR_ARGUMENT] = 400,      [ERR_CONTEXT] = 400,
-        [ERR_BUDGET] = 400,      [ERR_UNSUPPORTED] = 400,   [ERR_TEMPLATE] = 400,
-        [ERR_NO_TEMPLATE] = 400, [ERR_TEMPLATE_FILE] = 500, [ERR_AUTH] = 401,
-        [ERR_NOT_FOUND] = 404,   [ERR_MODEL] = 404,         [ERR_METHOD] = 405,
-        [ERR_TIMEOUT] = 408,     [ERR_CONFLICT] = 409,      [ERR_TOO_LARGE] = 413,
-        [ERR_URI] = 414,         [ERR_MEDIA] = 415,         [ERR_BUSY] = 429,
-        [ERR_HEADERS] = 431,     [ERR_UNAVAILABLE] = 503,   [ERR_IO] = 500,
-        [ERR_FORMAT] = 500,      [ERR_MEMORY] = 500,        [ERR_INTERNAL] = 500,
-        [ERR_QUOTA] = 413,       [ERR_COMPLEX] = 413,       [ERR_STORAGE] = 507,
+        [ERR_NONE] = 500,      [ERR_ARGUMENT] = 400,    [ERR_CONTEXT] = 400,
+        [ERR_BUDGET] = 400,    [ERR_UNSUPPORTED] = 400, [ERR_THREAD] = 400,
+        [ERR_TEMPLATE] = 400,  [ERR_NO_TEMPLATE] = 400, [ERR_TEMPLATE_FILE] = 500,
+        [ERR_AUTH] = 401,      [ERR_NOT_FOUND] = 404,   [ERR_MODEL] = 404,
+        [ERR_METHOD] = 405,    [ERR_TIMEOUT] = 408,     [ERR_CONFLICT] = 409,
+        [ERR_TOO_LARGE] = 413, [ERR_URI] = 414,         [ERR_MEDIA] = 415,
+        [ERR_BUSY] = 429,      [ERR_HEADERS] = 431,     [ERR_UNAVAILABLE] = 503,
+        [ERR_IO] = 500,        [ERR_FORMAT] = 500,      [ERR_MEMORY] = 500,
+        [ERR_INTERNAL] = 500,  [ERR_QUOTA] = 413,       [ERR_COMPLEX] = 413,
+        [ERR_STORAGE] = 507,
     };
     for (int i = 0; i < ERR_N_CODES; i++) {
         const struct problem *p = problem_of((enum err_code)i);

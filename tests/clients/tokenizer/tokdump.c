@@ -4,8 +4,6 @@
  * Reads documents from stdin, each a decimal byte count, a newline and the bytes; writes
  * for each one line of ids. FLAGS is engine.h's ENCODE_* as a number. With FLAGS
  * "roundtrip" the line is "same" or "differs": the bytes of the ids against the document.
- * With FLAGS "marked" the count is followed by the number of marks, and by their begin, end
- * and 1 where other added tokens than special ones are found in them, or 0.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,31 +19,10 @@ static int fail(const struct err *err)
     return 1;
 }
 
-enum { MAX_MARKS = 64 };
-
-struct marks {
-    bool read;
-    size_t n;
-    struct text_mark list[MAX_MARKS];
-};
-
-static bool read_marks(struct marks *m)
-{
-    if (scanf("%zu", &m->n) != 1 || m->n > MAX_MARKS)
-        return false;
-    for (size_t i = 0; i < m->n; i++) {
-        int added;
-        if (scanf("%zu %zu %d", &m->list[i].begin, &m->list[i].end, &added) != 3)
-            return false;
-        m->list[i].added = added;
-    }
-    return true;
-}
-
-static bool next_document(struct buf *doc, struct marks *m)
+static bool next_document(struct buf *doc)
 {
     size_t len;
-    if (scanf("%zu", &len) != 1 || (m->read && !read_marks(m)) || getchar() != '\n')
+    if (scanf("%zu", &len) != 1 || getchar() != '\n')
         return false;
     buf_reset(doc);
     if (!buf_reserve(doc, len) || fread(doc->data, 1, len, stdin) != len)
@@ -80,21 +57,18 @@ int main(int argc, char **argv)
     struct buf doc = {0};
     struct ids ids = {0};
     if (argc != 3) {
-        fputs("usage: tokdump DIR FLAGS|roundtrip|marked <documents\n", stderr);
+        fputs("usage: tokdump DIR FLAGS|roundtrip <documents\n", stderr);
         return 2;
     }
     bool round_trip = strcmp(argv[2], "roundtrip") == 0;
-    struct marks marks = {.read = strcmp(argv[2], "marked") == 0};
-    unsigned flags = (unsigned)atoi(argv[2]);
-    if (round_trip || marks.read)
-        flags = ENCODE_SPECIAL;
+    unsigned flags = round_trip ? ENCODE_SPECIAL : (unsigned)atoi(argv[2]);
     if (vocab_load(&v, argv[1], &err) != 0)
         return fail(&err);
     int rc = 0;
-    while (rc == 0 && next_document(&doc, &marks)) {
+    while (rc == 0 && next_document(&doc)) {
         ids.n = 0;
-        struct engine_text text = {doc.data, doc.len, marks.list, marks.n};
-        rc = bpe_encode(v, &text, flags, &ids, &err);
+        rc = bpe_encode(v, &(struct engine_text){doc.data, doc.len, NULL, 0}, flags, &ids,
+                        &err);
         if (rc == 0 && round_trip)
             rc = print_round_trip(v, &ids, &doc, &err);
         else if (rc == 0)
