@@ -112,7 +112,7 @@ static bool give_text(struct segment_cursor *c, size_t end, struct segment *out)
 
 bool segment_next(struct segment_cursor *c, struct segment *out)
 {
-    struct trie_match m;
+    struct trie_match m = {0};
     if (!c->queued) {
         if (!find(c, &m))
             return c->done < c->len && give_text(c, c->len, out);

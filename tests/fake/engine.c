@@ -211,7 +211,7 @@ int engine_match(const struct engine *e, const struct history *h,
     *at = 0;
     for (size_t i = 0; i < h->n_ids; i++) {
         if (p->text && h->ids[i] >= EOS) {
-            size_t len;
+            size_t len = 0;
             const char *s = engine_piece(e, h->ids[i], &len);
             if (len <= p->len - *at && memcmp(p->text + *at, s, len) == 0)
                 *at += len;
