@@ -9,7 +9,7 @@
 #include "api/template/jinja_arithmetic.h"
 #include "api/template/jinja_attribute.h"
 #include "api/template/jinja_call.h"
-#include "api/template/jinja_filter.h"
+#include "api/template/jinja_lexer.h"
 #include "api/template/jinja_method.h"
 #include "api/template/jinja_operator.h"
 #include "api/template/jinja_print.h"
@@ -180,9 +180,65 @@ static struct jinja_value eval_sign(struct jinja_render *r, const struct jinja_n
     return r->failed ? v : jinja_arithmetic_sign(r, node->op, v);
 }
 
+/* A chain of a + b + c under way. Texts go into one builder: no copy of what is joined so
+ * far at every +. */
+struct sum {
+    struct jinja_value value;
+    struct jinja_builder text; /* while `joins`: the value */
+    bool joins;
+};
+
+static bool is_plain(struct jinja_value v)
+{
+    return v.kind == JINJA_STRING && !v.string->safe;
+}
+
+static struct jinja_value close_sum(struct sum *sum)
+{
+    if (sum->joins)
+        sum->value = jinja_string_end(&sum->text);
+    sum->joins = false;
+    return sum->value;
+}
+
+static void add_to(struct jinja_render *r, struct sum *sum, struct jinja_value v)
+{
+    if (!is_plain(v) || !(sum->joins || is_plain(sum->value))) {
+        close_sum(sum);
+        sum->value = r->failed ? v : jinja_arithmetic(r, JINJA_T_ADD, sum->value, v);
+        return;
+    }
+    if (!sum->joins) {
+        sum->joins = true;
+        jinja_string_begin(&sum->text, r);
+        jinja_string_join(&sum->text, sum->value.string);
+    }
+    jinja_string_join(&sum->text, v.string);
+}
+
+static void eval_sum(struct jinja_render *r, const struct jinja_node *node,
+                     struct sum *sum)
+{
+    if (node->a->kind == JINJA_BINARY && node->a->op == JINJA_T_ADD &&
+        jinja_render_work(r, 0))
+        eval_sum(r, node->a, sum);
+    else
+        sum->value = jinja_eval(r, node->a);
+    struct jinja_value v = r->failed ? sum->value : jinja_eval(r, node->b);
+    if (!r->failed)
+        add_to(r, sum, v);
+    if (r->failed)
+        jinja_render_place(r, node->line, node->at.from, node->at.to);
+}
+
 static struct jinja_value eval_binary(struct jinja_render *r,
                                       const struct jinja_node *node)
 {
+    struct sum sum = {.joins = false};
+    if (node->op == JINJA_T_ADD) {
+        eval_sum(r, node, &sum);
+        return r->failed ? sum.value : close_sum(&sum);
+    }
     struct jinja_value a = jinja_eval(r, node->a);
     struct jinja_value b = r->failed ? a : jinja_eval(r, node->b);
     return r->failed ? b : jinja_arithmetic(r, node->op, a, b);

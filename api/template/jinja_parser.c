@@ -8,6 +8,7 @@
 
 #include "api/template/jinja_expression.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const struct jinja_token *jinja_parser_next(struct jinja_parser *p)
@@ -41,20 +42,32 @@ bool jinja_parser_skip(struct jinja_parser *p, enum jinja_token_kind kind)
     return found;
 }
 
+/* A token as a message shows it: names and operators are themselves, in quotes. */
+static void describe(char out[80], enum jinja_token_kind kind, const char *text,
+                     size_t len)
+{
+    const char *what = jinja_lexer_describe(kind);
+    if (kind == JINJA_T_NAME && text)
+        snprintf(out, 80, "'%.*s'", (int)(len < 60 ? len : 60), text);
+    else
+        snprintf(out, 80, kind >= JINJA_T_POW ? "'%s'" : "%s", what);
+}
+
 void jinja_parser_unexpected(struct jinja_parser *p, const char *expected)
 {
-    const struct jinja_token *t = p->token;
-    bool named = t->kind == JINJA_T_NAME;
-    jinja_source_fail(p->source, t->line, "expected %s, found %s%.*s%s", expected,
-                      named ? "'" : jinja_lexer_describe(t->kind),
-                      named ? (int)(t->len < 60 ? t->len : 60) : 0, t->text,
-                      named ? "'" : "");
+    char found[80];
+    describe(found, p->token->kind, p->token->text, p->token->len);
+    jinja_source_fail(p->source, p->token->line, "expected %s, found %s", expected,
+                      found);
 }
 
 void jinja_parser_expect(struct jinja_parser *p, enum jinja_token_kind kind)
 {
-    if (!p->source->failed && !jinja_parser_skip(p, kind))
-        jinja_parser_unexpected(p, jinja_lexer_describe(kind));
+    char expected[80];
+    if (p->source->failed || jinja_parser_skip(p, kind))
+        return;
+    describe(expected, kind, NULL, 0);
+    jinja_parser_unexpected(p, expected);
 }
 
 struct jinja_name jinja_parser_name(struct jinja_parser *p)
@@ -373,6 +386,14 @@ static struct jinja_node *parse_output(struct jinja_parser *p)
     return output;
 }
 
+/* The word that ends a body for good; NULL: the template's end does. */
+static const char *last_of(const char *const *ends)
+{
+    while (ends && ends[0] && ends[1])
+        ends++;
+    return ends ? ends[0] : NULL;
+}
+
 static struct jinja_nodes parse_nodes(struct jinja_parser *p, const char *const *ends)
 {
     struct jinja_nodes body = {0};
@@ -388,15 +409,12 @@ static struct jinja_nodes parse_nodes(struct jinja_parser *p, const char *const 
             p->nested--;
             return body;
         }
-        const char *last = NULL;
-        for (const char *const *e = ends; e && *e; e++)
-            last = *e;
-        jinja_node_add(p->source, &body, parse_statement(p, last));
+        jinja_node_add(p->source, &body, parse_statement(p, last_of(ends)));
     }
     p->nested--;
     if (ends)
         jinja_source_fail(p->source, line, "the template ends before '%s'",
-                          ends[0][0] == 'e' && ends[1] ? ends[1] : ends[0]);
+                          last_of(ends));
     return body;
 }
 

@@ -28,9 +28,9 @@ static bool reserve(struct jinja_builder *b, size_t more)
         jinja_render_fail(b->render, "the limit of a text (%zu bytes) is reached", most);
         return false;
     }
-    size_t cap = b->cap ? 2 * b->cap : BUILDER_FIRST;
-    if (cap <= b->len + more)
-        cap = b->len + more + 1;
+    size_t need = b->len + more + 1, cap = b->cap ? 2 * b->cap : BUILDER_FIRST;
+    if (cap < need)
+        cap = need + need / 8; /* a large piece; what follows it may be small */
     char *text = jinja_render_alloc(b->render, cap);
     uint16_t *marks = b->marks ? jinja_render_alloc(b->render, 2 * cap) : NULL;
     if (!text || (b->marks && !marks))

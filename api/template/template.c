@@ -23,8 +23,8 @@ struct template
 
 const struct template_limits template_limits_default = {
     .steps = 10 * 1000 * 1000,
-    .output_bytes = 32 << 20,
-    .memory_bytes = 256 << 20,
+    .output_bytes = 16 << 20,
+    .memory_bytes = 64 << 20,
     .depth = 100,
 };
 
