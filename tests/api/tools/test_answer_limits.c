@@ -136,6 +136,21 @@ static void a_long_answer_takes_no_time(void **state)
         }
 }
 
+/* Calls within values of calls that break: each is tried, the values are read once. */
+static void nested_calls_are_read_once(void **state)
+{
+    static const char *const tails[] = {"", "</parameter>x", "</parameter></function"};
+    (void)state;
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        size_t failures, n = (size_t)LONG * 16;
+        struct answer a = {
+            TOOL_FORMAT_QWEN3_CODER, "", "<function=f><parameter=a>", tails[i], n, LONG};
+        struct count c = run(&a, &failures);
+        assert_int_equal(c.calls, 0);
+        assert_int_equal(failures, (n + 24) / 25);
+    }
+}
+
 static void many_calls_are_all_passed_on(void **state)
 {
     static const struct {
@@ -213,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_answer_takes_no_time),
+        cmocka_unit_test(nested_calls_are_read_once),
         cmocka_unit_test(many_calls_are_all_passed_on),
         cmocka_unit_test(memory_may_run_out_anywhere),
     };

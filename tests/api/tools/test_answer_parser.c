@@ -347,6 +347,86 @@ static void every_form_has_its_cases(void **state)
     assert_int_equal(n_wrong, 0);
 }
 
+static void check_now(enum tool_format format, const char *answer, const char *want)
+{
+    struct trial t;
+    struct seen seen = {.part = -1};
+    struct answer_parser *p;
+    struct err err;
+    begin_trial(&t, format, 0);
+    t.o.sink = (struct answer_sink){text, call, &seen};
+    buf_puts(&t.answer, answer);
+    assert_int_equal(answer_parser_open(&p, &t.o, &err), 0);
+    push_answer(p, &t.answer, true, 0);
+    assert_string_equal(seen.parts.data ? seen.parts.data : "", want);
+    answer_parser_free(p);
+    buf_free(&seen.parts);
+    free_trial(&t);
+}
+
+/* What is passed on of an answer that has not ended. */
+static void nothing_is_held_longer_than_needed(void **state)
+{
+    static const struct {
+        enum tool_format format;
+        const char *answer, *want;
+    } rows[] = {
+        {TOOL_FORMAT_NONE, "Hi ",
+         "\n\x01"
+         "c Hi "},
+        {TOOL_FORMAT_NONE, "<think>a b\n</th", "\n\x01r a b"},
+        {TOOL_FORMAT_HERMES, "Hi <tool_",
+         "\n\x01"
+         "c Hi "},
+        {TOOL_FORMAT_HERMES, " \n", ""},
+        {TOOL_FORMAT_HERMES, "<tool_call>{\"name\": \"f\"}",
+         "\n\x01"
+         "call f {}"},
+        {TOOL_FORMAT_HERMES, "<tool_call>x",
+         "\n\x01"
+         "c <tool_call>x"},
+        {TOOL_FORMAT_HERMES,
+         OPEN "<tool_call>" CLOSE "{\"a\": \"" OPEN "<tool_call>" CLOSE,
+         "\n\x01"
+         "c {\"a\": \""},
+        {TOOL_FORMAT_QWEN3_CODER, "<function=f></function>",
+         "\n\x01"
+         "call f {}"},
+        {TOOL_FORMAT_QWEN3_CODER, "a<function=f><parameter=s>" OPEN "<tool_call>" CLOSE,
+         "\n\x01"
+         "c a<function=f><parameter=s>"},
+        {TOOL_FORMAT_LFM2, "<|tool_call_start|>[f(), g(",
+         "\n\x01"
+         "call f {}"},
+        {TOOL_FORMAT_LLAMA3_JSON, "{\"answer\"",
+         "\n\x01"
+         "c {\"answer\""},
+        {TOOL_FORMAT_LLAMA3_JSON, "{\"name\": \"f\"};",
+         "\n\x01"
+         "call f {}"},
+        {TOOL_FORMAT_JSON_LIST, "<TOOLCALL>[{\"name\": \"f\"}, {",
+         "\n\x01"
+         "call f {}"},
+        {TOOL_FORMAT_MISTRAL, "[TOOL_CALLS]f[ARGS]{}",
+         "\n\x01"
+         "call f {}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        check_now(rows[i].format, rows[i].answer, rows[i].want);
+}
+
+/* As if they were not there: newlines at the marks are dropped nevertheless. */
+static void tokens_of_calls_mean_nothing_in_reasoning(void **state)
+{
+    (void)state;
+    check_now(TOOL_FORMAT_HERMES,
+              "<think>" OPEN "<tool_call>" CLOSE "\na\n" OPEN "</tool_call>" CLOSE
+              "\n</think>\nb",
+              "\n\x01r a\n\x01"
+              "c b");
+}
+
 static void names_have_their_forms(void **state)
 {
     (void)state;
@@ -365,6 +445,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_has_its_cases),
+        cmocka_unit_test(nothing_is_held_longer_than_needed),
+        cmocka_unit_test(tokens_of_calls_mean_nothing_in_reasoning),
         cmocka_unit_test(names_have_their_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
