@@ -27,10 +27,10 @@ static int no_memory(struct err *err)
 
 static int parted(const struct generation *g, bool text, size_t at, struct err *err)
 {
-    return err_param(err, ERR_CONFLICT, "prompt",
-                     "`prompt` must begin with the %s that the state `%s` holds; they "
-                     "part at %s %zu",
-                     text ? "text" : "token ids", g->request.state.load,
+    return err_param(err, ERR_CONFLICT, g->request.field,
+                     "`%s` must begin with the %s that the state `%s` holds; they part "
+                     "at %s %zu",
+                     g->request.field, text ? "text" : "token ids", g->request.state.load,
                      text ? "byte" : "id", at);
 }
 
