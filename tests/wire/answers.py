@@ -11,7 +11,7 @@ import socket
 
 import wire
 
-PER_REQUEST = re.compile(r'"id":"cmpl-[^"]*"|"created":\d+|"seed":\d+|"cached_tokens":\d+')
+PER_REQUEST = re.compile(r'"id":"(?:chat)?cmpl-[^"]*"|"created":\d+|"seed":\d+|"cached_tokens":\d+')
 
 
 def parse(text):
@@ -24,9 +24,9 @@ def bare(text):
 
 # ---- whole answers -----------------------------------------------------------------------
 
-def ask(d, body):
+def ask(d, body, path="/v1/completions"):
     """(status, the answer's bytes as bare() leaves them, the answer)."""
-    status, _, data = d.call("POST", "/v1/completions", {**body, "stream": False})
+    status, _, data = d.call("POST", path, {**body, "stream": False})
     text = data.decode()
     return status, bare(text), parse(text)
 
@@ -56,10 +56,11 @@ def whole(answer):
 
 class Stream:
     """One streamed completion, read as it comes."""
+    path = "/v1/completions"
 
     def __init__(self, d, body):
         asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        self.sock = d.post(asked)
+        self.sock = d.post(asked, path=self.path)
         self.sock.settimeout(200)
         self.head = wire.read_until(self.sock, b"\r\n\r\n")
         self.head, _, self.raw = self.head.partition(b"\r\n\r\n")

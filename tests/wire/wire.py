@@ -152,13 +152,13 @@ class Daemon:
         body.update(fields)
         return self.post(body, rcvbuf)
 
-    def post(self, body, rcvbuf=None):
+    def post(self, body, rcvbuf=None, path="/v1/completions"):
         s = socket.socket()
         if rcvbuf:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         s.settimeout(LIMIT)
         s.connect(("127.0.0.1", self.port))
-        s.sendall(request("POST", "/v1/completions", json.dumps(body)))
+        s.sendall(request("POST", path, json.dumps(body)))
         return s
 
     def metrics(self):
