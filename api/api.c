@@ -7,6 +7,7 @@
 static const struct api_endpoint endpoints[] = {
     {"POST", "/v1/completions", API_COMPLETIONS, false, true},
     {"POST", "/v1/chat/completions", API_CHAT, false, true},
+    {"POST", "/v1/responses", API_RESPONSES, false, true},
     {"POST", "/v1/messages", API_MESSAGES, false, false},
     {"POST", "/v1/messages/count_tokens", API_MESSAGES_COUNT, false, false},
     {"GET", "/v1/models", API_MODELS, false, true},

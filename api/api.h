@@ -50,6 +50,7 @@ enum api_kind {
     API_MODELS,         /* models.h: models_list */
     API_MODEL,          /* models.h: models_one; the route's argument is the id */
     API_CHAT,           /* chat_request.h, chat_response.h */
+    API_RESPONSES,      /* responses_request.h, responses_response.h */
     API_TEMPLATE,       /* chat_request.h, tokenize.h: template_answer */
     API_TOKENIZE,       /* tokenize.h */
     API_DETOKENIZE,     /* tokenize.h */

@@ -6,6 +6,7 @@
 #include "server/routes/route_completions.h"
 #include "server/routes/route_messages.h"
 #include "server/routes/route_models.h"
+#include "server/routes/route_responses.h"
 #include "server/routes/route_states.h"
 #include "server/routes/route_status.h"
 #include "server/routes/route_template.h"
@@ -16,6 +17,7 @@
 static const struct route_ops *const endpoints[] = {
     [API_COMPLETIONS] = &route_completions,
     [API_CHAT] = &route_chat,
+    [API_RESPONSES] = &route_responses,
     [API_TEMPLATE] = &route_template,
     [API_MODELS] = &route_models_list,
     [API_MESSAGES] = &route_messages,

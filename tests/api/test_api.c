@@ -62,6 +62,7 @@ static void base_urls_without_a_version_find_the_same(void **state)
         const char *method, *path;
         enum api_kind kind;
     } cases[] = {{"POST", "/completions", API_COMPLETIONS},
+                 {"POST", "/responses", API_RESPONSES},
                  {"GET", "/models", API_MODELS},
                  {"HEAD", "/models/org/name", API_MODEL}};
     struct api_route r, full;

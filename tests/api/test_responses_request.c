@@ -148,8 +148,23 @@ static void reasoning_comes_back(void **state)
     gives("[{\"type\":\"reasoning\",\"summary\":[{\"type\":\"summary_text\",\"text\":"
           "\"s\"}],\"encrypted_content\":\"gAAAA-_x\"}," USER "]",
           "A{s}[] U[q] ");
+    gives("[{\"type\":\"reasoning\",\"summary\":[{\"type\":\"summary_text\",\"text\":"
+          "\"s\"}],\"encrypted_content\":\"/w==\"}," USER "]",
+          "A{s}[] U[q] ");
     gives("[{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":null}," USER "]",
           "U[q] ");
+}
+
+static void what_is_skipped_is_counted(void **state)
+{
+    (void)state;
+    struct responses_request r;
+    parse(&r, "{\"input\":[{\"type\":\"custom_tool_call\",\"id\":\"1\"}," USER
+              ",{\"type\":\"reasoning\",\"encrypted_content\":\"gAAAA-_x\"},"
+              "{\"type\":\"custom_tool_call_output\",\"id\":\"2\"}]}");
+    assert_int_equal(r.chat.n_unknown_fields, 3);
+    assert_int_equal(r.chat.chat.n_messages, 1);
+    responses_request_free(&r);
 }
 
 static void results_of_calls(void **state)
@@ -338,6 +353,8 @@ static void bad_items_name_their_place(void **state)
          "input[0].arguments", "JSON", ERR_ARGUMENT},
         {"[" USER "," OUTPUT("9") "]", "input[1].call_id", "of no call before it",
          ERR_ARGUMENT},
+        {"[" USER "," CALL("1") "," CALL("2") "," OUTPUT("1") "," OUTPUT("3") "]",
+         "input[4].call_id", "of no call before it", ERR_ARGUMENT},
         {"[" OUTPUT("1") "," CALL("1") "]", "input[0].call_id", "of no call before it",
          ERR_ARGUMENT},
         {"[{\"type\":\"reasoning\",\"summary\":\"s\"}]", "input[0].summary", "a list",
@@ -462,6 +479,7 @@ int main(void)
         cmocka_unit_test(messages),
         cmocka_unit_test(an_assistants_neighbours_are_one_message),
         cmocka_unit_test(reasoning_comes_back),
+        cmocka_unit_test(what_is_skipped_is_counted),
         cmocka_unit_test(results_of_calls),
         cmocka_unit_test(instructions_come_first),
         cmocka_unit_test(tools_take_chats_shape),

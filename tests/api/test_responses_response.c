@@ -58,12 +58,21 @@ static void finish(struct trial *t)
     buf_free(&t->out);
 }
 
+/* The bytes of the next piece: at least `cut`, and whole characters, as the engine has
+ * them. */
+static size_t next_piece(const char *text, size_t cut)
+{
+    size_t n = strnlen(text, cut);
+    while ((text[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
 static void say(struct trial *t, const char *text)
 {
-    size_t len = strlen(text);
-    for (size_t i = 0; i < len; i += t->cut) {
-        struct event ev = {.kind = EVENT_TOKEN, .id = 5, .text = text + i};
-        ev.text_len = len - i < t->cut ? len - i : t->cut;
+    for (size_t n; *text; text += n) {
+        n = next_piece(text, t->cut);
+        struct event ev = {.kind = EVENT_TOKEN, .id = 5, .text = text, .text_len = n};
         responses_response_event(t->c, &ev, &t->out);
         t->n_tokens++;
     }
@@ -268,6 +277,9 @@ static void a_summary_comes_beside_it(void **state)
     expect(&t, "{\"type\":\"response.output_item.done\",\"sequence_number\":13,"
                "\"output_index\":0,\"item\":" REASONING(
                    "{\"type\":\"summary_text\",\"text\":\"hm\"}", "") "}");
+    json_free(next(&t, "response.output_item.added", 14));
+    json_free(next(&t, "response.content_part.added", 15));
+    json_free(next(&t, "response.output_text.delta", 16));
     finish(&t);
 }
 
@@ -475,52 +487,48 @@ static struct json *follow(struct trial *t, struct built *b)
     }
 }
 
+/* A stream in pieces of `cut` bytes is what a whole answer is. */
+static void same_as_whole(const char *text, size_t cut)
+{
+    struct trial t = {.req.summary = true, .req.encrypted = true}, whole = t;
+    struct built b = {0};
+    struct json *object;
+    struct err err;
+    start_calling(&t, true);
+    start_calling(&whole, false);
+    t.cut = cut;
+    say(&t, text);
+    whole.cut = strlen(text);
+    say(&whole, text);
+    end(&t, FINISH_STOP);
+    end(&whole, FINISH_STOP);
+    responses_response_close(t.c, &t.out);
+    responses_response_close(whole.c, &whole.out);
+    struct json *last = follow(&t, &b);
+    assert_int_equal(t.out.len, 0);
+    assert_int_equal(json_parse(&object, whole.out.data, whole.out.len, &err), 0);
+    const struct json *output = json_get(object, "output");
+    assert_true(
+        json_equal_values(json_get(json_get(last, "response"), "output"), output));
+    assert_int_equal(json_len(output), b.n);
+    for (size_t i = 0; i < b.n; i++) {
+        same_text(&b.items[i], last_text(json_at(output, i)));
+        buf_free(&b.items[i]);
+    }
+    json_free(last);
+    json_free(object);
+    finish(&t);
+    finish(&whole);
+}
+
 static void deltas_make_the_object(void **state)
 {
     (void)state;
     static const char text[] =
         "<think>h\xc3\xa9m</think>\n\nSay \"x\"\\ first.\n" CALL_TEXT "\n" CALL_TEXT
         " and \xe4\xbd\xa0";
-    for (size_t cut = 1; cut < sizeof text; cut++) {
-        struct trial t = {.req.summary = true, .req.encrypted = true}, whole = t;
-        struct built b = {0};
-        start_calling(&t, true);
-        start_calling(&whole, false);
-        /* Pieces of whole characters: the engine holds back the others. */
-        t.cut = cut;
-        for (size_t i = 0, n; text[i]; i += n) {
-            char some[sizeof text];
-            for (n = cut; (text[i + n - 1] && (text[i + n] & 0xc0) == 0x80); n++)
-                continue;
-            n = strnlen(text + i, n);
-            snprintf(some, sizeof some, "%.*s", (int)n, text + i);
-            t.cut = n;
-            say(&t, some);
-        }
-        whole.cut = sizeof text;
-        say(&whole, text);
-        whole.n_tokens = t.n_tokens;
-        end(&t, FINISH_STOP);
-        end(&whole, FINISH_STOP);
-        responses_response_close(t.c, &t.out);
-        responses_response_close(whole.c, &whole.out);
-        struct json *last = follow(&t, &b), *object;
-        struct err err;
-        assert_int_equal(t.out.len, 0);
-        assert_int_equal(json_parse(&object, whole.out.data, whole.out.len, &err), 0);
-        const struct json *response = json_get(last, "response");
-        assert_true(
-            json_equal_values(json_get(response, "output"), json_get(object, "output")));
-        assert_int_equal(json_len(json_get(object, "output")), b.n);
-        for (size_t i = 0; i < b.n; i++) {
-            same_text(&b.items[i], last_text(json_at(json_get(object, "output"), i)));
-            buf_free(&b.items[i]);
-        }
-        json_free(last);
-        json_free(object);
-        finish(&t);
-        finish(&whole);
-    }
+    for (size_t cut = 1; cut < sizeof text; cut++)
+        same_as_whole(text, cut);
 }
 
 /* One stream with the n-th allocation failing; false: it could not even begin. */
