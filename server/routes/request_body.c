@@ -7,6 +7,12 @@ struct task_limit *request_body_limit(struct server *server, size_t bytes)
     return bytes > REQUEST_BODY_HERE_BYTES ? &server->large_limit : NULL;
 }
 
+struct task_limit *request_body_render_limit(struct server *server, size_t bytes)
+{
+    struct task_limit *limit = request_body_limit(server, bytes);
+    return limit ? limit : &server->render_limit;
+}
+
 const char *request_body_text(const struct conn *c)
 {
     return c->body.data ? c->body.data : "";

@@ -18,6 +18,9 @@ enum { REQUEST_BODY_HERE_BYTES = 64 * 1024 }; /* at most some milliseconds of th
 /* For tasks over so many bytes: NULL, or one at a time. */
 struct task_limit *request_body_limit(struct server *server, size_t bytes);
 
+/* The same for tasks that render so many bytes by a template: never NULL. */
+struct task_limit *request_body_render_limit(struct server *server, size_t bytes);
+
 /* The collected bytes; never NULL. */
 const char *request_body_text(const struct conn *c);
 

@@ -79,7 +79,7 @@ static int step_render(struct conn *c, struct err *err)
     const struct asked *a = c->priv;
     const struct chat_request *r = &a->request.chat;
     int rc = request_body_parsed(c, r->n_unknown_fields, r->arena.used_bytes, err);
-    struct task_limit *limit = request_body_limit(c->server, r->arena.used_bytes);
+    struct task_limit *limit = request_body_render_limit(c->server, r->arena.used_bytes);
     return rc ? rc : conn_start_task(c, limit, render, err);
 }
 

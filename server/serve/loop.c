@@ -23,6 +23,7 @@
 
 enum { N_SIGNALS = 3 };
 enum { MAX_CONNECTIONS = 10000, SPARE_FILES = 64 };
+enum { MAX_RENDERS = 2 }; /* at once: a broken template takes long, and 64 MiB */
 enum { MAX_CHOICES = 2048, MAX_ANSWER_TOKENS = 1 << 24 };
 static const double ABORT_SECONDS = 2, ARRIVAL_SECONDS = 1;
 
@@ -487,6 +488,7 @@ static void init(struct loop *l, const struct config *cfg, server_routes_fn *rou
     server->routes = routes;
     server->uv = &l->uv;
     task_limit_init(&server->large_limit, 1);
+    task_limit_init(&server->render_limit, MAX_RENDERS);
     server->model.limits.served_name = cfg->served_name.items[0];
     server->model.limits.other_names = cfg->served_name.items + 1;
     server->model.limits.n_other_names = cfg->served_name.n - 1;

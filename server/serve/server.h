@@ -62,8 +62,9 @@ struct server {
     struct keys *keys;
     struct address_list trusted; /* proxies whose X-Forwarded-For counts */
     struct tenant_table tenants;
-    struct object_store *storage;  /* NULL: states are not kept */
-    struct task_limit disk_limit;  /* for all tasks that touch `storage` */
+    struct object_store *storage;   /* NULL: states are not kept */
+    struct task_limit disk_limit;   /* for all tasks that touch `storage` */
+    struct task_limit render_limit; /* for renderings of chat templates */
     struct task_limit large_limit; /* for reading large bodies and texts: one at a time */
     struct cache_writer cache_writer;
     struct served_model model;
