@@ -136,7 +136,8 @@ C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-build deps-quick deps-test run demo test test-quick suite suite-quick unit \
-        check bench bench-load bench-wire bench-overload bench-connections asan ubsan tsan fuzz fuzz-bin \
+        check bench bench-load bench-wire bench-overload bench-connections bench-template \
+        asan ubsan tsan fuzz fuzz-bin \
         check-kernels bench-kernels check-arm layers lint docs format image-test install \
         uninstall clean help FORCE
 
@@ -240,6 +241,13 @@ NPM := $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,\
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# And the chat templates that a package carries in its source.
+CHAT_TEMPLATES := tests/clients/template/node_modules/llama.cpp
+
+$(CHAT_TEMPLATES): tests/clients/template/bundle.sh tests/clients/template/node_modules/.package-lock.json
+	$< $@
+	@touch $@
+
 # ---- running and testing -------------------------------------------------------------------
 
 # What suits the embedded model; the README and the help show the same.
@@ -267,7 +275,8 @@ test-quick: deps-quick ## the short tests: no packages but cmocka, under a minut
 suite-quick: unit $(CHECK_BIN) $(B)/ssmd $(B)/ssmd-fake
 	@$(PYTHON) tests/run.py --build $(B) --model models/default --quick $(ARGS)
 
-suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(B)/ssmd.1 $(B)/ssmd.bash $(B)/ssmd-fake $(NPM)
+suite: unit $(CHECK_BIN) $(PEER_BIN) $(B)/ssmd $(B)/ssmd.1 $(B)/ssmd.bash $(B)/ssmd-fake $(NPM) \
+       $(CHAT_TEMPLATES)
 	@$(PYTHON) tests/run.py --build $(B) --model models/default $(ARGS)
 
 asan: deps-test ## every test under AddressSanitizer
@@ -305,6 +314,10 @@ bench-overload: deps-test ## a minute at 3 times the capacity, alone and behind 
 bench-connections: deps-build ## memory and latencies of 10,000 connections and 1,000 streams
 	$(SUBMAKE) all
 	@$(PYTHON) tests/bench/bench_connections.py --ssmd build/ssmd $(ARGS)
+
+bench-template: deps-test $(CHAT_TEMPLATES) ## microseconds of a render of real chat templates
+	$(SUBMAKE) build/release/tests/clients/template/renderer
+	@$(PYTHON) tests/clients/template/compare.py build/release/tests/clients/template/renderer --times
 
 check-kernels: deps-build ## every kernel set of this processor against the C set, bit for bit
 	$(SUBMAKE) build/release/tests/kernels/check_kernels

@@ -19,8 +19,10 @@ PACKAGES_QUICK := libcmocka-dev python3
 
 # test: sanitizers and fuzzing (clang, its runtime and symbolizer), format (clang-format),
 # independent clients (node, npm, curl), programs that a daemon works with (haproxy,
-# prometheus), the man page's reader (mandoc)
-PACKAGES_TEST := clang-14 clang-format-14 libclang-rt-14-dev llvm-14 nodejs npm curl haproxy prometheus mandoc
+# prometheus), the man page's reader (mandoc), what chat templates are compared with (jinja2;
+# git and npm bring them)
+PACKAGES_TEST := clang-14 clang-format-14 libclang-rt-14-dev llvm-14 nodejs npm curl haproxy \
+                 prometheus mandoc python3-jinja2 git
 
 # arm: a cross compiler and an emulator, for the NEON kernels (make check-arm); the libraries of
 # build and run are unpacked for it by deploy/arm-root.sh

@@ -11,8 +11,8 @@ lint.py are tests too, one each.
 A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c, and
 tests/kernels/check_kernels), a Python script tests/{golden,wire,deploy,runner}/test_*.py or a
 node script tests/clients/*/test_*.{js,mjs}. Scripts get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
-over the stand-in engine of tests/fake. A tests/clients/*/compare.js gets the path of the C
-program beside it instead. As many programs run at a time as there are processors, the slowest
+over the stand-in engine of tests/fake. A tests/clients/*/compare.js or compare.py gets the path of the
+C program beside it instead. As many programs run at a time as there are processors, the slowest
 first, so that none of them runs alone at the end. A program says how many of its tests passed
 and failed, as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
 runs too long, or leaves a sanitizer's report counts as one failure. Output is shown only of
@@ -37,10 +37,12 @@ import junit
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/test_*.py",
            "tests/clients/*/test_*.js", "tests/clients/*/test_*.mjs",
-           "tests/clients/*/compare.js", "tests/deploy/test_*.py", "tests/runner/test_*.py"]
+           "tests/clients/*/compare.js", "tests/clients/*/compare.py", "tests/deploy/test_*.py",
+           "tests/runner/test_*.py"]
 STYLE = ["tests/layers.py", "tests/lint.py"]  # tests by their exit status
 KERNELS = ROOT / "tests/kernels/check_kernels.c"
 SLOWEST = ["tests/golden/test_golden.py", "tests/clients/tokenizer/compare.js",
+           "tests/clients/template/compare.py",
            "tests/engine/test_equality", "tests/wire/test_states.py",
            "tests/wire/test_load_leave.py"]
 # Left out by --quick: what takes more than a few seconds, or wants more than python3.
@@ -69,7 +71,7 @@ def arguments():
 def given(args, script):
     """The arguments of a script."""
     build = ROOT / args.build
-    if script.name == "compare.js":
+    if script.stem == "compare":
         return [str(build / c.relative_to(ROOT).with_suffix(""))
                 for c in sorted(script.parent.glob("*.c"))]
     fake = "FAKE_" in script.read_text(encoding="utf-8")
