@@ -241,7 +241,7 @@ struct jinja_value jinja_arithmetic(struct jinja_render *r, int op, struct jinja
         return join_texts(r, a.string, b.string);
     if (op == JINJA_T_ADD && is_list(a) && a.kind == b.kind)
         return join_lists(r, a, b);
-    if (op == JINJA_T_MOD && a.kind == JINJA_STRING && b.kind != JINJA_UNDEFINED)
+    if (op == JINJA_T_MOD && a.kind == JINJA_STRING)
         return jinja_format_percent(r, a.string, b);
     if (op == JINJA_T_MUL && is_integer(b) && (a.kind == JINJA_STRING || is_list(a)))
         return repeat(r, a, integer_of(b));

@@ -313,7 +313,7 @@ METHOD(items)
 METHOD(get)
 {
     struct jinja_value key = *args->param[0];
-    if (!jinja_hashable(key) && key.kind != JINJA_UNDEFINED)
+    if (!jinja_hashable(key))
         return jinja_render_fail(r, "unhashable type: '%s'", jinja_print_type(key));
     const struct jinja_entry *e = jinja_dict_find(self.dict, key);
     if (e)

@@ -194,7 +194,7 @@ bool jinja_operator_contains(struct jinja_render *r, struct jinja_value all,
     struct jinja_value item;
     if (all.kind == JINJA_STRING)
         return contains_text(r, all.string, one);
-    if (all.kind == JINJA_DICT && !jinja_hashable(one) && one.kind != JINJA_UNDEFINED)
+    if (all.kind == JINJA_DICT && !jinja_hashable(one))
         jinja_render_fail(r, "unhashable type: '%s'", jinja_print_type(one));
     if (all.kind == JINJA_DICT)
         return jinja_dict_find(all.dict, one) != NULL;

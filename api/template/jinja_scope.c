@@ -242,14 +242,23 @@ static void note_statement(struct scope *s, struct jinja_node *node)
 
 /* ---- the second walk ---- */
 
+/* In every scope around: a macro takes a caller if one within it mentions its own. */
+static void note_use(struct scope *s, struct jinja_name name)
+{
+    for (; s; s = s->parent) {
+        struct variable *v = own(s, name);
+        if (v)
+            v->used = true;
+    }
+}
+
 static void bind_expression(struct scope *s, struct jinja_node *node)
 {
     if (!node || s->source->failed)
         return;
     if (node->kind == JINJA_NAME || node->kind == JINJA_MEMBER) {
-        struct variable *v = find(s, node->name, &node->ref);
-        if (v)
-            v->used = true;
+        find(s, node->name, &node->ref);
+        note_use(s, node->name);
     }
     visit_children(s, node, bind_expression);
 }

@@ -228,8 +228,8 @@ struct jinja_value jinja_sequence_slice(struct jinja_render *r, struct jinja_val
                                         const int64_t *step)
 {
     size_t len = 0;
-    if (!has_items(v) || !jinja_sequence_len(r, v, &len) || r->failed)
-        return (struct jinja_value){.name = "slice"};
+    if (!has_items(v) || !jinja_sequence_len(r, v, &len))
+        return jinja_render_fail(r, "'%s' object cannot be sliced", jinja_print_type(v));
     if (step && *step == 0)
         return jinja_render_fail(r, "slice step cannot be zero");
     int64_t n = (int64_t)len, by = step ? *step : 1;

@@ -91,7 +91,7 @@ struct jinja_value jinja_list_at(const struct jinja_list *list, size_t i)
 static bool hashable(struct jinja_value key, int depth)
 {
     if (key.kind != JINJA_TUPLE)
-        return key.kind >= JINJA_NONE && key.kind <= JINJA_STRING;
+        return key.kind <= JINJA_STRING;
     for (size_t i = 0; i < key.list->n; i++)
         if (depth == 0 || !hashable(key.list->items[i], depth - 1))
             return false;

@@ -124,7 +124,7 @@ const struct jinja_entry *jinja_dict_at(const struct jinja_dict *d, size_t i);
 size_t jinja_list_len(const struct jinja_list *list);
 struct jinja_value jinja_list_at(const struct jinja_list *list, size_t i);
 
-/* Text, number, boolean, none or a tuple of these. */
+/* Text, number, boolean, none, undefined or a tuple of these. */
 bool jinja_hashable(struct jinja_value key);
 
 #endif

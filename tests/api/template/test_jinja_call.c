@@ -64,6 +64,9 @@ static void bodies_of_call_blocks(void **state)
          "<1><2>"},
         {"{% macro m() %}x{% endmacro %}{% call m() %}{% endcall %}",
          "failed: line 1: m(): macro 'm' takes no keyword argument 'caller'"},
+        {"{% macro m() %}{% macro p() %}{{ caller() }}{% endmacro %}{% call p("
+         ") %}c{% endcall %}{% endmacro %}{% call m() %}{% endcall %}",
+         "c"},
     };
     template_run_all(cases, sizeof cases / sizeof *cases, vars);
 }

@@ -79,6 +79,7 @@ static void values_are_printed_as_python_does(void **state)
          "'b', none: 3, (1,2): 4} }} {{ [] }} {{ [1, 'a', none, true, 1.5] }}",
          "() (1,) (1, 2) (1, 2) {} {'a': 1, 2: 'b', None: 3, (1, 2): 4} [] [1,"
          " 'a', None, True, 1.5]"},
+        {"{{ {undefinedx: 1} }}{{ '%s|' % undefinedx }}", "{Undefined: 1}|"},
         {"{{ d.keys() }}{{ d.values() }}{{ d.items() }}{{ range(5) }}{{ range("
          "10)[2:8:3] }}",
          "dict_keys(['k', 'items', 'n', 'f'])dict_values(['v', 1, None, 1.5])d"
@@ -163,6 +164,8 @@ static void failures_name_line_and_expression(void **state)
          "failed: line 1: l['a':]: slice indices must be integers or None, not"
          " str"},
         {"{{ l[::0] }}", "failed: line 1: l[::0]: slice step cannot be zero"},
+        {"{{ x[1:] }}", "failed: line 1: x[1:]: 'int' object cannot be sliced"},
+        {"{{ d[1:] }}", "failed: line 1: d[1:]: 'dict' object cannot be sliced"},
         {"{{ x() }}", "failed: line 1: x(): 'int' object is not callable"},
         {"{{ undefinedx() }}", "failed: line 1: undefinedx(): 'undefinedx' is undefined"},
         {"{{ l.nope() }}", "failed: line 1: l.nope(): 'list' has no method 'nope'"},
