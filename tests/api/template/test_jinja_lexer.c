@@ -49,6 +49,7 @@ static void blanks_go_where_tags_say(void **state)
         {"{% if x %}{% endif +%}\n z", "\n z"},
         {"{{ x }}\n\n{# c #}\n\n{% if x %}{% endif %}\n q", "5\n\n\n q"},
         {"x{% if true %}y{% endif %}z  {% if x %} w {%- endif %}", "xyz   w"},
+        {"{{ x }}  {% if x %}y{% endif %}  {# c #} z", "5  y   z"},
     };
     template_run_all(cases, sizeof cases / sizeof *cases, vars);
 }

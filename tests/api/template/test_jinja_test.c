@@ -32,9 +32,9 @@ static void tests_hold_as_in_jinja2(void **state)
          "nce }}",
          "TrueTrueFalseTrueTrueTrueTrueTrueTrueFalseFalseFalse"},
         {"{{ true is boolean }}{{ 1 is boolean }}{{ true is true }}{{ false is"
-         " false }}{{ 1 is true }}{{ 0 is false }}{{ 1 is integer }}{{ true is"
-         " integer }}{{ 1.0 is float }}",
-         "TrueFalseTrueTrueFalseFalseTrueFalseTrue"},
+         " false }}{{ 1 is true }}{{ 0 is false }}{{ false is true }}{{ true i"
+         "s false }}{{ 1 is integer }}{{ true is integer }}{{ 1.0 is float }}",
+         "TrueFalseTrueTrueFalseFalseFalseFalseTrueFalseTrue"},
         {"{{ x is eq 5 }}{{ x is equalto(5) }}{{ x is ne 5 }}{{ 3 is gt 2 }}{{"
          " 3 is lt 2 }}{{ 3 is ge 3 }}{{ 3 is le 2 }}{{ 1 is in [1] }}{{ 3 is "
          "odd }}{{ 4 is even }}{{ 4 is divisibleby 2 }}",
