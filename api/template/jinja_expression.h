@@ -15,8 +15,8 @@ struct jinja_node *jinja_expression_tuple(struct jinja_parser *p, bool choice,
 struct jinja_node *jinja_expression_target(struct jinja_parser *p, bool members,
                                            const char *end_word);
 
-/* Names of filters and their arguments, joined by |, on `of` (NULL: a block's body). */
-struct jinja_node *jinja_expression_filters(struct jinja_parser *p,
-                                            struct jinja_node *of);
+/* `not` of the node. */
+struct jinja_node *jinja_expression_negate(struct jinja_parser *p,
+                                           struct jinja_node *node);
 
 #endif

@@ -7,6 +7,7 @@
 #include "api/template/jinja_parser.h"
 
 #include "api/template/jinja_expression.h"
+#include "api/template/jinja_postfix.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,38 @@ struct jinja_name jinja_parser_name(struct jinja_parser *p)
         return (struct jinja_name){0};
     memcpy(copy, t->text, t->len);
     return (struct jinja_name){copy, t->len};
+}
+
+struct jinja_node *jinja_parser_node(struct jinja_parser *p, enum jinja_node_kind kind)
+{
+    return jinja_node_new(p->source, kind, p->token->line, p->token->at.from);
+}
+
+struct jinja_node *jinja_parser_ends(struct jinja_parser *p, struct jinja_node *node)
+{
+    if (node && p->token[-1].at.to > node->at.to)
+        node->at.to = p->token[-1].at.to;
+    return p->source->failed ? NULL : node;
+}
+
+struct jinja_node *jinja_parser_node_on(struct jinja_parser *p, enum jinja_node_kind kind,
+                                        const struct jinja_node *first)
+{
+    if (!first)
+        return NULL;
+    struct jinja_node *node =
+        jinja_node_new(p->source, kind, p->token->line, first->at.from);
+    jinja_node_adopt(p->source, node, first);
+    return node;
+}
+
+void jinja_parser_add(struct jinja_parser *p, struct jinja_node *parent,
+                      struct jinja_node *child)
+{
+    if (!parent || !child)
+        return;
+    jinja_node_add(p->source, &parent->list, child);
+    jinja_node_adopt(p->source, parent, child);
 }
 
 static struct jinja_node *statement_new(struct jinja_parser *p, enum jinja_node_kind kind)
@@ -169,7 +202,7 @@ static struct jinja_node *parse_set(struct jinja_parser *p)
     }
     node->kind = JINJA_SET_BLOCK;
     if (jinja_parser_skip(p, JINJA_T_PIPE))
-        node->block.value = jinja_expression_filters(p, NULL);
+        node->block.value = jinja_postfix_filters(p, NULL);
     node->block.body = parse_up_to(p, "endset");
     return node;
 }
@@ -259,7 +292,7 @@ static struct jinja_node *parse_filter_block(struct jinja_parser *p)
     struct jinja_node *node = statement_new(p, JINJA_FILTER_BLOCK);
     if (!node)
         return NULL;
-    node->block.value = jinja_expression_filters(p, NULL);
+    node->block.value = jinja_postfix_filters(p, NULL);
     node->block.body = parse_up_to(p, "endfilter");
     return node;
 }

@@ -45,6 +45,17 @@ static bool list_next(struct jinja_list *list, size_t *next, struct jinja_value 
     return true;
 }
 
+/* Characters of a safe text are not safe. */
+static bool text_next(struct jinja_render *r, struct jinja_string s, size_t *next,
+                      struct jinja_value *out)
+{
+    size_t len = char_len(s.text + *next);
+    s.safe = false;
+    *out = jinja_string_cut(r, &s, *next, len);
+    *next += len;
+    return !r->failed;
+}
+
 bool jinja_sequence_next(struct jinja_render *r, struct jinja_cursor *c,
                          struct jinja_value *out)
 {
@@ -71,9 +82,7 @@ bool jinja_sequence_next(struct jinja_render *r, struct jinja_cursor *c,
     case JINJA_STRING:
         if (c->next >= v.string->len)
             return false;
-        *out = jinja_string_cut(r, v.string, c->next, char_len(v.string->text + c->next));
-        c->next += char_len(v.string->text + c->next);
-        return !r->failed;
+        return text_next(r, *v.string, &c->next, out);
     default:
         return false;
     }

@@ -35,8 +35,9 @@ static void filters_of_texts(void **state)
          "rst=true) }}",
          "a\n    b\n\n    c|  a\n  b\n  \n  c\n  |a\n--b||    a\n"},
         {"{{ m|safe }}{{ m|escape }}{{ ('<'|safe) + '<' }}{{ '<' + ('<'|safe) "
-         "}}{{ ('a'|safe) ~ '<' }}{{ 'x'|safe|upper }}",
-         "<b>&</b>&lt;b&gt;&amp;&lt;/b&gt;<&lt;&lt;<a<X"},
+         "}}{{ ('a'|safe) ~ '<' }}{{ 'x'|safe|upper }}{{ ['x'|safe] }}{{ 'xy'|"
+         "safe|list }}",
+         "<b>&</b>&lt;b&gt;&amp;&lt;/b&gt;<&lt;&lt;<a<X[Markup('x')]['x', 'y']"},
         {"{{ '%s %d'|format('a', 5) }}{{ '%(a)s'|format(a=1) }}{{ b|reverse }}",
          "a 51txet"},
         {"{{ d|tojson }}{{ msgs|tojson }}{{ msgs|tojson(indent=2) }}{{ d|tojso"
