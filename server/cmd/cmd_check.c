@@ -9,6 +9,7 @@
 #include "engine/measure.h"
 #include "server/cmd/cmd.h"
 #include "server/serve/request_memory.h"
+#include "server/serve/served_template.h"
 
 #include <stdio.h>
 
@@ -125,6 +126,15 @@ static void print_model(const struct engine_info *in)
     printf("\n");
 }
 
+static void print_chat(struct served_template *t, const struct engine *e)
+{
+    struct buf text = {0};
+    served_template_loaded(t, e);
+    served_template_describe(t, e, &text);
+    printf("chat           %s\n", text.data ? text.data : "");
+    buf_free(&text);
+}
+
 static void print_shortage(const struct engine_info *in)
 {
     const struct engine_short *few = &in->checkpoints_short;
@@ -165,31 +175,45 @@ static void print_plan(const struct config *cfg, const struct engine_info *in,
            mib(in->planned_bytes + request_memory_reserved(m)));
 }
 
+/* Everything about a model that is open (e) or of which only the sizes are asked. */
+static int print_all(const struct config *cfg, const struct engine_options *o,
+                     const struct engine *e, struct err *err)
+{
+    struct engine_sizes sizes;
+    int rc = engine_sizes(o, &sizes, err);
+    if (rc)
+        return rc;
+    print_source(cfg);
+    print_layers(&sizes);
+    rc = print_sequence(*o, &sizes, err);
+    print_formats(*o);
+    if (rc == 0 && e)
+        print_model(engine_info(e));
+    return rc;
+}
+
 int cmd_check(const struct config *cfg, const char *const *values)
 {
     struct engine_options o;
-    struct engine_sizes sizes;
     struct engine *e = NULL;
     struct err err = {0};
     struct request_memory requests;
+    struct served_template chat = {0};
     if (request_memory_plan(&requests, cfg, &err) != 0)
         return cmd_fail(CMD_USAGE, &err);
     config_engine_options(cfg, &o);
     o.reserved_bytes = request_memory_reserved(&requests);
-    if (!values[CHECK_SIZES] && engine_open(&e, &o, &err) != 0)
-        return cmd_fail(CMD_USAGE, &err);
-    int rc = engine_sizes(&o, &sizes, &err);
-    if (rc == 0) {
-        print_source(cfg);
-        print_layers(&sizes);
-        rc = print_sequence(o, &sizes, &err);
-        print_formats(o);
-    }
+    int rc = served_template_open(&chat, cfg, &err);
+    if (rc == 0 && !values[CHECK_SIZES])
+        rc = engine_open(&e, &o, &err);
+    if (rc == 0)
+        rc = print_all(cfg, &o, e, &err);
     if (rc == 0 && e) {
-        print_model(engine_info(e));
+        print_chat(&chat, e);
         print_plan(cfg, engine_info(e), &requests);
     }
     engine_close(e);
+    served_template_close(&chat);
     if (rc)
         return cmd_fail(CMD_USAGE, &err);
     return fflush(stdout) == 0 ? CMD_OK : CMD_FAILED;

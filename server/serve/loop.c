@@ -69,6 +69,16 @@ static void report_ready(const struct loop *l)
                 l->server.model.limits.served_name, page);
 }
 
+static void load_template(struct served_model *m)
+{
+    const struct engine *e = bridge_engine(m->bridge);
+    struct buf text = {0};
+    served_template_loaded(&m->template, e);
+    served_template_describe(&m->template, e, &text);
+    log_text(LOG_INFO, "chat", text.data ? text.data : "");
+    buf_free(&text);
+}
+
 static void loaded(struct loop *l)
 {
     const struct engine_info *i = engine_info(bridge_engine(l->server.model.bridge));
@@ -82,8 +92,7 @@ static void loaded(struct loop *l)
     l->server.model.limits.defaults = l->server.cfg->model_defaults ? &i->defaults : NULL;
     l->server.model.limits.max_choices = MAX_CHOICES;
     l->server.model.limits.max_answer_tokens = MAX_ANSWER_TOKENS;
-    served_template_loaded(&l->server.model.template,
-                           bridge_engine(l->server.model.bridge));
+    load_template(&l->server.model);
     start_log_plan(i, &l->server.memory);
     start_log_tenants(l->server.keys, i);
     enter(l, SERVER_SERVING);

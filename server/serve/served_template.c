@@ -126,6 +126,7 @@ static int compile(struct served_template *t, struct sources *s, const struct co
         rc = find_source(s, cfg, err);
     if (rc)
         return rc;
+    t->source = s->name;
     if (!s->options.source.text)
         return err_set(err, ERR_NO_TEMPLATE,
                        "this model has no chat template: neither chat_template.jinja nor "
@@ -210,6 +211,21 @@ int served_template_check(const struct served_template *t, struct err *err)
         return 0;
     *err = t->fault;
     return -(int)err->code;
+}
+
+void served_template_describe(const struct served_template *t, const struct engine *e,
+                              struct buf *out)
+{
+    size_t len;
+    if (!t->chat) {
+        buf_puts(out, t->fault.text);
+        return;
+    }
+    buf_printf(out, "%s, tool calls: %s", t->source,
+               tool_format_name(chat_template_tools(t->chat)));
+    const char *end = t->end_id >= 0 ? engine_piece(e, t->end_id, &len) : NULL;
+    if (end)
+        buf_printf(out, ", an answer ends at %.*s", (int)len, end);
 }
 
 int64_t served_template_now(const struct served_template *t)

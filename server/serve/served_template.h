@@ -17,6 +17,7 @@
 #include "server/config/config.h"
 
 struct served_template {
+    const char *source;         /* borrows the configuration's path, or a constant */
     struct chat_template *chat; /* owns; NULL: none, `fault` says why */
     struct err fault;
     int32_t end_id; /* ends an assistant's turn; -1: not known, or an end token anyway */
@@ -35,6 +36,11 @@ void served_template_loaded(struct served_template *t, const struct engine *e);
 
 /* 0, or why there is no chat: ERR_NO_TEMPLATE, ERR_TEMPLATE_FILE. */
 int served_template_check(const struct served_template *t, struct err *err);
+
+/* Where it comes from, how calls are written and what ends an answer, or why there is no
+ * chat; in words. */
+void served_template_describe(const struct served_template *t, const struct engine *e,
+                              struct buf *out);
 
 /* What a template's strftime_now tells: seconds of Unix time. */
 int64_t served_template_now(const struct served_template *t);

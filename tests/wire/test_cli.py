@@ -208,6 +208,25 @@ class CheckTest(CliCase):
             self.skipTest("no embedded model")
         self.assertIn("memory", self.accepted("check", "--model", program.args.model))
 
+    def test_the_chat_template(self):
+        """Where it comes from and how calls are written; the model's own may be missing."""
+        for flags, line in ((["--chat-template", "chatml"], "chatml, tool calls: hermes"),
+                            (["--chat-template", "chatml", "--tool-format", "lfm2"],
+                             "chatml, tool calls: lfm2"),
+                            ([], "this model has no chat template: neither")):
+            text = self.accepted("check", "--model", self.folder(TINY).path, *flags)
+            self.assertRegex(text, "(?m)^chat +" + line)
+
+    def test_a_broken_chat_template(self):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "own.jinja")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("{{ bos_token }}\n{% for %}")
+            self.refused("check", "--model", self.folder(TINY).path, "--chat-template", path,
+                         says=["own.jinja", "line 2"])
+        self.refused("serve", "--port", "0", "--template-time", "yesterday",
+                     says=["template_time", "yesterday"])
+
     def test_a_good_model(self):
         text = self.accepted("check", "--model", self.folder(TINY).path)
         for word in ("llama", "parameters", "97 ids", "context", "memory"):
