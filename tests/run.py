@@ -10,9 +10,10 @@ lint.py are tests too, one each.
 
 A test is a program: a C test under BUILD/tests (one per tests/**/test_*.c, and
 tests/kernels/check_kernels), a Python script tests/{golden,wire,deploy,runner}/test_*.py or a
-node script tests/clients/*/test_*.{js,mjs}. Scripts get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the server
-over the stand-in engine of tests/fake. A tests/clients/*/compare.js or compare.py gets the path of the
-C program beside it instead. As many programs run at a time as there are processors, the slowest
+node script tests/clients/*/test_*.{js,mjs}, run by the node of its own node_modules where it has
+one. Scripts get --ssmd BUILD/ssmd and --model DIR; those that set FAKE_* get BUILD/ssmd-fake, the
+server over the stand-in engine of tests/fake. A tests/clients/*/compare.js or compare.py gets the
+path of the C program beside it instead. As many programs run at a time as there are processors, the slowest
 first, so that none of them runs alone at the end. A program says how many of its tests passed
 and failed, as cmocka does or by a line "N passed, N failed". A program that says nothing, is not there,
 runs too long, or leaves a sanitizer's report counts as one failure. Output is shown only of
@@ -79,6 +80,12 @@ def given(args, script):
             "--model", str(ROOT / args.model)]
 
 
+def node(folder):
+    """The node that a client's folder brings, where Debian's is too old for it."""
+    own = sorted(folder.glob("node_modules/node-linux-*/bin/node"))
+    return str(own[0]) if own else "node"
+
+
 def commands(args):
     """(name, command, working folder) of every test, the slowest first."""
     found = [(name, [sys.executable, str(ROOT / name)], ROOT) for name in STYLE if args.style]
@@ -87,7 +94,7 @@ def commands(args):
         found.append((str(name), [str(ROOT / args.build / name)], ROOT))
     for pattern in SCRIPTS:
         for script in sorted(ROOT.glob(pattern)):
-            program = sys.executable if script.suffix == ".py" else "node"
+            program = sys.executable if script.suffix == ".py" else node(script.parent)
             folder = ROOT if script.suffix == ".py" else script.parent
             found.append((str(script.relative_to(ROOT)),
                           [program, str(script)] + given(args, script), folder))

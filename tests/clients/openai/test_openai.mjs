@@ -3,21 +3,22 @@
 // aborts, typed errors. Runs on node 18 and later; ends with "N passed, N failed".
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";
-import { args, Daemon } from "./daemon.mjs";
+import { args, Daemon, scratchFolder } from "../daemon.mjs";
+import { main, test } from "../program.mjs";
 
-const scratch = mkdtempSync(join(tmpdir(), "ssmd-openai-"));
-const tests = [];
-const test = (name, run) => tests.push({ name, run });
+const scratch = scratchFolder();
 const tiny = join(scratch, "tiny");
 let d, client;
 
 const GREEDY = { model: "m", prompt: "The river", max_tokens: 12, temperature: 0 };
 const ENDLESS = { ...GREEDY, max_tokens: 3000, ignore_eos: true, stream: true };
 
+// The client retries by itself; a test sees each answer unless it asks for retries.
+const clientOf = (daemon, options = {}) =>
+  new OpenAI({ baseURL: `${daemon.url}/v1`, apiKey: "any", maxRetries: 0, ...options });
 const ask = (more = {}) => client.completions.create({ ...GREEDY, ...more });
 const texts = (answer) => answer.choices.map((c) => c.text);
 
@@ -301,25 +302,25 @@ test("_request_id", async () => {
 test("a wrong key is an AuthenticationError", async () => {
   const file = join(scratch, "keys");
   writeFileSync(file, "red:sk-red-key\nblue:sk-blue-key\n");
-  const guarded = await Daemon.start(tiny, "--api-keys-file", file);
+  const guarded = await Daemon.start(tiny, ["--api-keys-file", file]);
   try {
     for (const apiKey of ["sk-none", "SK-RED-KEY", "sk-red-ke"]) {
-      const e = await refusal(guarded.client({ apiKey }).completions.create(GREEDY));
+      const e = await refusal(clientOf(guarded, { apiKey }).completions.create(GREEDY));
       assert(e instanceof OpenAI.AuthenticationError);
       assert.deepEqual([e.status, e.code], [401, "invalid_api_key"]);
       assert.match(e.headers.get("www-authenticate"), /^Bearer/);
     }
     for (const apiKey of ["sk-red-key", "sk-blue-key"])
-      assert.equal((await guarded.client({ apiKey }).completions.create(GREEDY)).model, "m");
+      assert.equal((await clientOf(guarded, { apiKey }).completions.create(GREEDY)).model, "m");
   } finally {
     assert.equal(await guarded.stop(), 0);
   }
 });
 
 test("a full queue is a RateLimitError; the client retries it by itself", async () => {
-  const small = await Daemon.start(args.model, "--max-seqs", 1, "--queue-limit", 1);
+  const small = await Daemon.start(args.model, ["--max-seqs", 1, "--queue-limit", 1]);
   try {
-    const c = small.client();
+    const c = clientOf(small);
     for (let i = 0; i < 15; i++) await c.completions.create({ ...GREEDY, max_tokens: 1 });
     const running = await c.completions.create(ENDLESS);
     const leave = new AbortController();
@@ -341,11 +342,11 @@ test("a full queue is a RateLimitError; the client retries it by itself", async 
 });
 
 test("a fault in the middle of a stream is an APIError", async () => {
-  const hasty = await Daemon.start(args.model, "--request-timeout", 1);
+  const hasty = await Daemon.start(args.model, ["--request-timeout", 1]);
   try {
     let n = 0;
     const e = await refusal((async () => {
-      for await (const _ of await hasty.client().completions.create({ ...ENDLESS, n: 16,
+      for await (const _ of await clientOf(hasty).completions.create({ ...ENDLESS, n: 16,
                                                                       max_tokens: 4000 })) n++;
     })());
     assert(e instanceof OpenAI.APIError, String(e));
@@ -359,31 +360,11 @@ test("a fault in the middle of a stream is an APIError", async () => {
 
 // ---- running -----------------------------------------------------------------------------
 
-async function main() {
+await main(async () => {
   const maker = new URL("../../lib/tiny_model.py", import.meta.url).pathname;
   execFileSync("python3", [maker, "llama-default", tiny]);
   if (!existsSync(join(args.model, "config.json"))) args.model = tiny;
   d = await Daemon.start(args.model);
-  client = d.client();
-  let failed = 0;
-  for (const { name, run } of tests) {
-    const begin = Date.now();
-    try {
-      await run();
-      console.log(`ok    ${name} (${Date.now() - begin} ms)`);
-    } catch (e) {
-      failed++;
-      console.log(`FAIL  ${name}\n${e.stack}`);
-    }
-  }
-  const code = await d.stop();
-  if (code !== 0) {
-    failed++;
-    console.log(`FAIL  the daemon ended with ${code}`);
-  }
-  rmSync(scratch, { recursive: true });
-  console.log(`${tests.length - failed} passed, ${failed} failed`);
-  return failed ? 1 : 0;
-}
-
-process.exit(await main());
+  client = clientOf(d);
+  return d;
+});

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// One ssmd on a free port, ended by its own handle; and what its /metrics say.
+// One ssmd on a free port, ended by its own handle; what its /metrics say; and scripts of
+// answers for the stand-in engine (tests/fake/script.h), as FAKE_SCRIPT wants them.
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import OpenAI from "openai";
 
-const root = new URL("../../../", import.meta.url).pathname;
+const root = new URL("../../", import.meta.url).pathname;
 const READY_MS = 120_000; // generous, for sanitizers
 
 export const { values: args } = parseArgs({
@@ -15,11 +18,28 @@ export const { values: args } = parseArgs({
   },
 });
 
+// A folder that is gone when the program ends.
+export function scratchFolder() {
+  const path = mkdtempSync(join(tmpdir(), "ssmd-client-"));
+  process.on("exit", () => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+// The path of a file with these answers.
+export function writeScript(answers) {
+  const path = join(scratchFolder(), "script.json");
+  writeFileSync(path, JSON.stringify(answers));
+  return path;
+}
+
 export class Daemon {
-  static async start(model, ...flags) {
+  static async start(model, flags = [], env = {}) {
     const d = new Daemon();
     const words = ["serve", "--model", model, "--served-name", "m", "--port", "0", ...flags];
-    d.child = spawn(args.ssmd, words.map(String), { stdio: ["ignore", "ignore", "pipe"] });
+    d.child = spawn(args.ssmd, words.map(String), {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...env },
+    });
     d.ended = new Promise((done) => d.child.on("close", (code, signal) => done(signal ?? code)));
     d.url = `http://127.0.0.1:${await d.port()}`;
     return d;
@@ -39,11 +59,6 @@ export class Daemon {
         })
         .on("close", () => failed(new Error(`ended: ${lines.join("\n")}`)));
     });
-  }
-
-  // The client retries by itself; a test sees each answer unless it asks for retries.
-  client(options = {}) {
-    return new OpenAI({ baseURL: `${this.url}/v1`, apiKey: "any", maxRetries: 0, ...options });
   }
 
   async metric(name) {
