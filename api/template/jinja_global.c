@@ -85,7 +85,7 @@ static struct jinja_value make_range(struct jinja_render *r, struct jinja_value 
     struct jinja_range *range = jinja_render_alloc(r, sizeof *range);
     if (!range)
         return (struct jinja_value){0};
-    *range = (struct jinja_range){start, step, n};
+    *range = (struct jinja_range){start, stop, step, n};
     return (struct jinja_value){.kind = JINJA_RANGE, .range = range};
 }
 

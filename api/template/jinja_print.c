@@ -10,6 +10,7 @@
  */
 #include "api/template/jinja_print.h"
 
+#include "api/template/jinja_call.h"
 #include "api/template/jinja_char.h"
 #include "engine/base/utf8.h"
 
@@ -242,9 +243,8 @@ static void put_container(struct jinja_builder *b, struct jinja_value v,
 static void put_range(struct jinja_builder *b, const struct jinja_range *range)
 {
     char text[80];
-    int64_t stop = range->start + (int64_t)range->n * range->step;
-    int len =
-        snprintf(text, sizeof text, "range(%" PRId64 ", %" PRId64, range->start, stop);
+    int len = snprintf(text, sizeof text, "range(%" PRId64 ", %" PRId64, range->start,
+                       range->stop);
     if (range->step != 1)
         snprintf(text + len, sizeof text - (size_t)len, ", %" PRId64, range->step);
     jinja_string_puts(b, text);
@@ -256,6 +256,18 @@ static void put_object(struct jinja_builder *b, const char *type)
     jinja_string_puts(b, "<");
     jinja_string_puts(b, type);
     jinja_string_puts(b, " object>");
+}
+
+static void put_callable(struct jinja_builder *b, const struct jinja_callable *callable)
+{
+    const struct jinja_function *macro = callable->function;
+    if (!macro || macro->name.len == 0) {
+        put_object(b, macro ? "Macro" : "function");
+        return;
+    }
+    jinja_string_puts(b, "<Macro '");
+    jinja_string_put(b, macro->name.text, macro->name.len, 0);
+    jinja_string_puts(b, "'>");
 }
 
 static void print_repr(struct jinja_builder *b, struct jinja_value v,
@@ -292,7 +304,7 @@ static void print_repr(struct jinja_builder *b, struct jinja_value v,
         put_object(b, v.list->type);
         break;
     case JINJA_CALLABLE:
-        put_object(b, "function");
+        put_callable(b, v.callable);
         break;
     }
 }

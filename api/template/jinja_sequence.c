@@ -217,7 +217,13 @@ static struct jinja_value range_slice(struct jinja_render *r,
     struct jinja_range *range = jinja_render_alloc(r, sizeof *range);
     if (!range)
         return (struct jinja_value){0};
-    *range = (struct jinja_range){of->start + from * of->step, of->step * step, n};
+    /* Without a sign, for what no number of the range reaches may overflow. */
+    uint64_t start = (uint64_t)of->start, width = (uint64_t)of->step;
+    uint64_t end = (uint64_t)from + n * (uint64_t)step;
+    range->start = (int64_t)(start + (uint64_t)from * width);
+    range->stop = (int64_t)(start + end * width);
+    range->step = (int64_t)(width * (uint64_t)step);
+    range->n = n;
     return (struct jinja_value){.kind = JINJA_RANGE, .range = range};
 }
 

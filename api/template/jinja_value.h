@@ -78,7 +78,7 @@ struct jinja_list {
 };
 
 struct jinja_range {
-    int64_t start, step;
+    int64_t start, stop, step;
     size_t n;
 };
 

@@ -11,6 +11,7 @@ Prints last "N passed, N failed"; a template is one test, and so is a group of p
 jinja2 is Debian's python3-jinja2, or what this Python has.
 """
 import argparse
+import copy
 import os
 import sys
 
@@ -26,6 +27,7 @@ import probes
 import templates
 from oracle import Ours, Theirs, same
 
+ADDRESS = " at 0x"  # of an object, which Python shows where it has no other form
 SHOWN = 3  # differences of one template
 MARKED = ("system and turns", "turns", "parts", "reasoning", "calls")  # cases
 
@@ -83,8 +85,8 @@ def compare(source, theirs, ours, count):
     """What is wrong with one template."""
     cases = list(conversations.cases())
     marking = [c for c in cases if c[0] in MARKED]
-    b, answers = ours.run(source, [("render", v) for _, v in cases] +
-                          [("marks", v) for _, v in marking])
+    b, *answers = ours.run([("template", source)] + [("render", v) for _, v in cases] +
+                           [("marks", v) for _, v in marking])
     a = theirs.compile(source)
     if a[0] != b[0]:
         return [f"jinja2 {a}, ours {b}"]
@@ -98,12 +100,13 @@ def compare_probes(theirs, ours):
     """(group, sources, what is wrong) of each group."""
     for group, sources in probes.groups():
         wrong = []
-        for source in sources:
-            (kind, text), answers = ours.run(source, [("render", probes.VARIABLES)])
-            b = answers[0] if kind == "ok" else ("failed", text)
+        answers = ours.run([command for source in sources for command in
+                            (("template", source), ("render", probes.VARIABLES))])
+        for source, compiled, b in zip(sources, answers[::2], answers[1::2]):
+            b = b if compiled[0] == "ok" else ("failed", compiled[1])
             a = theirs.compile(source)
-            a = theirs.render(probes.VARIABLES) if a[0] == "ok" else ("failed", a[1])
-            if not same(a, b):
+            a = theirs.render(copy.deepcopy(probes.VARIABLES)) if a[0] == "ok" else ("failed", a[1])
+            if ADDRESS not in a[1] and not same(a, b):
                 wrong.append(f"{source}\n      jinja2 {a}\n      ours   {b}")
         yield group, sources, wrong
 
@@ -134,7 +137,7 @@ def times(found, ours):
     rows = []
     cases = list(conversations.cases())
     for name, source in found:
-        _, answers = ours.run(source, [("time", v) for _, v in cases])
+        _, *answers = ours.run([("template", source)] + [("time", v) for _, v in cases])
         rows += [(float(text), name, case) for (status, text), (case, _) in
                  zip(answers, cases) if status == "ok"]
     rows.sort()

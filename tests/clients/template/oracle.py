@@ -77,18 +77,17 @@ class Ours:
     def __init__(self, program):
         self.program = program
 
-    def run(self, source, commands):
-        """The answer to the template, and those to the (word, variables)."""
-        parts = [frame("template", source)]
-        parts += [frame(word, json.dumps(v, ensure_ascii=False)) for word, v in commands]
-        done = subprocess.run([self.program], input=b"".join(parts), stdout=subprocess.PIPE)
+    def run(self, commands):
+        """The answers to the (word, source or variables)."""
+        done = subprocess.run([self.program], input=b"".join(frame(*c) for c in commands),
+                              stdout=subprocess.PIPE)
         answers = list(read_answers(done.stdout))
-        missing = 1 + len(commands) - len(answers)
-        answers += [("died", f"exit status {done.returncode}")] * missing
-        return answers[0], answers[1:]
+        missing = len(commands) - len(answers)
+        return answers + [("died", f"exit status {done.returncode}")] * missing
 
 
-def frame(word, text):
+def frame(word, value):
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     data = text.encode("utf-8")
     return f"{word} {len(data)}\n".encode() + data
 
