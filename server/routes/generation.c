@@ -148,12 +148,14 @@ static int step_encode(struct conn *c, struct err *err)
         texts = texts || g->request.prompts->list[i].text;
         text_bytes += g->request.prompts->list[i].text_len;
     }
-    struct task_limit *limit =
-        g->codec->render ? request_body_render_limit(c->server, g->request.bytes)
-                         : request_body_limit(c->server, text_bytes);
+    if (g->codec->render)
+        text_bytes = g->request.bytes;
+    struct task_limit *limit = request_body_limit(c->server, text_bytes);
     if (g->request.state.load) /* tokenises, too, once it has found the state */
         return conn_start_task(c, limit ? limit : &c->server->disk_limit, find_state,
                                err);
+    if (g->codec->render)
+        limit = request_body_render_limit(c->server, text_bytes);
     return texts ? conn_start_task(c, limit, encode, err) : CONN_NEXT;
 }
 
