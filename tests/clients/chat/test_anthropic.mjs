@@ -32,6 +32,14 @@ test("a message, whole and streamed", async () => {
   assert.equal(final.usage.output_tokens, whole.usage.output_tokens);
 });
 
+test("events come in their order", async () => {
+  const types = [];
+  for await (const e of await ask("Hi", { stream: true }))
+    if (e.type !== types.at(-1) && e.type !== "ping") types.push(e.type);
+  assert.deepEqual(types, ["message_start", "content_block_start", "content_block_delta",
+                           "content_block_stop", "message_delta", "message_stop"]);
+});
+
 test("thinking, text and a call; then its result", async () => {
   const more = { tools, thinking: { type: "adaptive" } };
   const whole = await ask("The weather in Paris?", more);

@@ -51,6 +51,8 @@ for (const useResponsesApi of [false, true]) {
       const answer = await call(messages);
       assert.deepEqual(answer.tool_calls.map((c) => [c.name, c.args.city]),
                        [["get_weather", "Paris"], ["get_weather", "Köln"]]);
+      assert.equal(new Set(answer.tool_calls.map((c) => c.id)).size, 2);
+      if (!useResponsesApi) assert.equal(answer.response_metadata.finish_reason, "tool_calls");
       messages.push(answer);
       for (const c of answer.tool_calls) messages.push(await getWeather.invoke(c));
       assert.equal((await model.invoke(messages)).text, "Both are sunny.");

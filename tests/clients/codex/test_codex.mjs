@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `codex exec` over /v1/responses ends with 0: once with an answer, once after it called its
-// shell tool and read the result. Its home and its folder are scratch. It runs without its
-// sandbox, which a container may not allow; the script alone says what it runs.
+// shell tool and read the result. Its configuration is that of docs/CLIENTS.md, its home and its
+// folder are scratch. It runs without its sandbox, which a container may not allow; the script
+// alone says what it runs.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { args, Daemon, scratchFolder, writeScript } from "../daemon.mjs";
+import { args, blocksOf, Daemon, scratchFolder, writeScript } from "../daemon.mjs";
 import { main, test } from "../program.mjs";
 
 const LIMIT_MS = 120_000; // generous, for sanitizers
@@ -26,18 +27,10 @@ function configure() {
   const work = join(scratch, "work");
   mkdirSync(home);
   mkdirSync(work);
-  writeFileSync(join(home, "config.toml"), `model = "m"
-model_provider = "ssmd"
-check_for_update_on_startup = false
-
-[analytics]
-enabled = false
-
-[model_providers.ssmd]
-name = "ssmd"
-base_url = "${d.url}/v1"
-wire_api = "responses"
-`);
+  const [page] = blocksOf("docs/CLIENTS.md", "toml");
+  const own = page.replace("http://127.0.0.1:8080", d.url).replace('"default"', '"m"');
+  writeFileSync(join(home, "config.toml"),
+                `check_for_update_on_startup = false\n${own}\n[analytics]\nenabled = false\n`);
 }
 
 // Its exit status and what it printed. It reads standard input to its end.
