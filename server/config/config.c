@@ -163,7 +163,7 @@ static const struct option_row rows[] = {
     {"tool_format", WORD(tool_format, tool_names), "auto", CHAT, "FORM",
      "how answers call tools; auto: as the chat template shows calls"},
     {"reasoning_format", CHOICE(reasoning_format, reasoning_names), "split", CHAT, "HOW",
-     "split: reasoning is told apart from content; none: it stays in it"},
+     "split: reasoning apart from content; none: it stays in it"},
 
     {"drain_grace", SECONDS(drain_grace_s), "0", STOPPING, "S",
      "new requests are still served this long after SIGTERM"},
