@@ -18,6 +18,7 @@ const ANSWERS = [
   { when: "run the command",
     say: `<tool_call>\n{"name": "exec_command", "arguments": ${ARGUMENTS}}\n</tool_call>` },
   { when: "42 tokens", say: "It printed forty-two." },
+  { when: "Write long", say: "word ".repeat(1000) }, // above default_max_tokens
 ];
 const scratch = scratchFolder();
 const home = join(scratch, "home");
@@ -62,6 +63,12 @@ test("a call of its shell tool, whose result it sends back", async () => {
   const ran = all.filter((i) => i.type === "command_execution");
   assert.deepEqual(ran.map((i) => [i.exit_code, i.aggregated_output.trim()]), [[0, "42 tokens"]]);
   assert.equal(all.filter((i) => i.type === "agent_message").at(-1).text, "It printed forty-two.");
+});
+
+test("an answer that ends by length is a fault", async () => {
+  const { status, out } = await codex("Write long.");
+  assert.equal(status, 1);
+  assert.match(out, /Incomplete response returned, reason: max_output_tokens/);
 });
 
 await main(async () => {
