@@ -149,7 +149,7 @@ class Attacked(unittest.TestCase):
                            "--chat-template", path if template else "chatml",
                            "--tool-format", "hermes", *flags, env={"FAKE_SCRIPT": script})
 
-    def attack(self, d, rounds, ask=None, slack=1):
+    def attack(self, d, rounds, ask=None):
         """Each of the rounds is called while others are served."""
         small = Small(ask or (lambda: chats.chat(d, "hello", max_tokens=2)))
         small.ask()
@@ -166,9 +166,9 @@ class Attacked(unittest.TestCase):
                 with self.subTest(name=name):
                     one()
                     seen = others.report()
-                    self.assertLess(seen["gap"] / 1000, bound * slack, "the stream beside")
+                    self.assertLess(seen["gap"] / 1000, bound, "the stream beside")
                     self.assertLess(seen["livez"][1] / 1000, bound)
-                    self.assertLess(small.longest, bound * slack, "a small request beside")
+                    self.assertLess(small.longest, bound, "a small request beside")
                     self.assertLess(seen["peak"] - before, self.memory)
             small.over = True
             small.join()
@@ -199,8 +199,8 @@ class Attacked(unittest.TestCase):
                     t.start()
                 for t in threads:
                     t.join()
-            # Every worker renders: what must be encoded waits for one of them.
-            self.attack(d, [("at once", all_of_them)], lambda: d.complete(max_tokens=2), slack=5)
+            # Two workers render at most: the others encode what must be encoded.
+            self.attack(d, [("at once", all_of_them)], lambda: d.complete(max_tokens=2))
             self.assertEqual(len(statuses), len(TEMPLATES))
             self.assertLessEqual(set(statuses), {400, 429, 500, 503})
 

@@ -162,5 +162,104 @@ class Breakpoints(unittest.TestCase):
             d.events("request", 1, prompt_cache_key="lions")
 
 
+class Loaded(unittest.TestCase):
+    """Chats that go on from a state object, with the embedded model's own template."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="ssmd-states-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.daemon = wire.Daemon("--state-dir", folder.name)
+        cls.addClassCleanup(cls.daemon.stop)
+
+    def chat(self, messages, **state):
+        body = {"messages": messages, "max_tokens": 12, "temperature": 0, "state": state}
+        status, _, data = self.daemon.call("POST", "/v1/chat/completions", body)
+        return status, json.loads(data)
+
+    def rest(self, content):
+        """Prompt tokens that a second turn with this content adds to the state of the first."""
+        messages = [{"role": "user", "content": "Once upon a time"}]
+        _, first = self.chat(messages, save="first")
+        held = first["usage"]["prompt_tokens"] + first["usage"]["completion_tokens"]
+        messages += [first["choices"][0]["message"], {"role": "user", "content": content}]
+        status, second = self.chat(messages, load="first")
+        self.assertEqual(status, 200, second)
+        self.assertGreaterEqual(second["usage"]["prompt_tokens_details"]["cached_tokens"], held - 1)
+        return second["usage"]["prompt_tokens"] - held
+
+    def test_what_follows_a_state_is_content(self):
+        """A control token's spelling behind the state has the ids of a text."""
+        self.assertGreater(self.rest("and <|endoftext|> then"), self.rest("and x then") + 3)
+
+    def test_a_conversation_that_is_another(self):
+        self.chat([{"role": "user", "content": "Once upon a time"}], save="first")
+        status, told = self.chat([{"role": "user", "content": "Twice upon a time"}], load="first")
+        self.assertEqual((status, told["error"]["code"], told["error"]["param"]),
+                         (409, "state_mismatch", "messages"))
+
+
+class Folders(unittest.TestCase):
+    """What a model's folder says of chat: the embedded one with other files."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="ssmd-folder-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        for name in os.listdir(wire.ARGS.model):
+            os.symlink(os.path.abspath(os.path.join(wire.ARGS.model, name)), self.path(name))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def change(self, name, change):
+        """Writes the JSON file anew as change leaves it."""
+        with open(self.path(name), encoding="utf-8") as f:
+            tree = json.load(f)
+        change(tree)
+        os.unlink(self.path(name))
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            json.dump(tree, f)
+
+    def test_what_ends_a_turn_ends_an_answer(self):
+        """A special token that the template puts behind an assistant's turn, and that no file
+        of the model lists as an end. Here it is the full stop."""
+        self.change("tokenizer.json", lambda t: t["added_tokens"].append({
+            **t["added_tokens"][0], "content": ".", "id": t["model"]["vocab"]["."]}))
+        for end, reason in ((".", "stop"), ("", "length")):
+            with open(self.path("own.jinja"), "w", encoding="utf-8") as f:
+                f.write("{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}"
+                        + end + "{% endif %}{% endfor %}")
+            self.assertEqual(self.reason(), reason)
+
+    def reason(self):
+        with wire.Daemon("--model", self.folder, "--chat-template", self.path("own.jinja")) as d:
+            status, _, data = d.call("POST", "/v1/chat/completions", {
+                "messages": [{"role": "user", "content": "The rain had stopped. She opened"}],
+                "repetition_penalty": 1.1, "max_tokens": 60, "temperature": 0})
+            self.assertEqual(status, 200, data)
+            return json.loads(data)["choices"][0]["finish_reason"]
+
+    def test_named_templates(self):
+        """Of a list tool_use serves requests with tools; a chat_template.jinja beside wins."""
+        self.change("tokenizer_config.json", lambda t: t.update(chat_template=[
+            {"name": "default", "template": "plain{{ messages[0].content }}"},
+            {"name": "rag", "template": "rag"},
+            {"name": "tool_use", "template": "tools{{ messages[0].content }}"}]))
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        self.assertEqual(self.prompt(tools=tools), "<|endoftext|>hi")
+        os.unlink(self.path("chat_template.jinja"))
+        self.assertEqual(self.prompt(), "plainhi")
+        self.assertEqual(self.prompt(tools=tools), "toolshi")
+        self.assertEqual(self.prompt(tools=tools, tool_choice="none"), "plainhi")
+
+    def prompt(self, **fields):
+        with wire.Daemon("--model", self.folder) as d:
+            status, _, data = d.call("POST", "/apply-template", {
+                "messages": [{"role": "user", "content": "hi"}], **fields})
+            self.assertEqual(status, 200, data)
+            return json.loads(data)["prompt"]
+
+
 if __name__ == "__main__":
     wire.main()
