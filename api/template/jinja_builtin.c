@@ -16,7 +16,7 @@ const struct jinja_builtin *jinja_builtin_find(const struct jinja_builtin *rows,
                                                const char *name, size_t len)
 {
     for (size_t i = 0; i < n; i++)
-        if (strncmp(rows[i].name, name, len) == 0 && rows[i].name[len] == '\0')
+        if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0)
             return &rows[i];
     return NULL;
 }
