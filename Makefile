@@ -14,8 +14,8 @@ PYTHON     ?= python3
 VARIANT    ?= release
 PORT       ?= 8080
 ARGS       ?=
-VERSION    := 0.2.0
-RELEASED   := 2026-11-30
+VERSION    := 0.5.0
+RELEASED   := 2026-12-01
 
 # BLAS=0 leaves OpenBLAS out, and with it --math blas. WERROR=1 makes warnings errors.
 BLAS   ?= 1

@@ -51,7 +51,7 @@ enum api_kind {
     API_MODEL,          /* models.h: models_one; the route's argument is the id */
     API_CHAT,           /* chat_request.h, chat_response.h */
     API_RESPONSES,      /* responses_request.h, responses_response.h */
-    API_TEMPLATE,       /* chat_request.h, tokenize.h: template_answer */
+    API_TEMPLATE,       /* chat_request.h, tokenize.h: tokenize_answer_prompt */
     API_TOKENIZE,       /* tokenize.h */
     API_DETOKENIZE,     /* tokenize.h */
     API_STATES,         /* states.h: the list; and one of them, by the route's argument */

@@ -100,6 +100,35 @@ int body_path_wrong(struct err *err, const struct body_path *at, const char *exp
                     const struct value *v)
 {
     char found[FIELDS_SHOWN];
+    if (value_kind(v) == VALUE_ABSENT)
+        return body_path_error(err, ERR_ARGUMENT, at, "is missing: it must be %s",
+                               expected);
     fields_show(v, found);
     return body_path_error(err, ERR_ARGUMENT, at, "must be %s, not %s", expected, found);
+}
+
+/* What a client spelt wrong, in quotes. False: too long, or not plain. */
+static bool quote(const struct value *v, char text[FIELDS_SHOWN])
+{
+    char word[FIELDS_SHOWN - 2];
+    if (value_kind(v) != VALUE_STRING || value_text_len(v) >= sizeof word)
+        return false;
+    size_t len = value_peek(v, word, sizeof word);
+    for (size_t i = 0; i < len; i++)
+        if (word[i] <= ' ' || word[i] > '~' || word[i] == '"' || word[i] == '`')
+            return false;
+    snprintf(text, FIELDS_SHOWN, "\"%.*s\"", (int)len, word);
+    return true;
+}
+
+int body_path_word(struct err *err, enum err_code code, const struct body_path *at,
+                   const struct value *v, const char *expected, const char *why)
+{
+    char found[FIELDS_SHOWN];
+    if (value_kind(v) == VALUE_ABSENT)
+        return body_path_wrong(err, at, expected, v);
+    if (!quote(v, found))
+        fields_show(v, found);
+    return body_path_error(err, code, at, "must be %s, not %s%s%s", expected, found,
+                           why ? ": " : "", why ? why : "");
 }

@@ -31,8 +31,13 @@ void body_path_text(const struct body_path *at, char *text, size_t cap);
 int body_path_error(struct err *err, enum err_code code, const struct body_path *at,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* ERR_ARGUMENT: "`path` must be <expected>, not <what v is>". */
+/* ERR_ARGUMENT: "`path` must be <expected>, not <what v is>"; or that it is missing. */
 int body_path_wrong(struct err *err, const struct body_path *at, const char *expected,
                     const struct value *v);
+
+/* The same of a word out of a few: v is repeated if it is a short plain one. why: what
+ * the text ends with; or NULL. */
+int body_path_word(struct err *err, enum err_code code, const struct body_path *at,
+                   const struct value *v, const char *expected, const char *why);
 
 #endif

@@ -72,9 +72,8 @@ int chat_messages_part(struct arena *arena, const struct body_path *at,
         return body_path_wrong(err, &here, "a string", type);
     const char *name = text_member(type);
     if (!name)
-        return body_path_error(err, ERR_UNSUPPORTED, &here,
-                               "must be \"text\": the model takes text only, no images, "
-                               "audio or files");
+        return body_path_word(err, ERR_UNSUPPORTED, &here, type, "\"text\"",
+                              "the model takes text only, no images, audio or files");
     here = body_path_member(at, name);
     int rc = chat_value_text(arena, &here, value_get(part, name), out, err);
     return rc ? rc : chat_messages_mark(at, part, breakpoint, err);
@@ -149,8 +148,7 @@ static int read_call(struct arena *arena, const struct body_path *at,
     const struct value *type = member(v, "type");
     struct body_path here = body_path_member(at, "type");
     if (type && !value_is(type, "function"))
-        return body_path_error(err, ERR_UNSUPPORTED, &here,
-                               "must be \"function\"; there are no other calls here");
+        return body_path_word(err, ERR_UNSUPPORTED, &here, type, "\"function\"", NULL);
     here = body_path_member(at, "function");
     int rc = read_function(arena, &here, value_get(v, "function"), out, err);
     return rc ? rc : read_text(arena, at, v, "id", &out->id, err);
@@ -195,9 +193,10 @@ static int read_role(const struct body_path *at, const struct value *v,
             *out = (enum chat_role)i;
             return 0;
         }
-    return body_path_error(err, ERR_ARGUMENT, &here,
-                           "must be \"system\", \"developer\", \"user\", \"assistant\" "
-                           "or \"tool\"");
+    return body_path_word(err, ERR_ARGUMENT, &here, v,
+                          "\"system\", \"developer\", \"user\", \"assistant\" or "
+                          "\"tool\"",
+                          NULL);
 }
 
 /* What only an answer of other models has, and has text in place of. */

@@ -48,11 +48,12 @@ static int read_tool_name(struct fields_ctx *ctx, const struct field *f,
                           const struct value *v, struct landing *l, struct err *err)
 {
     struct body_path root = body_path_member(NULL, f->name);
+    struct body_path type_at = body_path_member(&root, "type");
     struct body_path function = body_path_member(&root, "function");
     struct body_path name = body_path_member(&function, "name");
-    if (!value_is(value_get(v, "type"), "function"))
-        return body_path_error(err, ERR_UNSUPPORTED, &root,
-                               "must be \"none\", \"auto\" or a function");
+    const struct value *type = value_get(v, "type");
+    if (!value_is(type, "function"))
+        return body_path_word(err, ERR_UNSUPPORTED, &type_at, type, "\"function\"", NULL);
     struct chat_text text;
     int rc = chat_value_text(ctx->arena, &name,
                              value_get(value_get(v, "function"), "name"), &text, err);
@@ -64,6 +65,7 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
                             const struct value *v, void *into, struct err *err)
 {
     struct landing *l = into;
+    struct body_path at = body_path_member(NULL, f->name);
     bool none = value_is(v, "none");
     if (none || value_is(v, "auto")) {
         l->req.chat.tool_choice = none ? CHAT_TOOLS_NONE : CHAT_TOOLS_AUTO;
@@ -72,8 +74,7 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
     if (value_is(v, "required"))
         return chat_tools_force(NULL, f->name, NULL, err);
     if (value_kind(v) != VALUE_OBJECT)
-        return fields_wrong(err, f->name, "\"none\", \"auto\", \"required\" or an object",
-                            v);
+        return body_path_word(err, ERR_ARGUMENT, &at, v, CHAT_TOOLS_CHOICES, NULL);
     return read_tool_name(ctx, f, v, l, err);
 }
 
@@ -100,13 +101,14 @@ static int read_response_format(struct fields_ctx *ctx, const struct field *f,
     const struct value *type = value_get(v, "type");
     if (value_kind(v) != VALUE_OBJECT)
         return fields_wrong(err, f->name, "an object with a `type`", v);
+    struct body_path at = body_path_member(NULL, f->name);
+    struct body_path here = body_path_member(&at, "type");
     if (value_kind(type) != VALUE_STRING)
-        return fields_wrong(err, "response_format.type", "a string", type);
+        return body_path_wrong(err, &here, "a string", type);
     if (value_is(type, "text"))
         return 0;
-    return err_param(err, ERR_UNSUPPORTED, "response_format.type",
-                     "`response_format.type` must be \"text\": structured output is not "
-                     "supported yet");
+    return body_path_word(err, ERR_UNSUPPORTED, &here, type, "\"text\"",
+                          "structured output is not supported yet");
 }
 
 int chat_request_modalities(struct fields_ctx *ctx, const struct field *f,
@@ -144,10 +146,11 @@ int chat_request_effort(struct fields_ctx *ctx, const struct field *f,
             *(const char **)(void *)((char *)into + f->at) = efforts[i];
             return 0;
         }
-    return fields_wrong(err, f->name,
-                        "\"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\" "
-                        "or \"max\"",
-                        v);
+    struct body_path at = body_path_member(NULL, f->name);
+    return body_path_word(err, ERR_ARGUMENT, &at, v,
+                          "\"none\", \"minimal\", \"low\", \"medium\", \"high\", "
+                          "\"xhigh\" or \"max\"",
+                          NULL);
 }
 
 /* What a template finds without being told: none of it is a client's to set. */

@@ -251,8 +251,7 @@ static int read_tool(struct chat_tools *t, const struct body_path *at,
     const struct value *type = value_get(v, "type");
     struct body_path here = body_path_member(at, "type");
     if (type && !value_is(type, "function"))
-        return body_path_error(err, ERR_UNSUPPORTED, &here,
-                               "must be \"function\"; there are no other tools here");
+        return body_path_word(err, ERR_UNSUPPORTED, &here, type, "\"function\"", NULL);
     here = body_path_member(at, "function");
     struct chat_tool tool = {value_get(v, "function"), &here, "parameters"};
     struct jinja_value copy;

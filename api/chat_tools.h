@@ -44,6 +44,9 @@ int chat_tools_open(struct chat_tools *t, struct arena *arena, const struct body
 int chat_tools_put(struct chat_tools *t, const struct chat_tool *tool, struct err *err);
 void chat_tools_close(const struct chat_tools *t, struct chat *out);
 
+/* What a tool_choice of OpenAI's may be, for errors. */
+#define CHAT_TOOLS_CHOICES "\"none\", \"auto\", \"required\" or an object"
+
 /* The refusal of a tool_choice that demands a call, of the tool of that name or (NULL) of
  * any: ERR_ARGUMENT when no tool has the name, else ERR_UNSUPPORTED, since answers are
  * not constrained yet. `field` is where it was asked. */

@@ -60,7 +60,8 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
     if (value_is(v, "none") || value_is(v, "auto"))
         return 0;
     return err_param(err, ERR_UNSUPPORTED, f->name,
-                     "`%s` is not supported: tools are not called here", f->name);
+                     "`%s` is not supported: tools are for /v1/chat/completions",
+                     f->name);
 }
 
 static const struct field fields[] = {
@@ -79,9 +80,8 @@ static const struct field fields[] = {
     {"state", FIELD_OTHER, AT(req.state), .read = states_read_request},
     {"response_format", FIELD_OTHER, .read = read_response_format},
     {"tool_choice", FIELD_OTHER, .read = read_tool_choice},
-    {"messages", FIELD_REFUSED,
-     .why = "chat is for /v1/chat/completions, which this server does not have yet"},
-    {"tools", FIELD_REFUSED, .why = "tools are not called here"},
+    {"messages", FIELD_REFUSED, .why = "messages are for /v1/chat/completions"},
+    {"tools", FIELD_REFUSED, .why = "tools are for /v1/chat/completions"},
     {"suffix", FIELD_REFUSED, .why = "this model cannot infill"},
     {"prompt_logprobs", FIELD_REFUSED, .why = "ask for `echo` with `logprobs`"},
 };

@@ -320,8 +320,8 @@ static int read_message(struct reading *r, const struct body_path *at,
         return body_path_wrong(err, &role_at, "a string", name);
     const struct role *role = role_of(name);
     if (!role)
-        return body_path_error(err, ERR_ARGUMENT, &role_at,
-                               "must be \"user\", \"assistant\" or \"system\"");
+        return body_path_word(err, ERR_ARGUMENT, &role_at, name,
+                              "\"user\", \"assistant\" or \"system\"", NULL);
     int rc = open_turn(r, role->role, err);
     return rc ? rc
               : read_content(r, role->types, &content_at, value_get(v, "content"), err);

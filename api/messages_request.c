@@ -123,8 +123,8 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
         return rc;
     }
     if (!value_is(type, "auto") && !value_is(type, "none"))
-        return body_path_error(err, ERR_ARGUMENT, &type_at,
-                               "must be \"auto\", \"any\", \"tool\" or \"none\"");
+        return body_path_word(err, ERR_ARGUMENT, &type_at, type,
+                              "\"auto\", \"any\", \"tool\" or \"none\"", NULL);
     chat->tool_choice = value_is(type, "none") ? CHAT_TOOLS_NONE : CHAT_TOOLS_AUTO;
     return read_parallel(&at, v, chat, err);
 }
@@ -136,8 +136,8 @@ static int read_display(const struct body_path *at, const struct value *v, bool 
     *omit = value_is(v, "omitted");
     if (value_kind(v) <= VALUE_NULL || *omit || value_is(v, "summarized"))
         return 0;
-    return body_path_error(err, ERR_ARGUMENT, &here,
-                           "must be \"summarized\" or \"omitted\"");
+    return body_path_word(err, ERR_ARGUMENT, &here, v, "\"summarized\" or \"omitted\"",
+                          NULL);
 }
 
 /* A budget cannot be held, but it is checked. */
@@ -163,8 +163,8 @@ static int read_thinking(struct fields_ctx *ctx, const struct field *f,
     while (i < n && !value_is(value_get(v, "type"), types[i].type))
         i++;
     if (i == n)
-        return body_path_error(err, ERR_ARGUMENT, &type_at,
-                               "must be \"enabled\", \"adaptive\" or \"disabled\"");
+        return body_path_word(err, ERR_ARGUMENT, &type_at, value_get(v, "type"),
+                              "\"enabled\", \"adaptive\" or \"disabled\"", NULL);
     l->thinking = types[i].thinking;
     if (value_kind(budget) > VALUE_NULL &&
         (value_kind(budget) != VALUE_INT || value_int(budget) < 1))

@@ -109,10 +109,9 @@ static int read_role(const struct item *item, enum chat_role *out, struct err *e
             *out = roles[i].role;
             return 0;
         }
-    return body_path_error(
-        err, ERR_ARGUMENT, &at,
-        "must be \"user\", \"assistant\", \"system\" or \"developer\"; "
-        "results of calls are items of type \"function_call_output\"");
+    return body_path_word(err, ERR_ARGUMENT, &at, v,
+                          "\"user\", \"assistant\", \"system\" or \"developer\"",
+                          "results of calls are items of type \"function_call_output\"");
 }
 
 static int read_message(struct reading *r, const struct item *item, struct err *err)

@@ -110,6 +110,8 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
     struct landing *l = into;
     struct body_path at = body_path_member(NULL, f->name);
     struct body_path name = body_path_member(&at, "name");
+    struct body_path type_at = body_path_member(&at, "type");
+    const struct value *type = value_get(v, "type");
     bool none = value_is(v, "none");
     struct chat_text text = {0};
     if (none || value_is(v, "auto")) {
@@ -119,11 +121,9 @@ static int read_tool_choice(struct fields_ctx *ctx, const struct field *f,
     if (value_is(v, "required"))
         return chat_tools_force(NULL, f->name, NULL, err);
     if (value_kind(v) != VALUE_OBJECT)
-        return body_path_wrong(err, &at, "\"none\", \"auto\", \"required\" or an object",
-                               v);
-    if (!value_is(value_get(v, "type"), "function"))
-        return body_path_error(err, ERR_UNSUPPORTED, &at,
-                               "must be \"none\", \"auto\" or a function");
+        return body_path_word(err, ERR_ARGUMENT, &at, v, CHAT_TOOLS_CHOICES, NULL);
+    if (!value_is(type, "function"))
+        return body_path_word(err, ERR_UNSUPPORTED, &type_at, type, "\"function\"", NULL);
     int rc = chat_value_text(ctx->arena, &name, value_get(v, "name"), &text, err);
     l->tool = text.text;
     return rc;
@@ -144,7 +144,7 @@ static int read_word(const struct body_path *at, const struct value *v,
         *out = words[i];
         return 0;
     }
-    return body_path_wrong(err, at, expected, v);
+    return body_path_word(err, ERR_ARGUMENT, at, v, expected, NULL);
 }
 
 static int read_reasoning(struct fields_ctx *ctx, const struct field *f,
@@ -184,9 +184,8 @@ static int read_text(struct fields_ctx *ctx, const struct field *f, const struct
     if (value_kind(given) > VALUE_NULL && value_kind(given) != VALUE_OBJECT)
         return body_path_wrong(err, &format, "an object with a `type`", given);
     if (value_kind(given) == VALUE_OBJECT && !value_is(value_get(given, "type"), "text"))
-        return body_path_error(
-            err, ERR_UNSUPPORTED, &type,
-            "must be \"text\": structured output is not supported yet");
+        return body_path_word(err, ERR_UNSUPPORTED, &type, value_get(given, "type"),
+                              "\"text\"", "structured output is not supported yet");
     return read_word(&verbosity, value_get(v, "verbosity"), verbosities,
                      &l->settings.verbosity, err);
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "api/body.h"
 #include "api/body_path.h"
+#include "engine/base/buf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,7 +74,36 @@ static void errors_say_what_was_found(void **state)
     struct body_path at = body_path_member(NULL, "messages");
     assert_int_equal(body_path_wrong(&err, &at, "a list", NULL), -ERR_ARGUMENT);
     assert_string_equal(err.param, "messages");
-    assert_string_equal(err.text, "`messages` must be a list, not nothing");
+    assert_string_equal(err.text, "`messages` is missing: it must be a list");
+}
+
+static void a_wrong_word_is_repeated_if_it_is_plain(void **state)
+{
+    (void)state;
+    struct body_path root = body_path_member(NULL, "type");
+    static const struct {
+        const char *json, *text;
+    } words[] = {
+        {"\"king\"", "`type` must be \"a\" or \"b\", not \"king\": so it is"},
+        {"\"k\\u0069ng\"", "`type` must be \"a\" or \"b\", not \"king\": so it is"},
+        {"\"two words\"", "`type` must be \"a\" or \"b\", not a string: so it is"},
+        {"\"0123456789012345678901234567890123456789\"",
+         "`type` must be \"a\" or \"b\", not a string: so it is"},
+        {"\"a`b\"", "`type` must be \"a\" or \"b\", not a string: so it is"},
+        {"7", "`type` must be \"a\" or \"b\", not 7: so it is"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct buf text = {0};
+        struct body b;
+        struct err err;
+        buf_printf(&text, "{\"type\":%s}", words[i].json);
+        assert_int_equal(body_parse(&b, text.data, text.len, all, NULL, &err), 0);
+        body_path_word(&err, ERR_UNSUPPORTED, &root, value_get(b.values, "type"),
+                       "\"a\" or \"b\"", "so it is");
+        assert_string_equal(err.text, words[i].text);
+        assert_int_equal(err.code, ERR_UNSUPPORTED);
+        body_free(&b);
+        buf_free(&text);
+    }
 }
 
 int main(void)
@@ -83,6 +113,7 @@ int main(void)
         cmocka_unit_test(strange_names_are_not_repeated),
         cmocka_unit_test(a_long_path_is_cut_whole_steps),
         cmocka_unit_test(errors_say_what_was_found),
+        cmocka_unit_test(a_wrong_word_is_repeated_if_it_is_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,7 +188,7 @@ static void bad_fields_are_named(void **state)
         {"\"model\":7", "model", ERR_ARGUMENT},
         {"\"tool_choice\":\"required\"", "tool_choice", ERR_UNSUPPORTED},
         {"\"tool_choice\":\"any\"", "tool_choice", ERR_ARGUMENT},
-        {"\"tool_choice\":{}", "tool_choice", ERR_UNSUPPORTED},
+        {"\"tool_choice\":{}", "tool_choice.type", ERR_ARGUMENT},
         {F_CHOICE("\"f\""), "tool_choice.function.name", ERR_ARGUMENT},
         {TOOLS "," F_CHOICE("\"g\""), "tool_choice.function.name", ERR_ARGUMENT},
         {F_CHOICE("\"f\"") "," TOOLS, "tool_choice.function.name", ERR_UNSUPPORTED},

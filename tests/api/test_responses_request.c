@@ -411,7 +411,7 @@ static void bad_fields_are_named(void **state)
         {"\"tool_choice\":1", "tool_choice", "\"auto\"", ERR_ARGUMENT},
         {"\"tool_choice\":\"required\"", "tool_choice", "structured output",
          ERR_UNSUPPORTED},
-        {"\"tool_choice\":{\"type\":\"mcp\"}", "tool_choice", "a function",
+        {"\"tool_choice\":{\"type\":\"mcp\"}", "tool_choice.type", "not \"mcp\"",
          ERR_UNSUPPORTED},
         {"\"tool_choice\":{\"type\":\"function\",\"name\":\"g\"}", "tool_choice.name",
          "no tool", ERR_ARGUMENT},

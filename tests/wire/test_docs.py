@@ -87,6 +87,13 @@ class Docs(unittest.TestCase):
                               text=True, timeout=60, check=True).stdout
         self.assertEqual(page, (ROOT / "docs/CONFIG.md").read_text(encoding="utf-8"))
 
+    def test_version(self):
+        """The program's version is the newest heading of CHANGELOG.md."""
+        told = subprocess.run([wire.ARGS.ssmd, "version"], capture_output=True, text=True,
+                              timeout=60, check=True).stdout.split()[1]
+        newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+        self.assertEqual(told, newest[1])
+
     def test_links(self):
         for page in PAGES:
             for target in LINK.findall(page.read_text(encoding="utf-8")):
