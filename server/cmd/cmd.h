@@ -10,6 +10,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
+#include "server/cmd/sampling_flags.h"
 #include "server/config/config.h"
 
 enum cmd_exit { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
@@ -27,6 +28,12 @@ enum cmd_health_value { HEALTH_URL, HEALTH_N };
 /* Asks the daemon of this configuration whether it is ready: CMD_OK for 200, CMD_FAILED with
  * the reason for everything else. */
 int cmd_health(const struct config *cfg, const char *const *values);
+
+enum cmd_complete_value { COMPLETE_URL = SAMPLING_FLAGS_N, COMPLETE_N };
+
+/* Streams the completion of operands[0] to stdout, from a running daemon or a child. */
+int cmd_complete(const struct config *cfg, const char *const *values,
+                 const char *const *operands);
 
 enum cmd_logits_value { LOGITS_IDS, LOGITS_SPLIT, LOGITS_GREEDY, LOGITS_OUT, LOGITS_N };
 

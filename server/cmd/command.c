@@ -66,6 +66,13 @@ static const struct config_flag health_flags[] = {
     [HEALTH_URL] = {"--url", "URL", "ask here, by default the host's /readyz"},
 };
 
+#define URL_HELP "a running daemon; without it one is started and ended"
+
+static const struct config_flag complete_flags[] = {
+    SAMPLING_FLAGS_ROWS("tokens of the completion, by default 16"),
+    [COMPLETE_URL] = {"--url", "URL", URL_HELP},
+};
+
 static const struct config_flag logits_flags[] = {
     [LOGITS_IDS] = {"--ids", "1,2,3", "token ids of the sequence; no BOS is added"},
     [LOGITS_SPLIT] = {"--split", "5,1,7",
@@ -93,6 +100,9 @@ static const struct config_flag quantize_flags[] = {
     [QUANTIZE_WEIGHTS] = {"--weights", "TYPE", "f32, bf16, q8 or q4"},
 };
 
+/* A daemon of one's own listens on loopback, on any port. */
+enum { CLIENT_GROUPS = CONFIG_ALL & ~CONFIG_LISTEN };
+
 static const struct command commands[] = {
     {"serve", "[OPTION]...", "serve a model over HTTP (the default command)",
      "Loads the model and answers OpenAI-style requests until SIGTERM or SIGINT, then lets\n"
@@ -107,6 +117,11 @@ static const struct command commands[] = {
      "Exits with 0 when GET /readyz answers 200, else with 1 and the reason on standard error.\n"
      "Host and port come from the daemon's configuration. For images without a shell.\n",
      CONFIG_LISTEN, health_flags, HEALTH_N, 0, run_health},
+    {"complete", "[--url URL | OPTION...] [TEXT | -]", "write what follows a text",
+     "Streams the completion of TEXT, or of standard input, to standard output and adds nothing\n"
+     "to it. With --url a running daemon is asked (SSMD_API_KEY is its key) and options of a\n"
+     "daemon have no effect; else a daemon with the given options runs as long as the command.\n",
+     CLIENT_GROUPS, complete_flags, COMPLETE_N, 1, cmd_complete},
     {"perplexity", "[--model DIR] [--json] FILE", "score a text file with the model",
      "Cuts the text's tokens into windows of at most --context tokens and prints tokens, nats,\n"
      "perplexity per token and per word, and bits per byte. FILE is plain text.\n",
