@@ -193,7 +193,7 @@ static bool fits(const struct conn *c, struct engine_request r, int max_tokens)
 
 /* The longest answer up to default_max_tokens that the context and the whole memory plan
  * hold beside the prompt; at least 1, which engine_check may refuse. */
-static int choose_length(struct conn *c, size_t i, struct err *err)
+static void choose_length(struct conn *c, size_t i)
 {
     struct gen_params *gen = ((struct generation *)c->priv)->request.gen;
     int64_t budget = c->server->model.limits.max_answer_tokens / gen->n;
@@ -209,11 +209,16 @@ static int choose_length(struct conn *c, size_t i, struct err *err)
             bad = middle;
     }
     gen->max_tokens = good;
-    return gen->min_tokens <= good
-               ? 0
-               : err_param(err, ERR_ARGUMENT, "min_tokens",
-                           "`min_tokens` (%d) exceeds the longest answer here (%d)",
-                           gen->min_tokens, good);
+}
+
+/* Of a length that was chosen here; a given one is checked with its request. */
+static int check_least(const struct gen_params *gen, struct err *err)
+{
+    if (gen->min_tokens <= gen->max_tokens)
+        return 0;
+    return err_param(err, ERR_ARGUMENT, "min_tokens",
+                     "`min_tokens` (%d) exceeds the longest answer here (%d)",
+                     gen->min_tokens, gen->max_tokens);
 }
 
 static int check_job(struct conn *c, size_t i, struct err *err)
@@ -229,17 +234,18 @@ static int check_job(struct conn *c, size_t i, struct err *err)
         return err_param(err, ERR_ARGUMENT, g->request.field, "prompt %zu has no tokens",
                          i);
     int rc = breakpoints_check(&g->request.breakpoints, g->jobs[i].n_ids, err);
-    if (rc == 0 && g->request.gen->max_tokens < 0)
-        rc = choose_length(c, i, err);
     if (rc)
         return rc;
+    bool chosen = g->request.gen->max_tokens < 0;
+    if (chosen)
+        choose_length(c, i);
     g->jobs[i].asks = (struct admit_job){(int)g->jobs[i].n_ids, g->request.gen->n,
                                          g->request.gen->max_tokens};
     struct engine_request r = request_of(c, i);
     rc = engine_check(bridge_engine(c->server->model.bridge), &r, err);
     if (rc && strcmp(err->param, "prompt") == 0)
         snprintf(err->param, sizeof err->param, "%s", g->request.field);
-    return rc;
+    return rc || !chosen ? rc : check_least(g->request.gen, err);
 }
 
 static int charge_prompts(struct conn *c, struct err *err)

@@ -150,6 +150,21 @@ class Whole(Case):
             choice = self.say("q7", d=d, max_tokens=60)["choices"][0]
             self.assertEqual(len(choice["message"]["content"]), 60)
 
+    def test_default_max_tokens_fits_the_context(self):
+        """The longest answer that has a place; the faults of one that has none."""
+        with self.daemon("--context", 128) as d:
+            usage = self.say("q7", d=d)["usage"]
+            own = usage["prompt_tokens"] - len("q7")  # of the template
+            self.assertEqual(usage["total_tokens"], 128)
+            last = "q7".ljust(127 - own)
+            usage = self.say(last, d=d, n=3)["usage"]
+            self.assertEqual((usage["prompt_tokens"], usage["completion_tokens"]), (127, 3))
+            for content, least, param in ((last + " ", 0, "messages"), (last, 5, "min_tokens"),
+                                          (last + " ", 5, "messages")):
+                status, error = chats.refused(d, {"messages": chats.user(content),
+                                                  "min_tokens": least})
+                self.assertEqual((status, error["param"]), (400, param), error)
+
     def test_reasoning_stays_in_content_when_told(self):
         with self.daemon("--reasoning-format", "none") as d:
             answer = self.say("q1", d=d)
