@@ -43,7 +43,7 @@ SCRIPTS = ["tests/golden/test_*.py", "tests/wire/test_*.py", "tests/clients/*/te
 STYLE = ["tests/layers.py", "tests/lint.py"]  # tests by their exit status
 KERNELS = ROOT / "tests/kernels/check_kernels.c"
 SLOWEST = ["tests/golden/test_golden.py", "tests/clients/tokenizer/compare.js",
-           "tests/clients/template/compare.py",
+           "tests/clients/template/compare.py", "tests/clients/marks/compare.py",
            "tests/engine/test_equality", "tests/wire/test_states.py",
            "tests/wire/test_load_leave.py"]
 # Left out by --quick: what takes more than a few seconds, or wants more than python3.
