@@ -32,6 +32,16 @@ struct chat_answer {
     int32_t stop_id; /* of FINISH; -1: none */
 };
 
+/* What an answer of any endpoint is opened with. */
+struct chat_answer_head {
+    const char *id;      /* "chatcmpl-…", "resp_…", "msg_…" */
+    int64_t created;     /* unix seconds */
+    const char *model;   /* the served name */
+    api_piece_fn *piece; /* engine_piece, or a test's own */
+    void *piece_arg;
+    struct answer_options answer; /* how it is split; the sink is the writer's to set */
+};
+
 /* Fills a zeroed struct, which then keeps its address. o->sink gets the parts, inside
  * chat_answer_event; o->specs is borrowed until chat_answer_free. ERR_MEMORY. */
 int chat_answer_open(struct chat_answer *a, const struct answer_options *o,

@@ -13,11 +13,6 @@ static const char *const roles[] = {[CHAT_SYSTEM] = "system",
 
 enum { N_ROLES = sizeof roles / sizeof *roles };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* null is absent. */
 static const struct value *member(const struct value *object, const char *name)
 {
@@ -90,7 +85,7 @@ int chat_messages_content(struct arena *arena, const struct body_path *at,
     size_t n = kind == VALUE_STRING ? 1 : value_len(v);
     struct chat_text *parts = arena_zalloc(arena, n + 1, sizeof *parts);
     if (!parts)
-        return no_memory(err);
+        return err_no_memory(err);
     m->parts = parts;
     m->n_parts = n;
     m->is_list = kind == VALUE_ARRAY;
@@ -164,7 +159,7 @@ static int read_calls(struct arena *arena, const struct body_path *at,
     size_t n = value_len(v);
     struct chat_call *calls = arena_zalloc(arena, n + 1, sizeof *calls);
     if (!calls)
-        return no_memory(err);
+        return err_no_memory(err);
     m->calls = calls;
     m->n_calls = n;
     const struct value *x = value_first(v);
@@ -298,14 +293,14 @@ int chat_messages_stray(const struct chat_message *messages, size_t n, size_t *i
 {
     struct seen s = {0};
     if (!strmap_init(&s.ids, 8))
-        return no_memory(err);
+        return err_no_memory(err);
     bool ok = true;
     size_t i = 0;
     for (; i < n && ok && !is_stray(&s, &messages[i]); i++)
         ok = see_calls(&s, &messages[i]);
     strmap_free(&s.ids);
     *index = i;
-    return ok ? 0 : no_memory(err);
+    return ok ? 0 : err_no_memory(err);
 }
 
 static int check_results(const struct body_path *at, const struct chat *chat,
@@ -332,7 +327,7 @@ int chat_messages_read(struct arena *arena, const struct body_path *at,
         return body_path_error(err, ERR_ARGUMENT, at, "must not be empty");
     struct chat_message *messages = arena_zalloc(arena, n, sizeof *messages);
     if (!messages)
-        return no_memory(err);
+        return err_no_memory(err);
     out->messages = messages;
     out->n_messages = n;
     const struct value *x = value_first(list);

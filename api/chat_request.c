@@ -22,11 +22,6 @@ struct landing {
     const char *tool;                      /* of tool_choice; NULL: no name */
 };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* ---- readers ------------------------------------------------------------------ */
 
 static int read_messages(struct fields_ctx *ctx, const struct field *f,
@@ -273,7 +268,7 @@ static int apply_effort(struct chat_request *req, struct err *err)
                                     jinja_text(&req->arena, effort, strlen(effort), 0));
     if (ok && strcmp(effort, "none") == 0)
         ok = chat_request_variable(req, "enable_thinking", jinja_bool(false));
-    return ok ? 0 : no_memory(err);
+    return ok ? 0 : err_no_memory(err);
 }
 
 static int check_state(const struct chat_request *r, const struct api_limits *limits,

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "api/chat_response.h"
 
-#include "api/chat_answer.h"
 #include "api/chat_logprobs.h"
 #include "api/envelope.h"
 #include "api/id_list.h"
@@ -62,7 +61,7 @@ static void take_call(void *arg, const struct answer_call *call)
 
 /* ---- open and free ---------------------------------------------------------- */
 
-static void open_envelope(struct chat_response *c, const struct chat_response_head *head)
+static void open_envelope(struct chat_response *c, const struct chat_answer_head *head)
 {
     bool stream = c->req->stream;
     struct envelope_head h = {.id = head->id,
@@ -77,7 +76,7 @@ static void open_envelope(struct chat_response *c, const struct chat_response_he
     envelope_open(&c->envelope, &h);
 }
 
-static int open_choices(struct chat_response *c, const struct chat_response_head *head,
+static int open_choices(struct chat_response *c, const struct chat_answer_head *head,
                         struct err *err)
 {
     struct answer_options o = head->answer;
@@ -94,7 +93,7 @@ static int open_choices(struct chat_response *c, const struct chat_response_head
 }
 
 int chat_response_open(struct chat_response **out, const struct chat_request *req,
-                       const struct chat_response_head *head, struct err *err)
+                       const struct chat_answer_head *head, struct err *err)
 {
     if (req->gen.n > API_MAX_N)
         return err_set(err, ERR_ARGUMENT, "%d choices of a prompt, at most %d",

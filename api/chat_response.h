@@ -15,27 +15,18 @@
 #ifndef API_CHAT_RESPONSE_H
 #define API_CHAT_RESPONSE_H
 
+#include "api/chat_answer.h"
 #include "api/chat_request.h"
-#include "api/tools/answer_parser.h"
 #include "engine/base/buf.h"
 #include "engine/types.h"
 
 struct chat_response; /* one answer; owned by whoever opened it */
 
-struct chat_response_head {
-    const char *id;      /* "chatcmpl-…" */
-    int64_t created;     /* unix seconds */
-    const char *model;   /* the served name */
-    api_piece_fn *piece; /* engine_piece, or a test's own */
-    void *piece_arg;
-    struct answer_options answer; /* how answers are split; its sink is not looked at */
-};
-
 /* req and the tool specs are borrowed until chat_response_free, the rest of head is
  * copied. req->gen.seed is final: the answer contains it. ERR_MEMORY; ERR_ARGUMENT for
  * more than API_MAX_N choices. */
 int chat_response_open(struct chat_response **out, const struct chat_request *req,
-                       const struct chat_response_head *head, struct err *err);
+                       const struct chat_answer_head *head, struct err *err);
 void chat_response_free(struct chat_response *c); /* accepts NULL */
 
 /* Reports the prompt's ids, before the first event. Borrowed until it returns. */

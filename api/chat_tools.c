@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* ---- types of a schema -------------------------------------------------------- */
 
 static unsigned named_type(const struct value *name)
@@ -84,12 +79,12 @@ static int read_params(struct chat_tools *t, const struct value *schema,
     size_t n = value_len(properties);
     struct tool_param *params = arena_zalloc(t->arena, n + 1, sizeof *params);
     if (!params)
-        return no_memory(err);
+        return err_no_memory(err);
     const struct value *name = value_first(properties);
     for (size_t i = 0; i < n; i++, name = value_next(name)) {
         char *text = value_text(name, t->arena);
         if (!text)
-            return no_memory(err);
+            return err_no_memory(err);
         params[i] =
             (struct tool_param){text, value_text_len(name), schema_types(value_of(name))};
     }
@@ -181,7 +176,7 @@ static int read_spec(struct chat_tools *t, const struct chat_tool *tool, struct 
 static int add(struct chat_tools *t, struct jinja_value tool, struct err *err)
 {
     if (!jinja_list_add(t->arena, t->list.list, tool))
-        return no_memory(err);
+        return err_no_memory(err);
     t->n++;
     return 0;
 }
@@ -197,7 +192,7 @@ int chat_tools_open(struct chat_tools *t, struct arena *arena, const struct body
                                CHAT_TOOLS_MOST);
     *t = (struct chat_tools){.arena = arena, .most = most, .list = jinja_list(arena)};
     t->specs = arena_zalloc(arena, most + 1, sizeof *t->specs);
-    return t->specs && t->list.kind == JINJA_LIST ? 0 : no_memory(err);
+    return t->specs && t->list.kind == JINJA_LIST ? 0 : err_no_memory(err);
 }
 
 void chat_tools_close(const struct chat_tools *t, struct chat *out)
@@ -219,7 +214,7 @@ static int put_member(struct chat_tools *t, const struct chat_tool *tool,
         return 0;
     int rc = chat_value_read(t->arena, &at, v, CHAT_MARK_OTHER, &copy, err);
     if (!rc && !jinja_dict_set(t->arena, function->dict, as, copy))
-        rc = no_memory(err);
+        rc = err_no_memory(err);
     return rc;
 }
 
@@ -233,7 +228,7 @@ int chat_tools_put(struct chat_tools *t, const struct chat_tool *tool, struct er
     if (function.kind != JINJA_DICT || whole.kind != JINJA_DICT ||
         !jinja_dict_set(t->arena, whole.dict, "type", type) ||
         !jinja_dict_set(t->arena, whole.dict, "function", function))
-        return no_memory(err);
+        return err_no_memory(err);
     rc = put_member(t, tool, "name", "name", &function, err);
     if (!rc)
         rc = put_member(t, tool, "description", "description", &function, err);

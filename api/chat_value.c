@@ -15,11 +15,6 @@ struct copy {
     struct err *err;
 };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* What can be refused about one node of either walk. */
 static int check(const struct body_path *at, const struct value *v, int depth,
                  struct err *err)
@@ -60,7 +55,7 @@ static int copy_array(struct copy *c, const struct body_path *at, const struct v
 {
     *out = jinja_list(c->arena);
     if (out->kind != JINJA_LIST)
-        return no_memory(c->err);
+        return err_no_memory(c->err);
     const struct value *x = value_first(v);
     for (size_t i = 0; i < value_len(v); i++, x = value_next(x)) {
         struct body_path here = body_path_element(at, i);
@@ -69,7 +64,7 @@ static int copy_array(struct copy *c, const struct body_path *at, const struct v
         if (rc)
             return rc;
         if (!jinja_list_add(c->arena, out->list, item))
-            return no_memory(c->err);
+            return err_no_memory(c->err);
     }
     return 0;
 }
@@ -79,7 +74,7 @@ static int copy_object(struct copy *c, const struct body_path *at, const struct 
 {
     *out = jinja_dict(c->arena);
     if (out->kind != JINJA_DICT)
-        return no_memory(c->err);
+        return err_no_memory(c->err);
     const struct value *name = value_first(v);
     for (size_t i = 0; i < value_len(v); i++, name = value_next(name)) {
         struct body_path here = body_path_key(at, name);
@@ -88,7 +83,7 @@ static int copy_object(struct copy *c, const struct body_path *at, const struct 
         if (rc)
             return rc;
         if (key.kind != JINJA_STRING || !jinja_dict_put(c->arena, out->dict, key, item))
-            return no_memory(c->err);
+            return err_no_memory(c->err);
     }
     return 0;
 }
@@ -106,7 +101,7 @@ static int copy_value(struct copy *c, const struct body_path *at, const struct v
         return copy_object(c, at, v, depth, out);
     case VALUE_STRING:
         *out = copy_string(c, v);
-        return out->kind == JINJA_STRING ? 0 : no_memory(c->err);
+        return out->kind == JINJA_STRING ? 0 : err_no_memory(c->err);
     case VALUE_BOOL:
         *out = jinja_bool(value_bool(v));
         return 0;
@@ -128,7 +123,7 @@ int chat_value_read(struct arena *arena, const struct body_path *at,
 {
     struct copy c = {.arena = arena, .mark = mark, .err = err};
     c.text = arena_alloc(arena, text_bytes(v) + 1);
-    return c.text ? copy_value(&c, at, v, 0, out) : no_memory(err);
+    return c.text ? copy_value(&c, at, v, 0, out) : err_no_memory(err);
 }
 
 /* ---- as a text ---------------------------------------------------------------- */
@@ -140,7 +135,18 @@ int chat_value_text(struct arena *arena, const struct body_path *at,
         return body_path_wrong(err, at, "a string", v);
     char *text = value_text(v, arena);
     *out = (struct chat_text){text, value_text_len(v)};
-    return text ? 0 : no_memory(err);
+    return text ? 0 : err_no_memory(err);
+}
+
+int chat_value_name(struct arena *arena, const struct body_path *at,
+                    const struct value *object, const char *member, struct chat_text *out,
+                    struct err *err)
+{
+    struct body_path here = body_path_member(at, member);
+    int rc = chat_value_text(arena, &here, value_get(object, member), out, err);
+    if (!rc && out->len == 0)
+        rc = body_path_error(err, ERR_ARGUMENT, &here, "must not be empty");
+    return rc;
 }
 
 /* ---- as JSON ------------------------------------------------------------------ */
@@ -158,7 +164,7 @@ static int put_string(struct writer *w, const struct value *v)
 {
     char *text = value_text(v, w->arena);
     if (!text)
-        return no_memory(w->err);
+        return err_no_memory(w->err);
     buf_json_string(w->out, text, value_text_len(v));
     return 0;
 }
@@ -244,7 +250,7 @@ int chat_value_json(struct arena *arena, const struct body_path *at,
     char *text = rc || b.failed ? NULL : arena_strdup(arena, b.data, b.len);
     *out = (struct chat_text){text, b.len};
     if (!rc && !text)
-        rc = no_memory(err);
+        rc = err_no_memory(err);
     buf_free(&b);
     return rc;
 }

@@ -24,6 +24,11 @@ int chat_value_read(struct arena *arena, const struct body_path *at,
 int chat_value_text(struct arena *arena, const struct body_path *at,
                     const struct value *v, struct chat_text *out, struct err *err);
 
+/* The same of an object's member, which must not be empty; `at` is the object's place. */
+int chat_value_name(struct arena *arena, const struct body_path *at,
+                    const struct value *object, const char *member, struct chat_text *out,
+                    struct err *err);
+
 /* v written as JSON without blanks. ERR_ARGUMENT, ERR_MEMORY. */
 int chat_value_json(struct arena *arena, const struct body_path *at,
                     const struct value *v, struct chat_text *out, struct err *err);

@@ -37,11 +37,6 @@ struct block {
 
 typedef int block_fn(struct reading *r, const struct block *b, struct err *err);
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* ---- turns -------------------------------------------------------------------- */
 
 static void push(struct reading *r, const struct chat_message *m)
@@ -71,7 +66,7 @@ static int close_turn(struct reading *r, struct err *err)
     r->open = false;
     r->turn.is_list = r->turn.n_parts > 1;
     if (!take_reasoning(r))
-        return no_memory(err);
+        return err_no_memory(err);
     if (r->turn.n_parts > 0 || !r->has_results)
         push(r, &r->turn);
     return 0;
@@ -90,16 +85,6 @@ static int open_turn(struct reading *r, enum chat_role role, struct err *err)
 
 /* ---- blocks ------------------------------------------------------------------- */
 
-static int read_name(struct reading *r, const struct block *b, const char *name,
-                     struct chat_text *out, struct err *err)
-{
-    struct body_path at = body_path_member(b->at, name);
-    int rc = chat_value_text(r->arena, &at, value_get(b->v, name), out, err);
-    if (!rc && out->len == 0)
-        rc = body_path_error(err, ERR_ARGUMENT, &at, "must not be empty");
-    return rc;
-}
-
 static int read_text(struct reading *r, const struct block *b, struct err *err)
 {
     int rc =
@@ -115,9 +100,9 @@ static int read_call(struct reading *r, const struct block *b, struct err *err)
 {
     struct body_path at = body_path_member(b->at, "input");
     const struct value *input = value_get(b->v, "input");
-    int rc = read_name(r, b, "id", &r->calls->id, err);
+    int rc = chat_value_name(r->arena, b->at, b->v, "id", &r->calls->id, err);
     if (!rc)
-        rc = read_name(r, b, "name", &r->calls->name, err);
+        rc = chat_value_name(r->arena, b->at, b->v, "name", &r->calls->name, err);
     if (!rc && value_kind(input) != VALUE_OBJECT)
         rc = body_path_wrong(err, &at, "an object", input);
     if (!rc)
@@ -148,7 +133,7 @@ static int read_result(struct reading *r, const struct block *b, struct err *err
 {
     struct chat_message m = {.role = CHAT_TOOL};
     struct body_path at = body_path_member(b->at, "content");
-    int rc = read_name(r, b, "tool_use_id", &m.tool_call_id, err);
+    int rc = chat_value_name(r->arena, b->at, b->v, "tool_use_id", &m.tool_call_id, err);
     if (!rc)
         rc = chat_messages_content(r->arena, &at, value_get(b->v, "content"), &m, err);
     if (!rc)
@@ -416,7 +401,7 @@ int messages_input_read(struct arena *arena, const struct body_path *at,
     if (value_len(list) == 0)
         return body_path_error(err, ERR_ARGUMENT, at, "must not be empty");
     struct counts n = count(list);
-    int rc = make_room(&r, &n) ? read_list(&r, at, list, err) : no_memory(err);
+    int rc = make_room(&r, &n) ? read_list(&r, at, list, err) : err_no_memory(err);
     buf_free(&r.reasoning);
     if (!rc)
         rc = check_results(&r, at, err);
@@ -437,7 +422,7 @@ int messages_input_system(struct arena *arena, const struct body_path *at,
     r.turn = (struct chat_message){.role = CHAT_SYSTEM};
     r.parts = arena_zalloc(arena, n + 1, sizeof *r.parts);
     r.turn.parts = r.parts;
-    int rc = r.parts ? read_content(&r, system_blocks, at, v, err) : no_memory(err);
+    int rc = r.parts ? read_content(&r, system_blocks, at, v, err) : err_no_memory(err);
     r.turn.is_list = r.turn.n_parts > 1;
     *out = r.turn;
     return rc;

@@ -21,11 +21,6 @@ struct landing {
     const char *tool; /* of tool_choice; NULL: no name */
 };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* ---- readers ------------------------------------------------------------------ */
 
 static int read_messages(struct fields_ctx *ctx, const struct field *f,
@@ -269,7 +264,7 @@ static int put_system(struct landing *l, struct err *err)
     size_t n = chat->n_messages + l->has_system;
     struct chat_message *all = arena_zalloc(&l->req.chat.arena, n, sizeof *all);
     if (!all)
-        return no_memory(err);
+        return err_no_memory(err);
     all[0] = l->system;
     memcpy(all + l->has_system, chat->messages, chat->n_messages * sizeof *all);
     all[n - 1].breakpoint = all[n - 1].breakpoint || l->marked;
@@ -283,8 +278,9 @@ static int put_thinking(struct landing *l, struct err *err)
     struct jinja_value on = jinja_bool(l->thinking == THINKING_ON);
     if (l->thinking == THINKING_DEFAULT)
         return 0;
-    return chat_request_variable(&l->req.chat, "enable_thinking", on) ? 0
-                                                                      : no_memory(err);
+    return chat_request_variable(&l->req.chat, "enable_thinking", on)
+               ? 0
+               : err_no_memory(err);
 }
 
 static int check(struct landing *l, const struct sampling *s,

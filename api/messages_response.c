@@ -208,8 +208,7 @@ static void take_call(void *arg, const struct answer_call *call)
 
 /* ---- the object --------------------------------------------------------------- */
 
-static void put_head(struct messages_response *c,
-                     const struct messages_response_head *head)
+static void put_head(struct messages_response *c, const struct chat_answer_head *head)
 {
     struct buf *b = &c->head;
     buf_puts(b, "{\"id\":");
@@ -266,7 +265,7 @@ static void put_message(const struct messages_response *c, struct buf *out)
 
 int messages_response_open(struct messages_response **out,
                            const struct messages_request *req,
-                           const struct messages_response_head *head, struct err *err)
+                           const struct chat_answer_head *head, struct err *err)
 {
     struct messages_response *c = mem_zalloc(1, sizeof *c);
     if (!c)

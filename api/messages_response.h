@@ -20,19 +20,11 @@
 
 struct messages_response; /* one answer; owned by whoever opened it */
 
-struct messages_response_head {
-    const char *id;      /* "msg_…" */
-    const char *model;   /* the served name */
-    api_piece_fn *piece; /* engine_piece, or a test's own */
-    void *piece_arg;
-    struct answer_options answer; /* without its sink */
-};
-
 /* req is borrowed until messages_response_free; the seed is final: the answer contains
  * it. ERR_MEMORY. */
 int messages_response_open(struct messages_response **out,
                            const struct messages_request *req,
-                           const struct messages_response_head *head, struct err *err);
+                           const struct chat_answer_head *head, struct err *err);
 void messages_response_free(struct messages_response *c); /* accepts NULL */
 
 /* Tells the ids of the prompt, before the first event. Borrowed until it returns. */

@@ -30,26 +30,11 @@ struct item {
 
 typedef int item_fn(struct reading *r, const struct item *item, struct err *err);
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* null is absent. */
 static const struct value *member(const struct value *object, const char *name)
 {
     const struct value *v = value_get(object, name);
     return value_kind(v) == VALUE_NULL ? NULL : v;
-}
-
-static int read_name(struct reading *r, const struct item *item, const char *name,
-                     struct chat_text *out, struct err *err)
-{
-    struct body_path at = body_path_member(item->at, name);
-    int rc = chat_value_text(r->arena, &at, value_get(item->v, name), out, err);
-    if (!rc && out->len == 0)
-        rc = body_path_error(err, ERR_ARGUMENT, &at, "must not be empty");
-    return rc;
 }
 
 /* ---- messages that open and close ------------------------------------------- */
@@ -72,7 +57,7 @@ static int close_message(struct reading *r, struct err *err)
     m->reasoning.len = r->reasoning.len;
     bool ok = m->reasoning.text && !r->reasoning.failed;
     buf_reset(&r->reasoning);
-    return ok ? 0 : no_memory(err);
+    return ok ? 0 : err_no_memory(err);
 }
 
 /* The assistant's message that is open, or a new one. */
@@ -145,9 +130,9 @@ static int read_call(struct reading *r, const struct item *item, struct err *err
 {
     struct chat_call call = {0};
     struct body_path at = body_path_member(item->at, "arguments");
-    int rc = read_name(r, item, "call_id", &call.id, err);
+    int rc = chat_value_name(r->arena, item->at, item->v, "call_id", &call.id, err);
     if (!rc)
-        rc = read_name(r, item, "name", &call.name, err);
+        rc = chat_value_name(r->arena, item->at, item->v, "name", &call.name, err);
     if (!rc)
         rc = chat_messages_arguments(r->arena, &at, value_get(item->v, "arguments"),
                                      &call.arguments, err);
@@ -167,7 +152,7 @@ static int read_output(struct reading *r, const struct item *item, struct err *e
     struct chat_message *m = &r->messages[r->n];
     r->item_of[r->n++] = item->index;
     m->role = CHAT_TOOL;
-    rc = read_name(r, item, "call_id", &m->tool_call_id, err);
+    rc = chat_value_name(r->arena, item->at, item->v, "call_id", &m->tool_call_id, err);
     if (!rc)
         rc = chat_messages_content(r->arena, &at, value_get(item->v, "output"), m, err);
     m->is_list = m->n_parts > 1;
@@ -218,7 +203,7 @@ static int read_encrypted(struct reading *r, const struct item *item,
     if (*ours)
         add_line(&r->reasoning, text.data, text.len);
     if (text.failed)
-        rc = no_memory(err);
+        rc = err_no_memory(err);
     buf_free(&text);
     return rc;
 }
@@ -321,7 +306,7 @@ static int read_list(struct reading *r, const struct body_path *at,
     r->parts = arena_zalloc(r->arena, count_parts(list) + 1, sizeof *r->parts);
     r->calls = arena_zalloc(r->arena, n + 1, sizeof *r->calls);
     if (!r->messages || !r->item_of || !r->parts || !r->calls)
-        return no_memory(err);
+        return err_no_memory(err);
     int rc = 0;
     const struct value *x = value_first(list);
     for (size_t i = 0; i < n && !rc; i++, x = value_next(x)) {
@@ -339,7 +324,7 @@ static int read_text(struct arena *arena, const struct body_path *at,
 {
     struct chat_message *m = arena_zalloc(arena, 1, sizeof *m);
     if (!m)
-        return no_memory(err);
+        return err_no_memory(err);
     m->role = CHAT_USER;
     out->messages = m;
     out->n_messages = 1;

@@ -20,11 +20,6 @@ struct landing {
     bool has_input;
 };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 /* ---- readers ---------------------------------------------------------------- */
 
 static int read_input(struct fields_ctx *ctx, const struct field *f,
@@ -98,7 +93,7 @@ static int read_tools(struct fields_ctx *ctx, const struct field *f,
         buf_putc(&echo, ']');
         l->settings.tools =
             echo.failed ? NULL : arena_strdup(ctx->arena, echo.data, echo.len);
-        rc = l->settings.tools ? 0 : no_memory(err);
+        rc = l->settings.tools ? 0 : err_no_memory(err);
     }
     buf_free(&echo);
     return rc;
@@ -283,7 +278,7 @@ static int put_first(struct landing *l, struct err *err)
     struct chat_message *all = arena_zalloc(&l->req.chat.arena, n, sizeof *all);
     struct chat_text *text = arena_zalloc(&l->req.chat.arena, 1, sizeof *text);
     if (!all || !text)
-        return no_memory(err);
+        return err_no_memory(err);
     *text = l->settings.instructions;
     all[0] = (struct chat_message){.role = CHAT_SYSTEM, .parts = text, .n_parts = 1};
     memcpy(all + 1, chat->messages, (n - 1) * sizeof *all);
@@ -320,7 +315,7 @@ static int check(struct landing *l, struct sampling *s, const struct api_limits 
     if (!rc)
         l->req.settings = responses_settings_json(&l->settings, &l->req.chat, &s->gen);
     if (!rc && !l->req.settings)
-        rc = no_memory(err);
+        rc = err_no_memory(err);
     return rc ? rc
               : chat_request_finish(&l->req.chat, s, limits, "max_output_tokens", err);
 }

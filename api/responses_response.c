@@ -282,8 +282,7 @@ static void take_call(void *arg, const struct answer_call *call)
 
 /* ---- the answer ------------------------------------------------------------- */
 
-static void put_head(struct responses_response *c,
-                     const struct responses_response_head *head)
+static void put_head(struct responses_response *c, const struct chat_answer_head *head)
 {
     struct buf *b = &c->head;
     buf_put(b, head->id, strlen(head->id) + 1);
@@ -298,7 +297,7 @@ static void put_head(struct responses_response *c,
 
 int responses_response_open(struct responses_response **out,
                             const struct responses_request *req,
-                            const struct responses_response_head *head, struct err *err)
+                            const struct chat_answer_head *head, struct err *err)
 {
     struct responses_response *c = mem_zalloc(1, sizeof *c);
     if (!c)

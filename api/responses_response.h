@@ -20,20 +20,11 @@
 
 struct responses_response; /* one answer; owned by whoever opened it */
 
-struct responses_response_head {
-    const char *id;      /* "resp_…" */
-    int64_t created;     /* unix seconds */
-    const char *model;   /* the served name */
-    api_piece_fn *piece; /* engine_piece, or a test's own */
-    void *piece_arg;
-    struct answer_options answer; /* without its sink */
-};
-
 /* req is borrowed until responses_response_free; the seed is final: the answer contains
  * it. ERR_MEMORY. */
 int responses_response_open(struct responses_response **out,
                             const struct responses_request *req,
-                            const struct responses_response_head *head, struct err *err);
+                            const struct chat_answer_head *head, struct err *err);
 void responses_response_free(struct responses_response *c); /* accepts NULL */
 
 /* Tells the ids of the prompt, before the first event. Borrowed until it returns. */

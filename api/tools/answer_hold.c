@@ -59,7 +59,8 @@ size_t answer_hold_special(const struct answer_hold *h, size_t at)
     return i < h->n_specials ? h->specials[i].at : h->text.len;
 }
 
-size_t answer_hold_behind(const struct answer_hold *h, size_t at)
+/* The end of the special token that begins at `at`; `at`: none does. */
+static size_t behind(const struct answer_hold *h, size_t at)
 {
     size_t i = find(h, at);
     return i < h->n_specials && h->specials[i].at == at ? h->specials[i].end : at;
@@ -73,7 +74,7 @@ void answer_hold_leave(struct answer_hold *h, size_t end, answer_hold_fn *fn, vo
             stop = end;
         if (stop > h->head)
             fn(arg, h->text.data + h->head, stop - h->head);
-        h->head = answer_hold_behind(h, stop);
+        h->head = behind(h, stop);
     }
     if (h->head < end)
         h->head = end;

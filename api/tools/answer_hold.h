@@ -24,9 +24,6 @@ void answer_hold_put(struct answer_hold *h, const char *s, size_t len, bool spec
 /* Where the first special token at or behind `at` begins; the text's length: none. */
 size_t answer_hold_special(const struct answer_hold *h, size_t at);
 
-/* The end of the special token that begins at `at`; `at`: none does. */
-size_t answer_hold_behind(const struct answer_hold *h, size_t at);
-
 typedef void answer_hold_fn(void *arg, const char *s, size_t len);
 
 /* Lets the bytes before `end` leave: through fn, special tokens excepted; NULL: dropped. */

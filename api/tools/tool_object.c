@@ -42,8 +42,8 @@ static bool held_object(struct tool_scan *s)
     return tool_literal_kind(text + from, end - from, NULL) == TOOL_KIND_OBJECT;
 }
 
-bool tool_object_arguments(struct tool_scan *s, enum tool_kind kind,
-                           struct tool_span span)
+/* Arguments as written: an object, or a string that holds one; false: anything else. */
+static bool put_arguments(struct tool_scan *s, enum tool_kind kind, struct tool_span span)
 {
     if (kind == TOOL_KIND_NONE || kind == TOOL_KIND_NULL) {
         no_arguments(s);
@@ -105,7 +105,7 @@ static enum tool_step judge(struct tool_scan *s)
     tool_literal_text(&s->name, s->s + o->name.at, o->name.end - o->name.at);
     s->call.name = s->name.data;
     s->call.name_len = s->name.len;
-    if (!tool_object_arguments(s, o->arguments_kind, o->arguments))
+    if (!put_arguments(s, o->arguments_kind, o->arguments))
         return TOOL_BROKEN;
     s->phase = s->form->behind;
     return TOOL_CALL;

@@ -17,8 +17,4 @@ bool tool_object_opens(char c);
 /* Reads on in a literal, no further than to the next special token, which breaks it. */
 enum tool_literal_status tool_object_run(struct tool_scan *s, struct tool_literal *l);
 
-/* Arguments as written: an object, or a string that holds one; false: anything else. */
-bool tool_object_arguments(struct tool_scan *s, enum tool_kind kind,
-                           struct tool_span span);
-
 #endif

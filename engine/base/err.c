@@ -52,6 +52,11 @@ int err_param(struct err *err, enum err_code code, const char *param, const char
     return rc;
 }
 
+int err_no_memory(struct err *err)
+{
+    return err_set(err, ERR_MEMORY, "out of memory");
+}
+
 enum err_code err_of_errno(int why)
 {
     switch (why) {

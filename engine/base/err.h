@@ -39,7 +39,7 @@ enum err_code {
     ERR_STORAGE,       /* a disk is full or read-only                          507 */
     ERR_IO,            /* the operating system refused                         500 */
     ERR_FORMAT,        /* a file's content is not what its format says         500 */
-    ERR_TEMPLATE_FILE, /* the chat template cannot be compiled              500 */
+    ERR_TEMPLATE_FILE, /* the chat template cannot be compiled                 500 */
     ERR_MEMORY,        /* out of memory                                        500 */
     ERR_INTERNAL,      /* a fault of ours                                      500 */
     ERR_N_CODES
@@ -58,6 +58,9 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 /* As err_set, naming the request field or configuration key at fault. */
 int err_param(struct err *err, enum err_code code, const char *param, const char *fmt,
               ...) __attribute__((format(printf, 4, 5)));
+
+/* ERR_MEMORY, "out of memory". */
+int err_no_memory(struct err *err);
 
 /* ERR_STORAGE for the errno of a write to a disk that is full or read-only, else ERR_IO.
  * Missing permission is ERR_IO: no client can do anything about it. */

@@ -198,11 +198,6 @@ static bool parse_seconds(const struct option_row *row, const char *text, double
     return true;
 }
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 static int set_string(const struct options *o, const struct option_row *row,
                       const char *text, const char *where, struct err *err)
 {
@@ -213,7 +208,7 @@ static int set_string(const struct options *o, const struct option_row *row,
         return refuse_text(row, where, text, err);
     char *copy = arena_strdup(o->arena, text, len);
     if (!copy)
-        return no_memory(err);
+        return err_no_memory(err);
     memcpy((char *)o->base + row->offset, &copy, sizeof copy);
     return 0;
 }
@@ -240,7 +235,7 @@ static int set_list_text(const struct options *o, const struct option_row *row,
     char *copy = arena_strdup(o->arena, text, strlen(text));
     const char **items = arena_alloc(o->arena, (n + 1) * sizeof *items);
     if (!copy || !items)
-        return no_memory(err);
+        return err_no_memory(err);
     for (char *p = copy; k < n; k++) {
         items[k] = p;
         p += strcspn(p, ",");
@@ -306,9 +301,10 @@ static int set_json_list(const struct reader *r, const struct option_row *row,
             return refuse(row, r->where, "a string that holds U+0000", r->err);
         items[i] = arena_strdup(r->o->arena, s, len);
         if (!items[i])
-            return no_memory(r->err);
+            return err_no_memory(r->err);
     }
-    return items ? set_list(r->o, row, items, n, r->where, r->err) : no_memory(r->err);
+    return items ? set_list(r->o, row, items, n, r->where, r->err)
+                 : err_no_memory(r->err);
 }
 
 static int set_json_value(const struct reader *r, const struct option_row *row,

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
+#include <time.h>
 
 static struct chat_generation *chat_of(struct generation *g)
 {
@@ -78,32 +78,42 @@ int chat_generation_render(struct generation *g, const struct server *server,
     return rc;
 }
 
-void chat_generation_answer(const struct chat_generation *c, const struct server *server,
-                            struct answer_options *o)
+/* How the answer is split; the sink is the writer's. */
+static struct answer_options answer_of(const struct chat_generation *c,
+                                       const struct server *server)
 {
     const struct chat *chat = &c->request->chat;
     bool calls = chat->n_specs > 0 && chat->tool_choice != CHAT_TOOLS_NONE;
-    o->format =
-        calls ? chat_template_tools(server->model.template.chat) : TOOL_FORMAT_NONE;
-    o->specs = chat->specs;
-    o->n_specs = chat->n_specs;
-    o->most_calls = chat->parallel_tool_calls ? 0 : 1;
-    o->reasoning = server->cfg->reasoning_format == CONFIG_REASONING_SPLIT;
-    o->inside = c->rendered.in_reasoning;
+    return (struct answer_options){
+        .format =
+            calls ? chat_template_tools(server->model.template.chat) : TOOL_FORMAT_NONE,
+        .specs = chat->specs,
+        .n_specs = chat->n_specs,
+        .most_calls = chat->parallel_tool_calls ? 0 : 1,
+        .reasoning = server->cfg->reasoning_format == CONFIG_REASONING_SPLIT,
+        .inside = c->rendered.in_reasoning};
 }
 
-int chat_generation_id(const char *prefix, char out[CHAT_GENERATION_ID], struct err *err)
+int chat_generation_head(struct chat_generation *c, const struct server *server,
+                         const char *prefix, struct chat_answer_head *head,
+                         struct err *err)
 {
-    unsigned char x[12];
-    if (getrandom(x, sizeof x, 0) != (ssize_t)sizeof x)
-        return err_set(err, ERR_INTERNAL, "no random numbers");
-    int n = snprintf(out, CHAT_GENERATION_ID, "%.20s", prefix);
-    for (size_t i = 0; i < sizeof x; i++, n += 2)
-        snprintf(out + n, CHAT_GENERATION_ID - (size_t)n, "%02x", x[i]);
-    return 0;
+    const char *asked = c->request->model;
+    const struct engine *engine = bridge_engine(server->model.bridge);
+    *head = (struct chat_answer_head){.id = c->id,
+                                      .created = time(NULL),
+                                      .model = asked ? asked
+                                                     : server->model.limits.served_name,
+                                      .piece = answer_head_piece,
+                                      .piece_arg = (void *)(uintptr_t)engine,
+                                      .answer = answer_of(c, server)};
+    c->format = head->answer.format;
+    return answer_head_id(prefix, c->id, err);
 }
 
-const char *chat_generation_piece(void *engine, int32_t id, size_t *len)
+void chat_generation_count(const struct chat_generation *c, struct metrics *m,
+                           size_t reasoning, size_t failures)
 {
-    return engine_piece(engine, id, len);
+    m->reasoning_tokens += reasoning;
+    m->tool_failures[c->format] += failures;
 }

@@ -4,15 +4,17 @@
  *
  * An endpoint's struct begins with a struct chat_generation; its parse ends with
  * chat_generation_begin, its row of generation_codec names chat_generation_render, and
- * its open asks chat_generation_answer how the answer is to be split.
+ * its open takes from chat_generation_head what its writer is opened with.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SERVER_ROUTES_CHAT_GENERATION_H
 #define SERVER_ROUTES_CHAT_GENERATION_H
 
+#include "api/chat_answer.h"
 #include "api/chat_request.h"
 #include "api/chat_template.h"
+#include "server/routes/answer_head.h"
 #include "server/routes/generation.h"
 
 struct chat_generation {
@@ -21,6 +23,8 @@ struct chat_generation {
     struct chat_prompt rendered;  /* in the request's arena */
     struct prompt prompt;         /* borrows from it */
     struct prompts prompts;       /* that one */
+    char id[ANSWER_HEAD_ID];      /* of the answer */
+    enum tool_format format;      /* in which calls are looked for */
 };
 
 /* As generation_new; also refuses while the model has no chat template: ERR_NO_TEMPLATE,
@@ -37,15 +41,14 @@ void chat_generation_begin(struct chat_generation *c, struct chat_request *reque
 int chat_generation_render(struct generation *g, const struct server *server,
                            struct err *err);
 
-/* How an answer is split into parts; o->sink stays the caller's. */
-void chat_generation_answer(const struct chat_generation *c, const struct server *server,
-                            struct answer_options *o);
+/* For an endpoint's open: what its writer is opened with, for an id that begins with
+ * `prefix`. `head` borrows the id from c. ERR_INTERNAL. */
+int chat_generation_head(struct chat_generation *c, const struct server *server,
+                         const char *prefix, struct chat_answer_head *head,
+                         struct err *err);
 
-/* An id for an answer: prefix and 24 random hexadecimal digits. ERR_INTERNAL. */
-enum { CHAT_GENERATION_ID = 48 };
-int chat_generation_id(const char *prefix, char out[CHAT_GENERATION_ID], struct err *err);
-
-/* The bytes of an id, for the writers: an api_piece_fn whose arg is a const engine. */
-const char *chat_generation_piece(void *engine, int32_t id, size_t *len);
+/* For an endpoint's count: tokens of reasoning, and calls that were broken or cut. */
+void chat_generation_count(const struct chat_generation *c, struct metrics *m,
+                           size_t reasoning, size_t failures);
 
 #endif

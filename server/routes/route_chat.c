@@ -6,13 +6,10 @@
 #include "engine/base/mem.h"
 #include "server/routes/chat_generation.h"
 
-#include <time.h>
-
 struct chat_completion {
     struct chat_generation chat; /* first: conn.priv is both */
     struct chat_request request;
     struct chat_response *response; /* owns */
-    enum tool_format format;
 };
 
 static struct chat_completion *state_of(struct generation *g)
@@ -33,21 +30,10 @@ static int parse(struct generation *g, const struct api_limits *limits, const ch
 static int open_answer(struct generation *g, const struct server *server, struct err *err)
 {
     struct chat_completion *c = state_of(g);
-    const struct engine *engine = bridge_engine(server->model.bridge);
-    const char *asked = c->request.model;
-    char id[CHAT_GENERATION_ID];
-    struct chat_response_head head = {.id = id,
-                                      .created = time(NULL),
-                                      .model = asked ? asked
-                                                     : server->model.limits.served_name,
-                                      .piece = chat_generation_piece,
-                                      .piece_arg = (void *)(uintptr_t)engine};
-    int rc = chat_generation_id("chatcmpl-", id, err);
-    if (rc)
-        return rc;
-    chat_generation_answer(&c->chat, server, &head.answer);
-    c->format = head.answer.format;
-    rc = chat_response_open(&c->response, &c->request, &head, err);
+    struct chat_answer_head head;
+    int rc = chat_generation_head(&c->chat, server, "chatcmpl-", &head, err);
+    if (rc == 0)
+        rc = chat_response_open(&c->response, &c->request, &head, err);
     if (rc == 0)
         chat_response_prompt(c->response, g->jobs[0].ids, g->jobs[0].n_ids);
     return rc;
@@ -79,8 +65,8 @@ static void put_error(struct generation *g, const struct err *err, struct buf *o
 static void count(const struct generation *g, struct metrics *m)
 {
     const struct chat_completion *c = (const struct chat_completion *)(const void *)g;
-    m->reasoning_tokens += chat_response_reasoning(c->response);
-    m->tool_failures[c->format] += chat_response_failures(c->response);
+    chat_generation_count(&c->chat, m, chat_response_reasoning(c->response),
+                          chat_response_failures(c->response));
 }
 
 static const struct generation_codec codec = {.parse = parse,

@@ -4,10 +4,9 @@
 
 #include "api/completion_response.h"
 #include "engine/base/mem.h"
+#include "server/routes/answer_head.h"
 #include "server/routes/generation.h"
 
-#include <stdio.h>
-#include <sys/random.h>
 #include <time.h>
 
 struct completion {
@@ -41,30 +40,21 @@ static int parse(struct generation *g, const struct api_limits *limits, const ch
     return rc;
 }
 
-static const char *token_bytes(void *engine, int32_t id, size_t *len)
-{
-    return engine_piece(engine, id, len);
-}
-
 static int open_answer(struct generation *g, const struct server *server, struct err *err)
 {
     struct completion *c = completion_of(g);
     const struct engine *engine = bridge_engine(server->model.bridge);
-    unsigned char x[12];
-    char id[sizeof "cmpl-" + 2 * sizeof x];
-    if (getrandom(x, sizeof x, 0) != (ssize_t)sizeof x)
-        return err_set(err, ERR_INTERNAL, "no random numbers");
-    int n = snprintf(id, sizeof id, "cmpl-");
-    for (size_t i = 0; i < sizeof x; i++, n += 2)
-        snprintf(id + n, sizeof id - (size_t)n, "%02x", x[i]);
+    char id[ANSWER_HEAD_ID];
     const char *asked = c->request.model;
     struct completion_response_head head = {
         .id = id,
         .created = time(NULL),
         .model = asked ? asked : server->model.limits.served_name,
-        .piece = token_bytes,
+        .piece = answer_head_piece,
         .piece_arg = (void *)(uintptr_t)engine};
-    int rc = completion_response_open(&c->response, &c->request, &head, err);
+    int rc = answer_head_id("cmpl-", id, err);
+    if (rc == 0)
+        rc = completion_response_open(&c->response, &c->request, &head, err);
     for (size_t i = 0; !rc && i < g->n_jobs; i++)
         completion_response_prompt(c->response, i, g->jobs[i].ids, g->jobs[i].n_ids);
     return rc;

@@ -10,7 +10,6 @@ struct message {
     struct chat_generation chat; /* first: conn.priv is both */
     struct messages_request request;
     struct messages_response *answer; /* owns */
-    enum tool_format format;
 };
 
 static struct message *message_of(struct generation *g)
@@ -31,20 +30,10 @@ static int parse(struct generation *g, const struct api_limits *limits, const ch
 static int open_answer(struct generation *g, const struct server *server, struct err *err)
 {
     struct message *m = message_of(g);
-    const struct engine *engine = bridge_engine(server->model.bridge);
-    const char *asked = m->request.chat.model;
-    char id[CHAT_GENERATION_ID];
-    struct messages_response_head head = {
-        .id = id,
-        .model = asked ? asked : server->model.limits.served_name,
-        .piece = chat_generation_piece,
-        .piece_arg = (void *)(uintptr_t)engine};
-    int rc = chat_generation_id("msg_", id, err);
-    if (rc)
-        return rc;
-    chat_generation_answer(&m->chat, server, &head.answer);
-    m->format = head.answer.format;
-    rc = messages_response_open(&m->answer, &m->request, &head, err);
+    struct chat_answer_head head;
+    int rc = chat_generation_head(&m->chat, server, "msg_", &head, err);
+    if (rc == 0)
+        rc = messages_response_open(&m->answer, &m->request, &head, err);
     if (rc == 0)
         messages_response_prompt(m->answer, g->jobs[0].ids, g->jobs[0].n_ids);
     return rc;
@@ -69,8 +58,7 @@ static void count(const struct generation *g, struct metrics *metrics)
 {
     const struct message *m = (const struct message *)(const void *)g;
     const struct chat_answer *a = messages_response_answer(m->answer);
-    metrics->reasoning_tokens += a->n_reasoning;
-    metrics->tool_failures[m->format] += chat_answer_failures(a);
+    chat_generation_count(&m->chat, metrics, a->n_reasoning, chat_answer_failures(a));
 }
 
 static const struct generation_codec codec = {.parse = parse,

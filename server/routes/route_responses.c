@@ -6,13 +6,10 @@
 #include "engine/base/mem.h"
 #include "server/routes/chat_generation.h"
 
-#include <time.h>
-
 struct response {
     struct chat_generation chat; /* first: conn.priv is both */
     struct responses_request request;
     struct responses_response *answer; /* owns */
-    enum tool_format format;
 };
 
 static struct response *response_of(struct generation *g)
@@ -33,21 +30,10 @@ static int parse(struct generation *g, const struct api_limits *limits, const ch
 static int open_answer(struct generation *g, const struct server *server, struct err *err)
 {
     struct response *r = response_of(g);
-    const struct engine *engine = bridge_engine(server->model.bridge);
-    const char *asked = r->request.chat.model;
-    char id[CHAT_GENERATION_ID];
-    struct responses_response_head head = {
-        .id = id,
-        .created = time(NULL),
-        .model = asked ? asked : server->model.limits.served_name,
-        .piece = chat_generation_piece,
-        .piece_arg = (void *)(uintptr_t)engine};
-    int rc = chat_generation_id("resp_", id, err);
-    if (rc)
-        return rc;
-    chat_generation_answer(&r->chat, server, &head.answer);
-    r->format = head.answer.format;
-    rc = responses_response_open(&r->answer, &r->request, &head, err);
+    struct chat_answer_head head;
+    int rc = chat_generation_head(&r->chat, server, "resp_", &head, err);
+    if (rc == 0)
+        rc = responses_response_open(&r->answer, &r->request, &head, err);
     if (rc == 0)
         responses_response_prompt(r->answer, g->jobs[0].ids, g->jobs[0].n_ids);
     return rc;
@@ -72,8 +58,7 @@ static void count(const struct generation *g, struct metrics *m)
 {
     const struct response *r = (const struct response *)(const void *)g;
     const struct chat_answer *a = responses_response_answer(r->answer);
-    m->reasoning_tokens += a->n_reasoning;
-    m->tool_failures[r->format] += chat_answer_failures(a);
+    chat_generation_count(&r->chat, m, a->n_reasoning, chat_answer_failures(a));
 }
 
 static const struct generation_codec codec = {.parse = parse,

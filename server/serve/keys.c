@@ -96,11 +96,6 @@ static int read_words(char *text, struct keys_limits *limits, struct err *err)
 
 /* ---- tenants and keys ------------------------------------------------------- */
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, ERR_MEMORY, "out of memory");
-}
-
 static bool same_limits(const struct keys_limits *a, const struct keys_limits *b)
 {
     return a->rate == b->rate && a->running == b->running && a->share == b->share &&
@@ -130,7 +125,7 @@ static int take_tenant(struct keys *k, const char *name, const struct keys_limit
                        name, (*out)->line);
     struct keys_tenant *t = arena_zalloc(&k->arena, 1, sizeof *t);
     if (!t)
-        return no_memory(err);
+        return err_no_memory(err);
     snprintf(t->name, sizeof t->name, "%s", name);
     t->limits = *limits;
     t->line = line;
@@ -150,10 +145,10 @@ static int add(struct keys *k, const struct keys_tenant *tenant, const char *tex
                            o->tenant->name, o->line);
     struct key *key = arena_zalloc(&k->arena, 1, sizeof *key);
     if (!key)
-        return no_memory(err);
+        return err_no_memory(err);
     *key = (struct key){tenant, arena_strdup(&k->arena, text, len), len, line, k->first};
     k->first = key;
-    return key->text ? 0 : no_memory(err);
+    return key->text ? 0 : err_no_memory(err);
 }
 
 static bool printable(const char *s)
@@ -247,7 +242,7 @@ int keys_open(struct keys **out, const char *path, const char *single, struct er
 {
     struct keys *k = mem_zalloc(1, sizeof *k);
     if (!k)
-        return no_memory(err);
+        return err_no_memory(err);
     arena_init(&k->arena);
     int rc = *path ? read_file(k, path, err) : 0;
     if (!rc && *single)

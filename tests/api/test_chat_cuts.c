@@ -2,7 +2,7 @@
  * either survives that memory runs out.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
-#include "tests/lib/chat_trial.h"
+#include "tests/lib/answer_trial.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@ static const char script[] =
 
 /* Feeds the script in pieces of `size` bytes, text being whole characters, as an engine
  * does. */
-static void play(struct chat_trial *t, size_t size)
+static void play(struct answer_trial *t, size_t size)
 {
     size_t n = 0, from = 0;
     for (size_t i = 0; i < sizeof script - 1; n++) {
@@ -28,11 +28,11 @@ static void play(struct chat_trial *t, size_t size)
         while (to > from && to < sizeof script - 1 &&
                ((unsigned char)script[to] & 0xC0) == 0x80)
             to--;
-        chat_trial_bytes(t, 0, (unsigned char)script[i], script + from, to - from);
+        answer_trial_bytes(t, 0, (unsigned char)script[i], script + from, to - from);
         from = to;
         i = next;
     }
-    chat_trial_end(t, 0, FINISH_STOP, (int)n);
+    answer_trial_end(t, 0, FINISH_STOP, (int)n);
     chat_response_close(t->c, &t->out);
 }
 
@@ -83,13 +83,13 @@ static void free_sum(struct sum *s)
 
 static struct sum sum_of_stream(size_t size)
 {
-    struct chat_trial t;
+    struct answer_trial t;
     struct sum s = {0};
     struct json *j;
     size_t n_calls = 0;
-    chat_trial_start(&t, ",\"stream\":true,\"logprobs\":true");
+    answer_trial_start(&t, ",\"stream\":true,\"logprobs\":true");
     play(&t, size);
-    while ((j = chat_trial_take(&t))) {
+    while ((j = answer_trial_take(&t))) {
         const struct json *choice = json_at(json_get(j, "choices"), 0);
         const struct json *calls = json_get(json_get(choice, "delta"), "tool_calls");
         for (size_t i = 0; i < json_len(calls); i++)
@@ -98,22 +98,22 @@ static struct sum sum_of_stream(size_t size)
         add(&s, choice, "delta");
         json_free(j);
     }
-    chat_trial_finish(&t);
+    answer_trial_finish(&t);
     return s;
 }
 
 static struct sum sum_of_whole(size_t size)
 {
-    struct chat_trial t;
+    struct answer_trial t;
     struct sum s = {0};
     struct json *j = NULL;
     struct err err;
-    chat_trial_start(&t, ",\"logprobs\":true");
+    answer_trial_start(&t, ",\"logprobs\":true");
     play(&t, size);
     assert_int_equal(json_parse(&j, t.out.data, t.out.len, &err), 0);
     add(&s, json_at(json_get(j, "choices"), 0), "message");
     json_free(j);
-    chat_trial_finish(&t);
+    answer_trial_finish(&t);
     return s;
 }
 
@@ -146,21 +146,21 @@ static void deltas_make_the_message_for_any_cut(void **state)
  * the answer is then in out. */
 static bool survives(const char *members, long k, struct buf *out)
 {
-    struct chat_trial t;
+    struct answer_trial t;
     struct err err;
-    struct chat_response_head head = chat_trial_head(false);
+    struct chat_answer_head head = answer_trial_head(false);
     bool good = false;
-    chat_trial_parse(&t, members);
+    answer_trial_parse(&t, members);
     mem_fail_after(k);
     if (chat_response_open(&t.c, &t.req, &head, &err) == 0) {
-        chat_response_prompt(t.c, chat_trial_prompt, 3);
+        chat_response_prompt(t.c, answer_trial_prompt, 3);
         play(&t, 9);
         good = !t.out.failed;
     }
     mem_fail_after(0);
     buf_reset(out);
     buf_put(out, t.out.data, t.out.len);
-    chat_trial_finish(&t);
+    answer_trial_finish(&t);
     return good;
 }
 
@@ -188,15 +188,15 @@ static void memory_that_runs_out_marks_the_output(void **state)
 static void missing_memory_is_told_at_once(void **state)
 {
     (void)state;
-    struct chat_trial t;
-    chat_trial_start(&t, ",\"stream\":true");
-    chat_trial_token(&t, 0, "");
+    struct answer_trial t;
+    answer_trial_start(&t, ",\"stream\":true");
+    answer_trial_token(&t, 0, "");
     assert_false(t.out.failed);
     mem_fail_after(1);
-    chat_trial_token(&t, 0, "a");
+    answer_trial_token(&t, 0, "a");
     mem_fail_after(0);
     assert_true(t.out.failed);
-    chat_trial_finish(&t);
+    answer_trial_finish(&t);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "api/messages_request.h"
 #include "engine/base/mem.h"
+#include "tests/lib/shown_messages.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,42 +32,6 @@ static void parse(struct messages_request *r, const char *body)
 
 /* ---- a conversation as one line ---------------------------------------------- */
 
-static void show_text(struct buf *out, const struct chat_text *t)
-{
-    buf_put(out, t->text, t->len);
-}
-
-/* role#id{reasoning}[part|part]name(id,arguments)! with a breakpoint */
-static void show_message(struct buf *out, const struct chat_message *m)
-{
-    static const char roles[] = "SDUAT";
-    buf_putc(out, roles[m->role]);
-    if (m->tool_call_id.text) {
-        buf_putc(out, '#');
-        show_text(out, &m->tool_call_id);
-    }
-    if (m->reasoning.text) {
-        buf_putc(out, '{');
-        show_text(out, &m->reasoning);
-        buf_putc(out, '}');
-    }
-    buf_puts(out, m->is_list ? "[[" : "[");
-    for (size_t i = 0; i < m->n_parts; i++) {
-        buf_puts(out, i ? "|" : "");
-        show_text(out, &m->parts[i]);
-    }
-    buf_puts(out, m->is_list ? "]]" : "]");
-    for (size_t i = 0; i < m->n_calls; i++) {
-        show_text(out, &m->calls[i].name);
-        buf_putc(out, '(');
-        show_text(out, &m->calls[i].id);
-        buf_putc(out, ',');
-        show_text(out, &m->calls[i].arguments);
-        buf_putc(out, ')');
-    }
-    buf_puts(out, m->breakpoint ? "! " : " ");
-}
-
 /* `members`: the body's, but for max_tokens. */
 static void body_gives(const char *members, const char *expected)
 {
@@ -74,8 +39,7 @@ static void body_gives(const char *members, const char *expected)
     struct buf body = {0}, shown = {0};
     buf_printf(&body, "{\"max_tokens\":5,%s}", members);
     parse(&r, body.data);
-    for (size_t i = 0; i < r.chat.chat.n_messages; i++)
-        show_message(&shown, &r.chat.chat.messages[i]);
+    shown_messages_put(&shown, &r.chat.chat);
     assert_string_equal(shown.data, expected);
     assert_true(r.chat.chat.add_generation_prompt);
     buf_free(&body);

@@ -40,8 +40,7 @@ static void start(struct trial *t, bool stream)
 {
     static const struct tool_spec specs[] = {{.name = "f", .name_len = 1}};
     struct err err = {0};
-    struct messages_response_head head = {
-        .id = "msg_00ff", .model = "tiny", .piece = piece};
+    struct chat_answer_head head = {.id = "msg_00ff", .model = "tiny", .piece = piece};
     head.answer = (struct answer_options){
         .format = TOOL_FORMAT_HERMES, .specs = specs, .n_specs = 1, .reasoning = true};
     t->req.chat.stream = stream;
@@ -374,8 +373,7 @@ static void memory_may_run_out_anywhere(void **state)
     for (long n = 1; !good; n++) {
         struct trial t = {.cut = 3};
         struct err err = {0};
-        struct messages_response_head head = {
-            .id = "msg_1", .model = "m", .piece = piece};
+        struct chat_answer_head head = {.id = "msg_1", .model = "m", .piece = piece};
         head.answer.reasoning = true;
         t.req.chat.gen.n = 1;
         t.req.omit_thinking = n % 2;

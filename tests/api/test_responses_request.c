@@ -4,6 +4,7 @@
 #include "api/responses_request.h"
 #include "engine/base/mem.h"
 #include "tests/lib/json_same.h"
+#include "tests/lib/shown_messages.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,50 +31,13 @@ static void parse(struct responses_request *r, const char *body)
 
 /* ---- a conversation as one line ---------------------------------------------- */
 
-static void show_text(struct buf *out, const struct chat_text *t)
-{
-    buf_put(out, t->text, t->len);
-}
-
-/* role{reasoning}[part|part]call(id,arguments) … */
-static void show_message(struct buf *out, const struct chat_message *m)
-{
-    static const char *const roles[] = {"S", "D", "U", "A", "T"};
-    buf_puts(out, roles[m->role]);
-    if (m->tool_call_id.text) {
-        buf_putc(out, '#');
-        show_text(out, &m->tool_call_id);
-    }
-    if (m->reasoning.text) {
-        buf_putc(out, '{');
-        show_text(out, &m->reasoning);
-        buf_putc(out, '}');
-    }
-    buf_puts(out, m->is_list ? "[[" : "[");
-    for (size_t i = 0; i < m->n_parts; i++) {
-        buf_puts(out, i ? "|" : "");
-        show_text(out, &m->parts[i]);
-    }
-    buf_puts(out, m->is_list ? "]]" : "]");
-    for (size_t i = 0; i < m->n_calls; i++) {
-        show_text(out, &m->calls[i].name);
-        buf_putc(out, '(');
-        show_text(out, &m->calls[i].id);
-        buf_putc(out, ',');
-        show_text(out, &m->calls[i].arguments);
-        buf_putc(out, ')');
-    }
-    buf_puts(out, m->breakpoint ? "! " : " ");
-}
-
 static void gives(const char *input, const char *expected)
 {
     struct responses_request r;
     struct buf body = {0}, shown = {0};
     buf_printf(&body, "{\"input\":%s}", input);
     parse(&r, body.data);
-    for (size_t i = 0; i < r.chat.chat.n_messages; i++)
-        show_message(&shown, &r.chat.chat.messages[i]);
+    shown_messages_put(&shown, &r.chat.chat);
     assert_string_equal(shown.data, expected);
     assert_true(r.chat.chat.add_generation_prompt);
     buf_free(&body);
@@ -183,8 +147,7 @@ static void instructions_come_first(void **state)
     struct responses_request r;
     struct buf shown = {0};
     parse(&r, "{\"input\":[" USER "],\"instructions\":\"be brief\"}");
-    for (size_t i = 0; i < r.chat.chat.n_messages; i++)
-        show_message(&shown, &r.chat.chat.messages[i]);
+    shown_messages_put(&shown, &r.chat.chat);
     assert_string_equal(shown.data, "S[be brief] U[q] ");
     buf_free(&shown);
     responses_request_free(&r);

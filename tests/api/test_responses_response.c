@@ -44,8 +44,8 @@ static void start(struct trial *t, bool stream)
     t->req.settings = "\"store\":false";
     t->answer.reasoning = true;
     t->cut = 1;
-    struct responses_response_head head = {"resp_00ff", 1700000000, "tiny",
-                                           piece,       NULL,       t->answer};
+    struct chat_answer_head head = {"resp_00ff", 1700000000, "tiny",
+                                    piece,       NULL,       t->answer};
     assert_int_equal(responses_response_open(&t->c, &t->req, &head, &err), 0);
     responses_response_prompt(t->c, ids, 3);
     struct event ev = {.kind = EVENT_START};
@@ -397,8 +397,8 @@ static void a_fault_before_the_first_event(void **state)
     struct err err, none = {0};
     struct trial t = {.req.chat.stream = true, .req.settings = "\"store\":false"};
     t.req.chat.gen.seed = 42;
-    struct responses_response_head head = {"resp_00ff", 1700000000, "tiny",
-                                           piece,       NULL,       t.answer};
+    struct chat_answer_head head = {"resp_00ff", 1700000000, "tiny",
+                                    piece,       NULL,       t.answer};
     assert_int_equal(responses_response_open(&t.c, &t.req, &head, &none), 0);
     err_set(&err, ERR_BUSY, "no room");
     responses_response_error(t.c, &err, &t.out);
@@ -535,8 +535,8 @@ static void deltas_make_the_object(void **state)
 static bool stream_short_of_memory(struct trial *t, long n)
 {
     struct err err;
-    struct responses_response_head head = {"resp_00ff", 1,    "tiny",
-                                           piece,       NULL, {.reasoning = true}};
+    struct chat_answer_head head = {"resp_00ff", 1,    "tiny",
+                                    piece,       NULL, {.reasoning = true}};
     *t = (struct trial){.req.chat.stream = true, .req.settings = "\"store\":false"};
     t->cut = 4;
     mem_fail_after(n);

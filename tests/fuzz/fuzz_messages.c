@@ -106,7 +106,7 @@ static void answer(struct messages_request *r, bool stream, const uint8_t *words
 {
     static const int32_t ids[] = {1, 2};
     struct messages_response *c = NULL;
-    struct messages_response_head head = {.id = "msg_1", .model = "m", .piece = piece};
+    struct chat_answer_head head = {.id = "msg_1", .model = "m", .piece = piece};
     struct err err;
     struct buf out = {0};
     head.answer = (struct answer_options){

@@ -85,7 +85,7 @@ static struct json *answer(struct responses_request *req, bool stream, const cha
 {
     struct responses_response *c = NULL;
     const struct chat *chat = &req->chat.chat;
-    struct responses_response_head head = {
+    struct chat_answer_head head = {
         .id = "resp_0", .created = 1, .model = "tiny", .piece = piece};
     head.answer =
         (struct answer_options){.format = (enum tool_format)(len % TOOL_FORMAT_N),

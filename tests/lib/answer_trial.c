@@ -1,6 +1,6 @@
 /* Requests for answers of a chat, and the events of their engine.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "tests/lib/chat_trial.h"
+#include "tests/lib/answer_trial.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,22 +23,22 @@ static const char *piece(void *arg, int32_t id, size_t *len)
     static char bytes[256];
     static const char *const marks[] = {"<tool_call>", "</tool_call>"};
     (void)arg;
-    if (id < 0 || id >= CHAT_TRIAL_BARE)
+    if (id < 0 || id >= ANSWER_TRIAL_BARE)
         return NULL;
-    if (id >= CHAT_TRIAL_CALL) {
-        *len = strlen(marks[id - CHAT_TRIAL_CALL]);
-        return marks[id - CHAT_TRIAL_CALL];
+    if (id >= ANSWER_TRIAL_CALL) {
+        *len = strlen(marks[id - ANSWER_TRIAL_CALL]);
+        return marks[id - ANSWER_TRIAL_CALL];
     }
     *len = 1;
     bytes[id & 0xFF] = (char)id;
     return &bytes[id & 0xFF];
 }
 
-const int32_t chat_trial_prompt[] = {1, 2, 3};
+const int32_t answer_trial_prompt[] = {1, 2, 3};
 
-struct chat_response_head chat_trial_head(bool inside)
+struct chat_answer_head answer_trial_head(bool inside)
 {
-    return (struct chat_response_head){
+    return (struct chat_answer_head){
         .id = "chatcmpl-1",
         .created = 1700000000,
         .model = "tiny",
@@ -46,11 +46,11 @@ struct chat_response_head chat_trial_head(bool inside)
         .answer = {.format = TOOL_FORMAT_HERMES, .reasoning = true, .inside = inside}};
 }
 
-void chat_trial_parse(struct chat_trial *t, const char *members)
+void answer_trial_parse(struct answer_trial *t, const char *members)
 {
     struct err err = {0};
     struct buf body = {0};
-    *t = (struct chat_trial){0};
+    *t = (struct answer_trial){0};
     buf_printf(&body, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]%s}",
                members);
     if (chat_request_parse(&t->req, &limits, body.data, body.len, &err) != 0)
@@ -60,52 +60,52 @@ void chat_trial_parse(struct chat_trial *t, const char *members)
     buf_free(&body);
 }
 
-void chat_trial_start_at(struct chat_trial *t, const char *members, bool inside)
+void answer_trial_start_at(struct answer_trial *t, const char *members, bool inside)
 {
     struct err err;
-    struct chat_response_head head = chat_trial_head(inside);
-    chat_trial_parse(t, members);
+    struct chat_answer_head head = answer_trial_head(inside);
+    answer_trial_parse(t, members);
     assert_int_equal(chat_response_open(&t->c, &t->req, &head, &err), 0);
-    chat_response_prompt(t->c, chat_trial_prompt, 3);
+    chat_response_prompt(t->c, answer_trial_prompt, 3);
 }
 
-void chat_trial_start(struct chat_trial *t, const char *members)
+void answer_trial_start(struct answer_trial *t, const char *members)
 {
-    chat_trial_start_at(t, members, false);
+    answer_trial_start_at(t, members, false);
 }
 
-void chat_trial_finish(struct chat_trial *t)
+void answer_trial_finish(struct answer_trial *t)
 {
     chat_response_free(t->c);
     chat_request_free(&t->req);
     buf_free(&t->out);
 }
 
-void chat_trial_bytes(struct chat_trial *t, int choice, int32_t id, const char *text,
-                      size_t len)
+void answer_trial_bytes(struct answer_trial *t, int choice, int32_t id, const char *text,
+                        size_t len)
 {
     struct event ev = {.kind = EVENT_TOKEN,
                        .choice = choice,
                        .id = id,
-                       .special = id >= CHAT_TRIAL_CALL,
+                       .special = id >= ANSWER_TRIAL_CALL,
                        .logprob = -1,
                        .text = text,
                        .text_len = len};
     chat_response_event(t->c, &ev, &t->out);
 }
 
-void chat_trial_token(struct chat_trial *t, int choice, const char *text)
+void answer_trial_token(struct answer_trial *t, int choice, const char *text)
 {
-    chat_trial_bytes(t, choice, 'x', text, strlen(text));
+    answer_trial_bytes(t, choice, 'x', text, strlen(text));
 }
 
-void chat_trial_special(struct chat_trial *t, int32_t id)
+void answer_trial_special(struct answer_trial *t, int32_t id)
 {
-    chat_trial_bytes(t, 0, id, "", 0);
+    answer_trial_bytes(t, 0, id, "", 0);
 }
 
-void chat_trial_end(struct chat_trial *t, int choice, enum finish_reason reason,
-                    int n_generated)
+void answer_trial_end(struct answer_trial *t, int choice, enum finish_reason reason,
+                      int n_generated)
 {
     struct event ev = {.kind = EVENT_FINISH,
                        .choice = choice,
@@ -118,7 +118,7 @@ void chat_trial_end(struct chat_trial *t, int choice, enum finish_reason reason,
     chat_response_event(t->c, &ev, &t->out);
 }
 
-struct json *chat_trial_take(struct chat_trial *t)
+struct json *answer_trial_take(struct answer_trial *t)
 {
     struct json *j = NULL;
     struct err err;
