@@ -18,7 +18,7 @@ import chats
 import wire
 
 CALL = '<tool_call>{"name": "f", "arguments": {"a": "'
-N = 40000  # tokens of an attacking answer
+N = 8000  # tokens; with more, reading them here delays the requests that are timed
 SCRIPT = [
     {"say": "plain. " * 20},
     {"when": "o1", "say": CALL + "x" * N},
