@@ -78,11 +78,13 @@ static int take_event(const char *text, size_t len, client_daemon_event_fn *fn, 
 {
     struct json *event = NULL;
     int rc = json_parse(&event, text, len, err);
+    if (rc)
+        return err_prefix(err, "an event of the answer");
     const struct json *fault = json_get(event, "error");
     const char *why = json_as_string(json_get(fault, "message"), NULL);
-    if (!rc && fault)
+    if (fault)
         rc = err_set(err, ERR_UNAVAILABLE, "%.400s", why ? why : "the answer failed");
-    if (!rc)
+    else
         rc = fn(arg, event, err);
     json_free(event);
     return rc;
@@ -105,22 +107,35 @@ static int take_lines(struct http_client *c, bool *done, client_daemon_event_fn 
     return rc;
 }
 
+/* Reads events until [DONE]; *local: the error is no fault of the connection. */
+static int read_events(struct http_client *c, bool *local, client_daemon_event_fn *fn,
+                       void *arg, struct err *err)
+{
+    bool done = false;
+    int rc = 0;
+    while (!rc) {
+        rc = take_lines(c, &done, fn, arg, err);
+        *local = rc != 0;
+        if (rc || done)
+            return rc;
+        rc = c->reader.part == HTTP_READER_DONE
+                 ? err_set(err, ERR_IO, "the answer ended in the middle")
+                 : http_client_more(c, err);
+    }
+    return rc;
+}
+
 int client_daemon_stream(struct client_daemon *d, const char *path,
                          const struct buf *body, client_daemon_event_fn *fn, void *arg,
                          struct err *err)
 {
     struct http_client c;
-    bool done = false;
+    bool local = false;
     int rc = ask(d, &c, "POST", path, body, err);
-    while (!rc && !done) {
-        rc = take_lines(&c, &done, fn, arg, err);
-        if (rc || done)
-            break;
-        rc = c.reader.part == HTTP_READER_DONE
-                 ? err_set(err, ERR_IO, "the answer ended in the middle")
-                 : http_client_more(&c, err);
-    }
-    rc = explain(d, &c, rc, err);
+    if (!rc)
+        rc = read_events(&c, &local, fn, arg, err);
+    if (!local)
+        rc = explain(d, &c, rc, err);
     http_client_close(&c);
     return rc;
 }

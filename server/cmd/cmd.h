@@ -29,6 +29,12 @@ enum cmd_health_value { HEALTH_URL, HEALTH_N };
  * the reason for everything else. */
 int cmd_health(const struct config *cfg, const char *const *values);
 
+enum cmd_chat_value { CHAT_FLAG_URL = SAMPLING_FLAGS_N, CHAT_FLAG_SYSTEM, CHAT_FLAGS_N };
+
+/* Talks with a model, lines of stdin for answers on stdout, until its end. 128 + the
+ * signal that ended it. */
+int cmd_chat(const struct config *cfg, const char *const *values);
+
 enum cmd_complete_value { COMPLETE_URL = SAMPLING_FLAGS_N, COMPLETE_N };
 
 /* Streams the completion of operands[0] to stdout, from a running daemon or a child. */

@@ -33,6 +33,13 @@ static int run_health(const struct config *cfg, const char *const *values,
     return cmd_health(cfg, values);
 }
 
+static int run_chat(const struct config *cfg, const char *const *values,
+                    const char *const *operands)
+{
+    (void)operands;
+    return cmd_chat(cfg, values);
+}
+
 static int run_logits(const struct config *cfg, const char *const *values,
                       const char *const *operands)
 {
@@ -67,6 +74,12 @@ static const struct config_flag health_flags[] = {
 };
 
 #define URL_HELP "a running daemon; without it one is started and ended"
+
+static const struct config_flag chat_flags[] = {
+    SAMPLING_FLAGS_ROWS("tokens of an answer, by default what the daemon allows"),
+    [CHAT_FLAG_URL] = {"--url", "URL", URL_HELP},
+    [CHAT_FLAG_SYSTEM] = {"--system", "TEXT", "instructions before all messages"},
+};
 
 static const struct config_flag complete_flags[] = {
     SAMPLING_FLAGS_ROWS("tokens of the completion, by default 16"),
@@ -117,6 +130,14 @@ static const struct command commands[] = {
      "Exits with 0 when GET /readyz answers 200, else with 1 and the reason on standard error.\n"
      "Host and port come from the daemon's configuration. For images without a shell.\n",
      CONFIG_LISTEN, health_flags, HEALTH_N, 0, run_health},
+    {"chat", "[--url URL | OPTION...]", "talk with a model",
+     "A line is a message; /help lists the commands, among them /save and /load of a conversation\n"
+     "with the model's state, which want a --state-dir to outlive the command; the messages are\n"
+     "kept there as NAME.chat.json, with --url in the working directory. Ctrl-C stops an answer.\n"
+     "When standard input is no terminal, answers alone are written and an error ends it.\n"
+     "With --url a running daemon is asked (SSMD_API_KEY is its key) and options of a daemon have\n"
+     "no effect; else a daemon with the given options runs as long as the command.\n",
+     CLIENT_GROUPS, chat_flags, CHAT_FLAGS_N, 0, run_chat},
     {"complete", "[--url URL | OPTION...] [TEXT | -]", "write what follows a text",
      "Streams the completion of TEXT, or of standard input, to standard output and adds nothing\n"
      "to it. With --url a running daemon is asked (SSMD_API_KEY is its key) and options of a\n"

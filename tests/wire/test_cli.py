@@ -24,7 +24,7 @@ import program  # noqa: E402
 
 GOLDEN = program.ROOT / "tests/golden"
 TINY = GOLDEN / "llama-default"
-COMMANDS = ["serve", "check", "health", "complete", "perplexity", "logits", "bench", "quantize", "version"]
+COMMANDS = ["serve", "check", "health", "chat", "complete", "perplexity", "logits", "bench", "quantize", "version"]
 
 # A byte-level vocabulary small enough for the tiny models: letters, space, newline.
 LETTERS = "abcdefghijklmnopqrstuvwxyz .,"
